@@ -1,0 +1,379 @@
+//! What is wrong, or doubtful, with a declaration.
+
+use serde::Serialize;
+
+use crate::value::{Place, RepoPath};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Doubtful; the network can be rendered.
+    Warning,
+    /// Nothing is rendered until it is mended.
+    Error,
+}
+
+/// What decides the severity of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Always an error.
+    Error,
+    /// What Proxmox accepts and renders: a warning, so that an imported
+    /// repository is never stopped; an error with `strict: true` in `weft.yaml`.
+    Tolerated,
+    /// Always a warning.
+    Warning,
+}
+
+macro_rules! codes {
+    ($($variant:ident $id:literal $class:ident $title:literal $why:literal $fix:literal;)*) => {
+        /// The stable name of a kind of finding. Never reused for another kind.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name as it is printed, such as `duplicate-id`.
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$variant => $id,)* }
+            }
+
+            /// What decides its severity.
+            pub const fn class(self) -> Class {
+                match self { $(Self::$variant => Class::$class,)* }
+            }
+
+            /// What it says, in one line.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// Why there is such a rule.
+            pub const fn why(self) -> &'static str {
+                match self { $(Self::$variant => $why,)* }
+            }
+
+            /// What to do about it.
+            pub const fn fix(self) -> &'static str {
+                match self { $(Self::$variant => $fix,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    // --- reading text
+    NotText "not-text" Error
+        "a file is not UTF-8 text"
+        "Every node must read the same characters out of the same bytes."
+        "Save the file as UTF-8, without a byte order mark.";
+    TooLarge "too-large" Error
+        "a file, or all of them together, is over a bound of size or count"
+        "A node reads declarations with a bounded amount of memory and time, so that no commit can exhaust it."
+        "Split the file; a whole cluster's declarations are far below the bounds.";
+    YamlSyntax "yaml-syntax" Error
+        "a file is not YAML"
+        "The rest of the file cannot be read behind the place where it stops being YAML."
+        "Correct the text at the place shown; the usual cause is indentation or a missing quote.";
+    YamlFeature "yaml-feature" Error
+        "a file uses anchors, aliases, tags, merge keys or several documents"
+        "A reviewer must see in the lines of a change everything that the change does, and readers of YAML disagree on these."
+        "Write the value out where it is needed.";
+    NestedTooDeep "nested-too-deep" Error
+        "values are nested too deep"
+        "No declaration needs so many levels, and unbounded nesting exhausts a reader."
+        "Remove the levels.";
+    WrongType "wrong-type" Error
+        "a value is of another type than its key takes"
+        "A guess at what was meant could be a wrong network."
+        "Write a value of the type that the message names.";
+    NullValue "null-value" Error
+        "a key has no value"
+        "An empty value could mean `default`, `none` or `forgotten`."
+        "Give the key a value, or remove the key to have its default.";
+    BadValue "bad-value" Error
+        "a value is of the right type and not legal"
+        "Names and numbers end up in file names, interface names and configuration text; only what is legal there is let in."
+        "Use a value within the rule that the message names.";
+    UnknownKey "unknown-key" Error
+        "a key is not known here"
+        "A misspelt option that is silently ignored is an option that is silently off."
+        "Correct the spelling, or move the key to the object it belongs to.";
+    MissingKey "missing-key" Error
+        "a required key is missing"
+        "The object cannot be rendered without it."
+        "Add the key.";
+    DuplicateKey "duplicate-key" Error
+        "a key stands twice in one map"
+        "Readers of YAML disagree on which of the two counts."
+        "Keep one of them.";
+    DuplicateId "duplicate-id" Error
+        "an object is declared twice"
+        "Two files that declare one object would silently override each other."
+        "Remove one declaration, or give it another id.";
+    // --- weft.yaml and the trust files
+    MissingFile "missing-file" Error
+        "a file that every repository has is missing"
+        "Without `weft.yaml` a node cannot know that the repository is meant for its cluster."
+        "Add the file; the message names it and what belongs in it.";
+    OtherFormat "other-format" Error
+        "the repository has a format that this version does not read"
+        "A later format may give the same keys another meaning."
+        "Upgrade weft on this node.";
+    OtherCluster "other-cluster" Error
+        "the repository belongs to another cluster"
+        "It keeps the signed commits of one cluster out of another."
+        "Point the node at its own cluster's repository, or correct `cluster` in its settings.";
+    // --- rules between objects
+    NodeUndeclared "node-undeclared" Tolerated
+        "a list of nodes names a node that is not declared"
+        "Proxmox accepts the name of a node that does not exist, and then renders the zone on fewer nodes than was meant."
+        "Declare the node under `nodes`, or correct the name.";
+    ZoneUnknown "zone-unknown" Tolerated
+        "a vnet names a zone that is not declared"
+        "Proxmox skips such a vnet with a line in a task log; guests on it have no network."
+        "Declare the zone, or correct the name.";
+    ZoneTypeUnavailable "zone-type-unavailable" Error
+        "this version of weft renders no zones of this type"
+        "A zone that is silently left out would be removed from the nodes."
+        "Use a simple or a VXLAN zone, or leave this cluster's SDN to Proxmox until your version of weft renders the type.";
+    KindUnavailable "kind-unavailable" Error
+        "this version of weft renders no objects of this kind"
+        "Controllers and fabrics make routing; what is declared must be rendered or refused."
+        "Remove the declaration, or wait for a version of weft that renders it.";
+    DhcpUnavailable "dhcp-unavailable" Warning
+        "this version of weft writes no dnsmasq configuration"
+        "The zone asks for DHCP, and its guests would get no lease from weft."
+        "Serve DHCP by other means, or give guests fixed addresses.";
+    OptionNotForType "option-not-for-type" Error
+        "an option belongs to zones of another type"
+        "The option would have no effect in this zone."
+        "Remove the option, or change the zone's type.";
+    OptionRequired "option-required" Error
+        "a zone or vnet lacks an option that its type requires"
+        "The object cannot be rendered without it."
+        "Add the option.";
+    PeersOrFabric "peers-or-fabric" Error
+        "a VXLAN zone has both peers and a fabric"
+        "Both say where the tunnels end, and only one of them can be right."
+        "Keep one of the two; without either the nodes' addresses are used.";
+    PeersMissing "peers-missing" Error
+        "a VXLAN zone has no tunnel ends"
+        "Without peers the zone takes the `address` of each of its nodes, and a node has none."
+        "Give each node an `address`, or the zone `peers`.";
+    TagForbidden "tag-forbidden" Tolerated
+        "a vnet of a simple zone has a tag"
+        "A simple zone has no VLANs or tunnels; the tag would have no effect."
+        "Remove the tag, or move the vnet to a zone that uses tags.";
+    TagReused "tag-reused" Error
+        "two vnets use one VXLAN network identifier"
+        "Both vnets would be one layer 2 network."
+        "Give one of them another tag.";
+    SubnetReused "subnet-reused" Error
+        "a zone has one subnet twice"
+        "Proxmox identifies a subnet by zone and prefix, so one of the two would be lost."
+        "Remove one of them, or correct its prefix.";
+    SubnetOverlap "subnet-overlap" Tolerated
+        "two subnets of a zone overlap"
+        "Guests in both could get the same address, and routes between them are ambiguous."
+        "Choose prefixes that do not overlap.";
+    VlanAwareSubnets "vlanaware-subnets" Error
+        "a VLAN-aware vnet has subnets"
+        "A VLAN-aware bridge carries many networks; an address on the bridge itself belongs to none of them."
+        "Remove `vlanaware`, or the subnets.";
+    GatewayOutside "gateway-outside" Error
+        "a gateway lies outside its subnet"
+        "Guests could not reach it."
+        "Use an address of the subnet. A subnet of a single IPv4 address (/32) may have any gateway.";
+    SnatWithoutGateway "snat-without-gateway" Tolerated
+        "source NAT is on for a subnet without a gateway"
+        "Guests have no router on this node, so there is nothing to translate; for an IPv6 subnet Proxmox then calls the wrong program (iptables)."
+        "Give the subnet a gateway, or remove `snat`.";
+    SubnetNotRendered "subnet-not-rendered" Warning
+        "a subnet in a layer 2 zone puts no address on the bridge"
+        "VXLAN zones carry frames only; gateway and SNAT of a subnet have no effect on the node."
+        "Keep it as documentation and for IPAM, or use an EVPN or simple zone.";
+    DhcpRangeOutside "dhcp-range-outside" Error
+        "a DHCP range lies outside its subnet"
+        "Guests would get an address that they cannot use."
+        "Choose the range within the subnet.";
+    DhcpRangeOverlap "dhcp-range-overlap" Error
+        "two DHCP ranges of a subnet overlap"
+        "One address would belong to two pools."
+        "Choose ranges that share no address.";
+    MtuOutOfBounds "mtu-out-of-bounds" Tolerated
+        "an MTU is outside 1280 to 65520"
+        "Below 1280 bytes there is no IPv6, above 65520 the kernel refuses the bridge; Proxmox checks neither."
+        "Use an MTU that the underlay can carry.";
+    PortOutOfBounds "port-out-of-bounds" Tolerated
+        "a UDP port is 65536"
+        "Proxmox accepts it, and the kernel cannot."
+        "Use a port from 1 to 65535.";
+    ReferenceUnknown "reference-unknown" Error
+        "an object names an IPAM, DNS server, controller, fabric or vnet that is not declared"
+        "The object cannot do what it says."
+        "Declare the object that is named, or correct the name.";
+    DnsZoneWithoutDns "dnszone-without-dns" Error
+        "a zone has `dnszone` without `dns`"
+        "There is no server to register names at."
+        "Add `dns`, or remove `dnszone`.";
+    GuestAddressOutside "guest-address-outside" Error
+        "a guest's fixed address lies in none of its vnet's subnets"
+        "The guest could not use it."
+        "Choose an address of one of the vnet's subnets.";
+    NothingDeclared "nothing-declared" Warning
+        "the repository declares nothing"
+        "Most often the files are in another directory than the node's `path` says."
+        "Put declarations under `sdn/`.";
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+/// A place and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Mark {
+    /// Where.
+    pub place: Place,
+    /// A few words under the caret; may be empty.
+    pub label: String,
+}
+
+/// One thing that is wrong or doubtful.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which rule.
+    pub code: Code,
+    /// How bad.
+    pub severity: Severity,
+    /// The sentence.
+    pub message: String,
+    /// Where; the first is the main place.
+    pub marks: Vec<Mark>,
+    /// What to do, where more can be said than [`Code::fix`].
+    pub help: Option<String>,
+}
+
+impl Finding {
+    /// A finding at a place. A [`Class::Tolerated`] code starts as a warning;
+    /// [`Findings::enforce`] makes errors of them.
+    pub fn new(code: Code, message: impl Into<String>, place: &Place) -> Self {
+        let severity = match code.class() {
+            Class::Error => Severity::Error,
+            Class::Tolerated | Class::Warning => Severity::Warning,
+        };
+        let marks = vec![Mark { place: place.clone(), label: String::new() }];
+        Self { code, severity, message: message.into(), marks, help: None }
+    }
+
+    /// With words under the caret of the main place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        if let Some(mark) = self.marks.first_mut() {
+            mark.label = label.into();
+        }
+        self
+    }
+
+    /// With another place.
+    #[must_use]
+    pub fn also(mut self, place: &Place, label: impl Into<String>) -> Self {
+        self.marks.push(Mark { place: place.clone(), label: label.into() });
+        self
+    }
+
+    /// With a line of help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The file of the main place.
+    pub fn file(&self) -> Option<&RepoPath> {
+        self.marks.first().map(|mark| &mark.place.file)
+    }
+}
+
+/// All that was found, nothing left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Adds one.
+    pub fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    /// Adds all of another.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Makes errors of what is only tolerated.
+    pub fn enforce(&mut self) {
+        for finding in &mut self.0 {
+            if finding.code.class() == Class::Tolerated {
+                finding.severity = Severity::Error;
+            }
+        }
+    }
+
+    /// Sorts by file, line and column.
+    pub fn sort(&mut self) {
+        self.0.sort_by(|a, b| (&a.marks, a.code, &a.message).cmp(&(&b.marks, b.code, &b.message)));
+    }
+
+    /// Whether anything forbids rendering.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// How many there are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.0.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+}
+
+/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let within = (word.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= within)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean `x`?", or the list of what there is.
+pub fn suggestion<'a>(
+    word: &str,
+    what: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(near) = nearest(word, candidates.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let listed: Vec<String> = candidates.into_iter().take(12).map(|c| format!("`{c}`")).collect();
+    (!listed.is_empty()).then(|| format!("{what}: {}", listed.join(", ")))
+}

@@ -1,0 +1,494 @@
+//! From a YAML node to a value of the domain, with every finding on the way.
+//!
+//! A type that can stand in a declaration implements [`Shape`]: how it is read
+//! and what its JSON Schema says, side by side so that the two cannot differ.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde_json::{Value as Json, json};
+
+use super::finding::{Code, Finding, Findings, suggestion};
+use super::yaml::{Key, Node, Value};
+use crate::value::{
+    AddressRange, Alias, Area, Asn, At, Cidr, ClusterName, ControllerId, CredentialId, DnsId,
+    DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, MacAddress, Mtu, NodeName,
+    Number, ObjectId, Place, Port, Principal, RepoPath, RouteTarget, ServiceUrl, Tag, VnetId, Word,
+    ZoneId,
+};
+
+/// What can stand in a declaration.
+pub trait Shape: Sized {
+    /// The value, or findings that say why there is none.
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self>;
+
+    /// The JSON Schema (draft 2020-12) of what [`Shape::read`] accepts.
+    fn schema() -> Json;
+}
+
+/// A value whose key may be one of many: what keys of maps are read as.
+pub trait KeyShape: FromStr<Err: std::fmt::Display> + Ord + Clone {
+    /// The JSON Schema of the key.
+    fn key_schema() -> Json;
+}
+
+fn wrong_type(node: &Node, wanted: &str, findings: &mut Findings) {
+    let finding = if matches!(node.value, Value::Null) {
+        Finding::new(
+            Code::NullValue,
+            format!("there is no value here; {wanted} is wanted"),
+            &node.place,
+        )
+        .help("give it a value, or remove the key to have the default")
+    } else {
+        let message = format!("{wanted} is wanted here, not {}", node.value.kind());
+        Finding::new(Code::WrongType, message, &node.place)
+    };
+    findings.push(finding);
+}
+
+fn bad_value(message: impl Into<String>, place: &Place, findings: &mut Findings) {
+    findings.push(Finding::new(Code::BadValue, message, place));
+}
+
+/// A single value read by its `FromStr`.
+fn scalar<T: FromStr<Err: std::fmt::Display>>(
+    node: &Node,
+    wanted: &str,
+    findings: &mut Findings,
+) -> Option<T> {
+    let Value::Scalar { text, .. } = &node.value else {
+        wrong_type(node, wanted, findings);
+        return None;
+    };
+    text.parse().map_err(|error: T::Err| bad_value(error.to_string(), &node.place, findings)).ok()
+}
+
+macro_rules! text_shapes {
+    ($($type:ty: $wanted:expr, $schema:expr;)*) => {$(
+        impl Shape for $type {
+            fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+                scalar(node, $wanted, findings)
+            }
+
+            fn schema() -> Json {
+                $schema
+            }
+        }
+    )*};
+}
+
+macro_rules! name_shapes {
+    ($($type:ty),*) => {$(
+        text_shapes! {
+            $type: concat!("a ", stringify!($type)),
+                json!({ "type": "string", "pattern": <$type>::PATTERN, "description": <$type>::RULE });
+        }
+
+        impl KeyShape for $type {
+            fn key_schema() -> Json {
+                json!({ "pattern": <$type>::PATTERN })
+            }
+        }
+    )*};
+}
+
+name_shapes!(
+    ZoneId,
+    VnetId,
+    ControllerId,
+    FabricId,
+    IpamId,
+    DnsId,
+    NodeName,
+    GuestName,
+    DnsName,
+    ClusterName,
+    CredentialId,
+    Principal,
+    IfName,
+    Alias,
+    Word,
+    ServiceUrl,
+    Fingerprint
+);
+
+text_shapes! {
+    IpAddr: "an IP address", json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] });
+    Cidr: "a prefix", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" });
+    MacAddress: "a MAC address", json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$" });
+    AddressRange: "a range of addresses", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+ ?- ?[0-9A-Fa-f.:]+$" });
+    RouteTarget: "a route target", json!({ "type": "string", "pattern": "^[0-9]+:[0-9]+$" });
+    IsisNet: "an IS-IS NET", json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}(\\.[0-9A-Fa-f]{4}){3,9}\\.[0-9A-Fa-f]{2}$" });
+    Area: "an OSPF area", json!({ "type": ["string", "integer"] });
+    ObjectId: "a git object id", json!({ "type": "string", "pattern": "^[0-9a-f]{40}$" });
+    RepoPath: "a path", json!({ "type": "string", "minLength": 1 });
+}
+
+impl KeyShape for Cidr {
+    fn key_schema() -> Json {
+        json!({ "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" })
+    }
+}
+
+macro_rules! number_shapes {
+    ($($type:ty),*) => {$(
+        impl Shape for $type {
+            fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+                unquoted(node, "a number", findings)?;
+                scalar(node, "a number", findings)
+            }
+
+            fn schema() -> Json {
+                json!({ "type": "integer", "minimum": <$type>::MIN, "maximum": <$type>::MAX })
+            }
+        }
+    )*};
+}
+
+number_shapes!(Tag, Mtu, Port, Asn);
+
+/// A whole number from 0 to 4294967295 without a meaning of its own.
+impl Shape for u32 {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        unquoted(node, "a number", findings)?;
+        scalar::<Asn>(node, "a number", findings).map(Asn::get)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+    }
+}
+
+fn unquoted(node: &Node, wanted: &str, findings: &mut Findings) -> Option<()> {
+    if let Value::Scalar { quoted: true, text } = &node.value {
+        let message = format!("{wanted} is wanted here, not a text");
+        let finding = Finding::new(Code::WrongType, message, &node.place)
+            .help(format!("remove the quotes: `{}`", text.escape_debug()));
+        findings.push(finding);
+        return None;
+    }
+    Some(())
+}
+
+impl Shape for bool {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        unquoted(node, "`true` or `false`", findings)?;
+        match &node.value {
+            Value::Scalar { text, .. } => match text.as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                other => {
+                    let message =
+                        format!("`{}` is neither `true` nor `false`", other.escape_debug());
+                    let help = match other.to_ascii_lowercase().as_str() {
+                        "yes" | "on" | "y" | "true" => "write `true`",
+                        "no" | "off" | "n" | "false" => "write `false`",
+                        _ => "write `true` or `false`",
+                    };
+                    findings.push(Finding::new(Code::WrongType, message, &node.place).help(help));
+                    None
+                }
+            },
+            _ => {
+                wrong_type(node, "`true` or `false`", findings);
+                None
+            }
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": [true, false, 0, 1] })
+    }
+}
+
+impl<T: Shape> Shape for At<T> {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        T::read(node, findings).map(|value| Self { value, place: node.place.clone() })
+    }
+
+    fn schema() -> Json {
+        T::schema()
+    }
+}
+
+impl<T: Shape> Shape for Vec<T> {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let Value::List(items) = &node.value else {
+            let mut finding = Finding::new(
+                if matches!(node.value, Value::Null) { Code::NullValue } else { Code::WrongType },
+                format!("a list is wanted here, not {}", node.value.kind()),
+                &node.place,
+            );
+            if let Value::Scalar { text, .. } = &node.value {
+                let items: Vec<&str> = text
+                    .split([',', ';', ' '])
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .collect();
+                finding = finding.help(format!("write `[{}]`", items.join(", ").escape_debug()));
+            }
+            findings.push(finding);
+            return None;
+        };
+        // Every item is read before one that is wrong loses the list.
+        let read: Vec<Option<T>> = items.iter().map(|item| T::read(item, findings)).collect();
+        read.into_iter().collect()
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": T::schema() })
+    }
+}
+
+/// An object of a map, with the place of its id.
+#[derive(Clone, Debug)]
+pub struct Entry<T> {
+    /// Where its id stands.
+    pub place: Place,
+    /// The object.
+    pub value: T,
+}
+
+/// Objects by id. The same id twice is a finding at both places, and the first
+/// one counts.
+pub type Entries<K, T> = BTreeMap<K, Entry<T>>;
+
+impl<K: KeyShape, T: Shape> Shape for Entries<K, T> {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let mut entries = Self::new();
+        merge(&mut entries, node, "entry", findings)?;
+        Some(entries)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "object", "propertyNames": K::key_schema(), "additionalProperties": T::schema() })
+    }
+}
+
+/// Reads a map of objects into those read before.
+pub fn merge<K: KeyShape, T: Shape>(
+    entries: &mut Entries<K, T>,
+    node: &Node,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<()> {
+    let Value::Map(pairs) = &node.value else {
+        wrong_type(node, "a map", findings);
+        return None;
+    };
+    for (key, value) in pairs {
+        let id = match key.text.parse::<K>() {
+            Ok(id) => id,
+            Err(error) => {
+                bad_value(error.to_string(), &key.place, findings);
+                // What it holds is read all the same, for its own findings.
+                T::read(value, findings);
+                continue;
+            }
+        };
+        let read = T::read(value, findings);
+        if let Some(first) = entries.get(&id) {
+            let message = format!("{what} `{}` is declared twice", key.text);
+            let finding = Finding::new(Code::DuplicateId, message, &key.place)
+                .label("again here")
+                .also(&first.place, "first here")
+                .help("remove one of the two, or give it another id");
+            findings.push(finding);
+        } else if let Some(value) = read {
+            entries.insert(id, Entry { place: key.place.clone(), value });
+        }
+    }
+    Some(())
+}
+
+/// The entries of one map while they are taken out key by key.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    what: &'static str,
+    place: Place,
+    known: Vec<&'static str>,
+    entries: Vec<(&'a Key, &'a Node)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The entries of a node that must be a map; a key that stands twice is a
+    /// finding, and the first one counts.
+    pub fn of(node: &'a Node, what: &'static str, findings: &mut Findings) -> Option<Self> {
+        let Value::Map(pairs) = &node.value else {
+            wrong_type(node, what, findings);
+            return None;
+        };
+        let mut entries: Vec<(&Key, &Node)> = Vec::new();
+        for (key, value) in pairs {
+            if let Some((first, _)) = entries.iter().find(|(seen, _)| seen.text == key.text) {
+                let message = format!("`{}` stands twice in {what}", key.text.escape_debug());
+                let finding = Finding::new(Code::DuplicateKey, message, &key.place)
+                    .label("again here")
+                    .also(&first.place, "first here");
+                findings.push(finding);
+            } else {
+                entries.push((key, value));
+            }
+        }
+        Some(Self { what, place: node.place.clone(), known: Vec::new(), entries })
+    }
+
+    /// The raw value of a key.
+    pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.push(key);
+        let index = self.entries.iter().position(|(seen, _)| seen.text == key)?;
+        Some(self.entries.swap_remove(index).1)
+    }
+
+    /// The value of a key that may be absent.
+    pub fn optional<T: Shape>(&mut self, key: &'static str, findings: &mut Findings) -> Option<T> {
+        T::read(self.node(key)?, findings)
+    }
+
+    /// The value of a key that must be there.
+    pub fn required<T: Shape>(&mut self, key: &'static str, findings: &mut Findings) -> Option<T> {
+        if let Some(node) = self.node(key) {
+            return T::read(node, findings);
+        }
+        let message = format!("{} has no `{key}`", self.what);
+        findings.push(
+            Finding::new(Code::MissingKey, message, &self.place).help(format!("add `{key}: …`")),
+        );
+        None
+    }
+
+    /// Whatever is left is a key that does not belong here.
+    pub fn finish(mut self, findings: &mut Findings) {
+        self.entries.sort_by(|a, b| a.0.place.cmp(&b.0.place));
+        for (key, _) in &self.entries {
+            let message = format!("`{}` is no option of {}", key.text.escape_debug(), self.what);
+            let mut finding = Finding::new(Code::UnknownKey, message, &key.place);
+            finding.help = suggestion(&key.text, "options", self.known.iter().copied());
+            findings.push(finding);
+        }
+    }
+}
+
+/// Declares a struct that is read from a map: its fields, how they are read and
+/// their JSON Schema, in one place.
+macro_rules! declaration {
+    (
+        $(#[doc = $doc:literal])*
+        pub struct $name:ident as $what:literal {
+            $( $(#[doc = $field_doc:literal])* $mode:ident $key:literal $field:ident: $type:ty, )*
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $( $(#[doc = $field_doc])* pub $field: declaration!(@type $mode $type), )*
+        }
+
+        impl $crate::declare::shape::Shape for $name {
+            fn read(
+                node: &$crate::declare::yaml::Node,
+                findings: &mut $crate::declare::finding::Findings,
+            ) -> Option<Self> {
+                let mut fields = $crate::declare::shape::Fields::of(node, $what, findings)?;
+                $( let $field = declaration!(@read $mode fields $key findings); )*
+                fields.finish(findings);
+                Some(Self { $( $field: declaration!(@value $mode $field), )* })
+            }
+
+            fn schema() -> serde_json::Value {
+                let mut properties = serde_json::Map::new();
+                let mut required: Vec<serde_json::Value> = Vec::new();
+                $(
+                    let mut schema = <$type as $crate::declare::shape::Shape>::schema();
+                    if let Some(object) = schema.as_object_mut() {
+                        let text = [$($field_doc),*].concat();
+                        object.insert("description".to_owned(), text.trim().into());
+                    }
+                    properties.insert($key.to_owned(), schema);
+                    if stringify!($mode) == "required" {
+                        required.push($key.into());
+                    }
+                )*
+                serde_json::json!({
+                    "type": "object",
+                    "properties": properties,
+                    "required": required,
+                    "additionalProperties": false,
+                })
+            }
+        }
+    };
+    (@type required $type:ty) => { $crate::value::At<$type> };
+    (@type optional $type:ty) => { Option<$crate::value::At<$type>> };
+    (@read $mode:ident $fields:ident $key:literal $findings:ident) => {
+        $fields.$mode($key, $findings)
+    };
+    (@value required $field:ident) => { $field? };
+    (@value optional $field:ident) => { $field };
+}
+
+/// Declares an enum of words.
+macro_rules! choices {
+    (
+        $(#[doc = $doc:literal])*
+        pub enum $name:ident as $what:literal { $( $(#[doc = $variant_doc:literal])* $word:literal $variant:ident, )* }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $( $(#[doc = $variant_doc])* $variant, )* }
+
+        impl $name {
+            /// Every word.
+            pub const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// The word as written.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::declare::shape::Shape for $name {
+            fn read(
+                node: &$crate::declare::yaml::Node,
+                findings: &mut $crate::declare::finding::Findings,
+            ) -> Option<Self> {
+                $crate::declare::shape::choice(node, $what, Self::WORDS, findings).map(|index| {
+                    [$(Self::$variant),*][index]
+                })
+            }
+
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "enum": Self::WORDS })
+            }
+        }
+    };
+}
+
+/// The index of the word that stands here.
+pub fn choice(
+    node: &Node,
+    what: &str,
+    words: &'static [&'static str],
+    findings: &mut Findings,
+) -> Option<usize> {
+    let Value::Scalar { text, .. } = &node.value else {
+        wrong_type(node, what, findings);
+        return None;
+    };
+    if let Some(index) = words.iter().position(|word| word == text) {
+        return Some(index);
+    }
+    let message = format!("`{}` is not {what}", text.escape_debug());
+    let mut finding = Finding::new(Code::BadValue, message, &node.place);
+    finding.help = suggestion(text, "choices", words.iter().copied());
+    findings.push(finding);
+    None
+}

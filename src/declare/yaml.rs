@@ -1,0 +1,252 @@
+//! YAML text as a tree with the place of every key and value.
+//!
+//! Built from the parser's events, because a serde deserialiser stops at the
+//! first error and loses the rest of the file. Values stay text here: what they
+//! mean is decided by the key they stand under, never by YAML's guess.
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError};
+
+use super::finding::{Code, Finding, Findings};
+use crate::value::{Place, Range32, RepoPath, Span};
+
+/// The deepest nesting that is read. The deepest declaration has eight levels.
+pub const MAX_DEPTH: usize = 24;
+/// The most values that one file may hold.
+pub const MAX_NODES: usize = 200_000;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it stands; of a map or list, its first entry.
+    pub place: Place,
+    /// What stands there.
+    pub value: Value,
+}
+
+/// What stands at a place.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A word, number or text, exactly as written.
+    Scalar {
+        /// The characters, escapes resolved.
+        text: String,
+        /// Whether it was written in quotes or as a block.
+        quoted: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// A map, in the order written, a key perhaps twice.
+    Map(Vec<(Key, Node)>),
+}
+
+impl Value {
+    /// What a person calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Scalar { quoted: true, .. } => "a text",
+            Self::Scalar { .. } => "a single value",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+}
+
+/// A key of a map.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Its characters.
+    pub text: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Reads one file. `None` when it is no YAML or holds nothing; everything wrong
+/// is among the findings.
+pub fn parse(file: &RepoPath, text: &str, findings: &mut Findings) -> Option<Node> {
+    let mut builder =
+        Builder { file, findings, stack: Vec::new(), root: None, documents: 0, nodes: 0 };
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((event, span)) => {
+                if builder.take(event, span).is_err() {
+                    return None;
+                }
+            }
+            Err(error) => {
+                builder.syntax(&error);
+                return None;
+            }
+        }
+    }
+    builder.root
+}
+
+/// The file cannot be read any further; a finding says why.
+struct Stop;
+
+struct Builder<'a> {
+    file: &'a RepoPath,
+    findings: &'a mut Findings,
+    stack: Vec<Open>,
+    root: Option<Node>,
+    documents: usize,
+    nodes: usize,
+}
+
+enum Open {
+    List { place: Place, items: Vec<Node> },
+    Map { place: Place, entries: Vec<(Key, Node)>, key: Option<Key> },
+}
+
+impl Builder<'_> {
+    fn take(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Stop> {
+        let place = self.place(span);
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(self.feature(
+                        "a second document begins here",
+                        &place,
+                        "keep one document in a file; every `*.yaml` below `sdn/` is read",
+                    ));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.plain(anchor, tag.is_some(), &place)?;
+                let quoted = style != ScalarStyle::Plain;
+                let value = match text.as_ref() {
+                    "" | "~" | "null" | "Null" | "NULL" if !quoted => Value::Null,
+                    text => Value::Scalar { text: text.to_owned(), quoted },
+                };
+                self.add(Node { place, value })?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.plain(anchor, tag.is_some(), &place)?;
+                self.open(Open::List { place, items: Vec::new() })?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.plain(anchor, tag.is_some(), &place)?;
+                self.open(Open::Map { place, entries: Vec::new(), key: None })?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.stack.pop() {
+                    let node = match open {
+                        Open::List { place, items } => Node { place, value: Value::List(items) },
+                        Open::Map { place, entries, .. } => {
+                            Node { place, value: Value::Map(entries) }
+                        }
+                    };
+                    self.add(node)?;
+                }
+            }
+            Event::Alias(_) | Event::UnresolvedAlias(_) => {
+                return Err(self.feature("an alias is used here", &place, "write the value out"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, anchor: usize, tagged: bool, place: &Place) -> Result<(), Stop> {
+        if anchor != 0 {
+            return Err(self.feature(
+                "an anchor is set here",
+                place,
+                "remove `&name` and write the value out where it is used",
+            ));
+        }
+        if tagged {
+            return Err(self.feature(
+                "a tag is set here",
+                place,
+                "remove the `!tag`; the key decides the type",
+            ));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, open: Open) -> Result<(), Stop> {
+        if self.stack.len() >= MAX_DEPTH {
+            let place = match &open {
+                Open::List { place, .. } | Open::Map { place, .. } => place,
+            };
+            let message = format!("more than {MAX_DEPTH} levels of nesting");
+            self.findings.push(Finding::new(Code::NestedTooDeep, message, place));
+            return Err(Stop);
+        }
+        self.stack.push(open);
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), Stop> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            let message = format!("more than {MAX_NODES} values in one file");
+            self.findings.push(Finding::new(Code::TooLarge, message, &node.place));
+            return Err(Stop);
+        }
+        match self.stack.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Map { entries, key, .. }) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => match node.value {
+                    Value::Scalar { text, .. } if text != "<<" => {
+                        *key = Some(Key { text, place: node.place });
+                    }
+                    Value::Scalar { .. } => {
+                        return Err(self.feature(
+                            "a merge key is used here",
+                            &node.place,
+                            "write the entries out",
+                        ));
+                    }
+                    Value::Null | Value::List(_) | Value::Map(_) => {
+                        let message =
+                            format!("a key is a word, and {} stands here", node.value.kind());
+                        self.findings.push(Finding::new(Code::WrongType, message, &node.place));
+                        return Err(Stop);
+                    }
+                },
+            },
+        }
+        Ok(())
+    }
+
+    fn feature(&mut self, message: &str, place: &Place, help: &str) -> Stop {
+        self.findings.push(Finding::new(Code::YamlFeature, message, place).help(help));
+        Stop
+    }
+
+    fn syntax(&mut self, error: &ScanError) {
+        let mark = error.marker();
+        let start = u32::try_from(mark.byte_offset().unwrap_or_default()).unwrap_or(u32::MAX);
+        let span = Span {
+            line: narrow(mark.line()),
+            column: narrow(mark.col() + 1),
+            bytes: Range32 { start, end: start },
+        };
+        let place = Place { file: self.file.clone(), span };
+        let message = format!("not YAML: {}", error.info());
+        self.findings.push(
+            Finding::new(Code::YamlSyntax, message, &place)
+                .help("the rest of this file is not read"),
+        );
+    }
+
+    fn place(&self, span: granit_parser::Span) -> Place {
+        let bytes = span.byte_range().unwrap_or_default();
+        let bytes = Range32 { start: narrow(bytes.start), end: narrow(bytes.end) };
+        let span =
+            Span { line: narrow(span.start.line()), column: narrow(span.start.col() + 1), bytes };
+        Place { file: self.file.clone(), span }
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,3 @@
+//! The program `weft`; everything is in the library.
+
+fn main() {}
