@@ -1,0 +1,1 @@
+//! All integration tests in one binary, so that it is linked once.
