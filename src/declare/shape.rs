@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 use super::finding::{Code, Finding, Findings, suggestion};
 use super::yaml::{Key, Node, Value};
 use crate::value::{
-    AddressRange, Alias, Area, Asn, At, Cidr, ClusterName, ControllerId, CredentialId, DnsId,
-    DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, MacAddress, Mtu, NodeName,
-    Number, ObjectId, Place, Port, Principal, RepoPath, RouteTarget, ServiceUrl, Tag, VnetId, Word,
-    ZoneId,
+    AddressRange, Alias, Area, Asn, At, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, KeyFingerprint,
+    MacAddress, Mtu, NodeName, Number, ObjectId, Place, Port, Principal, RemoteUrl, RepoPath,
+    RouteTarget, ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
 /// What can stand in a declaration.
@@ -111,7 +111,10 @@ name_shapes!(
     Alias,
     Word,
     ServiceUrl,
-    Fingerprint
+    Fingerprint,
+    RemoteUrl,
+    KeyFingerprint,
+    BranchName
 );
 
 text_shapes! {
@@ -175,24 +178,21 @@ fn unquoted(node: &Node, wanted: &str, findings: &mut Findings) -> Option<()> {
 impl Shape for bool {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         unquoted(node, "`true` or `false`", findings)?;
-        match &node.value {
-            Value::Scalar { text, .. } => match text.as_str() {
-                "true" | "1" => Some(true),
-                "false" | "0" => Some(false),
-                other => {
-                    let message =
-                        format!("`{}` is neither `true` nor `false`", other.escape_debug());
-                    let help = match other.to_ascii_lowercase().as_str() {
-                        "yes" | "on" | "y" | "true" => "write `true`",
-                        "no" | "off" | "n" | "false" => "write `false`",
-                        _ => "write `true` or `false`",
-                    };
-                    findings.push(Finding::new(Code::WrongType, message, &node.place).help(help));
-                    None
-                }
-            },
-            _ => {
-                wrong_type(node, "`true` or `false`", findings);
+        let Value::Scalar { text, .. } = &node.value else {
+            wrong_type(node, "`true` or `false`", findings);
+            return None;
+        };
+        match text.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            other => {
+                let message = format!("`{}` is neither `true` nor `false`", other.escape_debug());
+                let help = match other.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "y" | "true" => "write `true`",
+                    "no" | "off" | "n" | "false" => "write `false`",
+                    _ => "write `true` or `false`",
+                };
+                findings.push(Finding::new(Code::WrongType, message, &node.place).help(help));
                 None
             }
         }
