@@ -1,0 +1,157 @@
+//! The verbs that work on a directory alone: `validate` and `render`.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::{directory, findings};
+use crate::declare::{self, Findings, Tree};
+use crate::facts::{self, Facts};
+use crate::network::Network;
+use crate::render::{Managed, Rendering, render};
+use crate::validate::validate;
+use crate::value::NodeName;
+
+/// The largest facts file that is read, in bytes.
+const MAX_FACTS_BYTES: u64 = 16 << 20;
+
+/// What a directory declares.
+pub(super) struct Checked {
+    pub(super) network: Option<Network>,
+    pub(super) findings: Findings,
+    pub(super) tree: Tree,
+}
+
+/// Reads and checks a directory.
+pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
+    let tree = directory::read(path)?;
+    let (declared, mut all) = declare::read(&tree, None);
+    let (network, more) = validate(&declared);
+    all.extend(more);
+    all.sort();
+    let network = network.filter(|_| !all.has_errors());
+    Ok(Checked { network, findings: all, tree })
+}
+
+/// The findings of a directory for people.
+pub(super) fn show(output: Output, checked: &Checked) {
+    if !checked.findings.is_empty() {
+        let source = |path: &_| checked.tree.get(path).map(AsRef::as_ref);
+        output.say(findings::text(&checked.findings, source, output.is_coloured()));
+    }
+}
+
+/// `weft validate`
+pub(super) fn validate_directory(output: Output, path: &Utf8Path) -> Result<Exit, Failure> {
+    let checked = check(path)?;
+    show(output, &checked);
+    let ok = checked.network.is_some();
+    if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_empty()) {
+        output.say(format!(
+            "In order: {} nodes, {} zones, {} vnets.",
+            network.nodes.len(),
+            network.zones.len(),
+            network.vnets().count(),
+        ));
+    }
+    output.document(&json!({ "ok": ok, "findings": checked.findings }));
+    Ok(if ok { Exit::Ok } else { Exit::Refused })
+}
+
+/// `weft render`
+pub(super) fn render_directory(
+    output: Output,
+    path: &Utf8Path,
+    node: &NodeName,
+    facts: Option<&Utf8Path>,
+    out: Option<&Utf8Path>,
+) -> Result<Exit, Failure> {
+    let checked = check(path)?;
+    let Some(network) = &checked.network else {
+        show(output, &checked);
+        output.document(&json!({ "ok": false, "findings": checked.findings }));
+        return Ok(Exit::Refused);
+    };
+    if !network.nodes.contains_key(node) {
+        let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
+        let names: Vec<&str> = network.nodes.keys().map(AsRef::as_ref).collect();
+        return Err(failure.hint(format!("declared nodes: {}", names.join(", "))));
+    }
+    let facts = match facts {
+        Some(path) => read_facts(path)?,
+        None => Facts::unknown(node.clone()),
+    };
+    if facts.node != *node {
+        let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
+        return Err(Failure::new(Exit::Refused, message));
+    }
+    let rendering = render(network, node, &facts);
+    if let Some(out) = out {
+        write_files(&rendering, out)?;
+    }
+    let files: serde_json::Map<String, serde_json::Value> = rendering
+        .files
+        .iter()
+        .map(|(managed, text)| (managed.to_string(), text.as_str().into()))
+        .collect();
+    if out.is_none() {
+        for (managed, text) in &rendering.files {
+            output.say(format!("# {managed}\n{text}"));
+        }
+    }
+    for note in &rendering.notes {
+        output.say(format!("note: vnet {}: {}", note.vnet, note.message));
+    }
+    output.document(&json!({
+        "ok": true,
+        "node": node,
+        "rendering": rendering.digest(),
+        "files": files,
+        "notes": rendering.notes,
+        "findings": checked.findings,
+    }));
+    Ok(Exit::Ok)
+}
+
+/// Writes the files below a directory, with sequence number 0.
+fn write_files(rendering: &Rendering, out: &Utf8Path) -> Result<(), Failure> {
+    for &managed in rendering.files.keys() {
+        write_file(rendering, managed, out).map_err(|(path, error)| {
+            Failure::new(Exit::Failed, format!("cannot write `{path}`: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    rendering: &Rendering,
+    managed: Managed,
+    out: &Utf8Path,
+) -> Result<(), (Utf8PathBuf, std::io::Error)> {
+    let path = out.join(managed.path().as_str().trim_start_matches('/'));
+    let bytes = rendering.bytes(managed, 0).unwrap_or_default();
+    let write = || {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, bytes)
+    };
+    write().map_err(|error| (path.clone(), error))
+}
+
+/// Reads recorded facts.
+pub(super) fn read_facts(path: &Utf8Path) -> Result<Facts, Failure> {
+    let fail = |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
+    let size = path.metadata().map_err(|error| fail(error.to_string()))?.len();
+    if size > MAX_FACTS_BYTES {
+        return Err(fail(format!("larger than {MAX_FACTS_BYTES} bytes")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let facts: Facts = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    if facts.format != facts::FORMAT {
+        let why = format!("format {} is not one that this version reads", facts.format);
+        return Err(fail(why).hint("record them again with `weft facts`"));
+    }
+    Ok(facts)
+}
