@@ -6,6 +6,7 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{directory, findings};
+use crate::declare::finding::suggestion;
 use crate::declare::{self, Findings, Tree};
 use crate::facts::{self, Facts};
 use crate::network::Network;
@@ -73,11 +74,7 @@ pub(super) fn render_directory(
         output.document(&json!({ "ok": false, "findings": checked.findings }));
         return Ok(Exit::Refused);
     };
-    if !network.nodes.contains_key(node) {
-        let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
-        let names: Vec<&str> = network.nodes.keys().map(AsRef::as_ref).collect();
-        return Err(failure.hint(format!("declared nodes: {}", names.join(", "))));
-    }
+    declared(network, node)?;
     let facts = match facts {
         Some(path) => read_facts(path)?,
         None => Facts::unknown(node.clone()),
@@ -112,6 +109,16 @@ pub(super) fn render_directory(
         "findings": checked.findings,
     }));
     Ok(Exit::Ok)
+}
+
+/// A node that is not declared has no rendering.
+pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure> {
+    if network.nodes.contains_key(node) {
+        return Ok(());
+    }
+    let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
+    let names = network.nodes.keys().map(AsRef::as_ref);
+    Err(failure.hint(suggestion(node.as_str(), "declared nodes", names).unwrap_or_else(|| "declare it under `nodes`".to_owned())))
 }
 
 /// Writes the files below a directory, with sequence number 0.
