@@ -4,7 +4,11 @@ pub mod value;
 
 pub mod facts;
 
+pub mod network;
+
 pub mod declare;
+
+pub mod validate;
 
 pub mod render;
 
