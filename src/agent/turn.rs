@@ -51,8 +51,9 @@ pub struct Turn<'a, H> {
     pub settings: &'a Settings,
     /// This program, which is started again to fetch.
     pub program: &'a Utf8Path,
-    /// The directory of the cache, as the fetch process sees it.
-    pub cache: Utf8PathBuf,
+    /// The directory that stands for `/` of a dry node: the fetch process, which
+    /// knows nothing of it, needs the whole path of the cache.
+    pub root: Option<&'a Utf8Path>,
 }
 
 /// What a turn found and did.
@@ -169,12 +170,16 @@ impl<H: Host> Turn<'_, H> {
     /// The newest state of the first remote that answers.
     fn fetch(&self) -> Result<(Worker, String, ObjectId), TurnError> {
         let mut errors = Vec::new();
+        let cache = match self.root {
+            Some(root) => root.join(CACHE.trim_start_matches('/')),
+            None => Utf8PathBuf::from(CACHE),
+        };
         for declared in &self.settings.remotes.value {
             let name = declared.name.value.to_string();
             let remote = Remote { name: name.clone(), url: declared.url.value.clone() };
             let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
                 let branch = self.settings.branch();
-                let tip = worker.fetch(&remote, &branch, &self.cache, &Limits::default())?;
+                let tip = worker.fetch(&remote, &branch, &cache, &Limits::default())?;
                 Ok((worker, tip))
             });
             match fetched {
@@ -315,4 +320,95 @@ impl<H: Host> Turn<'_, H> {
         let text = serde_json::to_string_pretty(status).unwrap_or_default();
         self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
     }
+}
+
+/// What is to be done with a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    /// The node is as it should be and runs this commit.
+    Nothing,
+    /// The rendering is the one that runs: only the running commit advances.
+    Advance,
+    /// The steps are carried out.
+    Apply,
+    /// Something is to be done and is left, for this reason.
+    Leave(String),
+    /// The plan must not be carried out.
+    Guarded,
+}
+
+/// Only an advancing commit changes a node. `runs` is the commit that runs and the
+/// digest of its rendering.
+fn decide(
+    mode: Mode,
+    purpose: Purpose,
+    runs: Option<(ObjectId, Digest)>,
+    record: &CommitRecord,
+    plan: &Plan,
+) -> Decision {
+    let same_commit = runs.is_some_and(|(commit, _)| commit == record.commit);
+    let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
+    if same_commit && same_rendering && plan.is_empty() {
+        return Decision::Nothing;
+    }
+    let commit = record.commit.short();
+    if purpose == Purpose::Plan || mode == Mode::Observe {
+        let why = if mode == Mode::Observe { "this node observes" } else { "this is a plan" };
+        return Decision::Leave(match (plan.is_empty(), same_commit) {
+            (true, false) => format!("commit {commit} changes nothing here and is not recorded: {why}"),
+            _ => format!("commit {commit} is pending: {why}"),
+        });
+    }
+    if same_rendering && purpose == Purpose::Sync {
+        if same_commit {
+            return Decision::Leave(format!(
+                "commit {commit} runs, but files were edited since; `weft apply --refresh` puts them back"
+            ));
+        }
+        return Decision::Advance;
+    }
+    if same_commit && purpose == Purpose::Sync {
+        return Decision::Leave(format!(
+            "commit {commit} runs, but would render differently now (facts of the node or the version of \
+             weft changed); the next commit or `weft apply --refresh` brings it in"
+        ));
+    }
+    if plan.guards.is_empty() { Decision::Apply } else { Decision::Guarded }
+}
+
+fn in_order(record: &CommitRecord, refused: Option<String>) -> (State, String) {
+    let runs = format!("runs commit {} (number {})", record.commit.short(), record.sequence);
+    match refused {
+        None => (State::InOrder, runs),
+        Some(refused) => (State::Refused, format!("{runs}; {refused}")),
+    }
+}
+
+fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
+    let place = Place::start_of(&tree.path(declare::CLUSTER_FILE));
+    let message = format!("node `{node}` is not declared, so this agent refuses to act");
+    let mut finding = Finding::new(Code::ThisNodeUndeclared, message, &place);
+    finding.help = suggestion(node.as_str(), "declared nodes", network.nodes.keys().map(AsRef::as_ref));
+    finding
+}
+
+/// The files of [`Managed::ALL`] as they are on a machine.
+pub fn found(host: &impl Host) -> Result<Found, HostError> {
+    let mut found = Found::default();
+    for &managed in Managed::ALL {
+        if let Some(file) = host.read(managed.path(), MAX_FOUND_BYTES)? {
+            found.files.insert(managed, file.bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// What a machine runs, by its journal.
+pub fn running(host: &impl Host) -> Result<Option<Running>, ApplyError> {
+    Ok(apply::running(host)?.map(|entry| Running {
+        commit: entry.commit,
+        generation: entry.generation,
+        rendering: entry.rendering,
+        since: entry.begun,
+    }))
 }

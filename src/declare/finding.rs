@@ -266,6 +266,10 @@ codes! {
         "two interfaces on one vnet have one hardware address"
         "The bridge would send frames for both to the one that spoke last."
         "Correct one of the hardware addresses.";
+    ThisNodeUndeclared "this-node-undeclared" Error
+        "the repository does not declare the node that reads it"
+        "A node that was renamed, or has the wrong repository, must not guess what it should be."
+        "Declare the node under `nodes`, or correct `node` in its settings.";
     NothingDeclared "nothing-declared" Warning
         "the repository declares nothing"
         "Most often the files are in another directory than the node's `path` says."
