@@ -18,15 +18,15 @@ fn vxlan_zones(declared: &Declared) -> impl Iterator<Item = (&ZoneId, &Entry<Zon
 /// from: those listed, in their order; else the addresses of the zone's nodes, in
 /// the order of their names, then the external ones.
 pub(super) fn of<'a>(zone: &'a Zone, declared: &'a Declared) -> Vec<(IpAddr, &'a Place)> {
-    fn listed(list: &Option<At<Vec<At<IpAddr>>>>) -> impl Iterator<Item = (IpAddr, &Place)> {
+    let listed = |list: &'a Option<At<Vec<At<IpAddr>>>>| {
         list.iter().flat_map(|list| &list.value).map(|peer| (peer.value, &peer.place))
-    }
+    };
     if zone.peers.is_some() {
         return listed(&zone.peers).collect();
     }
     nodes(zone, declared)
-        .into_iter()
-        .filter_map(|(_, node)| node.value.address.as_ref())
+        .into_values()
+        .filter_map(|node| node.value.address.as_ref())
         .map(|address| (address.value, &address.place))
         .chain(listed(&zone.external_peers))
         .collect()

@@ -130,7 +130,7 @@ pub(super) fn are_rendered(declared: &Declared, report: &mut Report) {
         };
         if let Some((place, what)) = what {
             let message = format!(
-                "{what} of subnet {} changes nothing on the nodes, because vnet `{}` is in a {} zone",
+                "subnet {} has {what}, which no node gets, because vnet `{}` is in a {} zone",
                 found.prefix, found.vnet_id, zone.value.kind.value
             );
             let finding = Finding::new(Code::SubnetNotRendered, message, place)

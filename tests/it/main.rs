@@ -1,1 +1,4 @@
 //! All integration tests in one binary, so that it is linked once.
+
+mod cases;
+mod conformance;
