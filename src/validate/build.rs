@@ -18,9 +18,13 @@ use crate::value::{At, VnetId, ZoneId};
 
 /// The network, if every rule holds that is an error.
 pub(super) fn network(declared: &Declared) -> Option<Network> {
+    let mut vnets: BTreeMap<&ZoneId, Vec<_>> = BTreeMap::new();
+    for (id, vnet) in &declared.vnets {
+        vnets.entry(&vnet.value.zone.value).or_default().push((id, &vnet.value));
+    }
     let zones = declared.zones.iter().map(|(id, entry)| {
-        let zone = zone(id, &entry.value, declared)?;
-        Some((id.clone(), zone))
+        let vnets = vnets.remove(id).unwrap_or_default();
+        Some((id.clone(), zone(&entry.value, vnets, declared)?))
     });
     let ipams = declared.ipams.iter().map(|(id, entry)| Some((id.clone(), ipam(&entry.value)?)));
     Some(Network {
@@ -57,22 +61,26 @@ fn node(declared: &crate::declare::node::Node) -> Node {
     }
 }
 
-fn zone(id: &ZoneId, zone: &zone::Zone, declared: &Declared) -> Option<Zone> {
-    let vnets = declared.vnets.iter().filter(|(_, vnet)| vnet.value.zone.value == *id);
+fn zone(
+    zone: &zone::Zone,
+    vnets: Vec<(&VnetId, &vnet::Vnet)>,
+    declared: &Declared,
+) -> Option<Zone> {
+    let vnets = vnets.into_iter();
     let kind = match zone.kind.value {
         ZoneType::Simple => ZoneKind::Simple(SimpleZone {
             dhcp: zone.dhcp.as_ref().map(|dhcp| match dhcp.value {
                 zone::DhcpServer::Dnsmasq => DhcpServer::Dnsmasq,
             }),
             vnets: vnets
-                .map(|(id, entry)| Some((id.clone(), vnet(&entry.value)?)))
+                .map(|(id, declared)| Some((id.clone(), vnet(declared)?)))
                 .collect::<Option<_>>()?,
         }),
         ZoneType::Vxlan if zone.fabric.is_none() => ZoneKind::Vxlan(VxlanZone {
             peers: peers::of(zone, declared).into_iter().map(|(peer, _)| peer).collect(),
             port: plain(zone.vxlan_port.as_ref()),
             vnets: vnets
-                .map(|(id, entry)| vxlan_vnet(id, &entry.value))
+                .map(|(id, declared)| vxlan_vnet(id, declared))
                 .collect::<Option<BTreeMap<_, _>>>()?,
         }),
         ZoneType::Vxlan | ZoneType::Vlan | ZoneType::Qinq | ZoneType::Evpn => return None,

@@ -10,6 +10,9 @@ use crate::declare::zone::{Zone, ZoneType};
 use crate::declare::{Declared, Entry};
 use crate::value::{At, FabricId, NodeName, Place, ZoneId};
 
+/// How many nodes of a zone are shown in one finding.
+const SHOWN: usize = 8;
+
 fn vxlan_zones(declared: &Declared) -> impl Iterator<Item = (&ZoneId, &Entry<Zone>)> {
     declared.zones.iter().filter(|(_, zone)| zone.value.kind.value == ZoneType::Vxlan)
 }
@@ -110,7 +113,7 @@ pub(super) fn there_are_some(declared: &Declared, report: &mut Report) {
             continue;
         };
         let finding = Finding::new(Code::PeersMissing, message, &entry.place);
-        report.push(without.fold(finding, |finding, (name, node)| {
+        report.push(without.take(SHOWN).fold(finding, |finding, (name, node)| {
             finding.also(&node.place, format!("`{name}` has no `address`"))
         }));
     }
@@ -123,10 +126,7 @@ pub(super) fn differ(declared: &Declared, report: &mut Report) {
         for (peer, place) in of(&zone.value, declared) {
             if let Some(first) = seen.get(&peer) {
                 let message = format!("zone `{id}` has the tunnel end {peer} twice");
-                let finding = Finding::new(Code::PeerRepeated, message, place)
-                    .label("again here")
-                    .also(first, "first here");
-                report.push(finding);
+                report.twice(Code::PeerRepeated, message, first, place);
             } else {
                 seen.insert(peer, place);
             }

@@ -25,10 +25,15 @@ pub(super) fn type_available(declared: &Declared, report: &mut Report) {
 /// Every object is of a kind that is rendered.
 pub(super) fn kinds_available(declared: &Declared, report: &mut Report) {
     for (id, controller) in &declared.controllers {
-        unavailable(&format!("controller `{id}`"), "controllers", &controller.place, report);
+        unavailable(
+            &format!("controller `{id}` is declared"),
+            "controllers",
+            &controller.place,
+            report,
+        );
     }
     for (id, fabric) in &declared.fabrics {
-        unavailable(&format!("fabric `{id}`"), "fabrics", &fabric.place, report);
+        unavailable(&format!("fabric `{id}` is declared"), "fabrics", &fabric.place, report);
     }
     for (id, zone) in &declared.zones {
         if let Some(fabric) = &zone.value.fabric {
@@ -118,6 +123,9 @@ pub(super) fn options_present(declared: &Declared, report: &mut Report) {
 /// Zones that ask for DHCP are told that they get none.
 pub(super) fn dhcp_available(declared: &Declared, report: &mut Report) {
     for (id, zone) in &declared.zones {
+        if zone.value.kind.value != ZoneType::Simple {
+            continue;
+        }
         if let Some(dhcp) = &zone.value.dhcp {
             let message =
                 format!("zone `{id}` asks for DHCP, and this version of weft does not serve it");

@@ -38,7 +38,7 @@ const DEMANDED: &[&str] = &[
 #[test]
 fn simple_and_vxlan_zones_are_rendered_as_the_reference_renders_them() {
     let Some(shared) = shared() else {
-        println!("skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED");
+        eprintln!("skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED");
         return;
     };
     let mut compared = Vec::new();
@@ -47,11 +47,11 @@ fn simple_and_vxlan_zones_are_rendered_as_the_reference_renders_them() {
             let name = format!("{group}/{}", directory.file_name().unwrap().to_str().unwrap());
             let config = std::fs::read_to_string(directory.join("sdn/.running-config")).unwrap();
             if let Some(reason) = beyond(&config) {
-                println!("left out {name}: {reason}");
+                eprintln!("left out {name}: {reason}");
                 continue;
             }
             assert_eq!(rendered(&name, &directory, &config), expected(&directory), "{name}");
-            println!("compared {name}");
+            eprintln!("compared {name}");
             compared.push(name);
         }
     }
@@ -70,7 +70,7 @@ fn rendered(name: &str, directory: &Path, config: &str) -> String {
     let (network, findings) = validate::check(&Tree::new(None, files), None);
     assert_eq!(findings.count(Severity::Error), 0, "{name}: {findings:#?}");
     for finding in findings.iter() {
-        println!("  {name}: {} {}", finding.code.id(), finding.message);
+        eprintln!("  {name}: {} {}", finding.code.id(), finding.message);
     }
     let interfaces = std::fs::read_to_string(directory.join("interfaces")).unwrap();
     let rendering = render(&network.unwrap(), &node, &facts(node.clone(), &interfaces));
@@ -127,13 +127,13 @@ fn facts(node: NodeName, interfaces: &str) -> Facts {
     facts
 }
 
-fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let named = std::env::var_os("WEFT_SHARED").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     named.into_iter().chain([beside]).find(|shared| shared.join("conformance").is_dir())
 }
 
-fn directories(parent: &Path) -> Vec<PathBuf> {
+pub(crate) fn directories(parent: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.join("expected_sdn_interfaces").is_file());

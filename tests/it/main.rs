@@ -2,3 +2,5 @@
 
 mod cases;
 mod conformance;
+mod import;
+mod schema;

@@ -38,8 +38,9 @@ pub(super) enum Form {
     Address,
     /// Addresses in an order that matters.
     Addresses,
-    /// Property strings `key=value,…`, with the options that each may have.
-    Properties(&'static [Field]),
+    /// Property strings `key=value,…`, with the options that each may have and
+    /// those that each must have.
+    Properties(&'static [Field], &'static [&'static str]),
 }
 
 fn is<T: FromStr>(text: &str) -> bool {
@@ -92,7 +93,7 @@ options! { SUBNET:
     "gateway" Address;
     "snat" Flag;
     "dnszoneprefix" Text(is::<DnsName>);
-    "dhcp-range" Properties(DHCP_RANGE);
+    "dhcp-range" Properties(DHCP_RANGE, &["start-address", "end-address"]);
     "dhcp-dns-server" Address;
 }
 
@@ -126,7 +127,7 @@ options! { FABRIC:
 options! { FABRIC_NODE:
     "ip" Address;
     "ip6" Address;
-    "interfaces" Properties(FABRIC_INTERFACE);
+    "interfaces" Properties(FABRIC_INTERFACE, &["name"]);
 }
 
 options! { FABRIC_INTERFACE:
@@ -158,12 +159,15 @@ impl Form {
                 let set: BTreeSet<String> = each(*legal)?.into_iter().collect();
                 Some(list(set.into_iter().collect()))
             }
-            Properties(table) => {
+            Properties(table, required) => {
                 let texts = match value {
                     Json::Array(values) => values.iter().map(text).collect::<Option<Vec<_>>>()?,
                     value => vec![text(value)?],
                 };
-                let maps = texts.iter().map(|text| properties(text, table).map(Item::Map));
+                let maps = texts.iter().map(|text| {
+                    let map = properties(text, table)?;
+                    required.iter().all(|key| map.contains(key)).then_some(Item::Map(map))
+                });
                 maps.collect::<Option<Vec<_>>>().map(Item::List)
             }
         }
