@@ -38,7 +38,9 @@ const DEMANDED: &[&str] = &[
 #[test]
 fn simple_and_vxlan_zones_are_rendered_as_the_reference_renders_them() {
     let Some(shared) = shared() else {
-        eprintln!("skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED");
+        eprintln!(
+            "skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED"
+        );
         return;
     };
     let mut compared = Vec::new();

@@ -341,7 +341,9 @@ fn a_large_cluster_is_split() {
 #[test]
 fn every_configuration_of_the_reference_is_taken_over() {
     let Some(shared) = crate::conformance::shared() else {
-        eprintln!("skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED");
+        eprintln!(
+            "skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED"
+        );
         return;
     };
     let mut count = 0;

@@ -3,4 +3,5 @@
 mod cases;
 mod conformance;
 mod import;
+mod properties;
 mod schema;
