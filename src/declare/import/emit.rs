@@ -47,7 +47,7 @@ impl Map {
         let line = format!("{}: {value}", key.escape_default());
         // JSON text escapes line feeds but not every line break of YAML.
         let plain = line.chars().fold(String::new(), |mut plain, c| {
-            if c.is_ascii() {
+            if (' '..='~').contains(&c) {
                 plain.push(c);
             } else {
                 plain.extend(c.escape_unicode());

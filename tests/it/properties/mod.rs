@@ -1,5 +1,6 @@
 //! What holds for every network, and for every text.
 
+mod documents;
 mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use weft::render::{Managed, Rendering, render};
 use weft::validate;
 use weft::value::NodeName;
 
+use self::documents::documents;
 use self::model::{NODES, Object, model};
 
 /// Files of these texts, and `weft.yaml`.
@@ -131,16 +133,13 @@ proptest! {
         for ((_, text), name) in written(&shuffled).into_iter().zip(names) {
             // Names such as `a` and `a/b` stand for different files.
             let path = format!("sdn/{name}.yaml");
-            match files.get_mut(&path) {
-                None => {
-                    files.insert(path, text);
-                }
-                // A kind stands once in a file: what would be a second one goes elsewhere.
-                Some(_) => {
-                    let number = files.len();
-                    files.insert(format!("sdn/more/{number:03}.yaml"), text);
-                }
-            }
+            // A kind stands once in a file: what would be a second one goes elsewhere.
+            let path = if files.contains_key(&path) {
+                format!("sdn/more/{:03}.yaml", files.len())
+            } else {
+                path
+            };
+            files.insert(path, text);
         }
         let (second, findings) = checked(files);
         prop_assert_eq!(findings.count(Severity::Error), 0);
@@ -255,121 +254,6 @@ proptest! {
             renderings(&network);
         }
     }
-}
-
-/// Maps of known keys, each with values that are often right.
-fn documents() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec![
-        "simple",
-        "vxlan",
-        "evpn",
-        "vlan",
-        "qinq",
-        "za",
-        "zb",
-        "va",
-        "vb",
-        "node1",
-        "node2",
-        "true",
-        "false",
-        "0",
-        "1",
-        "7",
-        "1400",
-        "65536",
-        "10.0.0.1",
-        "10.0.0.2",
-        "\"2001:db8::1\"",
-        "~",
-        "\"BC:24:11:00:00:01\"",
-        "pve",
-        "git",
-        "netbox",
-        "dnsmasq",
-        "x y",
-        "''",
-        "[]",
-        "{}",
-        "[10.0.0.1, 10.0.0.2]",
-        "[node1, node2]",
-        "[[]]",
-        "https://x.example/api",
-        "fab",
-        "ctl",
-        "{10.0.0.0/24: {gateway: 10.0.0.1, snat: true}}",
-        "{\"2001:db8::/64\": {snat: true}}",
-        "{10.0.0.0/16: {dhcp-range: [{start-address: 10.0.0.9, end-address: 10.0.0.3}]}}",
-        "[{vnet: va, mac: \"BC:24:11:00:00:01\", addresses: [10.0.0.1]}]",
-    ]);
-    let key = prop::sample::select(vec![
-        "type",
-        "zone",
-        "tag",
-        "peers",
-        "external-peers",
-        "fabric",
-        "nodes",
-        "ipam",
-        "dns",
-        "mtu",
-        "dhcp",
-        "vxlan-port",
-        "bridge",
-        "controller",
-        "vrf-vxlan",
-        "alias",
-        "vlanaware",
-        "subnets",
-        "address",
-        "management",
-        "labels",
-        "nics",
-        "hostname",
-        "url",
-        "token",
-        "section",
-        "key",
-        "asn",
-        "node",
-        "dnszone",
-        "nonsense",
-    ]);
-    let kind = prop::sample::select(vec![
-        "nodes",
-        "zones",
-        "zones",
-        "vnets",
-        "vnets",
-        "vnets",
-        "controllers",
-        "fabrics",
-        "ipams",
-        "dns",
-        "guests",
-    ]);
-    let id = prop::sample::select(vec![
-        "za", "zb", "va", "vb", "node1", "node2", "lo", "eth0", "git", "pve", "fab", "ctl", "no-id",
-    ]);
-    // The first option makes most objects whole.
-    let first =
-        prop::sample::select(vec!["type: simple", "type: vxlan", "zone: za", "zone: zb", "x: y"]);
-    let options = prop::collection::btree_map(key, word, 0..5);
-    let object = (kind, id, first, options);
-    prop::collection::vec(object, 0..10).prop_map(|objects| {
-        let mut kinds: BTreeMap<&str, String> = BTreeMap::new();
-        for (kind, id, first, options) in objects {
-            let text = kinds.entry(kind).or_default();
-            let key = first.split(':').next().unwrap_or_default();
-            let rest: Vec<String> = options
-                .into_iter()
-                .filter(|(other, _)| *other != key)
-                .map(|(key, value)| format!(", {key}: {value}"))
-                .collect();
-            text.push_str(&format!("  {id}: {{{first}{}}}\n", rest.concat()));
-        }
-        kinds.into_iter().map(|(kind, text)| format!("{kind}:\n{text}")).collect()
-    })
 }
 
 #[test]
