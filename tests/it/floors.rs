@@ -58,6 +58,24 @@ const WORLD: &[&str] = &[
     "tracing_subscriber",
 ];
 
+/// Methods of paths and addresses that look at the machine.
+const WORLDLY_METHODS: &[&str] = &[
+    "canonicalize",
+    "canonicalize_utf8",
+    "exists",
+    "is_dir",
+    "is_file",
+    "is_symlink",
+    "metadata",
+    "read_dir",
+    "read_dir_utf8",
+    "read_link",
+    "read_link_utf8",
+    "symlink_metadata",
+    "to_socket_addrs",
+    "try_exists",
+];
+
 /// What pure floors do not name, whichever way the type came.
 const CLOCKS: &[[&str; 2]] =
     &[["Instant", "now"], ["SystemTime", "now"], ["Timestamp", "now"], ["Zoned", "now"]];
@@ -134,6 +152,11 @@ fn check(file: &str, text: &str) -> Vec<String> {
                     at(named.line, what);
                 }
             }
+            for (line, method) in names.methods.iter().filter(|_| is_pure(own)) {
+                if WORLDLY_METHODS.contains(&method.as_str()) {
+                    at(*line, format!("`{own}` is pure and must not call `.{method}()`"));
+                }
+            }
         }
         _ => at(1, "this file is on no floor: add its module to `FLOORS`".to_owned()),
     }
@@ -158,11 +181,10 @@ fn forbidden(file: &str, own: &str, path: &[String]) -> Option<String> {
             return Some(format!("`{text}` belongs into {} alone", places.join(", ")));
         }
     }
-    let is_pure = floor(own).is_some_and(|floor| floor < FIRST_WITH_A_WORLD);
     let is_clock = path.last_chunk().is_some_and(|[of, method]| {
         CLOCKS.iter().any(|clock| clock[0] == of.as_str() && clock[1] == method.as_str())
     });
-    if is_pure && (is_clock || WORLD.iter().any(|name| covers(name, path))) {
+    if is_pure(own) && (is_clock || WORLD.iter().any(|name| covers(name, path))) {
         return Some(format!("`{own}` is pure and must not name `{text}`"));
     }
     None
@@ -199,6 +221,10 @@ fn covers(name: &str, path: &[String]) -> bool {
         }
     }
     parts.next().is_none()
+}
+
+fn is_pure(module: &str) -> bool {
+    floor(module).is_some_and(|floor| floor < FIRST_WITH_A_WORLD)
 }
 
 fn floor(module: &str) -> Option<usize> {
@@ -309,6 +335,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "use std::{self as s}; fn f() { s::env::vars(); }",
         "must not name `std::env::vars`",
     ),
+    ("plan/mod.rs", "fn f(x: &Utf8Path) { x.join(\"y\").exists(); }", "must not call `.exists()`"),
     // What has one place.
     (
         "sync/trust.rs",
@@ -354,6 +381,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("validate/mod.rs", "use crate::declare::node; use std::net::IpAddr;"),
     ("sync/transport.rs", "use git2::Repository; use std::fs;"),
     ("cli/demo/repository.rs", "use git2::Repository; use std::process::Command;"),
+    ("host/linux.rs", "fn f(x: &Path) { x.exists(); std::env::var(\"X\"); }"),
     ("sync/verified.rs", "fn f() { let fs = 1; fs }"),
     ("lib.rs", "//! weft\npub mod value;\n#[macro_use]\npub mod declare;"),
     ("main.rs", "fn main() -> std::process::ExitCode { weft::cli::main() }"),

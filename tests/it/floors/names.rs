@@ -26,6 +26,8 @@ pub(super) struct Names {
     pub(super) blinding: Vec<usize>,
     /// Lines of `use`.
     pub(super) imports: Vec<usize>,
+    /// Methods and fields that are named behind a dot.
+    pub(super) methods: Vec<(usize, String)>,
 }
 
 /// Reads the file that is the module `module`, such as `["plan", "step"]`.
@@ -68,7 +70,12 @@ impl Reader {
                     self.names.imports.push(word.span().start().line);
                     self.paths(tokens, at + 1, module, true)
                 }
-                TokenTree::Ident(_) => self.paths(tokens, at, module, false),
+                TokenTree::Ident(word) => {
+                    if at > 0 && is_mark(tokens, at - 1, '.') {
+                        self.names.methods.push((word.span().start().line, plain(word)));
+                    }
+                    self.paths(tokens, at, module, false)
+                }
                 TokenTree::Group(group) => {
                     self.walk(&trees(group.stream()), module, false);
                     at + 1
