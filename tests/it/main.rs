@@ -13,3 +13,4 @@ mod floors;
 mod import;
 mod properties;
 mod schema;
+mod trust;
