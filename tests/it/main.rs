@@ -5,10 +5,11 @@
     reason = "tests stand outside the floors: they prepare files, run real git and look at the clock"
 )]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
-#![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod cases;
 mod conformance;
+mod examples;
 mod floors;
 mod import;
 mod properties;
