@@ -37,9 +37,9 @@
 //! | | | *all above are pure: no file, process, socket, clock or environment* |
 //! | 6 | [`host`] | a file is replaced as a whole and is on the disk when the call returns; any call may fail |
 //! | 7 | [`sync`] | trust is decided from bytes that were hashed here, and only an accepted commit makes a [`sync::Verified`] |
-//! | 8 | `apply` | whenever it stops, by power loss too, a rerun ends in the old state or the new one; what runs is read from the journal |
-//! | 9 | `agent` | one process owns a node, and every turn ends in a status that says why |
-//! | 11 | `cli` | the only floor that prints; an exit status has one meaning |
+//! | 8 | [`apply`] | whenever it stops, by power loss too, a rerun ends in the old state or the new one; what runs is read from the journal |
+//! | 9 | [`agent`] | one process owns a node, and every turn ends in a status that says why |
+//! | 11 | [`cli`] | the only floor that prints; an exit status has one meaning |
 //!
 //! [`render`] and [`plan`] are closed to [`declare`] and [`validate`]: what is decided
 //! from a network that makes sense never looks back at the text.
@@ -57,6 +57,7 @@ pub mod facts;
 
 pub mod network;
 
+#[macro_use]
 pub mod declare;
 
 pub mod validate;
@@ -68,3 +69,9 @@ pub mod plan;
 pub mod host;
 
 pub mod sync;
+
+pub mod apply;
+
+pub mod agent;
+
+pub mod cli;

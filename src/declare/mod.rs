@@ -14,7 +14,7 @@ pub mod guest;
 pub mod import;
 pub mod node;
 pub mod policy;
-mod scalar;
+pub mod scalar;
 pub mod schema;
 pub mod service;
 pub mod signers;
