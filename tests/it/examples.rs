@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use weft::declare::Tree;
+use weft::agent::{Mode, settings};
+use weft::declare::{Findings, Tree, policy, signers};
 use weft::facts::{Facts, Route};
 use weft::network::Network;
 use weft::render::{Managed, render};
@@ -63,6 +64,41 @@ fn the_small_repository_renders_on_each_node_without_a_finding() {
         let peers = text.matches("vxlan_remoteip").count();
         assert_eq!(peers, 4, "two vnets with two peers each in\n{text}");
     }
+}
+
+#[test]
+fn the_trust_files_of_the_small_repository_have_no_finding() {
+    let top = examples().join("small");
+    let mut findings = Findings::default();
+    let text = fs::read_to_string(top.join(signers::FILE)).unwrap();
+    let keys = signers::read(&signers::FILE.parse().unwrap(), &text, &mut findings);
+    let text = fs::read_to_string(top.join(policy::FILE)).unwrap();
+    let policy = policy::read(&policy::FILE.parse().unwrap(), &text, &keys, &mut findings);
+    assert!(findings.is_empty(), "{findings:#?}");
+
+    let policy = policy.unwrap();
+    let (alice, bob) = ("alice@example.org".parse().unwrap(), "bob@example.org".parse().unwrap());
+    assert!(policy.may(&alice, policy::FILE));
+    assert!(policy.may(&bob, "sdn/vxlan.yaml"));
+    assert!(!policy.may(&bob, policy::FILE));
+}
+
+#[test]
+fn the_settings_of_a_node_can_be_read_with_and_without_what_is_optional() {
+    let text = fs::read_to_string(examples().join("agent.yaml")).unwrap();
+    let read = settings::read(&text).unwrap();
+    assert_eq!(read.mode(), Mode::Observe);
+    assert_eq!(read.remotes.value.len(), 2);
+
+    // Optional keys stand in the file as comments of one line; each must be right.
+    let optional = ["path: ", "revoked: ", "allow-file: "];
+    let mut all = text.replace("SHA256:…", &format!("SHA256:{}", "A".repeat(43)));
+    for key in optional {
+        assert!(all.contains(&format!("\n# {key}")), "{key}");
+        all = all.replace(&format!("\n# {key}"), &format!("\n{key}"));
+    }
+    let read = settings::read(&all).unwrap();
+    assert!(read.path.is_some() && read.revoked.is_some() && read.allow_file.is_some());
 }
 
 #[test]

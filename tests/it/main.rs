@@ -11,6 +11,7 @@ mod cases;
 mod conformance;
 mod examples;
 mod floors;
+mod guide;
 mod import;
 mod properties;
 mod schema;
