@@ -36,6 +36,12 @@ impl<T> Verified<T> {
         Self { value, record }
     }
 
+    /// One for tests of what stands above.
+    #[cfg(test)]
+    pub(crate) fn for_test(value: T, record: CommitRecord) -> Self {
+        Self::new(value, record)
+    }
+
     /// The commit it came from.
     pub fn record(&self) -> &CommitRecord {
         &self.record
