@@ -215,7 +215,7 @@ impl<H: Host> Turn<'_, H> {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
             let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch.as_str(), &cache, &limits)?;
+                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
                 Ok((worker, tip))
             });
             match fetched {

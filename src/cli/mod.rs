@@ -171,18 +171,18 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
         Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
-        Verb::Facts { node: name } => node()?.facts(output, name),
+        Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster } => {
-            words::schema(output, cluster);
+            words::schema(cluster);
             Ok(Exit::Ok)
         }
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "weft", &mut text);
-            output.print(String::from_utf8_lossy(&text));
+            Output::print(String::from_utf8_lossy(&text));
             Ok(Exit::Ok)
         }
         Verb::FetchWorker => Err(Failure::new(Exit::Usage, "the agent starts this by itself")),

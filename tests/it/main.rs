@@ -13,6 +13,8 @@ mod examples;
 mod floors;
 mod guide;
 mod import;
+mod node;
 mod properties;
 mod schema;
 mod trust;
+mod host;
