@@ -1,0 +1,3 @@
+//! Floor 11: words in, words out; the only floor that prints.
+
+pub mod demo;
