@@ -70,8 +70,4 @@ pub mod host;
 
 pub mod sync;
 
-pub mod apply;
-
-pub mod agent;
-
 pub mod cli;
