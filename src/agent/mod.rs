@@ -4,7 +4,9 @@
 //! nothing of HTTP and prints nothing.
 
 mod decide;
+pub mod doctor;
 pub mod reasons;
+pub mod restore;
 pub mod settings;
 pub mod status;
 pub mod turn;

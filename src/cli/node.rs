@@ -6,6 +6,7 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{findings, offline};
+use crate::agent::restore;
 use crate::agent::settings::{self, Mode, Settings};
 use crate::agent::status::{self, Running, State, Status};
 use crate::agent::turn::{self, Purpose, Report, Turn, TurnError};
@@ -30,6 +31,13 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
 }
 
+/// This program, which is started again to fetch.
+pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    Utf8PathBuf::from_path_buf(program)
+        .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))
+}
+
 impl Node {
     /// The node below a root, or this machine.
     pub(super) fn open(root: Option<Utf8PathBuf>) -> Result<Self, Failure> {
@@ -44,6 +52,19 @@ impl Node {
             }
         };
         Ok(Self { host: Linux::new(root.clone()), root })
+    }
+
+    /// The machine itself.
+    pub(super) fn host(&self) -> &Linux {
+        &self.host
+    }
+
+    /// `weft boot-restore`
+    pub(super) fn boot_restore(&self, output: Output) -> Result<Exit, Failure> {
+        let restored = restore::restore(&self.host).map_err(|error| turn_failure(&error))?;
+        output.say(restored.as_deref().unwrap_or("no apply was interrupted"));
+        output.document(&json!({ "ok": true, "restored": restored }));
+        Ok(Exit::Ok)
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
@@ -77,9 +98,7 @@ impl Node {
             let failure = Failure::new(Exit::Refused, message);
             return Err(failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine"));
         }
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let program = Utf8PathBuf::from_path_buf(program)
-            .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))?;
+        let program = program()?;
         let turn =
             Turn { host: &self.host, settings: &settings, program: &program, root: self.root.as_deref() };
         match turn.make(purpose) {
