@@ -13,3 +13,5 @@ pub mod plan;
 pub mod host;
 
 pub mod sync;
+
+pub mod apply;

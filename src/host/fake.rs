@@ -6,6 +6,7 @@
 //! five.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +24,8 @@ pub(crate) enum Fault {
     Die,
     /// The step fails.
     Fail(io::ErrorKind),
-    /// The step and every later one that writes fail.
+    /// From this step on every write fails, because the disk is full or read-only. A
+    /// full disk still takes renames and removals.
     FailWrites(io::ErrorKind),
 }
 
@@ -36,6 +38,17 @@ pub(crate) enum Restart {
     Power,
 }
 
+/// What a step does to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It reads, or flushes what was written.
+    Nothing,
+    /// It changes or removes names.
+    Names,
+    /// It needs room.
+    Room,
+}
+
 /// The machine.
 #[derive(Debug, Default)]
 pub(crate) struct Fake {
@@ -43,17 +56,18 @@ pub(crate) struct Fake {
     locks: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Machine {
     steps: u64,
-    fault: Option<(u64, Fault)>,
-    fired: bool,
+    /// What is still to happen, and at which step.
+    faults: BTreeMap<u64, Fault>,
     refusal: Option<io::ErrorKind>,
     dead: bool,
     now: Timestamp,
     facts: Option<Facts>,
     free: u64,
     temporary: u64,
+    hidden: Option<String>,
     inodes: Vec<Inode>,
     seen: Tree,
     kept: Tree,
@@ -63,14 +77,14 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             steps: 0,
-            fault: None,
-            fired: false,
+            faults: BTreeMap::new(),
             refusal: None,
             dead: false,
             now: Timestamp::UNIX_EPOCH,
             facts: None,
             free: u64::MAX,
             temporary: 0,
+            hidden: None,
             inodes: Vec::new(),
             seen: Tree::default(),
             kept: Tree::default(),
@@ -78,18 +92,19 @@ impl Default for Machine {
     }
 }
 
-/// Names of directories and files.
+/// Names of directories and files, by their paths: texts, because the tests compare
+/// millions of them.
 #[derive(Clone, Debug, Default)]
 struct Tree {
-    directories: BTreeSet<Utf8PathBuf>,
-    files: BTreeMap<Utf8PathBuf, usize>,
+    directories: BTreeSet<String>,
+    files: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Inode {
-    seen: FoundFile,
+    seen: Arc<FoundFile>,
     /// What is on the disk; nothing before the first flush.
-    kept: Option<FoundFile>,
+    kept: Option<Arc<FoundFile>>,
 }
 
 /// A lock of the fake, given back when it is dropped.
@@ -110,36 +125,54 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fake {
-    /// Lets something happen at the step of this number, the next one being 0.
-    pub(crate) fn set_fault(&self, step: u64, fault: Fault) {
+    /// Lets something happen at each of these steps, the next one being 0, and nothing
+    /// at any other.
+    pub(crate) fn set_faults(&self, faults: &[(u64, Fault)]) {
         let mut machine = hold(&self.machine);
-        machine.fault = Some((machine.steps + step, fault));
-        machine.fired = false;
+        let steps = machine.steps;
+        machine.faults = faults.iter().map(|(step, fault)| (steps + step, *fault)).collect();
     }
 
-    /// Whether the fault has happened.
+    /// Whether every fault has happened.
     pub(crate) fn fired(&self) -> bool {
-        hold(&self.machine).fired
+        hold(&self.machine).faults.is_empty()
     }
 
-    /// How many steps were made since the machine was new.
-    pub(crate) fn steps(&self) -> u64 {
-        hold(&self.machine).steps
+    /// Another machine in the same state.
+    pub(crate) fn copy(&self) -> Self {
+        let machine = Mutex::new(hold(&self.machine).clone());
+        Self { machine, locks: Arc::default() }
+    }
+
+    /// A number that is the same for machines that see and keep the same.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let machine = hold(&self.machine);
+        let mut hasher = DefaultHasher::new();
+        for tree in [&machine.seen, &machine.kept] {
+            tree.directories.hash(&mut hasher);
+            for (path, inode) in &tree.files {
+                let Inode { seen, kept } = &machine.inodes[*inode];
+                let kept = kept.as_ref().map(|file| (&file.bytes, file.mode));
+                (path, &seen.bytes, seen.mode, kept).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 
     /// Starts the machine again, without fault.
     pub(crate) fn restart(&self, how: Restart) {
         let mut machine = hold(&self.machine);
-        (machine.fault, machine.refusal, machine.dead) = (None, None, false);
+        machine.faults.clear();
+        (machine.refusal, machine.dead) = (None, false);
         if how == Restart::Power {
             machine.lose_power();
         }
         hold(&self.locks).clear();
     }
 
-    /// From now on every write fails: the disk is full or read-only.
-    pub(crate) fn refuse_writes(&self, kind: Option<io::ErrorKind>) {
-        hold(&self.machine).refusal = kind;
+    /// Lets the next listing miss a name, as one may that is renamed meanwhile.
+    pub(crate) fn hide_once(&self, name: &str) {
+        hold(&self.machine).hidden = Some(name.to_owned());
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {
@@ -157,29 +190,29 @@ impl Fake {
     /// Puts a file there, on the disk at once, as somebody else would.
     pub(crate) fn put(&self, path: &str, bytes: &[u8], mode: u32) {
         let mut machine = hold(&self.machine);
-        let file = FoundFile { bytes: bytes.to_vec(), mode };
-        machine.inodes.push(Inode { seen: file.clone(), kept: Some(file) });
-        let (path, inode) = (Utf8PathBuf::from(path), machine.inodes.len() - 1);
+        let file = Arc::new(FoundFile { bytes: bytes.to_vec(), mode });
+        machine.inodes.push(Inode { seen: Arc::clone(&file), kept: Some(file) });
+        let inode = machine.inodes.len() - 1;
         let machine = &mut *machine;
         for tree in [&mut machine.seen, &mut machine.kept] {
-            let above = path.ancestors().skip(1);
-            tree.directories.extend(above.map(Utf8Path::to_owned));
-            tree.files.insert(path.clone(), inode);
+            tree.directories.extend(above(path).map(str::to_owned));
+            tree.files.insert(path.to_owned(), inode);
         }
     }
 
     /// Takes a file away, as somebody else would.
     pub(crate) fn take(&self, path: &str) {
         let mut machine = hold(&self.machine);
-        machine.seen.files.remove(Utf8Path::new(path));
-        machine.kept.files.remove(Utf8Path::new(path));
+        machine.seen.files.remove(path);
+        machine.kept.files.remove(path);
     }
 
     /// Every file that processes see.
     pub(crate) fn files(&self) -> BTreeMap<Utf8PathBuf, FoundFile> {
         let machine = hold(&self.machine);
         let files = machine.seen.files.iter();
-        files.map(|(path, inode)| (path.clone(), machine.inodes[*inode].seen.clone())).collect()
+        let found = |inode: &usize| FoundFile::clone(&machine.inodes[*inode].seen);
+        files.map(|(path, inode)| (path.into(), found(inode))).collect()
     }
 }
 
@@ -189,7 +222,7 @@ impl Machine {
         &mut self,
         action: &'static str,
         path: &Utf8Path,
-        writes: bool,
+        effect: Effect,
     ) -> Result<(), HostError> {
         let fail = |kind: io::ErrorKind| Err(HostError::of(action, path, kind.into()));
         if self.dead {
@@ -197,70 +230,65 @@ impl Machine {
         }
         let step = self.steps;
         self.steps += 1;
-        match self.fault {
-            Some((at, fault)) if at == step => {
-                self.fired = true;
-                match fault {
-                    Fault::Die => {
-                        self.dead = true;
-                        return self.step(action, path, writes);
-                    }
-                    Fault::Fail(kind) => return fail(kind),
-                    Fault::FailWrites(kind) => self.refusal = Some(kind),
-                }
+        match self.faults.remove(&step) {
+            Some(Fault::Die) => {
+                self.dead = true;
+                return self.step(action, path, effect);
             }
-            _ => {}
+            Some(Fault::Fail(kind)) => return fail(kind),
+            Some(Fault::FailWrites(kind)) => self.refusal = Some(kind),
+            None => {}
         }
-        match self.refusal {
-            Some(kind) if writes => fail(kind),
-            _ => Ok(()),
+        match (self.refusal, effect) {
+            (None, _)
+            | (_, Effect::Nothing)
+            | (Some(io::ErrorKind::StorageFull), Effect::Names) => Ok(()),
+            (Some(kind), _) => fail(kind),
         }
     }
 
     fn lose_power(&mut self) {
-        let kept = self.kept.clone();
-        let reachable = |path: &Utf8Path| {
-            path.ancestors().skip(1).all(|d| d.parent().is_none() || kept.directories.contains(d))
-        };
+        let kept = &self.kept;
+        let reachable = |path: &String| above(path).all(|d| kept.directories.contains(d));
+        let files = kept.files.iter().filter(|(path, _)| reachable(path));
         self.seen = Tree {
             directories: kept.directories.iter().filter(|d| reachable(d)).cloned().collect(),
-            files: kept
-                .files
-                .iter()
-                .filter(|(path, _)| reachable(path))
-                .map(|(path, inode)| (path.clone(), *inode))
-                .collect(),
+            files: files.map(|(path, inode)| (path.clone(), *inode)).collect(),
         };
         self.kept = self.seen.clone();
         for inode in &mut self.inodes {
             // A name that reached the disk before the contents stands for an empty file.
             let empty = FoundFile { bytes: Vec::new(), mode: inode.seen.mode };
-            inode.seen = inode.kept.get_or_insert(empty).clone();
+            inode.seen = Arc::clone(inode.kept.get_or_insert_with(|| Arc::new(empty)));
         }
     }
 
-    fn flush_directory(&mut self, directory: &Utf8Path) {
-        let inside = |path: &Utf8Path| path.parent() == Some(directory);
-        self.kept.files.retain(|path, _| !inside(path));
-        let files = self.seen.files.iter().filter(|(path, _)| inside(path));
-        self.kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
-        let gone = |path: &Utf8Path| {
-            path.ancestors().any(|d| inside(d) && !self.seen.directories.contains(d))
-        };
-        self.kept.directories.retain(|path| !gone(path));
-        self.kept.files.retain(|path, _| !path.ancestors().skip(1).any(gone));
-        let directories = self.seen.directories.iter().filter(|path| inside(path));
-        self.kept.directories.extend(directories.cloned());
+    fn flush_directory(&mut self, directory: &str) {
+        let (seen, kept) = (&self.seen, &mut self.kept);
+        let inside = |path: &str| parent(path) == directory;
+        kept.files.retain(|path, _| !inside(path));
+        let files = seen.files.iter().filter(|(path, _)| inside(path));
+        kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
+        // What was below a directory that is gone is gone with it.
+        let gone = |path: &str| inside(path) && !seen.directories.contains(path);
+        kept.files.retain(|path, _| !above(path).any(gone));
+        kept.directories.retain(|path| !gone(path) && !above(path).any(gone));
+        let directories = seen.directories.iter().filter(|path| inside(path));
+        kept.directories.extend(directories.cloned());
+    }
+
+    fn flush_file(&mut self, inode: usize) {
+        let inode = &mut self.inodes[inode];
+        inode.kept = Some(Arc::clone(&inode.seen));
     }
 
     fn make_directories(&mut self, path: &Utf8Path) -> Result<(), HostError> {
-        let mut above: Vec<&Utf8Path> = path.ancestors().skip(1).collect();
-        above.reverse();
-        for directory in above.into_iter().filter(|directory| directory.parent().is_some()) {
+        let above: Vec<&str> = above(path.as_str()).collect();
+        for directory in above.into_iter().rev() {
             if !self.seen.directories.contains(directory) {
-                self.step("make the directory of", path, true)?;
+                self.step("make the directory of", path, Effect::Room)?;
                 self.seen.directories.insert(directory.to_owned());
-                self.step("flush the directory of", path, false)?;
+                self.step("flush the directory of", path, Effect::Nothing)?;
                 self.flush_directory(parent(directory));
             }
         }
@@ -269,10 +297,10 @@ impl Machine {
 
     fn replace(&mut self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
         self.make_directories(path)?;
-        self.step("make a temporary file for", path, true)?;
+        self.step("make a temporary file for", path, Effect::Room)?;
         self.temporary += 1;
-        let temporary = parent(path).join(format!("{TEMPORARY}{}", self.temporary));
-        let empty = FoundFile { bytes: Vec::new(), mode };
+        let temporary = format!("{}/{TEMPORARY}{}", parent(path.as_str()), self.temporary);
+        let empty = Arc::new(FoundFile { bytes: Vec::new(), mode });
         self.inodes.push(Inode { seen: empty, kept: None });
         let inode = self.inodes.len() - 1;
         self.seen.files.insert(temporary.clone(), inode);
@@ -281,31 +309,39 @@ impl Machine {
             self.seen.files.remove(&temporary);
         }
         named?;
-        self.step("flush the directory of", path, false)?;
-        self.flush_directory(parent(path));
+        self.step("flush the directory of", path, Effect::Nothing)?;
+        self.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn fill_and_name(
         &mut self,
         inode: usize,
-        temporary: &Utf8Path,
+        temporary: &str,
         path: &Utf8Path,
         bytes: &[u8],
     ) -> Result<(), HostError> {
-        self.step("write", path, true)?;
-        self.inodes[inode].seen.bytes = bytes.to_vec();
-        self.step("flush", path, false)?;
-        self.inodes[inode].kept = Some(self.inodes[inode].seen.clone());
-        self.step("rename", path, true)?;
+        self.step("write", path, Effect::Room)?;
+        let mode = self.inodes[inode].seen.mode;
+        self.inodes[inode].seen = Arc::new(FoundFile { bytes: bytes.to_vec(), mode });
+        self.step("flush", path, Effect::Nothing)?;
+        self.flush_file(inode);
+        self.step("rename", path, Effect::Names)?;
         self.seen.files.remove(temporary);
-        self.seen.files.insert(path.to_owned(), inode);
+        self.seen.files.insert(path.as_str().to_owned(), inode);
         Ok(())
     }
 }
 
-fn parent(path: &Utf8Path) -> &Utf8Path {
-    path.parent().unwrap_or(path)
+/// The directory of a path; that of `/x` is the empty text.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// The directories above a path, the nearest first, without the root.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let next = |path| Some(parent(path)).filter(|directory| !directory.is_empty());
+    std::iter::successors(next(path), move |directory| next(directory))
 }
 
 impl Host for Fake {
@@ -317,13 +353,13 @@ impl Host for Fake {
 
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("read", path, false)?;
-        let Some(&inode) = machine.seen.files.get(path) else {
-            let directory = machine.seen.directories.contains(path);
+        machine.step("read", path, Effect::Nothing)?;
+        let Some(&inode) = machine.seen.files.get(path.as_str()) else {
+            let directory = machine.seen.directories.contains(path.as_str());
             let not_a_file = || HostError::NotAFile { path: path.to_owned() };
             return if directory { Err(not_a_file()) } else { Ok(None) };
         };
-        let file = machine.inodes[inode].seen.clone();
+        let file = FoundFile::clone(&machine.inodes[inode].seen);
         if file.bytes.len() as u64 > limit {
             return Err(HostError::TooLarge { path: path.to_owned(), limit });
         }
@@ -332,10 +368,12 @@ impl Host for Fake {
 
     fn list(&self, directory: &Utf8Path) -> Result<Vec<String>, HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("list", directory, false)?;
+        machine.step("list", directory, Effect::Nothing)?;
+        let hidden = machine.hidden.take();
         let paths = machine.seen.files.keys().chain(&machine.seen.directories);
-        let inside = paths.filter(|path| path.parent() == Some(directory));
-        let names = inside.filter_map(|path| path.file_name().map(str::to_owned));
+        let inside = paths.filter(|path| parent(path) == directory.as_str());
+        let names = inside.map(|path| path[directory.as_str().len() + 1..].to_owned());
+        let names = names.filter(|name| Some(name) != hidden.as_ref());
         Ok(names.collect::<BTreeSet<String>>().into_iter().collect())
     }
 
@@ -345,12 +383,12 @@ impl Host for Fake {
 
     fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("rename", from, true)?;
+        machine.step("rename", from, Effect::Names)?;
         let missing = || HostError::of("rename", from, io::ErrorKind::NotFound.into());
-        let inode = machine.seen.files.remove(from).ok_or_else(missing)?;
-        machine.seen.files.insert(to.to_owned(), inode);
-        for directory in BTreeSet::from([parent(to), parent(from)]) {
-            machine.step("flush the directory of", from, false)?;
+        let inode = machine.seen.files.remove(from.as_str()).ok_or_else(missing)?;
+        machine.seen.files.insert(to.as_str().to_owned(), inode);
+        for directory in BTreeSet::from([parent(to.as_str()), parent(from.as_str())]) {
+            machine.step("flush the directory of", from, Effect::Nothing)?;
             machine.flush_directory(directory);
         }
         Ok(())
@@ -358,56 +396,55 @@ impl Host for Fake {
 
     fn remove(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("remove", path, true)?;
-        machine.seen.files.remove(path);
-        machine.step("flush the directory of", path, false)?;
-        machine.flush_directory(parent(path));
+        machine.step("remove", path, Effect::Names)?;
+        machine.seen.files.remove(path.as_str());
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn flush(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("flush", path, false)?;
-        if let Some(&inode) = machine.seen.files.get(path) {
-            machine.inodes[inode].kept = Some(machine.inodes[inode].seen.clone());
+        machine.step("flush", path, Effect::Nothing)?;
+        if let Some(&inode) = machine.seen.files.get(path.as_str()) {
+            machine.flush_file(inode);
         }
-        machine.step("flush the directory of", path, false)?;
-        machine.flush_directory(parent(path));
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn free(&self, directory: &Utf8Path) -> Result<u64, HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("ask for free space in", directory, false)?;
+        machine.step("ask for free space in", directory, Effect::Nothing)?;
         Ok(machine.free)
     }
 
     fn remove_directory(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
-        let inside: Vec<Utf8PathBuf> = {
-            let files = machine.seen.files.keys();
-            files.filter(|file| file.starts_with(path)).cloned().collect()
-        };
+        let below = |other: &str| above(other).any(|directory| directory == path.as_str());
+        let inside: Vec<String> =
+            machine.seen.files.keys().filter(|file| below(file)).cloned().collect();
         for file in inside {
-            machine.step("remove", &file, true)?;
+            machine.step("remove", Utf8Path::new(&file), Effect::Names)?;
             machine.seen.files.remove(&file);
         }
-        machine.step("remove", path, true)?;
-        machine.seen.directories.retain(|directory| !directory.starts_with(path));
-        machine.step("flush the directory of", path, false)?;
-        machine.flush_directory(parent(path));
+        machine.step("remove", path, Effect::Names)?;
+        machine.seen.directories.retain(|other| other != path.as_str() && !below(other));
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn lock(&self, path: &Utf8Path) -> Result<Option<FakeLock>, HostError> {
-        hold(&self.machine).step("lock", path, false)?;
+        hold(&self.machine).step("lock", path, Effect::Nothing)?;
         let free = hold(&self.locks).insert(path.to_owned());
         Ok(free.then(|| FakeLock { path: path.to_owned(), locks: Arc::clone(&self.locks) }))
     }
 
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError> {
         let mut machine = hold(&self.machine);
-        machine.step("read the facts of", Utf8Path::new("/"), false)?;
+        machine.step("read the facts of", Utf8Path::new("/"), Effect::Nothing)?;
         Ok(machine.facts.clone().unwrap_or_else(|| Facts::unknown(node.clone())))
     }
 }
