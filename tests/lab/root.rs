@@ -207,7 +207,8 @@ fn run_mmdebstrap(target: &Path, recipe: &[String], mirror: &str) -> Result<(), 
     let mut child = command.spawn().map_err(|source| format!("mmdebstrap: {source}"))?;
     let said = || {
         let text = fs::read_to_string(&log_path).unwrap_or_default();
-        text.lines().rev().take(5).collect::<Vec<_>>().join(" < ")
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("; ")
     };
     match ended_within(&mut child, BUILD_LIMIT) {
         Some(status) if status.success() => Ok(()),
