@@ -1,3 +1,5 @@
 //! The program `weft`; everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    weft::cli::main()
+}

@@ -129,6 +129,30 @@ codes! {
         "the repository belongs to another cluster"
         "It keeps the signed commits of one cluster out of another."
         "Point the node at its own cluster's repository, or correct `cluster` in its settings.";
+    BadSigner "bad-signer" Error
+        "a line of `.weft/allowed_signers` cannot be read"
+        "A line that is skipped could take trust away or leave it where it was meant to end, so a commit with such a file is refused."
+        "Write `PRINCIPAL [namespaces=\"git\"] [valid-before=\"YYYYMMDDZ\"] TYPE KEY`, as in the section ALLOWED SIGNERS of ssh-keygen(1).";
+    SignerUnsupported "signer-unsupported" Error
+        "a line of `.weft/allowed_signers` asks for what this version does not verify"
+        "A key that nodes cannot verify would look trusted to people and be refused by nodes."
+        "Use an ed25519 or an ECDSA P-256 or P-384 key: `ssh-keygen -t ed25519`.";
+    SignerTimeZone "signer-time-zone" Error
+        "a time in `.weft/allowed_signers` has no `Z`"
+        "Without `Z` ssh reads a time in the zone of the machine, so that nodes would disagree on when a key ends."
+        "Write the time in UTC with `Z` at the end.";
+    SignerWithoutName "signer-without-name" Warning
+        "a line of `.weft/allowed_signers` has no principal that a policy can name"
+        "Roles name principals literally; a pattern such as `*@example.org` stands for nobody in particular."
+        "Write the principal of this key without `*` and `?`.";
+    RootMissing "root-missing" Error
+        "no principal of the role `root` has a key"
+        "Without one nobody could ever change the policy again."
+        "Add a principal of `.weft/allowed_signers` to `roles.root.principals`.";
+    PrincipalWithoutKey "principal-without-key" Warning
+        "a role names a principal without a key"
+        "The role has no effect for this principal, most often because of a spelling mistake."
+        "Add a line for the principal to `.weft/allowed_signers`, or correct its spelling.";
     // --- rules between objects
     NodeUndeclared "node-undeclared" Tolerated
         "a list of nodes names a node that is not declared"
@@ -151,17 +175,25 @@ codes! {
         "The zone asks for DHCP, and its guests would get no lease from weft."
         "Serve DHCP by other means, or give guests fixed addresses.";
     OptionNotForType "option-not-for-type" Error
-        "an option belongs to zones of another type"
-        "The option would have no effect in this zone."
-        "Remove the option, or change the zone's type.";
+        "an option belongs to objects of another type"
+        "The option would have no effect here."
+        "Remove the option, or change the object's type.";
     OptionRequired "option-required" Error
-        "a zone or vnet lacks an option that its type requires"
+        "an object lacks an option that its type requires"
         "The object cannot be rendered without it."
         "Add the option.";
     PeersOrFabric "peers-or-fabric" Error
         "a VXLAN zone has both peers and a fabric"
         "Both say where the tunnels end, and only one of them can be right."
         "Keep one of the two; without either the nodes' addresses are used.";
+    ExternalPeersUnused "external-peers-unused" Error
+        "a VXLAN zone has both peers and external peers"
+        "`external-peers` adds to the nodes' addresses; where `peers` lists every tunnel end, nothing is added."
+        "Put the addresses into `peers`, or remove `peers` to use the nodes' addresses.";
+    PeerRepeated "peer-repeated" Tolerated
+        "a zone has one tunnel end twice"
+        "The kernel would be told twice to send a copy there, and refuses the second."
+        "Remove one of them.";
     PeersMissing "peers-missing" Error
         "a VXLAN zone has no tunnel ends"
         "Without peers the zone takes the `address` of each of its nodes, and a node has none."
@@ -186,9 +218,9 @@ codes! {
         "a VLAN-aware vnet has subnets"
         "A VLAN-aware bridge carries many networks; an address on the bridge itself belongs to none of them."
         "Remove `vlanaware`, or the subnets.";
-    GatewayOutside "gateway-outside" Error
+    GatewayOutside "gateway-outside" Tolerated
         "a gateway lies outside its subnet"
-        "Guests could not reach it."
+        "Guests could not reach it. Proxmox's editor refuses it, but what is in its files is rendered."
         "Use an address of the subnet. A subnet of a single IPv4 address (/32) may have any gateway.";
     SnatWithoutGateway "snat-without-gateway" Tolerated
         "source NAT is on for a subnet without a gateway"
@@ -202,9 +234,13 @@ codes! {
         "a DHCP range lies outside its subnet"
         "Guests would get an address that they cannot use."
         "Choose the range within the subnet.";
-    DhcpRangeOverlap "dhcp-range-overlap" Error
+    DhcpRangeReversed "dhcp-range-reversed" Error
+        "a DHCP range ends before it begins, or its ends are of two families"
+        "There is no address in it."
+        "Write the lower address as `start-address`.";
+    DhcpRangeOverlap "dhcp-range-overlap" Tolerated
         "two DHCP ranges of a subnet overlap"
-        "One address would belong to two pools."
+        "One address would belong to two pools. Older versions of Proxmox accept it."
         "Choose ranges that share no address.";
     MtuOutOfBounds "mtu-out-of-bounds" Tolerated
         "an MTU is outside 1280 to 65520"
@@ -215,9 +251,29 @@ codes! {
         "Proxmox accepts it, and the kernel cannot."
         "Use a port from 1 to 65535.";
     ReferenceUnknown "reference-unknown" Error
-        "an object names an IPAM, DNS server, controller, fabric or vnet that is not declared"
+        "an object names a controller, fabric or vnet that is not declared"
         "The object cannot do what it says."
         "Declare the object that is named, or correct the name.";
+    ServiceUnknown "service-unknown" Tolerated
+        "a zone names an IPAM or DNS server that is not declared"
+        "Proxmox lets a server be removed while zones use it; addresses and names are then registered nowhere."
+        "Declare the server under `ipams` or `dns`, or correct the name. The IPAMs `pve` and `git` are built in.";
+    BuiltInId "built-in-id" Error
+        "an IPAM has the id of a built-in one"
+        "`pve` and `git` mean the same in every repository."
+        "Give the IPAM another id.";
+    NameReserved "name-reserved" Error
+        "a vnet has a name that the kernel uses itself"
+        "A vnet's id is the name of its bridge; a bridge of this name would take over the node's loopback or every interface's settings."
+        "Give the vnet another id.";
+    NameTaken "name-taken" Tolerated
+        "a vnet is named like an interface that nodes have"
+        "A vnet's id is the name of its bridge; where the node has an interface of this name, the vnet would change it."
+        "Give the vnet an id that no bridge, network card or guest port has.";
+    NodeAddressReused "node-address-reused" Error
+        "two nodes have one address"
+        "Tunnels to one of the two would end at the other."
+        "Correct one of the addresses.";
     DnsZoneWithoutDns "dnszone-without-dns" Error
         "a zone has `dnszone` without `dns`"
         "There is no server to register names at."
@@ -226,6 +282,18 @@ codes! {
         "a guest's fixed address lies in none of its vnet's subnets"
         "The guest could not use it."
         "Choose an address of one of the vnet's subnets.";
+    GuestAddressReused "guest-address-reused" Error
+        "an address of a vnet is given twice"
+        "Both holders would answer for it, and reach of either is by chance."
+        "Give one of them another address.";
+    GuestMacReused "guest-mac-reused" Error
+        "two interfaces on one vnet have one hardware address"
+        "The bridge would send frames for both to the one that spoke last."
+        "Correct one of the hardware addresses.";
+    ThisNodeUndeclared "this-node-undeclared" Error
+        "the repository does not declare the node that reads it"
+        "A node that was renamed, or has the wrong repository, must not guess what it should be."
+        "Declare the node under `nodes`, or correct `node` in its settings.";
     NothingDeclared "nothing-declared" Warning
         "the repository declares nothing"
         "Most often the files are in another directory than the node's `path` says."

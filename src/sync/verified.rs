@@ -52,6 +52,11 @@ impl<T> Verified<T> {
         &self.value
     }
 
+    /// What follows from the value, if anything does, with the same authority.
+    pub fn try_map<U, E>(self, then: impl FnOnce(T) -> Result<U, E>) -> Result<Verified<U>, E> {
+        Ok(Verified { value: then(self.value)?, record: self.record })
+    }
+
     /// What follows from the value, with the same authority.
     pub fn map<U>(self, then: impl FnOnce(T) -> U) -> Verified<U> {
         Verified { value: then(self.value), record: self.record }

@@ -247,3 +247,14 @@ name!(
     Fingerprint, "fingerprint", "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}$",
     "32 pairs of hexadecimal digits joined by `:`", fingerprint
 );
+name!(
+    /// The name of a branch.
+    BranchName, "branch name", "^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$",
+    "1 to 100 letters, digits and `_ . / -`, a letter or digit first, no `..`, `//`, `.lock` at the end",
+    |t| (1..=100).contains(&t.len())
+        && t.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./-".contains(&b))
+        && t.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none())
+        && !t.contains("..")
+        && !t.ends_with('.')
+);

@@ -53,7 +53,15 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         (None, Some(_)) => vec![Step::Remove { managed }],
         (None, None) => Vec::new(),
     };
-    Ok(Plan { node: node(), rendering, facts: host.facts(&node())?, steps })
+    Ok(Plan {
+        node: node(),
+        rendering,
+        facts: host.facts(&node())?,
+        steps,
+        changes: Vec::new(),
+        guards: Vec::new(),
+        edited: Vec::new(),
+    })
 }
 
 fn with_authority(plan: Plan, sequence: u8) -> Authority {

@@ -1,0 +1,461 @@
+//! One turn: fetch, verify, validate, render, plan, apply, record.
+
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use thiserror::Error;
+
+use super::decide::{Decision, decide};
+use super::settings::Settings;
+use super::status::{self, Refused, Running, State, Status};
+use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
+use crate::declare::finding::{Code, Finding, suggestion};
+use crate::declare::{self, Findings, Severity, Tree};
+use crate::host::{Host, HostError};
+use crate::network::Network;
+use crate::plan::{Found, Owned, Plan, plan};
+use crate::render::{Managed, render};
+use crate::sync::objects::ObjectError;
+use crate::sync::{
+    self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
+    TransportError, TreeError, Verified, Worker,
+};
+use crate::validate;
+use crate::value::{NodeName, ObjectId, Place};
+
+/// The cache of the repository; may be deleted at any time.
+pub const CACHE: &str = "/var/cache/weft/repo.git";
+/// The longest that fetching and reading may take together.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// The largest file of [`Managed::ALL`] that is compared, in bytes.
+const MAX_FOUND_BYTES: u64 = 64 << 20;
+
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only an advancing commit changes the node.
+    Sync,
+    /// Facts that changed and files that were edited are a reason as well.
+    Refresh,
+    /// Nothing is changed, not even what is known of the remote.
+    Plan,
+}
+
+/// Where a turn is made, and with what.
+#[derive(Debug)]
+pub struct Turn<'a, H> {
+    /// The machine.
+    pub host: &'a H,
+    /// The node's settings.
+    pub settings: &'a Settings,
+    /// This program, which is started again to fetch.
+    pub program: &'a Utf8Path,
+    /// The directory that stands for `/` of a dry node: the fetch process, which
+    /// knows nothing of it, needs the whole path of the cache.
+    pub root: Option<&'a Utf8Path>,
+}
+
+/// What a turn found and did.
+#[derive(Debug)]
+pub struct Report {
+    /// The state of the node, as it was written to [`status::PATH`].
+    pub status: Status,
+    /// What is wrong with the declarations.
+    pub findings: Findings,
+    /// The files that the findings speak of.
+    pub tree: Tree,
+    /// The plan, where there was one.
+    pub plan: Option<Plan>,
+    /// What was settled before anything else.
+    pub recovered: Option<String>,
+}
+
+/// Why a turn could not be finished. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum TurnError {
+    /// Another process owns the node.
+    #[error("another weft is at work on this node (it holds `{LOCK}`)")]
+    Busy,
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// No remote answered.
+    #[error("{}", remotes(.0))]
+    Remotes(Vec<TransportError>),
+    /// What is known of trust cannot be read or written.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The history could not be judged.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The declarations of the accepted commit cannot be read.
+    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
+    Tree {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        source: TreeError,
+    },
+    /// The node's own state is damaged, or cannot be read or written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// An interrupted apply could not be undone.
+    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
+    Unrecovered(#[source] StateError),
+}
+
+impl From<StateError> for TurnError {
+    fn from(error: StateError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+fn remotes(errors: &[TransportError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl TurnError {
+    /// The state in which a turn that ended so leaves the node.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
+            Self::Tree { .. } => State::Refused,
+            Self::Unrecovered(_)
+            | Self::Apply(ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. }) => {
+                State::Degraded
+            }
+            _ => State::Failed,
+        }
+    }
+
+    /// What to do about it, where more can be said than the error itself says.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy => Some("wait for it to end; the lock goes with its process"),
+            Self::Anchor(error) => Some(error.help()),
+            Self::Tree { source, .. } => Some(source.help()),
+            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
+            _ => None,
+        }
+    }
+}
+
+/// What the declarations of a commit come to on this node.
+struct Considered {
+    findings: Findings,
+    tree: Tree,
+    network: Option<Network>,
+}
+
+impl<H: Host> Turn<'_, H> {
+    /// Makes the turn, and writes the status whatever comes of it, except for
+    /// [`Purpose::Plan`], which writes nothing.
+    pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
+        let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
+            return Err(TurnError::Busy);
+        };
+        let result = self.locked(purpose);
+        if purpose != Purpose::Plan {
+            match &result {
+                Ok(report) => self.record(&report.status)?,
+                Err(error) => self.record_failure(error),
+            }
+        }
+        result
+    }
+
+    fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
+        let recovered = match purpose {
+            Purpose::Plan => None,
+            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
+        };
+        let (worker, tip) = self.fetch()?;
+        let store = Store::new(&worker);
+        let judgement = self.judge(store, tip, purpose)?;
+        let mut report = self.report(tip, &judgement)?;
+        report.recovered = recovered;
+        let Some(accepted) = judgement.accepted else {
+            report.status.state = State::Refused;
+            report.status.message = cause(&report.status.refused, "nothing is trusted");
+            return Ok(report);
+        };
+        let tree = match sync::tree(store, &accepted, self.settings.base()) {
+            Ok(tree) => tree,
+            // Of a branch that was rewritten, the objects of the commit that is trusted
+            // may be gone with the cache. What runs does not need them.
+            Err(TreeError::Object(ObjectError::Missing { .. })) if !judgement.refused.is_empty() => {
+                report.status.state = State::Refused;
+                report.status.message = cause(&report.status.refused, "the newest commit is refused");
+                return Ok(report);
+            }
+            Err(source) => {
+                return Err(TurnError::Tree { commit: accepted.record().commit, source });
+            }
+        };
+        drop(worker);
+        let considered = tree.map(|tree| self.consider(tree));
+        report.findings = considered.get().findings.clone();
+        report.tree = considered.get().tree.clone();
+        report.status.errors = report.findings.count(Severity::Error);
+        report.status.warnings = report.findings.count(Severity::Warning);
+        self.carry_out(considered, purpose, &mut report)?;
+        Ok(report)
+    }
+
+    /// The newest state of the first remote that answers.
+    fn fetch(&self) -> Result<(Worker, ObjectId), TurnError> {
+        let mut errors = Vec::new();
+        let cache = match self.root {
+            Some(root) => root.join(CACHE.trim_start_matches('/')),
+            None => Utf8PathBuf::from(CACHE),
+        };
+        let limits = FetchLimits { schemes: self.settings.schemes(), ..FetchLimits::default() };
+        let branch = self.settings.branch();
+        for declared in &self.settings.remotes.value {
+            let remote =
+                Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
+            let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
+                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
+                Ok((worker, tip))
+            });
+            match fetched {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => {
+                    tracing::warn!(remote = %remote.name, %error, "cannot fetch");
+                    errors.push(error);
+                }
+            }
+        }
+        Err(TurnError::Remotes(errors))
+    }
+
+    fn judge(
+        &self,
+        store: Store<'_>,
+        tip: ObjectId,
+        purpose: Purpose,
+    ) -> Result<Judgement, TurnError> {
+        let trust = self.settings.trust();
+        let ran = !apply::history(self.host)?.is_empty();
+        let mut anchors = Anchors::open(self.host, &trust, ran)?;
+        if let Some(path) = anchors.damaged() {
+            tracing::warn!(%path, "one of the two anchors is broken; the other one serves");
+        }
+        let judgement = sync::judge(store, tip, &trust, anchors.anchor(), self.host.now())?;
+        if let (Some(accepted), true) = (&judgement.accepted, purpose != Purpose::Plan) {
+            anchors.advance(self.host, accepted)?;
+        }
+        Ok(judgement)
+    }
+
+    fn report(&self, tip: ObjectId, judgement: &Judgement) -> Result<Report, TurnError> {
+        let mut status = self.status()?;
+        status.observed = Some(tip);
+        status.trusted = judgement.accepted.as_ref().map(|accepted| accepted.record().clone());
+        status.refused = judgement.refused.iter().map(Refused::from).collect();
+        let (findings, tree) = (Findings::default(), Tree::default());
+        Ok(Report { status, findings, tree, plan: None, recovered: None })
+    }
+
+    fn consider(&self, tree: Tree) -> Considered {
+        let (network, mut findings) = validate::check(&tree, Some(&self.settings.cluster.value));
+        let node = &self.settings.node.value;
+        if let Some(network) = network.as_ref().filter(|network| !network.declares(node)) {
+            findings.push(undeclared(node, network, &tree));
+        }
+        findings.sort();
+        let network = network.filter(|_| !findings.has_errors());
+        Considered { findings, tree, network }
+    }
+
+    /// Plans, and applies what may be applied.
+    fn carry_out(
+        &self,
+        considered: Verified<Considered>,
+        purpose: Purpose,
+        report: &mut Report,
+    ) -> Result<(), TurnError> {
+        let record = considered.record().clone();
+        let status = &mut report.status;
+        let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
+            status.state = State::Refused;
+            status.message = format!(
+                "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
+                record.commit.short(),
+                if status.errors == 1 { "an error".to_owned() } else { format!("{} errors", status.errors) },
+            );
+            return Ok(());
+        };
+        let facts = self.host.facts(&self.settings.node.value)?;
+        let owned = owned(self.host)?;
+        let found = found(self.host)?;
+        let planned = network.map(|network| {
+            let wanted = render(&network, &facts.node, &facts);
+            plan(wanted, facts, &found, owned.as_ref(), record.sequence)
+        });
+        report.plan = Some(planned.get().clone());
+        let runs = status.running.as_ref().and_then(|running| {
+            Some((running.commit.as_ref()?.commit, running.rendering?))
+        });
+        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        (status.state, status.message) = match decision {
+            Decision::Nothing => in_order(&record, &status.refused),
+            Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Guarded => {
+                let guard = planned.get().guards.first();
+                (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
+            }
+            Decision::Advance => {
+                let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });
+                ended(apply::apply(self.host, Authority::Commit(same))?, &record, &status.refused)
+            }
+            Decision::Apply => {
+                let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                ended(outcome, &record, &status.refused)
+            }
+        };
+        status.running = running(self.host)?;
+        Ok(())
+    }
+
+    fn status(&self) -> Result<Status, TurnError> {
+        Ok(Status {
+            format: status::FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            updated: self.host.now(),
+            cluster: self.settings.cluster.value.clone(),
+            node: self.settings.node.value.clone(),
+            state: State::Failed,
+            message: String::new(),
+            running: running(self.host)?,
+            observed: None,
+            trusted: None,
+            refused: Vec::new(),
+            errors: 0,
+            warnings: 0,
+        })
+    }
+
+    fn record(&self, status: &Status) -> Result<(), HostError> {
+        let text = serde_json::to_string_pretty(status).unwrap_or_default();
+        self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
+    }
+
+    /// Writes down why a turn failed, if even that can be done: the error at hand is
+    /// worth more than one of writing it down.
+    fn record_failure(&self, error: &TurnError) {
+        if let Ok(mut status) = self.status() {
+            status.state = error.state();
+            status.message = chain(error);
+            if let Err(error) = self.record(&status) {
+                tracing::warn!(%error, "the status cannot be written");
+            }
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Settles what was interrupted, and says what became of it.
+fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+    let commit = |entry: &apply::Entry| match &entry.record.commit {
+        Some(record) => format!("commit {}", record.commit.short()),
+        None => format!("generation {}", entry.record.generation.number),
+    };
+    Ok(match apply::recover(host)? {
+        Recovery::Nothing => None,
+        Recovery::Discarded { entry } => Some(format!(
+            "an apply of {} was interrupted before it changed anything, and is given up",
+            commit(&entry)
+        )),
+        Recovery::Confirmed { running } => Some(format!(
+            "an apply of {} was interrupted when all was done, and is confirmed",
+            commit(&running)
+        )),
+        Recovery::RolledBack { entry } => Some(format!(
+            "an apply of {} was interrupted; what ran before is back",
+            commit(&entry)
+        )),
+        Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
+    })
+}
+
+/// The first of several refusals is the cause of the others.
+fn cause(refused: &[Refused], otherwise: &str) -> String {
+    match refused.first() {
+        Some(refused) => refused.message.clone(),
+        None => otherwise.to_owned(),
+    }
+}
+
+fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
+    let runs = format!("runs commit {} (number {})", record.commit.short(), record.sequence);
+    match refused.first() {
+        None => (State::InOrder, runs),
+        Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
+    }
+}
+
+fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State, String) {
+    match outcome {
+        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => in_order(record, refused),
+        Outcome::RolledBack { failure, .. } => {
+            let commit = record.commit.short();
+            (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
+        }
+        Outcome::Degraded { failure, obstacle, .. } => {
+            (State::Degraded, format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)))
+        }
+    }
+}
+
+fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
+    let place = Place::start_of(&tree.path(declare::CLUSTER_FILE));
+    let message = format!("node `{node}` is not declared, so its agent refuses to act");
+    let mut finding = Finding::new(Code::ThisNodeUndeclared, message, &place);
+    let names = network.nodes.keys().map(AsRef::as_ref);
+    finding.help = suggestion(node.as_str(), "declared nodes", names);
+    finding
+}
+
+/// The files of [`Managed::ALL`] as they are on a machine.
+pub fn found(host: &impl Host) -> Result<Found, HostError> {
+    let mut found = Found::default();
+    for &managed in Managed::ALL {
+        if let Some(file) = host.read(managed.path(), MAX_FOUND_BYTES)? {
+            found.files.insert(managed, file.bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// What weft put on a machine last.
+pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
+    Ok(apply::owned(host)?.map(|manifest| Owned {
+        files: manifest.files.iter().map(|(managed, file)| (*managed, file.sha256)).collect(),
+        interfaces: manifest.interfaces,
+    }))
+}
+
+/// What a machine runs, by its journal.
+pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
+    Ok(apply::running(host)?.map(|entry| Running {
+        commit: entry.record.commit,
+        generation: entry.record.generation.number,
+        rendering: entry.record.rendering,
+        since: entry.record.begun,
+    }))
+}

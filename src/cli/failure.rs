@@ -1,0 +1,80 @@
+//! How a run of the program ends.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::agent::turn::chain;
+
+/// The meaning of each exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// In order.
+    Ok = 0,
+    /// The world refused: no remote, no disk, no permission.
+    Failed = 1,
+    /// Differences are pending.
+    Pending = 2,
+    /// A commit, its declarations or its plan were refused.
+    Refused = 4,
+    /// Neither the new state nor the old one is whole.
+    Degraded = 5,
+    /// An apply failed and was undone.
+    RolledBack = 6,
+    /// The words on the command line mean nothing.
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a verb could not do what it says, for a person.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a sentence.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// A failure whose sentence is an error and the chain of its causes.
+    pub fn from_error(exit: Exit, error: &dyn Error) -> Self {
+        Self::new(exit, chain(error))
+    }
+
+    /// With a line that says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The failure for programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self.message, "help": self.hint, "exit": self.exit as u8 })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  = help: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

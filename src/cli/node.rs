@@ -1,0 +1,293 @@
+//! The verbs that work on a node: `sync`, `plan`, `apply`, `facts`, `status`, `history`.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::{findings, offline};
+use crate::agent::settings::{self, Mode, Settings};
+use crate::agent::status::{self, Running, State, Status};
+use crate::agent::turn::{self, Purpose, Report, Turn, TurnError};
+use crate::apply::{self, Entry};
+use crate::facts::Facts;
+use crate::host::{Host as _, Linux};
+use crate::plan::{Plan, plan};
+use crate::render::render;
+use crate::value::NodeName;
+
+/// The largest settings or status file that is read, in bytes.
+const MAX_STATE_BYTES: u64 = 4 << 20;
+
+/// The machine that the program speaks of: this one, or a directory that stands
+/// for one.
+pub(super) struct Node {
+    host: Linux,
+    root: Option<Utf8PathBuf>,
+}
+
+fn failed(error: &dyn std::error::Error) -> Failure {
+    Failure::from_error(Exit::Failed, error)
+}
+
+impl Node {
+    /// The node below a root, or this machine.
+    pub(super) fn open(root: Option<Utf8PathBuf>) -> Result<Self, Failure> {
+        let root = match root {
+            None => None,
+            Some(root) if root.is_dir() => {
+                Some(root.canonicalize_utf8().map_err(|error| failed(&error))?)
+            }
+            Some(root) => {
+                let failure = Failure::new(Exit::Usage, format!("`{root}` is not a directory"));
+                return Err(failure.hint("make it, with `etc/weft/agent.yaml` below it"));
+            }
+        };
+        Ok(Self { host: Linux::new(root.clone()), root })
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        let path = Utf8Path::new(settings::PATH);
+        let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
+        let Some(file) = file else {
+            let shown = self.shown(path);
+            let failure = Failure::new(Exit::Failed, format!("this node has no settings: `{shown}` is missing"));
+            return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
+        };
+        let text = String::from_utf8(file.bytes)
+            .map_err(|_| Failure::new(Exit::Failed, format!("`{path}` is not UTF-8 text")))?;
+        settings::read(&text).map_err(|found| {
+            let text = findings::text(&found, |_| Some(text.as_str()), false);
+            Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}"))
+        })
+    }
+
+    fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
+        match &self.root {
+            Some(root) => root.join(path.as_str().trim_start_matches('/')),
+            None => path.to_owned(),
+        }
+    }
+
+    /// `weft sync`, `weft apply`, `weft plan`
+    pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
+        let settings = self.settings()?;
+        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
+            let message = "this version writes files of dry nodes and loads nothing into a running network";
+            let failure = Failure::new(Exit::Refused, message);
+            return Err(failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine"));
+        }
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let program = Utf8PathBuf::from_path_buf(program)
+            .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))?;
+        let turn =
+            Turn { host: &self.host, settings: &settings, program: &program, root: self.root.as_deref() };
+        match turn.make(purpose) {
+            Ok(report) => Ok(show(output, &report, purpose)),
+            Err(error) => Err(turn_failure(&error)),
+        }
+    }
+
+    /// `weft plan DIR`
+    pub(super) fn plan_directory(
+        &self,
+        output: Output,
+        directory: &Utf8Path,
+        name: Option<NodeName>,
+        facts: Option<&Utf8Path>,
+    ) -> Result<Exit, Failure> {
+        let checked = offline::check(directory)?;
+        offline::show(output, &checked);
+        let Some(network) = &checked.network else {
+            output.document(&json!({ "ok": false, "findings": checked.findings }));
+            return Ok(Exit::Refused);
+        };
+        let name = self.name(name)?;
+        offline::declared(network, &name)?;
+        let facts = match facts {
+            Some(path) => offline::read_facts(path)?,
+            None => self.host.facts(&name).map_err(|error| failed(&error))?,
+        };
+        let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
+        let running = apply::running(&self.host).map_err(|error| failed(&error))?;
+        let found = turn::found(&self.host).map_err(|error| failed(&error))?;
+        let next = running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
+        let wanted = render(network, &name, &facts);
+        let plan = plan(wanted, facts, &found, owned.as_ref(), next);
+        output.say(plan.text());
+        output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
+        Ok(plan_exit(&plan))
+    }
+
+    /// The name given, or the one of the settings.
+    fn name(&self, given: Option<NodeName>) -> Result<NodeName, Failure> {
+        match given {
+            Some(name) => Ok(name),
+            None => Ok(self.settings()?.node.value),
+        }
+    }
+
+    /// `weft facts`
+    pub(super) fn facts(&self, name: Option<NodeName>) -> Result<Exit, Failure> {
+        let facts: Facts =
+            self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
+        let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
+        Output::print(text);
+        Ok(Exit::Ok)
+    }
+
+    /// `weft status`
+    pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
+        let settings = self.settings()?;
+        let running = turn::running(&self.host).map_err(|error| failed(&error))?;
+        let last = self.last_status()?;
+        output.say(status_text(&settings, running.as_ref(), last.as_ref()));
+        output.document(&json!({
+            "cluster": settings.cluster.value,
+            "node": settings.node.value,
+            "mode": settings.mode().as_str(),
+            "running": running,
+            "last": last,
+        }));
+        Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
+    }
+
+    fn last_status(&self) -> Result<Option<Status>, Failure> {
+        let file = self
+            .host
+            .read(Utf8Path::new(status::PATH), MAX_STATE_BYTES)
+            .map_err(|error| failed(&error))?;
+        Ok(file.and_then(|file| serde_json::from_slice(&file.bytes).ok()))
+    }
+
+    /// `weft history`
+    pub(super) fn history(&self, output: Output, limit: usize) -> Result<Exit, Failure> {
+        let mut entries = apply::history(&self.host).map_err(|error| failed(&error))?;
+        entries.reverse();
+        entries.truncate(limit);
+        if entries.is_empty() {
+            output.say("Nothing was applied on this node.");
+        }
+        for entry in &entries {
+            output.say(history_line(entry));
+        }
+        output.document(&json!(entries));
+        Ok(Exit::Ok)
+    }
+}
+
+fn history_line(entry: &Entry) -> String {
+    let record = &entry.record;
+    let commit = match &record.commit {
+        Some(commit) => {
+            let id = commit.commit.short();
+            format!("commit {id} (number {}) by {}: {}", commit.sequence, commit.signer, commit.subject)
+        }
+        None => "what was found before weft".to_owned(),
+    };
+    let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
+    format!("{:>4}  {time}  {:<11} generation {:<4} {commit}", record.number, entry.state, record.generation.number)
+}
+
+/// Shows what a turn did, and says how the program ends.
+fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
+    if let Some(recovered) = &report.recovered {
+        output.say(format!("recovered: {recovered}"));
+    }
+    for refused in &report.status.refused {
+        output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
+    }
+    if !report.findings.is_empty() {
+        let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
+        output.say(findings::text(&report.findings, source, output.is_coloured()));
+        output.say("");
+    }
+    if let Some(plan) = &report.plan {
+        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
+        if interesting {
+            output.say(plan.text());
+        }
+    }
+    output.say(format!("{}: {}", report.status.node, report.status.message));
+    output.document(&json!({
+        "status": report.status,
+        "plan": report.plan.as_ref().map(Plan::json),
+        "findings": report.findings,
+        "recovered": report.recovered,
+    }));
+    match (&report.plan, purpose) {
+        (Some(plan), Purpose::Plan) => plan_exit(plan),
+        _ => state_exit(report.status.state),
+    }
+}
+
+fn plan_exit(plan: &Plan) -> Exit {
+    if !plan.guards.is_empty() {
+        Exit::Refused
+    } else if plan.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Pending
+    }
+}
+
+fn state_exit(state: State) -> Exit {
+    match state {
+        State::InOrder => Exit::Ok,
+        State::Pending => Exit::Pending,
+        State::Refused => Exit::Refused,
+        State::RolledBack => Exit::RolledBack,
+        State::Degraded => Exit::Degraded,
+        State::Failed => Exit::Failed,
+    }
+}
+
+fn turn_failure(error: &TurnError) -> Failure {
+    let exit = state_exit(error.state());
+    let failure = Failure::from_error(exit, error);
+    match error.help() {
+        Some(help) => failure.hint(help),
+        None => failure,
+    }
+}
+
+fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {
+    let mut lines = vec![format!(
+        "{} of cluster {}, mode {}",
+        settings.node.value,
+        settings.cluster.value,
+        settings.mode()
+    )];
+    match running {
+        None => lines.push("runs     nothing of weft's".to_owned()),
+        Some(running) => {
+            match &running.commit {
+                None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
+                Some(commit) => {
+                    lines.push(format!(
+                        "runs     commit {} (number {}, generation {}): {}",
+                        commit.commit.short(),
+                        commit.sequence,
+                        running.generation,
+                        commit.subject
+                    ));
+                    lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
+                }
+            }
+            lines.push(format!("since    {}", running.since));
+        }
+    }
+    if let Some(status) = last {
+        lines.push(format!("last     {} at {}", status.message, status.updated));
+        for refused in &status.refused {
+            lines.push(format!("refused  [{}] {}", refused.code, refused.message));
+            lines.push(format!("         {}", refused.help));
+        }
+        if status.errors + status.warnings > 0 {
+            lines.push(format!("findings {} errors, {} warnings", status.errors, status.warnings));
+        }
+    } else {
+        lines.push("last     no turn was made since the machine started".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,196 @@
+//! The verbs that work on a directory alone: `validate` and `render`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::{directory, findings};
+use crate::declare::finding::{Code, Finding, suggestion};
+use crate::declare::{self, Findings, Tree, policy, signers};
+use crate::facts::{self, Facts};
+use crate::network::Network;
+use crate::render::{Managed, Rendering, render};
+use crate::validate;
+use crate::value::{NodeName, Place, RepoPath};
+
+/// The largest facts file that is read, in bytes.
+const MAX_FACTS_BYTES: u64 = 16 << 20;
+
+/// What a directory declares.
+pub(super) struct Checked {
+    pub(super) network: Option<Network>,
+    pub(super) findings: Findings,
+    tree: Tree,
+    trust: BTreeMap<RepoPath, Arc<str>>,
+}
+
+impl Checked {
+    fn source(&self, path: &RepoPath) -> Option<&str> {
+        self.tree.get(path).or_else(|| self.trust.get(path)).map(AsRef::as_ref)
+    }
+}
+
+/// Reads and checks a directory, and its trust files where it has any.
+pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
+    let tree = directory::read(path)?;
+    let (network, mut findings) = validate::check(&tree, None);
+    let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
+    if !trust.is_empty() {
+        check_trust(&trust, &mut findings);
+        findings.sort();
+    }
+    let network = network.filter(|_| !findings.has_errors());
+    Ok(Checked { network, findings, tree, trust })
+}
+
+/// Reads the trust files as a node does. One without the other is missing.
+fn check_trust(trust: &BTreeMap<RepoPath, Arc<str>>, findings: &mut Findings) {
+    let mut file = |name: &str| {
+        let path = declare::constant_path(name);
+        let text = trust.get(&path);
+        if text.is_none() {
+            let message = format!("there is no `{path}`");
+            let finding = Finding::new(Code::MissingFile, message, &Place::start_of(&path))
+                .help("nodes refuse a commit without its trust files");
+            findings.push(finding);
+        }
+        text.map(|text| (path, text))
+    };
+    let (signers, policy) = (file(signers::FILE), file(policy::FILE));
+    if let (Some((signers, text)), Some((policy, rules))) = (signers, policy) {
+        let signers = signers::read(&signers, text, findings);
+        policy::read(&policy, rules, &signers, findings);
+    }
+}
+
+/// The findings of a directory for people.
+pub(super) fn show(output: Output, checked: &Checked) {
+    if !checked.findings.is_empty() {
+        let source = |path: &_| checked.source(path);
+        output.say(findings::text(&checked.findings, source, output.is_coloured()));
+    }
+}
+
+/// `weft validate`
+pub(super) fn validate_directory(output: Output, path: &Utf8Path) -> Result<Exit, Failure> {
+    let checked = check(path)?;
+    show(output, &checked);
+    let ok = checked.network.is_some();
+    if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_empty()) {
+        output.say(format!(
+            "In order: {} nodes, {} zones, {} vnets.",
+            network.nodes.len(),
+            network.zones.len(),
+            network.zones.values().map(|zone| zone.vnets().count()).sum::<usize>(),
+        ));
+    }
+    output.document(&json!({ "ok": ok, "findings": checked.findings }));
+    Ok(if ok { Exit::Ok } else { Exit::Refused })
+}
+
+/// `weft render`
+pub(super) fn render_directory(
+    output: Output,
+    path: &Utf8Path,
+    node: &NodeName,
+    facts: Option<&Utf8Path>,
+    out: Option<&Utf8Path>,
+) -> Result<Exit, Failure> {
+    let checked = check(path)?;
+    let Some(network) = &checked.network else {
+        show(output, &checked);
+        output.document(&json!({ "ok": false, "findings": checked.findings }));
+        return Ok(Exit::Refused);
+    };
+    declared(network, node)?;
+    let facts = match facts {
+        Some(path) => read_facts(path)?,
+        None => Facts::unknown(node.clone()),
+    };
+    if facts.node != *node {
+        let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
+        return Err(Failure::new(Exit::Refused, message));
+    }
+    let rendering = render(network, node, &facts);
+    if let Some(out) = out {
+        write_files(&rendering, out)?;
+    }
+    let files: serde_json::Map<String, serde_json::Value> = rendering
+        .files
+        .iter()
+        .map(|(managed, text)| (managed.to_string(), text.as_str().into()))
+        .collect();
+    if out.is_none() {
+        for (managed, text) in &rendering.files {
+            output.say(format!("# {managed}\n{text}"));
+        }
+    }
+    for note in &rendering.notes {
+        output.say(format!("note: vnet {}: {}", note.vnet, note.message));
+    }
+    output.document(&json!({
+        "ok": true,
+        "node": node,
+        "rendering": rendering.digest(),
+        "files": files,
+        "notes": rendering.notes,
+        "findings": checked.findings,
+    }));
+    Ok(Exit::Ok)
+}
+
+/// A node that is not declared has no rendering.
+pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure> {
+    if network.nodes.contains_key(node) {
+        return Ok(());
+    }
+    let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
+    let names = network.nodes.keys().map(AsRef::as_ref);
+    Err(failure.hint(suggestion(node.as_str(), "declared nodes", names).unwrap_or_else(|| "declare it under `nodes`".to_owned())))
+}
+
+/// Writes the files below a directory, with sequence number 0.
+fn write_files(rendering: &Rendering, out: &Utf8Path) -> Result<(), Failure> {
+    for &managed in rendering.files.keys() {
+        write_file(rendering, managed, out).map_err(|(path, error)| {
+            Failure::new(Exit::Failed, format!("cannot write `{path}`: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    rendering: &Rendering,
+    managed: Managed,
+    out: &Utf8Path,
+) -> Result<(), (Utf8PathBuf, std::io::Error)> {
+    let path = out.join(managed.path().as_str().trim_start_matches('/'));
+    let bytes = rendering.bytes(managed, 0).unwrap_or_default();
+    let write = || {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, bytes)
+    };
+    write().map_err(|error| (path.clone(), error))
+}
+
+/// Reads recorded facts.
+pub(super) fn read_facts(path: &Utf8Path) -> Result<Facts, Failure> {
+    let fail = |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
+    let size = path.metadata().map_err(|error| fail(error.to_string()))?.len();
+    if size > MAX_FACTS_BYTES {
+        return Err(fail(format!("larger than {MAX_FACTS_BYTES} bytes")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let facts: Facts = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    if facts.format != facts::FORMAT {
+        let why = format!("format {} is not one that this version reads", facts.format);
+        return Err(fail(why).hint("record them again with `weft facts`"));
+    }
+    Ok(facts)
+}

@@ -1,0 +1,85 @@
+//! The verbs that explain: `explain` and `schema`.
+
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use crate::agent::reasons;
+use crate::declare::finding::{Class, Code, suggestion};
+use crate::declare::schema;
+use crate::sync::Reason;
+
+/// One thing that can be explained.
+struct Explained {
+    code: &'static str,
+    kind: &'static str,
+    title: &'static str,
+    why: &'static str,
+    fix: &'static str,
+}
+
+fn all() -> Vec<Explained> {
+    let findings = Code::ALL.iter().map(|code| Explained {
+        code: code.id(),
+        kind: match code.class() {
+            Class::Error => "finding, an error",
+            Class::Tolerated => "finding, a warning; an error with `strict: true` in weft.yaml",
+            Class::Warning => "finding, a warning",
+        },
+        title: code.title(),
+        why: code.why(),
+        fix: code.fix(),
+    });
+    let refusals = Reason::ALL.iter().map(|reason| Explained {
+        code: reason.as_str(),
+        kind: "refusal of a commit",
+        title: reason.title(),
+        why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
+        fix: reason.help(),
+    });
+    let guards = reasons::ALL.iter().map(|reason| Explained {
+        code: reason.code,
+        kind: "refusal of a plan",
+        title: reason.title,
+        why: reason.why,
+        fix: reason.fix,
+    });
+    findings.chain(refusals).chain(guards).collect()
+}
+
+/// `weft explain`
+pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Failure> {
+    let all = all();
+    let Some(wanted) = wanted else {
+        for entry in &all {
+            output.say(format!("{:<24} {}", entry.code, entry.title));
+        }
+        let list: Vec<_> =
+            all.iter().map(|entry| json!({ "code": entry.code, "title": entry.title })).collect();
+        output.document(&json!(list));
+        return Ok(Exit::Ok);
+    };
+    let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
+        let mut failure = Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));
+        let near = suggestion(wanted, "", all.iter().map(|entry| entry.code));
+        failure = failure.hint(match near {
+            Some(near) if near.starts_with("did you mean") => near,
+            _ => "`weft explain` lists all codes".to_owned(),
+        });
+        return Err(failure);
+    };
+    output.say(format!(
+        "{} ({})\n  {}\n\nWhy: {}\n\nWhat to do: {}",
+        entry.code, entry.kind, entry.title, entry.why, entry.fix
+    ));
+    output.document(&json!({
+        "code": entry.code, "kind": entry.kind, "title": entry.title, "why": entry.why, "fix": entry.fix,
+    }));
+    Ok(Exit::Ok)
+}
+
+/// `weft schema`
+pub(super) fn schema(cluster: bool) {
+    let schema = if cluster { schema::cluster() } else { schema::declarations() };
+    Output::print(format!("{schema:#}"));
+}

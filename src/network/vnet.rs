@@ -1,0 +1,74 @@
+//! Vnets and their subnets.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::value::{AddressRange, Alias, Cidr, DnsName, Tag};
+
+/// What a vnet has in every type of zone. Its id is the name of its bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vnet {
+    /// A comment.
+    pub alias: Option<Alias>,
+    /// Guests of one node do not reach each other.
+    pub isolate_ports: bool,
+    /// What guests send.
+    pub traffic: Traffic,
+}
+
+impl Vnet {
+    /// The subnets; none on a VLAN-aware vnet.
+    pub fn subnets(&self) -> impl Iterator<Item = (&Cidr, &Subnet)> {
+        let subnets = match &self.traffic {
+            Traffic::Untagged(subnets) => Some(subnets),
+            Traffic::VlanAware => None,
+        };
+        subnets.into_iter().flatten()
+    }
+
+    /// Whether guests may send VLAN tags of their own.
+    pub fn is_vlan_aware(&self) -> bool {
+        matches!(self.traffic, Traffic::VlanAware)
+    }
+}
+
+/// What guests send. A vnet with many VLANs has no address of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Frames without a tag, in these subnets; their order is the byte order of
+    /// the subnet ids.
+    Untagged(BTreeMap<Cidr, Subnet>),
+    /// Frames with VLAN tags of the guests' own.
+    VlanAware,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self::Untagged(BTreeMap::new())
+    }
+}
+
+/// A vnet of a VXLAN zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VxlanVnet {
+    /// The VXLAN network identifier. No other vnet of the network has it.
+    pub tag: Tag,
+    /// The rest of it.
+    pub vnet: Vnet,
+}
+
+/// One subnet; its prefix is the key that it is found under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subnet {
+    /// The router's address on the vnet. Most often within the prefix, but
+    /// Proxmox renders any.
+    pub gateway: Option<IpAddr>,
+    /// Guests leave the node with the node's address.
+    pub snat: bool,
+    /// Put between a guest's name and the DNS zone.
+    pub dns_prefix: Option<DnsName>,
+    /// Pools of addresses for guests, in the order declared, within the prefix.
+    pub dhcp_ranges: Vec<AddressRange>,
+    /// The DNS server that guests are told.
+    pub dhcp_dns_server: Option<IpAddr>,
+}

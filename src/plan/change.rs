@@ -1,0 +1,164 @@
+//! What a plan changes, object by object, and how much that disturbs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+
+use super::stanza::{option, stanzas};
+use crate::value::VnetId;
+
+/// How much a change disturbs, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Impact {
+    /// An object is new.
+    Adds,
+    /// An object changes while it carries traffic.
+    Changes,
+    /// An object is taken down and made again: what runs over it is interrupted.
+    Recreates,
+    /// An object is taken away.
+    Removes,
+}
+
+impl Impact {
+    /// The sign of the plan's grammar.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Adds => "+",
+            Self::Changes => "~",
+            Self::Recreates => "-/+",
+            Self::Removes => "-",
+        }
+    }
+}
+
+impl fmt::Display for Impact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Adds => "adds",
+            Self::Changes => "changes",
+            Self::Recreates => "recreates",
+            Self::Removes => "removes",
+        })
+    }
+}
+
+/// One interface that will be another than it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The interface.
+    pub interface: String,
+    /// How much it disturbs.
+    pub impact: Impact,
+    /// The vnets that the interface serves.
+    pub vnets: Vec<VnetId>,
+    /// Why it cannot change in place, where it cannot.
+    pub reason: Option<String>,
+    /// Its lines that go and come.
+    pub lines: Vec<LineChange>,
+}
+
+/// One line of an interface that goes or comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineChange {
+    /// `+` or `-`.
+    pub sign: char,
+    /// The line.
+    pub text: String,
+}
+
+/// Options that the kernel takes only when an interface is made.
+const FIXED: &[&str] = &[
+    "link-type",
+    "ovs-type",
+    "veth-peer-name",
+    "vlan-id",
+    "vlan-protocol",
+    "vlan-raw-device",
+    "vrf",
+    "vrf-table",
+    "vxlan-id",
+    "vxlan-local-tunnelip",
+    "vxlan-port",
+];
+
+/// Options whose lines may go without making the interface again. Of every other
+/// option the interface would keep what it had, because ifupdown2 sets only what
+/// a file names.
+const DROPPABLE: &[&str] =
+    &["address", "alias", "bridge-ports", "post-down", "post-up", "up", "vxlan-remoteip"];
+
+/// What happens to the interfaces of a file when its text becomes another one.
+/// `wanted` and `owned` say which vnets an interface serves, or served.
+pub(super) fn changes(
+    found: &str,
+    wanted: &str,
+    vnets: impl Fn(&str) -> Vec<VnetId>,
+) -> Vec<Change> {
+    let before = stanzas(found);
+    let after = stanzas(wanted);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let change = |name: &String| {
+        let (impact, reason) = match (before.get(name), after.get(name)) {
+            (None, Some(_)) => (Impact::Adds, None),
+            (Some(_), None) => (Impact::Removes, None),
+            (Some(old), Some(new)) if old != new => match forced(old, new) {
+                Some(reason) => (Impact::Recreates, Some(reason)),
+                None => (Impact::Changes, None),
+            },
+            _ => return None,
+        };
+        let lines = lines(before.get(name), after.get(name));
+        Some(Change { interface: name.clone(), impact, vnets: vnets(name), reason, lines })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+/// Why an interface has to be made again, if it has to.
+fn forced(old: &[String], new: &[String]) -> Option<String> {
+    let old = by_option(old);
+    let new = by_option(new);
+    for (option, lines) in &old {
+        match new.get(option) {
+            None if !DROPPABLE.contains(&option.as_str()) => {
+                return Some(format!("`{option}` cannot be taken off in place"));
+            }
+            Some(after) if after != lines && FIXED.contains(&option.as_str()) => {
+                return Some(format!("`{option}` cannot change in place"));
+            }
+            _ => {}
+        }
+    }
+    let fixed =
+        new.keys().find(|option| !old.contains_key(*option) && FIXED.contains(&option.as_str()));
+    fixed.map(|option| format!("`{option}` cannot be set in place"))
+}
+
+fn by_option(lines: &[String]) -> BTreeMap<String, Vec<&str>> {
+    let mut options: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for line in lines {
+        options.entry(option(line)).or_default().push(line);
+    }
+    options
+}
+
+fn lines(old: Option<&Vec<String>>, new: Option<&Vec<String>>) -> Vec<LineChange> {
+    let slice = |lines: Option<&Vec<String>>| -> Vec<String> { lines.cloned().unwrap_or_default() };
+    let (old, new) = (slice(old), slice(new));
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (old.iter().map(String::as_str).collect(), new.iter().map(String::as_str).collect());
+    let diff = TextDiff::from_slices(&old, &new);
+    diff.iter_all_changes()
+        .filter_map(|change| {
+            let sign = match change.tag() {
+                ChangeTag::Equal => return None,
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+            };
+            Some(LineChange { sign, text: change.value().to_owned() })
+        })
+        .collect()
+}

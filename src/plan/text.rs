@@ -1,0 +1,95 @@
+//! A plan in words, in the grammar that Terraform made familiar.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::{Impact, Plan, Step};
+
+pub(super) fn summary(plan: &Plan) -> String {
+    if plan.is_empty() {
+        return "Nothing to do: the node is as it should be.".to_owned();
+    }
+    let files = plan.steps.len();
+    format!(
+        "Plan: {} to add, {} to change, {} to recreate, {} to remove; {files} file{} to write.",
+        plan.count(Impact::Adds),
+        plan.count(Impact::Changes),
+        plan.count(Impact::Recreates),
+        plan.count(Impact::Removes),
+        if files == 1 { "" } else { "s" },
+    )
+}
+
+pub(super) fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for step in &plan.steps {
+        let word = match step {
+            Step::Write { .. } => "written",
+            Step::Remove { .. } => "removed",
+        };
+        let _ = writeln!(text, "{} is {word}:", step.managed());
+    }
+    for change in &plan.changes {
+        let vnets: Vec<&str> = change.vnets.iter().map(AsRef::as_ref).collect();
+        let serves = match vnets.as_slice() {
+            [] => String::new(),
+            [vnet] => format!(" (vnet {vnet})"),
+            vnets => format!(" (vnets {})", vnets.join(", ")),
+        };
+        let reason = change.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let sign = change.impact.sign();
+        let _ =
+            writeln!(text, "  {sign:>3} {} {}{serves}{reason}", change.interface, change.impact);
+        for line in &change.lines {
+            let _ = writeln!(text, "        {} {}", line.sign, line.text);
+        }
+    }
+    for managed in &plan.edited {
+        let _ =
+            writeln!(text, "note: {managed} is not as weft wrote it; somebody changed it since");
+    }
+    for note in &plan.rendering.notes {
+        let _ = writeln!(text, "note: vnet {}: {}", note.vnet, note.message);
+    }
+    for guard in &plan.guards {
+        let _ =
+            writeln!(text, "refused[{}]: {}\n  = help: {}", guard.code, guard.message, guard.help);
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&summary(plan));
+    text.push('\n');
+    text
+}
+
+pub(super) fn json(plan: &Plan) -> serde_json::Value {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Write { managed, bytes } => {
+                json!({ "action": "write", "path": managed.path(), "bytes": bytes.len() })
+            }
+            Step::Remove { managed } => json!({ "action": "remove", "path": managed.path() }),
+        })
+        .collect();
+    let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();
+    json!({
+        "node": plan.node,
+        "rendering": plan.rendering.digest(),
+        "pending": !plan.is_empty(),
+        "steps": steps,
+        "changes": plan.changes,
+        "guards": plan.guards,
+        "edited": edited,
+        "notes": plan.rendering.notes,
+        "counts": {
+            "adds": plan.count(Impact::Adds),
+            "changes": plan.count(Impact::Changes),
+            "recreates": plan.count(Impact::Recreates),
+            "removes": plan.count(Impact::Removes),
+        },
+    })
+}

@@ -1,0 +1,76 @@
+//! `/etc/network/interfaces.d/sdn`, as Proxmox writes it (`pve-rendering.md` §1).
+
+mod simple;
+mod stanza;
+mod vxlan;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use self::stanza::Stanza;
+use super::Note;
+use crate::facts::Facts;
+use crate::network::{Network, ZoneKind};
+use crate::value::{IfName, NodeName, VnetId};
+
+/// The file without its version line, and what is known of it.
+pub(super) struct Interfaces {
+    /// The stanzas, each after an empty line.
+    pub text: String,
+    /// The vnets that each interface serves.
+    pub serves: BTreeMap<IfName, Vec<VnetId>>,
+    /// What a person should know, in the order of the vnets.
+    pub notes: Vec<Note>,
+}
+
+/// What one vnet needs.
+#[derive(Default)]
+struct Part {
+    stanzas: Vec<Stanza>,
+    notes: Vec<String>,
+}
+
+pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Interfaces {
+    let mut parts: BTreeMap<&VnetId, Part> = BTreeMap::new();
+    for zone in network.zones.values().filter(|zone| zone.nodes.contains(node)) {
+        match &zone.kind {
+            ZoneKind::Simple(simple) => {
+                for (id, vnet) in &simple.vnets {
+                    parts.insert(id, simple::part(id, vnet, zone.mtu, facts));
+                }
+            }
+            ZoneKind::Vxlan(vxlan) => {
+                let peers = vxlan::Peers::new(vxlan, facts);
+                for (id, vnet) in &vxlan.vnets {
+                    parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers));
+                }
+            }
+        }
+    }
+    merge(parts)
+}
+
+/// All stanzas in the byte order of their names. An interface that several vnets
+/// need is as the first of them has it.
+fn merge(parts: BTreeMap<&VnetId, Part>) -> Interfaces {
+    let mut stanzas: BTreeMap<IfName, Stanza> = BTreeMap::new();
+    let mut serves: BTreeMap<IfName, Vec<VnetId>> = BTreeMap::new();
+    let mut notes = Vec::new();
+    for (vnet, part) in parts {
+        for stanza in part.stanzas {
+            serves.entry(stanza.name.clone()).or_default().push(vnet.clone());
+            stanzas.entry(stanza.name.clone()).or_insert(stanza);
+        }
+        notes.extend(part.notes.into_iter().map(|message| Note { vnet: vnet.clone(), message }));
+    }
+    let mut text = String::new();
+    for stanza in stanzas.values() {
+        write!(text, "\n{stanza}").expect("writing to a string does not fail");
+    }
+    Interfaces { text, serves, notes }
+}
+
+/// The bridge of a vnet: an interface of the same name.
+fn bridge(vnet: &VnetId) -> IfName {
+    vnet.as_str().parse().expect("a vnet id is a legal interface name")
+}

@@ -1,0 +1,77 @@
+//! VXLAN zones: a bridge with one tunnel interface that sends to every peer
+//! (`pve-rendering.md` §1.6, §1.7).
+
+use std::net::IpAddr;
+
+use super::stanza::{Line, Stanza, bridge_lines};
+use super::{Part, bridge};
+use crate::facts::Facts;
+use crate::network::{VxlanVnet, VxlanZone};
+use crate::value::{IfName, Mtu, Number, Port, VnetId};
+
+/// What a zone without `mtu` gets. The reference means "the underlay's less 50",
+/// and never finds the underlay's.
+const DEFAULT_MTU: u64 = 1450;
+
+/// The tunnel ends of a zone as one node sees them.
+pub(super) struct Peers {
+    /// All but this node's own, in the order of the zone.
+    others: Vec<IpAddr>,
+    note: Option<String>,
+}
+
+impl Peers {
+    pub(super) fn new(zone: &VxlanZone, facts: &Facts) -> Self {
+        let own = own_address(&zone.peers, facts);
+        let others = zone.peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
+        let note = match own {
+            None => Some("this node has no route to its peers".to_owned()),
+            Some(own) if !zone.peers.contains(&own) => Some(format!(
+                "the peers do not name this node's address {own}, so the others send it nothing"
+            )),
+            Some(_) => None,
+        };
+        Self { others, note }
+    }
+}
+
+/// The address by which this node is a peer: the first peer that
+/// `/etc/network/interfaces` gives to an interface, else the address from which
+/// this node reaches the first peer.
+fn own_address(peers: &[IpAddr], facts: &Facts) -> Option<IpAddr> {
+    let is_ours = |peer: &IpAddr| facts.addresses.iter().any(|own| own.address == *peer);
+    peers
+        .iter()
+        .copied()
+        .find(is_ours)
+        .or_else(|| facts.route_to(*peers.first()?).map(|route| route.source))
+}
+
+pub(super) fn part(
+    id: &VnetId,
+    vnet: &VxlanVnet,
+    port: Option<Port>,
+    mtu: Option<Mtu>,
+    peers: &Peers,
+) -> Part {
+    let mtu = mtu.unwrap_or_else(|| Mtu::checked(DEFAULT_MTU).expect("1450 is an MTU"));
+    let tunnel = tunnel(id);
+
+    let mut lines = vec![Line::VxlanId(vnet.tag)];
+    lines.extend(peers.others.iter().copied().map(Line::VxlanRemote));
+    lines.extend(port.map(Line::VxlanPort));
+    lines.push(Line::Mtu(mtu));
+    let end = Stanza { name: tunnel.clone(), lines };
+
+    let mut lines = bridge_lines(Some(tunnel), vnet.vnet.is_vlan_aware());
+    lines.push(Line::Mtu(mtu));
+    lines.extend(vnet.vnet.alias.clone().map(Line::Alias));
+    let bridge = Stanza { name: bridge(id), lines };
+
+    Part { stanzas: vec![bridge, end], notes: peers.note.iter().cloned().collect() }
+}
+
+/// The tunnel interface of a vnet.
+fn tunnel(vnet: &VnetId) -> IfName {
+    format!("vxlan_{vnet}").parse().expect("14 characters at most, all legal")
+}
