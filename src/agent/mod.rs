@@ -5,12 +5,14 @@
 
 mod decide;
 pub mod doctor;
+pub mod error;
 pub mod reasons;
 pub mod restore;
 pub mod settings;
 pub mod status;
 pub mod turn;
 
+pub use error::TurnError;
 pub use settings::{Mode, Settings};
 pub use status::{State, Status};
-pub use turn::{Purpose, Report, Turn, TurnError};
+pub use turn::{Purpose, Report, Turn};

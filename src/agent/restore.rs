@@ -3,7 +3,8 @@
 
 use camino::Utf8Path;
 
-use super::turn::{TurnError, recover};
+use super::error::TurnError;
+use super::turn::recover;
 use crate::apply::LOCK;
 use crate::host::Host;
 

@@ -128,7 +128,6 @@ impl Settings {
     }
 }
 
-
 /// Reads the settings, or says everything that is wrong with them.
 pub fn read(text: &str) -> Result<Settings, Findings> {
     let file = declare::constant_path(PATH.trim_start_matches('/'));

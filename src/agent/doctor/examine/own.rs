@@ -5,8 +5,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::examined::{KnownTrust, Looked, OwnFile, SettingsFile};
 use super::Look;
+use crate::agent::error::chain;
 use crate::agent::settings::{self, Settings};
-use crate::agent::turn::chain;
 use crate::apply;
 use crate::host::{EntryKind, Host as _, HostError};
 use crate::sync::Anchors;

@@ -6,8 +6,9 @@ use camino::Utf8Path;
 
 use super::super::examined::{Looked, RemoteAnswer, RemoteTrouble};
 use super::DRY;
+use crate::agent::error::chain;
 use crate::agent::settings::Settings;
-use crate::agent::turn::{CACHE, Purpose, Turn, chain};
+use crate::agent::turn::{CACHE, Purpose, Turn};
 use crate::apply::LOCK;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
