@@ -9,6 +9,7 @@
 
 mod cases;
 mod conformance;
+mod doctor;
 mod examples;
 mod floors;
 mod guide;

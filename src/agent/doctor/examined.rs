@@ -47,7 +47,7 @@ pub struct Examined {
     pub packages: Looked<BTreeMap<String, String>>,
     /// The interfaces that systemd-networkd configures; none where it does not run.
     pub networkd: Looked<BTreeSet<String>>,
-    /// The interfaces that NetworkManager configures; none where it does not run.
+    /// The interfaces that `NetworkManager` configures; none where it does not run.
     pub network_manager: Looked<BTreeSet<String>>,
     /// Whether the dnsmasq that serves the whole machine runs.
     pub dnsmasq_runs: Looked<bool>,

@@ -61,6 +61,16 @@ pub struct Accept {
     pub ports: Option<Vec<(u16, u16)>>,
 }
 
+/// What a rule comes to.
+enum Read {
+    /// It accepts new packets.
+    Accepts(Accept),
+    /// It accepts none.
+    Nothing,
+    /// It may accept some.
+    Unknown,
+}
+
 impl Accept {
     fn takes(&self, opening: &Opening) -> bool {
         let number = match opening.service {

@@ -96,7 +96,11 @@ impl Said {
         match needed {
             Some(true) => self.error(code, message, mend),
             None => {
-                self.warning(code, format!("{message}; it is not known whether it is needed"), mend)
+                self.warning(
+                    code,
+                    format!("{message}; it is not known whether it is needed"),
+                    mend,
+                );
             }
             Some(false) => self.ok(code, format!("{message}, and nothing here needs it")),
         }

@@ -98,7 +98,7 @@ codes! {
         Profile "profile" "the operating system, and the profile that fits it";
         Ifupdown2 "ifupdown2" "the program that makes interfaces";
         Networkd "networkd" "systemd-networkd keeps off weft's interfaces";
-        NetworkManager "network-manager" "NetworkManager keeps off weft's interfaces";
+        NetworkManager "network-manager" "`NetworkManager` keeps off weft's interfaces";
         Frr "frr" "the routing daemon, where one is needed";
         Dnsmasq "dnsmasq" "the DHCP server, where one is needed";
         Iptables "iptables" "the program of source NAT, where there is any";

@@ -87,6 +87,7 @@ impl Service {
 
 impl Needs {
     /// Both together.
+    #[must_use]
     pub fn with(mut self, other: &Self) -> Self {
         self.interfaces.extend(other.interfaces.iter().cloned());
         self.openings.extend(other.openings.iter().cloned());
@@ -216,6 +217,7 @@ fn of_interfaces(needs: &mut Needs, text: &str) {
     needs.close(tunnel.take(), by);
 }
 
+#[derive(Clone, Copy)]
 struct Tunnel {
     port: u16,
     v6: bool,

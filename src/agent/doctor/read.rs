@@ -54,7 +54,7 @@ pub fn sources(interfaces: &str) -> Sources {
         match line.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
             ["source", pattern, ..] => sources.patterns.push((*pattern).to_owned()),
             ["source-directory", directory, ..] => {
-                sources.directories.push((*directory).to_owned())
+                sources.directories.push((*directory).to_owned());
             }
             _ => {}
         }
@@ -90,10 +90,9 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 /// Whether `/etc/network/ifupdown2/ifupdown2.conf` allows more than one VLAN-aware
 /// bridge. The last line counts.
 pub fn many_vlan_aware_bridges(conf: &str) -> bool {
-    let lines = conf.lines().filter_map(|line| line.split_once('='));
-    lines
-        .filter(|(key, _)| key.trim() == "multiple_vlan_aware_bridge_support")
-        .last()
+    conf.lines()
+        .filter_map(|line| line.split_once('='))
+        .rfind(|(key, _)| key.trim() == "multiple_vlan_aware_bridge_support")
         .is_some_and(|(_, value)| value.trim() == "1")
 }
 
@@ -136,7 +135,7 @@ pub fn networkd(answer: &[u8]) -> Result<BTreeSet<String>, String> {
     Ok(managed.filter_map(|interface| interface["Name"].as_str()).map(str::to_owned).collect())
 }
 
-/// The interfaces that NetworkManager configures, by
+/// The interfaces that `NetworkManager` configures, by
 /// `nmcli --terse --fields DEVICE,STATE device`.
 pub fn network_manager(answer: &str) -> BTreeSet<String> {
     answer

@@ -1,7 +1,7 @@
 //! weft's own files on a machine: the settings, what is known of trust, and who may
 //! read and write what lies in `/etc/weft`.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::super::examined::{KnownTrust, Looked, OwnFile, SettingsFile};
 use super::Look;
@@ -79,25 +79,25 @@ pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Know
 
 pub(super) fn files(look: &Look<'_>) -> Looked<Vec<OwnFile>> {
     let mut found = Vec::new();
-    let walked = walk(look, Utf8PathBuf::from(DIRECTORY), 0, &mut found);
+    let walked = walk(look, Utf8Path::new(DIRECTORY), 0, &mut found);
     Looked::from(walked).map(|()| found)
 }
 
 fn walk(
     look: &Look<'_>,
-    path: Utf8PathBuf,
+    path: &Utf8Path,
     depth: usize,
     found: &mut Vec<OwnFile>,
 ) -> Result<(), HostError> {
-    let Some(entry) = look.host.entry(&path)? else { return Ok(()) };
+    let Some(entry) = look.host.entry(path)? else { return Ok(()) };
     if found.len() >= MAX_FILES || depth > MAX_DEPTH {
         return Ok(());
     }
-    let private_key = entry.kind == EntryKind::File && is_private_key(look, &path);
-    found.push(OwnFile { path: path.clone(), entry, private_key });
+    let private_key = entry.kind == EntryKind::File && is_private_key(look, path);
+    found.push(OwnFile { path: path.to_owned(), entry, private_key });
     if entry.kind == EntryKind::Directory {
-        for name in look.host.list(&path)? {
-            walk(look, path.join(name), depth + 1, found)?;
+        for name in look.host.list(path)? {
+            walk(look, &path.join(name), depth + 1, found)?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What `iptables -S` prints (`iptables(8)`).
 
-use super::{Accept, Filter, InputFilter};
+use super::{Accept, Filter, InputFilter, Read};
 
 /// The filter of `iptables` or `ip6tables`, where its policy drops.
 pub fn of_iptables(program: &str, rules: &str) -> Option<InputFilter> {
@@ -16,9 +16,9 @@ pub fn of_iptables(program: &str, rules: &str) -> Option<InputFilter> {
             continue;
         }
         match read(rest) {
-            Some(Some(accept)) => accepts.push(accept),
-            Some(None) => {}
-            None => opaque = true,
+            Read::Accepts(accept) => accepts.push(accept),
+            Read::Nothing => {}
+            Read::Unknown => opaque = true,
         }
     }
     let v6 = program.starts_with("ip6");
@@ -26,26 +26,26 @@ pub fn of_iptables(program: &str, rules: &str) -> Option<InputFilter> {
     Some(InputFilter { by, v4: !v6, v6, accepts, opaque })
 }
 
-/// What a rule accepts; `Some(None)` where that is no new packet of another machine,
-/// `None` where it is not understood.
-fn read(rule: &[&str]) -> Option<Option<Accept>> {
+fn read(rule: &[&str]) -> Read {
     let mut accept = Accept::default();
     for (at, word) in rule.iter().enumerate() {
         let value = rule.get(at + 1).copied().unwrap_or_default();
         match *word {
-            "!" => return None,
-            "-i" if value == "lo" => return Some(None),
+            // What is negated, and ports or addresses that stand elsewhere.
+            "!" | "--match-set" | "--ports" => return Read::Unknown,
+            "-i" if value == "lo" => return Read::Nothing,
             "-p" => accept.protocols = Some(vec![value.to_owned()]),
-            "--dport" | "--dports" => accept.ports = Some(ranges(value)?),
+            "--dport" | "--dports" => match ranges(value) {
+                Some(ports) => accept.ports = Some(ports),
+                None => return Read::Unknown,
+            },
             "--ctstate" | "--state" if !value.split(',').any(|state| state == "NEW") => {
-                return Some(None);
+                return Read::Nothing;
             }
-            // Ports or addresses that stand elsewhere.
-            "--match-set" | "--ports" => return None,
             _ => {}
         }
     }
-    Some(Some(accept))
+    Read::Accepts(accept)
 }
 
 pub(super) fn ranges(text: &str) -> Option<Vec<(u16, u16)>> {

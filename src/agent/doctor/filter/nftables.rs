@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Accept, Filter, InputFilter};
+use super::{Accept, Filter, InputFilter, Read};
 
 /// The filters that drop by policy. An error says why the answer cannot be read.
 pub fn of_nftables(json: &[u8]) -> Result<Vec<InputFilter>, String> {
@@ -35,15 +35,6 @@ fn filter(chain: &Json, objects: &[Json]) -> Option<InputFilter> {
         }
     }
     Some(InputFilter { by: Filter::Nftables { family, table, chain }, v4, v6, accepts, opaque })
-}
-
-enum Read {
-    /// It accepts new packets.
-    Accepts(Accept),
-    /// It accepts none.
-    Nothing,
-    /// It may accept some.
-    Unknown,
 }
 
 fn read(expressions: &[Json]) -> Read {
@@ -101,14 +92,11 @@ fn narrow(accept: &mut Accept, body: &Json) -> Narrowed {
         accept.protocols = Some(protocols);
         return Narrowed::Yes;
     }
-    match protocol {
-        Some(
-            "tcp" | "udp" | "udplite" | "sctp" | "dccp" | "icmp" | "icmpv6" | "igmp" | "esp" | "ah",
-        ) => {
-            accept.protocols = protocol.map(|protocol| vec![protocol.to_owned()]);
-        }
-        // `th dport`: the port of whichever protocol.
-        Some("th") | None | Some(_) => {}
+    // `th dport` is the port of whichever protocol.
+    let transports =
+        ["tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah"];
+    if let Some(protocol) = protocol.filter(|protocol| transports.contains(protocol)) {
+        accept.protocols = Some(vec![protocol.to_owned()]);
     }
     if is_port {
         let Some(ports) = ranges(right) else { return Narrowed::Unknown };

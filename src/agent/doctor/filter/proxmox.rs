@@ -41,7 +41,7 @@ fn accept(options: &[&str]) -> Option<Accept> {
     for pair in options.windows(2) {
         match pair {
             ["-p" | "-proto" | "--proto", value] => {
-                accept.protocols = Some(vec![(*value).to_owned()])
+                accept.protocols = Some(vec![(*value).to_owned()]);
             }
             ["-dport" | "--dport", value] => accept.ports = Some(ranges(value)?),
             _ => {}
@@ -63,7 +63,7 @@ fn rules(text: &str) -> impl Iterator<Item = &str> {
     section(text, |title| title == "RULES")
 }
 
-fn section<'a>(text: &'a str, wanted: fn(&str) -> bool) -> impl Iterator<Item = &'a str> {
+fn section(text: &str, wanted: fn(&str) -> bool) -> impl Iterator<Item = &str> {
     let mut inside = false;
     text.lines().filter_map(move |line| {
         let line = line.split('#').next().unwrap_or_default().trim();

@@ -10,7 +10,7 @@ use super::super::needs::Opening;
 use super::{Patient, Said, quoted};
 use crate::facts::Facts;
 use crate::network::{Network, VxlanZone, ZoneKind};
-use crate::value::{IfName, NodeName};
+use crate::value::{IfName, Mtu, NodeName};
 
 /// The `rp_filter` that drops packets whose way back is by another interface.
 const STRICT: u8 = 1;
@@ -114,7 +114,7 @@ fn exits(patient: &Patient<'_>, said: &mut Said) {
             match patient.needs(|needs| needs.source_nat) {
                 Some(false) => said.ok(code, "no guest leaves with the address of this machine"),
                 Some(true) => {
-                    said.skipped(code, "there is no default route by which guests would leave")
+                    said.skipped(code, "there is no default route by which guests would leave");
                 }
                 None => said.skipped(code, "it is not known whether guests leave here"),
             }
@@ -129,13 +129,16 @@ fn exits(patient: &Patient<'_>, said: &mut Said) {
             }
             continue;
         };
-        rp_filter(patient, name, link, said);
+        rp_filter(patient, name, *link, said);
         match link.forwarding {
             None => {
-                said.skipped(Code::Forwarding, format!("the kernel does not say it of `{name}`"))
+                said.skipped(Code::Forwarding, format!("the kernel does not say it of `{name}`"));
             }
             Some(true) => {
-                said.ok(Code::Forwarding, format!("packets that come in by `{name}` are forwarded"))
+                said.ok(
+                    Code::Forwarding,
+                    format!("packets that come in by `{name}` are forwarded"),
+                );
             }
             Some(false) => {
                 let message = format!(
@@ -147,7 +150,7 @@ fn exits(patient: &Patient<'_>, said: &mut Said) {
     }
 }
 
-fn rp_filter(patient: &Patient<'_>, name: &IfName, link: &Link, said: &mut Said) {
+fn rp_filter(patient: &Patient<'_>, name: &IfName, link: Link, said: &mut Said) {
     let code = Code::RpFilter;
     let Some(all) = said.look(&patient.examined.rp_filter_all, &[code]) else { return };
     let Some(own) = link.rp_filter else {
@@ -226,7 +229,7 @@ fn tunnels<'a>(
     let here = network.zones.iter().filter(move |(_, zone)| zone.nodes.contains(node));
     here.filter_map(|(id, zone)| match &zone.kind {
         ZoneKind::Vxlan(vxlan) => {
-            Some((id.as_str(), zone.mtu.map_or(DEFAULT_MTU, |mtu| mtu.get()), vxlan))
+            Some((id.as_str(), zone.mtu.map_or(DEFAULT_MTU, Mtu::get), vxlan))
         }
         ZoneKind::Simple(_) => None,
     })

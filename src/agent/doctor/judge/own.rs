@@ -169,7 +169,7 @@ fn remotes(patient: &Patient<'_>, said: &mut Said) {
     for remote in remotes {
         match &remote.answer {
             Ok(tip) => {
-                said.ok(code, format!("remote `{}` shows commit {}", remote.name, tip.short()))
+                said.ok(code, format!("remote `{}` shows commit {}", remote.name, tip.short()));
             }
             Err(trouble) => {
                 let retry = if trouble.retry_helps { "; it may work later" } else { "" };
@@ -180,9 +180,9 @@ fn remotes(patient: &Patient<'_>, said: &mut Said) {
                     format!("editor {PATH}")
                 };
                 if any {
-                    said.warning(code, message, mend)
+                    said.warning(code, message, mend);
                 } else {
-                    said.error(code, message, mend)
+                    said.error(code, message, mend);
                 }
             }
         }

@@ -55,12 +55,11 @@ fn packages(patient: &Patient<'_>, said: &mut Said) {
     dnsmasq(patient, version("dnsmasq"), said);
 
     let code = Code::Iptables;
-    match version("iptables") {
-        Some(version) => said.ok(code, format!("iptables {version}")),
-        None => {
-            let needed = patient.needs(|needs| needs.source_nat);
-            said.missing(code, needed, "iptables is not installed", "apt-get install iptables");
-        }
+    if let Some(version) = version("iptables") {
+        said.ok(code, format!("iptables {version}"));
+    } else {
+        let needed = patient.needs(|needs| needs.source_nat);
+        said.missing(code, needed, "iptables is not installed", "apt-get install iptables");
     }
 }
 
