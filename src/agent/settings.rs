@@ -1,15 +1,28 @@
 //! `/etc/weft/agent.yaml`: what a node is told from outside the repository.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::hook::Hook;
+use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::shape::Shape;
-use crate::declare::yaml;
+use crate::declare::{Entries, yaml};
 use crate::value::{
-    At, BranchName, ClusterName, KeyFingerprint, NodeName, ObjectId, Place, RemoteUrl, RepoPath,
-    Word,
+    At, BranchName, ClusterName, HookName, KeyFingerprint, NodeName, ObjectId, Place, RemoteUrl,
+    RepoPath, Word,
 };
+
+pub use words::{BadWord, Interval, NodeFile};
+
+mod words;
 
 /// Where the settings lie on a node.
 pub const PATH: &str = "/etc/weft/agent.yaml";
+/// How long fetching and reading may take together where the settings do not say.
+pub const DEFAULT_FETCH_DEADLINE: Duration = Duration::from_secs(300);
 
 choices! {
     /// What the agent may do.
@@ -43,6 +56,16 @@ declaration! {
 }
 
 declaration! {
+    /// When the agent polls: one of the two.
+    pub struct Timing as "a schedule" {
+        /// Once in each interval.
+        optional "every" every: Interval,
+        /// At the times of a crontab line, in the machine's time zone.
+        optional "cron" cron: CronLine,
+    }
+}
+
+declaration! {
     /// The settings of one node.
     pub struct Settings as "agent.yaml" {
         /// The cluster that this node belongs to.
@@ -63,6 +86,16 @@ declaration! {
         optional "mode" mode: Mode,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
+        /// When the agent polls. `every: 60s` when absent.
+        optional "schedule" schedule: Timing,
+        /// How long fetching and reading may take together. `5m` when absent.
+        optional "fetch-deadline" fetch_deadline: Interval,
+        /// Where the agent answers HTTP. Nowhere when absent.
+        optional "listen" listen: SocketAddr,
+        /// Whether `listen` may be an address that other machines reach.
+        optional "listen-anywhere" listen_anywhere: bool,
+        /// The webhooks that cause an early poll, by the last part of their path.
+        optional "hooks" hooks: Entries<HookName, Hook>,
     }
 }
 
@@ -78,6 +111,32 @@ impl Settings {
             Some(branch) => branch.value.clone(),
             None => "main".parse().expect("`main` is a legal branch name"),
         }
+    }
+
+    /// When the agent polls; crontab lines are read in `zone`.
+    pub fn schedule(&self, zone: &TimeZone) -> Schedule {
+        let Some(timing) = &self.schedule else { return Schedule::default() };
+        match (&timing.value.every, &timing.value.cron) {
+            (_, Some(line)) => Schedule::Cron(line.value.clone(), zone.clone()),
+            (Some(every), None) => Schedule::Every(every.value.duration()),
+            (None, None) => Schedule::default(),
+        }
+    }
+
+    /// The node's place within each period.
+    pub fn phase(&self) -> Phase {
+        Phase::of(&self.cluster.value, &self.node.value)
+    }
+
+    /// How long fetching and reading may take together.
+    pub fn fetch_deadline(&self) -> Duration {
+        let deadline = self.fetch_deadline.as_ref();
+        deadline.map_or(DEFAULT_FETCH_DEADLINE, |deadline| deadline.value.duration())
+    }
+
+    /// Where the agent answers HTTP.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.listen.as_ref().map(|listen| listen.value)
     }
 
     /// Where in the repository the cluster lies; its root when `None`.
@@ -129,6 +188,45 @@ fn check(settings: &Settings, findings: &mut Findings) {
             let finding = Finding::new(Code::BadValue, message, &url.place)
                 .help("where that is meant, set `allow-file: true`");
             findings.push(finding);
+        }
+    }
+    check_schedule(settings, findings);
+    check_listen(settings, findings);
+}
+
+fn check_schedule(settings: &Settings, findings: &mut Findings) {
+    let Some(timing) = &settings.schedule else { return };
+    let message = match (&timing.value.every, &timing.value.cron) {
+        (Some(_), Some(_)) => "a schedule is either `every` or `cron`, not both",
+        (None, None) => "a schedule has `every` or `cron`",
+        _ => return,
+    };
+    let finding = Finding::new(Code::BadValue, message, &timing.place)
+        .help("write `{every: 60s}` or `{cron: \"*/5 * * * *\"}`");
+    findings.push(finding);
+}
+
+fn check_listen(settings: &Settings, findings: &mut Findings) {
+    let anywhere = settings.listen_anywhere.as_ref().is_some_and(|anywhere| anywhere.value);
+    match &settings.listen {
+        Some(listen) if listen.value.port() == 0 => {
+            let message = "port 0 means another port at each start, which nobody finds";
+            findings.push(Finding::new(Code::BadValue, message, &listen.place));
+        }
+        Some(listen) if !listen.value.ip().is_loopback() && !anywhere => {
+            let message = format!("`{}` is reached from other machines", listen.value);
+            let finding = Finding::new(Code::BadValue, message, &listen.place)
+                .help("listen on 127.0.0.1 behind a proxy with TLS, or set `listen-anywhere: true`");
+            findings.push(finding);
+        }
+        Some(_) => {}
+        None => {
+            if let Some(hooks) = settings.hooks.as_ref().filter(|hooks| !hooks.value.is_empty()) {
+                let finding =
+                    Finding::new(Code::MissingKey, "webhooks need a place to arrive", &hooks.place)
+                        .help("add `listen: 127.0.0.1:9470`");
+                findings.push(finding);
+            }
         }
     }
 }

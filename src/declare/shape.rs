@@ -13,7 +13,7 @@ use super::finding::{Code, Finding, Findings, suggestion};
 use super::yaml::{Key, Node, Value};
 use crate::value::{
     AddressRange, Alias, Area, Asn, At, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DnsId, DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, KeyFingerprint,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet, KeyFingerprint,
     MacAddress, Mtu, NodeName, Number, ObjectId, Place, Port, Principal, RemoteUrl, RepoPath,
     RouteTarget, ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
@@ -114,6 +114,7 @@ name_shapes!(
     Fingerprint,
     RemoteUrl,
     KeyFingerprint,
+    HookName,
     BranchName
 );
 
