@@ -14,6 +14,7 @@ pub mod guest;
 pub mod import;
 pub mod node;
 pub mod policy;
+pub mod scalar;
 pub mod schema;
 pub mod service;
 pub mod signers;

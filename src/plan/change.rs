@@ -72,16 +72,24 @@ pub struct LineChange {
 
 /// Options that the kernel takes only when an interface is made.
 const FIXED: &[&str] = &[
-    "link-type", "ovs-type", "veth-peer-name", "vlan-id", "vlan-protocol", "vlan-raw-device", "vrf",
-    "vrf-table", "vxlan-id", "vxlan-local-tunnelip", "vxlan-port",
+    "link-type",
+    "ovs-type",
+    "veth-peer-name",
+    "vlan-id",
+    "vlan-protocol",
+    "vlan-raw-device",
+    "vrf",
+    "vrf-table",
+    "vxlan-id",
+    "vxlan-local-tunnelip",
+    "vxlan-port",
 ];
 
 /// Options whose lines may go without making the interface again. Of every other
 /// option the interface would keep what it had, because ifupdown2 sets only what
 /// a file names.
-const DROPPABLE: &[&str] = &[
-    "address", "alias", "bridge-ports", "post-down", "post-up", "up", "vxlan-remoteip",
-];
+const DROPPABLE: &[&str] =
+    &["address", "alias", "bridge-ports", "post-down", "post-up", "up", "vxlan-remoteip"];
 
 /// What happens to the interfaces of a file when its text becomes another one.
 /// `wanted` and `owned` say which vnets an interface serves, or served.
@@ -124,7 +132,8 @@ fn forced(old: &[String], new: &[String]) -> Option<String> {
             _ => {}
         }
     }
-    let fixed = new.keys().find(|option| !old.contains_key(*option) && FIXED.contains(&option.as_str()));
+    let fixed =
+        new.keys().find(|option| !old.contains_key(*option) && FIXED.contains(&option.as_str()));
     fixed.map(|option| format!("`{option}` cannot be set in place"))
 }
 

@@ -152,7 +152,9 @@ fn not_ours(managed: Managed) -> Guard {
     Guard {
         code: "not-ours",
         message: format!("`{managed}` was not written by weft and would be replaced"),
-        help: format!("compare the plan with the file, then move `{managed}` away, or declare what it holds until the plan is empty"),
+        help: format!(
+            "compare the plan with the file, then move `{managed}` away, or declare what it holds until the plan is empty"
+        ),
     }
 }
 

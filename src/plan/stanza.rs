@@ -20,7 +20,9 @@ pub(super) fn stanzas(text: &str) -> BTreeMap<String, Vec<String>> {
                     stanzas.entry(name.clone()).or_default();
                 }
             }
-            Some("auto" | "allow-hotplug" | "source" | "source-directory" | "mapping") => current = None,
+            Some("auto" | "allow-hotplug" | "source" | "source-directory" | "mapping") => {
+                current = None
+            }
             Some(_) => {
                 if let Some(lines) = current.as_ref().and_then(|name| stanzas.get_mut(name)) {
                     lines.push(line.to_owned());

@@ -39,19 +39,22 @@ pub(super) fn text(plan: &Plan) -> String {
         };
         let reason = change.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let sign = change.impact.sign();
-        let _ = writeln!(text, "  {sign:>3} {} {}{serves}{reason}", change.interface, change.impact);
+        let _ =
+            writeln!(text, "  {sign:>3} {} {}{serves}{reason}", change.interface, change.impact);
         for line in &change.lines {
             let _ = writeln!(text, "        {} {}", line.sign, line.text);
         }
     }
     for managed in &plan.edited {
-        let _ = writeln!(text, "note: {managed} is not as weft wrote it; somebody changed it since");
+        let _ =
+            writeln!(text, "note: {managed} is not as weft wrote it; somebody changed it since");
     }
     for note in &plan.rendering.notes {
         let _ = writeln!(text, "note: vnet {}: {}", note.vnet, note.message);
     }
     for guard in &plan.guards {
-        let _ = writeln!(text, "refused[{}]: {}\n  = help: {}", guard.code, guard.message, guard.help);
+        let _ =
+            writeln!(text, "refused[{}]: {}\n  = help: {}", guard.code, guard.message, guard.help);
     }
     if !text.is_empty() {
         text.push('\n');

@@ -18,9 +18,13 @@ use crate::value::{At, VnetId, ZoneId};
 
 /// The network, if every rule holds that is an error.
 pub(super) fn network(declared: &Declared) -> Option<Network> {
+    let mut vnets: BTreeMap<&ZoneId, Vec<_>> = BTreeMap::new();
+    for (id, vnet) in &declared.vnets {
+        vnets.entry(&vnet.value.zone.value).or_default().push((id, &vnet.value));
+    }
     let zones = declared.zones.iter().map(|(id, entry)| {
-        let zone = zone(id, &entry.value, declared)?;
-        Some((id.clone(), zone))
+        let vnets = vnets.remove(id).unwrap_or_default();
+        Some((id.clone(), zone(&entry.value, vnets, declared)?))
     });
     let ipams = declared.ipams.iter().map(|(id, entry)| Some((id.clone(), ipam(&entry.value)?)));
     Some(Network {
@@ -40,52 +44,56 @@ pub(super) fn network(declared: &Declared) -> Option<Network> {
     })
 }
 
-fn plain<T: Clone>(option: &Option<At<T>>) -> Option<T> {
-    option.as_ref().map(|at| at.value.clone())
+fn plain<T: Clone>(option: Option<&At<T>>) -> Option<T> {
+    option.map(|at| at.value.clone())
 }
 
-fn is_set(option: &Option<At<bool>>) -> bool {
-    option.as_ref().is_some_and(|at| at.value)
+fn is_set(option: Option<&At<bool>>) -> bool {
+    option.is_some_and(|at| at.value)
 }
 
 fn node(declared: &crate::declare::node::Node) -> Node {
     let labels = declared.labels.iter().flat_map(|labels| &labels.value);
     Node {
-        address: plain(&declared.address),
-        management: plain(&declared.management),
+        address: plain(declared.address.as_ref()),
+        management: plain(declared.management.as_ref()),
         labels: labels.map(|(key, word)| (key.clone(), word.value.value.clone())).collect(),
     }
 }
 
-fn zone(id: &ZoneId, zone: &zone::Zone, declared: &Declared) -> Option<Zone> {
-    let vnets = declared.vnets.iter().filter(|(_, vnet)| vnet.value.zone.value == *id);
+fn zone(
+    zone: &zone::Zone,
+    vnets: Vec<(&VnetId, &vnet::Vnet)>,
+    declared: &Declared,
+) -> Option<Zone> {
+    let vnets = vnets.into_iter();
     let kind = match zone.kind.value {
         ZoneType::Simple => ZoneKind::Simple(SimpleZone {
             dhcp: zone.dhcp.as_ref().map(|dhcp| match dhcp.value {
                 zone::DhcpServer::Dnsmasq => DhcpServer::Dnsmasq,
             }),
             vnets: vnets
-                .map(|(id, entry)| Some((id.clone(), vnet(&entry.value)?)))
+                .map(|(id, declared)| Some((id.clone(), vnet(declared)?)))
                 .collect::<Option<_>>()?,
         }),
         ZoneType::Vxlan if zone.fabric.is_none() => ZoneKind::Vxlan(VxlanZone {
             peers: peers::of(zone, declared).into_iter().map(|(peer, _)| peer).collect(),
-            port: plain(&zone.vxlan_port),
+            port: plain(zone.vxlan_port.as_ref()),
             vnets: vnets
-                .map(|(id, entry)| vxlan_vnet(id, &entry.value))
+                .map(|(id, declared)| vxlan_vnet(id, declared))
                 .collect::<Option<BTreeMap<_, _>>>()?,
         }),
         ZoneType::Vxlan | ZoneType::Vlan | ZoneType::Qinq | ZoneType::Evpn => return None,
     };
-    let forward = plain(&zone.dns).map(|server| (server, plain(&zone.dnszone)));
+    let forward = plain(zone.dns.as_ref()).map(|server| (server, plain(zone.dnszone.as_ref())));
     Some(Zone {
         nodes: match &zone.nodes {
             None => Nodes::All,
             Some(nodes) => Nodes::Some(nodes.value.iter().map(|node| node.value.clone()).collect()),
         },
-        mtu: plain(&zone.mtu).filter(|mtu| mtu.get() != 0),
-        ipam: plain(&zone.ipam),
-        naming: Naming { forward, reverse: plain(&zone.reversedns) },
+        mtu: plain(zone.mtu.as_ref()).filter(|mtu| mtu.get() != 0),
+        ipam: plain(zone.ipam.as_ref()),
+        naming: Naming { forward, reverse: plain(zone.reversedns.as_ref()) },
         kind,
     })
 }
@@ -100,14 +108,14 @@ fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
     let subnets = subnets
         .map(|(prefix, entry)| Some((prefix.clone(), subnet(&entry.value)?)))
         .collect::<Option<BTreeMap<_, _>>>()?;
-    let traffic = match is_set(&declared.vlanaware) {
+    let traffic = match is_set(declared.vlanaware.as_ref()) {
         false => Traffic::Untagged(subnets),
         true if subnets.is_empty() => Traffic::VlanAware,
         true => return None,
     };
     Some(Vnet {
-        alias: plain(&declared.alias),
-        isolate_ports: is_set(&declared.isolate_ports),
+        alias: plain(declared.alias.as_ref()),
+        isolate_ports: is_set(declared.isolate_ports.as_ref()),
         traffic,
     })
 }
@@ -115,11 +123,11 @@ fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
 fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
     let ranges = declared.dhcp_range.iter().flat_map(|ranges| &ranges.value);
     Some(Subnet {
-        gateway: plain(&declared.gateway),
-        snat: is_set(&declared.snat),
-        dns_prefix: plain(&declared.dnszoneprefix),
+        gateway: plain(declared.gateway.as_ref()),
+        snat: is_set(declared.snat.as_ref()),
+        dns_prefix: plain(declared.dnszoneprefix.as_ref()),
         dhcp_ranges: ranges.map(subnets::range).collect::<Option<_>>()?,
-        dhcp_dns_server: plain(&declared.dhcp_dns_server),
+        dhcp_dns_server: plain(declared.dhcp_dns_server.as_ref()),
     })
 }
 
@@ -132,21 +140,21 @@ fn guest(declared: &crate::declare::guest::Guest) -> Guest {
             addresses: addresses.map(|address| address.value).collect(),
         }
     });
-    Guest { nics: nics.collect(), hostname: plain(&declared.hostname) }
+    Guest { nics: nics.collect(), hostname: plain(declared.hostname.as_ref()) }
 }
 
 fn ipam(declared: &service::Ipam) -> Option<Ipam> {
     let server = || {
         Some(IpamServer {
-            url: plain(&declared.url)?,
-            token: plain(&declared.token)?,
-            fingerprint: plain(&declared.fingerprint),
+            url: plain(declared.url.as_ref())?,
+            token: plain(declared.token.as_ref())?,
+            fingerprint: plain(declared.fingerprint.as_ref()),
         })
     };
     Some(match declared.kind.value {
         service::IpamType::Pve => Ipam::Pve,
         service::IpamType::Netbox => Ipam::Netbox(server()?),
-        service::IpamType::Phpipam => Ipam::Phpipam(server()?, plain(&declared.section)?),
+        service::IpamType::Phpipam => Ipam::Phpipam(server()?, plain(declared.section.as_ref())?),
     })
 }
 
@@ -154,8 +162,8 @@ fn dns(declared: &service::Dns) -> Dns {
     Dns {
         url: declared.url.value.clone(),
         key: declared.key.value.clone(),
-        ttl: plain(&declared.ttl),
-        reverse_mask_v6: plain(&declared.reversemaskv6),
-        fingerprint: plain(&declared.fingerprint),
+        ttl: plain(declared.ttl.as_ref()),
+        reverse_mask_v6: plain(declared.reversemaskv6.as_ref()),
+        fingerprint: plain(declared.fingerprint.as_ref()),
     }
 }

@@ -1,14 +1,16 @@
 //! Rules about guests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::report::Report;
 use crate::declare::finding::{Code, Finding};
 use crate::declare::guest::Nic;
 use crate::declare::vnet::Vnet;
 use crate::declare::{Declared, Entry};
-use crate::value::{At, Cidr, GuestName, Place, VnetId};
+use crate::value::{At, GuestName, Place, VnetId};
 
 fn nics(declared: &Declared) -> impl Iterator<Item = (&GuestName, &Nic)> {
     declared
@@ -39,16 +41,16 @@ pub(super) fn vnets_declared(declared: &Declared, report: &mut Report) {
 
 /// A fixed address lies in a subnet of its vnet.
 pub(super) fn addresses_inside(declared: &Declared, report: &mut Report) {
+    let mut prefixes: BTreeMap<&VnetId, BTreeSet<IpNet>> = BTreeMap::new();
     for (guest, nic) in nics(declared) {
-        let Some(Entry { value: vnet, place }) = declared.vnets.get(&nic.vnet.value) else {
-            continue;
-        };
+        let id = &nic.vnet.value;
+        let Some(Entry { value: vnet, place }) = declared.vnets.get(id) else { continue };
+        let prefixes = prefixes.entry(id).or_insert_with(|| networks(vnet));
         for address in addresses(nic) {
-            let mut prefixes = prefixes(vnet);
-            if !prefixes.any(|prefix| prefix.contains(address.value)) {
+            if !is_in(address.value, prefixes) {
                 let message = format!(
-                    "address {} of guest `{guest}` is in no subnet of vnet `{}`",
-                    address.value, nic.vnet.value
+                    "address {} of guest `{guest}` is in no subnet of vnet `{id}`",
+                    address.value
                 );
                 let finding = Finding::new(Code::GuestAddressOutside, message, &address.place)
                     .also(place, "the vnet");
@@ -58,8 +60,16 @@ pub(super) fn addresses_inside(declared: &Declared, report: &mut Report) {
     }
 }
 
-fn prefixes(vnet: &Vnet) -> impl Iterator<Item = &Cidr> {
-    vnet.subnets.iter().flat_map(|subnets| subnets.value.keys())
+fn networks(vnet: &Vnet) -> BTreeSet<IpNet> {
+    let subnets = vnet.subnets.iter().flat_map(|subnets| subnets.value.keys());
+    subnets.map(|prefix| prefix.net().trunc()).collect()
+}
+
+/// Whether an address lies in one of many networks, which are looked up by each
+/// length that they can have.
+fn is_in(address: IpAddr, networks: &BTreeSet<IpNet>) -> bool {
+    (0..=IpNet::from(address).prefix_len())
+        .any(|length| IpNet::new(address, length).is_ok_and(|net| networks.contains(&net.trunc())))
 }
 
 /// An address of a vnet has one holder: a gateway, or one interface of a guest.
@@ -77,12 +87,11 @@ pub(super) fn addresses_differ(declared: &Declared, report: &mut Report) {
         for address in addresses(nic) {
             let key = (&nic.vnet.value, address.value);
             if let Some((holder, place)) = seen.get(&key) {
-                let message =
-                    format!("guest `{guest}` and {holder} both have {} on vnet `{}`", key.1, key.0);
-                let finding = Finding::new(Code::GuestAddressReused, message, &address.place)
-                    .label("again here")
-                    .also(place, "first here");
-                report.push(finding);
+                let message = format!(
+                    "{} is on vnet `{}` twice, of {holder} and guest `{guest}`",
+                    key.1, key.0
+                );
+                report.twice(Code::GuestAddressReused, message, place, &address.place);
             } else {
                 seen.insert(key, (format!("guest `{guest}`"), &address.place));
             }
@@ -96,12 +105,10 @@ pub(super) fn hardware_addresses_differ(declared: &Declared, report: &mut Report
     for (guest, nic) in nics(declared) {
         let key = (&nic.vnet.value, &nic.mac.value);
         if let Some((other, place)) = seen.get(&key) {
+            let (vnet, mac) = key;
             let message =
-                format!("guests `{other}` and `{guest}` both have {} on vnet `{}`", key.1, key.0);
-            let finding = Finding::new(Code::GuestMacReused, message, &nic.mac.place)
-                .label("again here")
-                .also(place, "first here");
-            report.push(finding);
+                format!("{mac} is on vnet `{vnet}` twice, of guests `{other}` and `{guest}`");
+            report.twice(Code::GuestMacReused, message, place, &nic.mac.place);
         } else {
             seen.insert(key, (guest, &nic.mac.place));
         }

@@ -4,6 +4,7 @@
 //! object that breaks it, with every place involved. Rules do not depend on each
 //! other, so that one run names everything that is wrong.
 
+mod bounds;
 mod build;
 mod guests;
 mod nodes;
@@ -13,6 +14,8 @@ mod services;
 mod subnets;
 mod vnets;
 mod zones;
+
+pub use self::bounds::MAX_TUNNELS;
 
 use self::report::Report;
 use crate::declare::{self, Declared, Findings, Tree};
@@ -64,8 +67,10 @@ const RULES: &[Rule] = &[
 /// repeated: use [`check`] unless that has been looked at.
 pub fn validate(declared: &Declared) -> (Option<Network>, Findings) {
     let mut report = Report::default();
-    for rule in RULES {
-        rule(declared, &mut report);
+    if bounds::hold(declared, &mut report) {
+        for rule in RULES {
+            rule(declared, &mut report);
+        }
     }
     let mut findings = report.findings;
     if declared.is_strict() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::report::Report;
 use crate::declare::Declared;
-use crate::declare::finding::{Code, Finding};
+use crate::declare::finding::Code;
 use crate::value::{NodeName, Place};
 
 /// A node that is named anywhere is declared.
@@ -50,10 +50,7 @@ pub(super) fn addresses_differ(declared: &Declared, report: &mut Report) {
         let Some(address) = &node.value.address else { continue };
         if let Some((other, place)) = seen.get(&address.value) {
             let message = format!("nodes `{other}` and `{name}` both have {}", address.value);
-            let finding = Finding::new(Code::NodeAddressReused, message, &address.place)
-                .label("again here")
-                .also(place, "first here");
-            report.push(finding);
+            report.twice(Code::NodeAddressReused, message, place, &address.place);
         } else {
             seen.insert(address.value, (name, &address.place));
         }

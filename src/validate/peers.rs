@@ -10,6 +10,9 @@ use crate::declare::zone::{Zone, ZoneType};
 use crate::declare::{Declared, Entry};
 use crate::value::{At, FabricId, NodeName, Place, ZoneId};
 
+/// How many nodes of a zone are shown in one finding.
+const SHOWN: usize = 8;
+
 fn vxlan_zones(declared: &Declared) -> impl Iterator<Item = (&ZoneId, &Entry<Zone>)> {
     declared.zones.iter().filter(|(_, zone)| zone.value.kind.value == ZoneType::Vxlan)
 }
@@ -18,15 +21,15 @@ fn vxlan_zones(declared: &Declared) -> impl Iterator<Item = (&ZoneId, &Entry<Zon
 /// from: those listed, in their order; else the addresses of the zone's nodes, in
 /// the order of their names, then the external ones.
 pub(super) fn of<'a>(zone: &'a Zone, declared: &'a Declared) -> Vec<(IpAddr, &'a Place)> {
-    fn listed(list: &Option<At<Vec<At<IpAddr>>>>) -> impl Iterator<Item = (IpAddr, &Place)> {
+    let listed = |list: &'a Option<At<Vec<At<IpAddr>>>>| {
         list.iter().flat_map(|list| &list.value).map(|peer| (peer.value, &peer.place))
-    }
+    };
     if zone.peers.is_some() {
         return listed(&zone.peers).collect();
     }
     nodes(zone, declared)
-        .into_iter()
-        .filter_map(|(_, node)| node.value.address.as_ref())
+        .into_values()
+        .filter_map(|node| node.value.address.as_ref())
         .map(|address| (address.value, &address.place))
         .chain(listed(&zone.external_peers))
         .collect()
@@ -110,7 +113,7 @@ pub(super) fn there_are_some(declared: &Declared, report: &mut Report) {
             continue;
         };
         let finding = Finding::new(Code::PeersMissing, message, &entry.place);
-        report.push(without.fold(finding, |finding, (name, node)| {
+        report.push(without.take(SHOWN).fold(finding, |finding, (name, node)| {
             finding.also(&node.place, format!("`{name}` has no `address`"))
         }));
     }
@@ -123,10 +126,7 @@ pub(super) fn differ(declared: &Declared, report: &mut Report) {
         for (peer, place) in of(&zone.value, declared) {
             if let Some(first) = seen.get(&peer) {
                 let message = format!("zone `{id}` has the tunnel end {peer} twice");
-                let finding = Finding::new(Code::PeerRepeated, message, place)
-                    .label("again here")
-                    .also(first, "first here");
-                report.push(finding);
+                report.twice(Code::PeerRepeated, message, first, place);
             } else {
                 seen.insert(peer, place);
             }

@@ -20,6 +20,13 @@ impl Report {
         self.findings.push(finding);
     }
 
+    /// Adds a finding about what is there twice, and may be there once.
+    pub(super) fn twice(&mut self, code: Code, message: String, one: &Place, other: &Place) {
+        let (first, again) = if one <= other { (one, other) } else { (other, one) };
+        let finding = Finding::new(code, message, again).label("again here");
+        self.push(finding.also(first, "first here"));
+    }
+
     /// Adds a finding about a name that means nothing: with the name that was
     /// most likely meant, or those that there are.
     pub(super) fn unknown<'a>(

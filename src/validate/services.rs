@@ -68,17 +68,17 @@ pub(super) fn ids_are_free(declared: &Declared, report: &mut Report) {
 
 /// An IPAM has the options of its type and no others.
 pub(super) fn ipam_options(declared: &Declared, report: &mut Report) {
-    fn place<T>(option: &Option<At<T>>) -> Option<&Place> {
-        option.as_ref().map(|at| &at.place)
+    fn place<T>(option: Option<&At<T>>) -> Option<&Place> {
+        option.map(|at| &at.place)
     }
     for (id, entry) in &declared.ipams {
         let ipam = &entry.value;
         let server = ipam.kind.value != IpamType::Pve;
         let phpipam = ipam.kind.value == IpamType::Phpipam;
-        option(id, entry, "url", server, server, place(&ipam.url), report);
-        option(id, entry, "token", server, server, place(&ipam.token), report);
-        option(id, entry, "section", phpipam, phpipam, place(&ipam.section), report);
-        option(id, entry, "fingerprint", server, false, place(&ipam.fingerprint), report);
+        option(id, entry, "url", server, server, place(ipam.url.as_ref()), report);
+        option(id, entry, "token", server, server, place(ipam.token.as_ref()), report);
+        option(id, entry, "section", phpipam, phpipam, place(ipam.section.as_ref()), report);
+        option(id, entry, "fingerprint", server, false, place(ipam.fingerprint.as_ref()), report);
     }
 }
 

@@ -44,10 +44,8 @@ pub(super) fn differ(declared: &Declared, report: &mut Report) {
                 "zone `{}` has subnet {} twice, in vnets `{}` and `{}`",
                 key.0, key.1, first.vnet_id, found.vnet_id
             );
-            let finding = Finding::new(Code::SubnetReused, message, &found.subnet.place)
-                .label("again here")
-                .also(&first.subnet.place, "first here");
-            report.push(finding);
+            let (one, other) = (&first.subnet.place, &found.subnet.place);
+            report.twice(Code::SubnetReused, message, one, other);
         } else {
             seen.insert(key, found);
         }
@@ -130,7 +128,7 @@ pub(super) fn are_rendered(declared: &Declared, report: &mut Report) {
         };
         if let Some((place, what)) = what {
             let message = format!(
-                "{what} of subnet {} changes nothing on the nodes, because vnet `{}` is in a {} zone",
+                "subnet {} has {what}, which no node gets, because vnet `{}` is in a {} zone",
                 found.prefix, found.vnet_id, zone.value.kind.value
             );
             let finding = Finding::new(Code::SubnetNotRendered, message, place)

@@ -94,10 +94,7 @@ pub(super) fn tags_differ(declared: &Declared, report: &mut Report) {
         }
         if let Some((other, place)) = seen.get(&tag.value) {
             let message = format!("vnets `{other}` and `{id}` both have tag {}", tag.value);
-            let finding = Finding::new(Code::TagReused, message, &tag.place)
-                .label("again here")
-                .also(place, "first here");
-            report.push(finding);
+            report.twice(Code::TagReused, message, place, &tag.place);
         } else {
             seen.insert(tag.value, (id, &tag.place));
         }

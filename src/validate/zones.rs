@@ -25,10 +25,15 @@ pub(super) fn type_available(declared: &Declared, report: &mut Report) {
 /// Every object is of a kind that is rendered.
 pub(super) fn kinds_available(declared: &Declared, report: &mut Report) {
     for (id, controller) in &declared.controllers {
-        unavailable(&format!("controller `{id}`"), "controllers", &controller.place, report);
+        unavailable(
+            &format!("controller `{id}` is declared"),
+            "controllers",
+            &controller.place,
+            report,
+        );
     }
     for (id, fabric) in &declared.fabrics {
-        unavailable(&format!("fabric `{id}`"), "fabrics", &fabric.place, report);
+        unavailable(&format!("fabric `{id}` is declared"), "fabrics", &fabric.place, report);
     }
     for (id, zone) in &declared.zones {
         if let Some(fabric) = &zone.value.fabric {
@@ -46,33 +51,33 @@ fn unavailable(who: &str, kinds: &str, place: &Place, report: &mut Report) {
 /// The types of zones that have an option beyond those of all zones, and where it
 /// stands.
 fn special_options(zone: &Zone) -> [(&'static str, &'static [ZoneType], Option<&Place>); 18] {
-    fn place<T>(option: &Option<At<T>>) -> Option<&Place> {
-        option.as_ref().map(|at| &at.place)
+    fn place<T>(option: Option<&At<T>>) -> Option<&Place> {
+        option.map(|at| &at.place)
     }
     use ZoneType::{Evpn, Qinq, Simple, Vlan, Vxlan};
     [
-        ("dhcp", &[Simple], place(&zone.dhcp)),
-        ("bridge", &[Vlan, Qinq], place(&zone.bridge)),
+        ("dhcp", &[Simple], place(zone.dhcp.as_ref())),
+        ("bridge", &[Vlan, Qinq], place(zone.bridge.as_ref())),
         (
             "bridge-disable-mac-learning",
             &[Vlan, Qinq, Evpn],
-            place(&zone.bridge_disable_mac_learning),
+            place(zone.bridge_disable_mac_learning.as_ref()),
         ),
-        ("tag", &[Qinq], place(&zone.tag)),
-        ("vlan-protocol", &[Qinq], place(&zone.vlan_protocol)),
-        ("peers", &[Vxlan], place(&zone.peers)),
-        ("external-peers", &[Vxlan], place(&zone.external_peers)),
-        ("fabric", &[Vxlan], place(&zone.fabric)),
-        ("vxlan-port", &[Vxlan, Evpn], place(&zone.vxlan_port)),
-        ("controller", &[Evpn], place(&zone.controller)),
-        ("vrf-vxlan", &[Evpn], place(&zone.vrf_vxlan)),
-        ("mac", &[Evpn], place(&zone.mac)),
-        ("exitnodes", &[Evpn], place(&zone.exitnodes)),
-        ("exitnodes-primary", &[Evpn], place(&zone.exitnodes_primary)),
-        ("exitnodes-local-routing", &[Evpn], place(&zone.exitnodes_local_routing)),
-        ("advertise-subnets", &[Evpn], place(&zone.advertise_subnets)),
-        ("disable-arp-nd-suppression", &[Evpn], place(&zone.disable_arp_nd_suppression)),
-        ("rt-import", &[Evpn], place(&zone.rt_import)),
+        ("tag", &[Qinq], place(zone.tag.as_ref())),
+        ("vlan-protocol", &[Qinq], place(zone.vlan_protocol.as_ref())),
+        ("peers", &[Vxlan], place(zone.peers.as_ref())),
+        ("external-peers", &[Vxlan], place(zone.external_peers.as_ref())),
+        ("fabric", &[Vxlan], place(zone.fabric.as_ref())),
+        ("vxlan-port", &[Vxlan, Evpn], place(zone.vxlan_port.as_ref())),
+        ("controller", &[Evpn], place(zone.controller.as_ref())),
+        ("vrf-vxlan", &[Evpn], place(zone.vrf_vxlan.as_ref())),
+        ("mac", &[Evpn], place(zone.mac.as_ref())),
+        ("exitnodes", &[Evpn], place(zone.exitnodes.as_ref())),
+        ("exitnodes-primary", &[Evpn], place(zone.exitnodes_primary.as_ref())),
+        ("exitnodes-local-routing", &[Evpn], place(zone.exitnodes_local_routing.as_ref())),
+        ("advertise-subnets", &[Evpn], place(zone.advertise_subnets.as_ref())),
+        ("disable-arp-nd-suppression", &[Evpn], place(zone.disable_arp_nd_suppression.as_ref())),
+        ("rt-import", &[Evpn], place(zone.rt_import.as_ref())),
     ]
 }
 
@@ -118,6 +123,9 @@ pub(super) fn options_present(declared: &Declared, report: &mut Report) {
 /// Zones that ask for DHCP are told that they get none.
 pub(super) fn dhcp_available(declared: &Declared, report: &mut Report) {
     for (id, zone) in &declared.zones {
+        if zone.value.kind.value != ZoneType::Simple {
+            continue;
+        }
         if let Some(dhcp) = &zone.value.dhcp {
             let message =
                 format!("zone `{id}` asks for DHCP, and this version of weft does not serve it");

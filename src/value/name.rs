@@ -139,9 +139,12 @@ fn service_url(text: &str) -> bool {
 /// in a URL would end in logs.
 fn remote_url(text: &str) -> bool {
     let plain = |rest: &str| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`\\<>{}|^".contains(&b))
+        !rest.is_empty()
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`\\<>{}|^".contains(&b))
     };
-    let host_first = |rest: &str| plain(rest) && rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    let host_first = |rest: &str| {
+        plain(rest) && rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+    };
     if text.len() > 1024 {
         return false;
     }
@@ -156,7 +159,11 @@ fn remote_url(text: &str) -> bool {
         None => host_first(rest),
         Some((user, rest)) => {
             let word = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            !user.is_empty() && !user.starts_with('-') && user.bytes().all(word) && host_first(rest) && !rest.contains('@')
+            !user.is_empty()
+                && !user.starts_with('-')
+                && user.bytes().all(word)
+                && host_first(rest)
+                && !rest.contains('@')
         }
     }
 }

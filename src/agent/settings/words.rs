@@ -10,9 +10,10 @@ use serde_json::{Value as Json, json};
 use thiserror::Error;
 
 use crate::agent::schedule::CronLine;
-use crate::declare::finding::{Code, Finding, Findings};
+use crate::declare::finding::Findings;
+use crate::declare::scalar::scalar;
 use crate::declare::shape::Shape;
-use crate::declare::yaml::{Node, Value};
+use crate::declare::yaml::Node;
 
 /// A text that is not a value of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -98,34 +99,6 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, BadWord> {
         text.parse().map(Self).map_err(|_| BadWord::new(text, Self::RULE))
     }
-}
-
-fn scalar<T: FromStr<Err: fmt::Display>>(
-    node: &Node,
-    wanted: &str,
-    findings: &mut Findings,
-) -> Option<T> {
-    let finding = match &node.value {
-        Value::Scalar { text, .. } => match text.parse() {
-            Ok(value) => return Some(value),
-            Err(error) => {
-                let error: T::Err = error;
-                Finding::new(Code::BadValue, error.to_string(), &node.place)
-            },
-        },
-        Value::Null => Finding::new(
-            Code::NullValue,
-            format!("there is no value here; {wanted} is wanted"),
-            &node.place,
-        ),
-        other => Finding::new(
-            Code::WrongType,
-            format!("{wanted} is wanted here, not {}", other.kind()),
-            &node.place,
-        ),
-    };
-    findings.push(finding);
-    None
 }
 
 impl Shape for Interval {

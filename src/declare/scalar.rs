@@ -1,0 +1,168 @@
+//! Single values: words, numbers, addresses, truths.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde_json::{Value as Json, json};
+
+use super::finding::{Code, Finding, Findings};
+use super::shape::{KeyShape, Shape, bad_value, wrong_type};
+use super::yaml::{Node, Value};
+use crate::value::{
+    AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet, KeyFingerprint,
+    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RemoteUrl, RepoPath, RouteTarget,
+    ServiceUrl, Tag, VnetId, Word, ZoneId,
+};
+
+/// A single value read by its `FromStr`.
+pub fn scalar<T: FromStr<Err: std::fmt::Display>>(
+    node: &Node,
+    wanted: &str,
+    findings: &mut Findings,
+) -> Option<T> {
+    let Value::Scalar { text, .. } = &node.value else {
+        wrong_type(node, wanted, findings);
+        return None;
+    };
+    text.parse().map_err(|error: T::Err| bad_value(error.to_string(), &node.place, findings)).ok()
+}
+
+macro_rules! text_shapes {
+    ($($type:ty: $wanted:expr, $schema:expr;)*) => {$(
+        impl Shape for $type {
+            fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+                scalar(node, $wanted, findings)
+            }
+
+            fn schema() -> Json {
+                $schema
+            }
+        }
+    )*};
+}
+
+macro_rules! name_shapes {
+    ($($type:ty),*) => {$(
+        text_shapes! {
+            $type: concat!("a ", stringify!($type)),
+                json!({ "type": "string", "pattern": <$type>::PATTERN, "description": <$type>::RULE });
+        }
+
+        impl KeyShape for $type {
+            fn key_schema() -> Json {
+                json!({ "pattern": <$type>::PATTERN })
+            }
+        }
+    )*};
+}
+
+name_shapes!(
+    ZoneId,
+    VnetId,
+    ControllerId,
+    FabricId,
+    IpamId,
+    DnsId,
+    NodeName,
+    GuestName,
+    DnsName,
+    ClusterName,
+    CredentialId,
+    Principal,
+    IfName,
+    Alias,
+    Word,
+    ServiceUrl,
+    Fingerprint,
+    RemoteUrl,
+    KeyFingerprint,
+    BranchName,
+    HookName
+);
+
+text_shapes! {
+    IpAddr: "an IP address", json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] });
+    Cidr: "a prefix", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" });
+    MacAddress: "a MAC address", json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$" });
+    AddressRange: "a range of addresses", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+ ?- ?[0-9A-Fa-f.:]+$" });
+    RouteTarget: "a route target", json!({ "type": "string", "pattern": "^[0-9]+:[0-9]+$" });
+    IsisNet: "an IS-IS NET", json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}(\\.[0-9A-Fa-f]{4}){3,9}\\.[0-9A-Fa-f]{2}$" });
+    Area: "an OSPF area", json!({ "type": ["string", "integer"] });
+    ObjectId: "a git object id", json!({ "type": "string", "pattern": "^[0-9a-f]{40}$" });
+    RepoPath: "a path", json!({ "type": "string", "minLength": 1 });
+}
+
+impl KeyShape for Cidr {
+    fn key_schema() -> Json {
+        json!({ "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" })
+    }
+}
+
+macro_rules! number_shapes {
+    ($($type:ty),*) => {$(
+        impl Shape for $type {
+            fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+                unquoted(node, "a number", findings)?;
+                scalar(node, "a number", findings)
+            }
+
+            fn schema() -> Json {
+                json!({ "type": "integer", "minimum": <$type>::MIN, "maximum": <$type>::MAX })
+            }
+        }
+    )*};
+}
+
+number_shapes!(Tag, Mtu, Port, Asn);
+
+/// A whole number from 0 to 4294967295 without a meaning of its own.
+impl Shape for u32 {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        unquoted(node, "a number", findings)?;
+        scalar::<Asn>(node, "a number", findings).map(Asn::get)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+    }
+}
+
+fn unquoted(node: &Node, wanted: &str, findings: &mut Findings) -> Option<()> {
+    if let Value::Scalar { quoted: true, text } = &node.value {
+        let message = format!("{wanted} is wanted here, not a text");
+        let finding = Finding::new(Code::WrongType, message, &node.place)
+            .help(format!("remove the quotes: `{}`", text.escape_debug()));
+        findings.push(finding);
+        return None;
+    }
+    Some(())
+}
+
+impl Shape for bool {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        unquoted(node, "`true` or `false`", findings)?;
+        let Value::Scalar { text, .. } = &node.value else {
+            wrong_type(node, "`true` or `false`", findings);
+            return None;
+        };
+        match text.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            other => {
+                let message = format!("`{}` is neither `true` nor `false`", other.escape_debug());
+                let help = match other.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "y" | "true" => "write `true`",
+                    "no" | "off" | "n" | "false" => "write `false`",
+                    _ => "write `true` or `false`",
+                };
+                findings.push(Finding::new(Code::WrongType, message, &node.place).help(help));
+                None
+            }
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": [true, false, 0, 1] })
+    }
+}

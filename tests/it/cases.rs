@@ -1,0 +1,222 @@
+//! Golden cases: `tests/cases/⟨case⟩/` is a repository with recorded facts, and
+//! what weft makes of it. `UPDATE=1` rewrites what is expected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weft::declare::finding::{Code, Finding, Findings};
+use weft::declare::{Severity, Tree};
+use weft::facts::Facts;
+use weft::network::Network;
+use weft::render::{Managed, Rendering, render};
+use weft::validate;
+use weft::value::{ClusterName, RepoPath};
+
+/// The cluster that every case belongs to.
+const CLUSTER: &str = "lab";
+/// What the files of a case are rendered with.
+const SEQUENCE: u64 = 7;
+
+/// Codes that no repository of small text files can raise, and who tests them.
+const ELSEWHERE: &[(Code, &str)] = &[
+    (Code::NotText, "where git objects become text"),
+    (Code::TooLarge, "properties::a_file_of_too_many_values_is_refused"),
+];
+
+#[test]
+fn every_case_is_as_expected() {
+    let mut wrong = Vec::new();
+    for directory in cases() {
+        let (network, findings) = validate::check(&tree(&directory), Some(&cluster()));
+        let mut made = BTreeMap::from([("findings.txt".into(), text_of(&findings))]);
+        assert_eq!(network.is_none(), findings.has_errors(), "{}", directory.display());
+        for facts in facts(&directory) {
+            let network = network.as_ref().expect("a case with facts can be rendered");
+            made.extend(rendered(network, &facts));
+        }
+        let expected = expected(&directory);
+        if std::env::var_os("UPDATE").is_some() {
+            write(&directory, &made, &expected);
+        } else if made != expected {
+            wrong.push(difference(&directory, &made, &expected));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n(UPDATE=1 rewrites them)", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_is_raised_by_a_case() {
+    let mut raised = BTreeSet::new();
+    for directory in cases() {
+        let (_, findings) = validate::check(&tree(&directory), Some(&cluster()));
+        raised.extend(findings.iter().map(|finding| finding.code));
+    }
+    let elsewhere: BTreeSet<Code> = ELSEWHERE.iter().map(|(code, _)| *code).collect();
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|code| !raised.contains(code) && !elsewhere.contains(code))
+        .map(|code| code.id())
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "no case raises {missing:?}: add one, or say in ELSEWHERE who does"
+    );
+    let both: Vec<_> = raised.intersection(&elsewhere).map(|code| code.id()).collect();
+    assert!(both.is_empty(), "a case raises {both:?}: remove them from ELSEWHERE");
+}
+
+#[test]
+fn every_place_of_a_finding_is_in_its_file() {
+    for directory in cases() {
+        let tree = tree(&directory);
+        let (_, findings) = validate::check(&tree, Some(&cluster()));
+        for mark in findings.iter().flat_map(|finding| &finding.marks) {
+            let Some(text) = tree.get(&mark.place.file) else {
+                // The one file that a finding may miss.
+                assert_eq!(mark.place.file.as_str(), "weft.yaml");
+                continue;
+            };
+            let range = mark.place.span.bytes;
+            assert!(range.start <= range.end && range.end as usize <= text.len());
+            let lines = u32::try_from(text.lines().count()).unwrap();
+            // A text that ends too early is wrong behind its last line.
+            assert!((1..=lines + 1).contains(&mark.place.span.line), "{}", mark.place);
+        }
+    }
+}
+
+fn cluster() -> ClusterName {
+    CLUSTER.parse().unwrap()
+}
+
+/// The files that one node gets, and what is said about them.
+fn rendered(network: &Network, facts: &Facts) -> BTreeMap<String, String> {
+    assert!(network.declares(&facts.node));
+    let rendering = render(network, &facts.node, facts);
+    let mut made = BTreeMap::new();
+    for managed in Managed::ALL {
+        if let Some(bytes) = rendering.bytes(*managed, SEQUENCE) {
+            let path = format!("expect/{}{}", facts.node, managed.path());
+            made.insert(path, String::from_utf8(bytes).unwrap());
+        }
+    }
+    if !rendering.notes.is_empty() {
+        let notes = rendering.notes.iter().fold(String::new(), |mut text, note| {
+            writeln!(text, "{}: {}", note.vnet, note.message).unwrap();
+            text
+        });
+        made.insert(format!("expect/{}/notes.txt", facts.node), notes);
+    }
+    serves_its_vnets(network, facts, &rendering);
+    made
+}
+
+/// Every interface of the file is known with the vnets of this node that it is for.
+fn serves_its_vnets(network: &Network, facts: &Facts, rendering: &Rendering) {
+    let text = &rendering.files[&Managed::Interfaces];
+    let made: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("auto ")).collect();
+    let known: BTreeSet<&str> =
+        rendering.interfaces.keys().map(weft::value::IfName::as_str).collect();
+    assert_eq!(made, known);
+    let served: BTreeSet<_> = rendering.interfaces.values().flatten().collect();
+    assert_eq!(served, network.vnets_on(&facts.node).into_keys().collect());
+}
+
+fn text_of(findings: &Findings) -> String {
+    findings.iter().map(line_of).collect()
+}
+
+fn line_of(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text = format!("{severity}[{}]: {}\n", finding.code.id(), finding.message);
+    for mark in &finding.marks {
+        let label = if mark.label.is_empty() { "" } else { ": " };
+        writeln!(text, "  at {}{label}{}", mark.place, mark.label).unwrap();
+    }
+    if let Some(help) = &finding.help {
+        writeln!(text, "  help: {help}").unwrap();
+    }
+    text
+}
+
+fn cases() -> Vec<PathBuf> {
+    let parent = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+/// The files below a directory by their paths.
+fn files(directory: &Path, below: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(directory.join(below)) else {
+        return found;
+    };
+    for entry in entries {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(directory, &path));
+        } else {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            found.insert(path, text);
+        }
+    }
+    found
+}
+
+fn tree(directory: &Path) -> Tree {
+    let files = files(directory, "").into_iter().filter_map(|(path, text)| {
+        let path: RepoPath = path.parse().unwrap();
+        Tree::wants(None, &path).then(|| (path, Arc::from(text)))
+    });
+    Tree::new(None, files)
+}
+
+fn facts(directory: &Path) -> Vec<Facts> {
+    files(directory, "facts").values().map(|text| serde_json::from_str(text).unwrap()).collect()
+}
+
+fn expected(directory: &Path) -> BTreeMap<String, String> {
+    let mut found = files(directory, "expect");
+    if let Ok(text) = std::fs::read_to_string(directory.join("findings.txt")) {
+        found.insert("findings.txt".to_owned(), text);
+    }
+    found
+}
+
+fn write(directory: &Path, made: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
+    for path in expected.keys().filter(|path| !made.contains_key(*path)) {
+        std::fs::remove_file(directory.join(path)).unwrap();
+    }
+    for (path, text) in made {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+fn difference(
+    directory: &Path,
+    made: &BTreeMap<String, String>,
+    expected: &BTreeMap<String, String>,
+) -> String {
+    let mut text = String::new();
+    for path in made.keys().chain(expected.keys()).collect::<BTreeSet<_>>() {
+        let (old, new) = (expected.get(path), made.get(path));
+        if old != new {
+            let (old, new) = (old.map_or("", String::as_str), new.map_or("", String::as_str));
+            let lines = similar::TextDiff::from_lines(old, new);
+            writeln!(text, "{}/{path}\n{}", directory.display(), lines.unified_diff()).unwrap();
+        }
+    }
+    text
+}

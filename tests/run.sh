@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is accepted: format, lints, docs,
+# tests, the demo, and dependencies where cargo-deny is there.
+#
+# Works on a Debian machine with Rust and nothing else, as root or with sudo, with
+# no terminal; installs only what building and testing need, and never a network
+# tool. Stages that do not wait for each other share the cores. The last line
+# counts the tests of all test binaries.
+# shellcheck disable=SC2317 # the functions are called by way of `stage`
+set -euo pipefail
+# Lanes in the background get process groups of their own, so that whatever they
+# started ends with this script.
+set -m
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+# shellcheck source=tests/prepare.sh
+source tests/prepare.sh
+# Golden files are compared here, never rewritten.
+unset UPDATE
+export CARGO_TERM_COLOR=never
+
+began=$SECONDS
+work=$(mktemp -d)
+lanes=()
+leave() {
+    local lane
+    for lane in "${lanes[@]}"; do kill -KILL -- "-$lane" 2>/dev/null || true; done
+    # Whoever was killed writes no more when this returns.
+    wait 2>/dev/null || true
+    rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 130' INT TERM
+
+need_rust "$root"
+for tool in clippy fmt; do
+    cargo "$tool" --version >/dev/null 2>&1 ||
+        fail "cargo $tool is missing: run \`rustup component add clippy rustfmt\`, then run this again"
+done
+need_packages gcc libc6-dev pkg-config libssl-dev zlib1g-dev git openssh-client
+
+# show STATE SECONDS NAME [FILE]: one line, and what belongs to it below; as one
+# block, whatever else is printed at the time.
+show() {
+    (
+        flock 9
+        printf '%-5s %4s s  %s\n' "$1" "$2" "$3"
+        if [[ -n ${4:-} ]]; then sed 's/^/    /' "$4"; fi
+    ) 9>"$work/terminal"
+}
+
+skip() {
+    printf '%s\n' "$2" >"$work/$1.why"
+    show skip 0 "$1" "$work/$1.why"
+}
+
+# stage NAME COMMAND…: runs it, and shows its output only when it failed, or what
+# it chose to leave in NAME.say.
+stage() {
+    local name=$1 start=$SECONDS state=ok shown="" status=0
+    shift
+    "$@" >"$work/$name.log" 2>&1 </dev/null || status=$?
+    if [[ -e $work/$name.say ]]; then shown=$work/$name.say; fi
+    if ((status != 0)); then
+        state=FAIL
+        shown=${shown:-$work/$name.log}
+        printf '%s\n' "$name" >>"$work/failed"
+    fi
+    show "$state" "$((SECONDS - start))" "$name" "$shown"
+    return "$status"
+}
+
+scripts() {
+    shellcheck .ci/run examples/demo.sh tests/prepare.sh tests/run.sh
+}
+
+docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+}
+
+# The database of advisories comes from the network, the rest does not.
+dependencies() {
+    cargo deny check --hide-inclusion-graph bans licenses sources || return
+    if cargo deny fetch db; then
+        cargo deny check --hide-inclusion-graph advisories
+    else
+        echo "advisories: not checked, their database cannot be reached" >"$work/deny.say"
+    fi
+}
+
+# What a person wants to see of a test run: failures with their output, why tests
+# were skipped, and the counts. Tests say `skipped: …` themselves.
+run_tests() {
+    local log=$work/tests.log status=0
+    timeout --foreground --kill-after=10 1200 cargo test --locked --no-fail-fast -- --show-output || status=$?
+    {
+        if ((status != 0)); then
+            awk '/^successes:$/ { hide = 1 } /^(failures:|test result:.*)$/ { hide = 0 }
+                 !hide && !/ \.\.\. (ok|ignored.*)$/' "$log"
+        else
+            grep '^test result:' "$log" || true
+        fi
+        grep -h '^skipped: ' "$log" | sort | uniq -c || true
+    } >"$work/tests.say"
+    if ((status == 0)) && ! grep -q '^test result: ok\. [1-9]' "$log"; then
+        echo "no test was run" >>"$work/tests.say"
+        status=1
+    fi
+    if ((status == 124)); then echo "the tests did not end in 20 minutes" >>"$work/tests.say"; fi
+    return "$status"
+}
+
+# The demo ends with 0 only when every step did what it should; that it had steps,
+# and that it says the same in words, is checked here.
+demo() {
+    local json=$work/demo.json start=$SECONDS good bad
+    timeout --foreground --kill-after=10 120 "$target/debug/weft" demo --json >"$json" || {
+        local status=$?
+        cat "$json"
+        return "$status"
+    }
+    good=$(grep -Eo '"ok": *true' "$json" | wc -l)
+    bad=$(grep -Eo '"ok": *false' "$json" | wc -l)
+    if ((good == 0 || bad != 0)); then
+        echo "the demo ended with 0, and of its steps $good are true and $bad are false:"
+        cat "$json"
+        return 1
+    fi
+    echo "every step true, in $((SECONDS - start)) s" >"$work/demo.say"
+}
+
+# Needs no compiled code: goes on beside the build.
+light_lane() {
+    local bad=0
+    stage fmt cargo fmt --check -- --color=never || bad=1
+    if command -v shellcheck >/dev/null; then
+        stage scripts scripts || bad=1
+    else
+        skip scripts "shellcheck is not installed"
+    fi
+    if cargo deny --version >/dev/null 2>&1; then
+        stage deny dependencies || bad=1
+    else
+        skip deny "cargo-deny is not installed (\`cargo install cargo-deny\`)"
+    fi
+    return "$bad"
+}
+
+test_lane() {
+    local bad=0
+    stage tests run_tests || bad=1
+    stage demo demo || bad=1
+    return "$bad"
+}
+
+lint_lane() {
+    local bad=0
+    stage clippy cargo clippy --locked --all-targets -- -D warnings || bad=1
+    stage docs docs || bad=1
+    return "$bad"
+}
+
+# lane COMMAND…: goes on beside the others; its process is `$lane`.
+lane() {
+    "$@" &
+    lane=$!
+    lanes+=("$lane")
+}
+
+bad=0
+target=$(cargo metadata --locked --no-deps --format-version 1 </dev/null |
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+[[ -n $target ]] || fail "cargo does not say where it builds"
+
+lane light_lane
+lane stage build cargo test --locked --no-run
+if wait "$lane"; then
+    lane test_lane
+    # Cargo lets go of the build directory when the first test binary starts; were
+    # the lints first, the tests would wait for them.
+    until grep -qs '^ *Running ' "$work/tests.log" || ! kill -0 "$lane" 2>/dev/null; do
+        sleep 0.2
+    done
+else
+    bad=1
+    skip tests "nothing was built"
+    skip demo "nothing was built"
+fi
+lane lint_lane
+for lane in "${lanes[@]}"; do
+    wait "$lane" || bad=1
+done
+
+printf '      %4d s  in all, on %d cores\n' "$((SECONDS - began))" "$(nproc)"
+if [[ -e $work/failed ]]; then
+    printf 'failed: %s\n' "$(paste -sd ' ' "$work/failed")"
+fi
+touch "$work/tests.log"
+awk '/^test result:/ { passed += $4; failed += $6 }
+     END { printf "%d passed, %d failed\n", passed, failed }' "$work/tests.log"
+exit "$bad"
