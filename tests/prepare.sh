@@ -27,7 +27,7 @@ need_rust() {
 # missing. Touches nothing when all of it is there, so it also works offline.
 need_packages() {
     local missing=()
-    mapfile -t missing < <(missing_packages "$@")
+    read -ra missing <<<"$(missing_packages "$@")"
     ((${#missing[@]} == 0)) && return
     command -v apt-get >/dev/null ||
         fail "install what Debian has in ${missing[*]}, then run this again (there is no apt-get here to do it)"
@@ -46,7 +46,7 @@ need_packages() {
     "${apt[@]}" update >&2 || printf 'warning: the lists of packages could not be renewed\n' >&2
     "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >&2 </dev/null ||
         fail "the packages could not be installed: ${missing[*]}"
-    mapfile -t missing < <(missing_packages "${missing[@]}")
+    read -ra missing <<<"$(missing_packages "${missing[@]}")"
     ((${#missing[@]} == 0)) || fail "still missing after the installation: ${missing[*]}"
 }
 
@@ -62,6 +62,6 @@ missing_packages() {
         zlib1g-dev) pkg-config --exists zlib ;;
         openssh-client) command -v ssh-keygen ;;
         *) command -v "$package" ;;
-        esac >/dev/null 2>&1 || printf '%s\n' "$package"
+        esac >/dev/null 2>&1 || printf '%s ' "$package"
     done
 }

@@ -3,6 +3,7 @@
 //! Joins the floors below and decides nothing that a pure floor can decide. Knows
 //! nothing of HTTP and prints nothing.
 
+mod decide;
 pub mod reasons;
 pub mod settings;
 pub mod status;
@@ -10,4 +11,4 @@ pub mod turn;
 
 pub use settings::{Mode, Settings};
 pub use status::{State, Status};
-pub use turn::{Purpose, Turn, TurnError};
+pub use turn::{Purpose, Report, Turn, TurnError};

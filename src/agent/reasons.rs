@@ -1,4 +1,5 @@
-//! Why a commit or a plan is refused, beside the findings of its declarations.
+//! Why a plan is refused, beside the findings of its declarations and the refusals
+//! of its commit.
 
 /// A reason, and what is to be said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +15,9 @@ pub struct Reason {
 }
 
 /// Every reason.
-pub const ALL: &[Reason] = &[
-    Reason {
-        code: "not-ours",
-        title: "a file in the place of weft's own was not written by weft",
-        why: "What weft did not make it does not change: the file may be somebody's network.",
-        fix: "Declare what the file holds until the plan is empty, or move the file away.",
-    },
-];
+pub const ALL: &[Reason] = &[Reason {
+    code: "not-ours",
+    title: "a file in the place of weft's own was not written by weft",
+    why: "What weft did not make it does not change: the file may be somebody's network.",
+    fix: "Declare what the file holds until the plan is empty, or move the file away.",
+}];

@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde_json::{Value as Json, json};
 
 use super::hook::Hook;
 use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
+use crate::declare::scalar::scalar;
 use crate::declare::shape::Shape;
 use crate::declare::{Entries, yaml};
+use crate::sync::remote::{RemoteUrl, Scheme};
+use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
-    At, BranchName, ClusterName, HookName, KeyFingerprint, NodeName, ObjectId, Place, RemoteUrl,
-    RepoPath, Word,
+    At, BranchName, ClusterName, HookName, NodeName, ObjectId, Place, RepoPath, Word,
 };
 
 pub use words::{BadWord, Interval, NodeFile};
@@ -31,6 +34,26 @@ choices! {
         "observe" Observe,
         /// Change the node.
         "apply" Apply,
+    }
+}
+
+impl Shape for RemoteUrl {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        scalar(node, "the URL of a repository", findings)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "format": "uri" })
+    }
+}
+
+impl Shape for KeyFingerprint {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        scalar(node, "the fingerprint of a key", findings)
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^SHA256:[A-Za-z0-9+/]{43}$" })
     }
 }
 
@@ -139,6 +162,28 @@ impl Settings {
         self.listen.as_ref().map(|listen| listen.value)
     }
 
+    /// The ways that a repository may be reached.
+    pub fn schemes(&self) -> Vec<Scheme> {
+        let files = self.allow_file.as_ref().is_some_and(|allow| allow.value);
+        let mut schemes = vec![Scheme::Https, Scheme::Ssh];
+        schemes.extend(files.then_some(Scheme::File));
+        schemes
+    }
+
+    /// What is trusted before anything was read.
+    pub fn trust(&self) -> Trust {
+        let introduction = &self.introduction.value;
+        let revoked = self.revoked.iter().flat_map(|list| &list.value);
+        Trust {
+            cluster: self.cluster.value.clone(),
+            introduction: sync::Introduction {
+                commit: introduction.commit.value,
+                signer: introduction.signer.value,
+            },
+            revoked: revoked.map(|key| key.value).collect(),
+        }
+    }
+
     /// Where in the repository the cluster lies; its root when `None`.
     pub fn base(&self) -> Option<&RepoPath> {
         self.path.as_ref().map(|path| &path.value)
@@ -180,10 +225,10 @@ fn check(settings: &Settings, findings: &mut Findings) {
             .help("add `- {name: origin, url: \"https://…\"}`");
         findings.push(finding);
     }
-    let files = settings.allow_file.as_ref().is_some_and(|allow| allow.value);
+    let schemes = settings.schemes();
     for remote in &remotes.value {
         let url = &remote.url;
-        if url.value.as_str().starts_with("file:") && !files {
+        if !schemes.contains(&url.value.scheme()) {
             let message = format!("remote `{}` is a directory of this machine", remote.name.value);
             let finding = Finding::new(Code::BadValue, message, &url.place)
                 .help("where that is meant, set `allow-file: true`");

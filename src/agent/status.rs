@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sync::CommitRecord;
+use crate::sync::{CommitRecord, Refusal};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId};
 
 /// Where the status lies on a node.
 pub const PATH: &str = "/run/weft/status.json";
+
+/// The format of the status that this version writes.
+pub const FORMAT: u32 = 1;
 
 /// The state of a node after a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +31,6 @@ pub struct Status {
     pub message: String,
     /// What runs; `None` before the first apply.
     pub running: Option<Running>,
-    /// The remote that was used, without any credential.
-    pub remote: Option<String>,
     /// The newest commit that the remote showed.
     pub observed: Option<ObjectId>,
     /// The newest commit that trust accepted.
@@ -87,12 +88,13 @@ impl State {
 /// What a node runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// The commit and its signer.
-    pub commit: CommitRecord,
+    /// The commit and its signer; `None` where generation 0 was restored, which is what
+    /// was found before weft.
+    pub commit: Option<CommitRecord>,
     /// The generation that holds its files.
     pub generation: u64,
     /// The digest of its rendering.
-    pub rendering: Digest,
+    pub rendering: Option<Digest>,
     /// Since when it runs.
     pub since: Timestamp,
 }
@@ -106,4 +108,17 @@ pub struct Refused {
     pub code: String,
     /// The sentence.
     pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl From<&Refusal> for Refused {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            commit: refusal.commit,
+            code: refusal.code.as_str().to_owned(),
+            message: refusal.to_string(),
+            help: refusal.help.to_owned(),
+        }
+    }
 }

@@ -3,27 +3,26 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
 use thiserror::Error;
 
-use super::settings::{Mode, Settings};
+use super::decide::{Decision, decide};
+use super::settings::Settings;
 use super::status::{self, Refused, Running, State, Status};
-use crate::apply::{self, ApplyError, Authority, Outcome};
-use crate::declare::finding::{Code, Finding};
+use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
+use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError};
 use crate::network::Network;
 use crate::plan::{Found, Owned, Plan, plan};
 use crate::render::{Managed, render};
+use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, AnchorError, CommitRecord, HistoryError, Judgement, Limits, Remote, TransportError, Trust,
-    Verified, Worker,
+    self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
+    TransportError, TreeError, Verified, Worker,
 };
-use crate::validate::validate;
-use crate::value::{Digest, NodeName, ObjectId, Place};
+use crate::validate;
+use crate::value::{NodeName, ObjectId, Place};
 
-/// The lock of the one process that may change a node.
-pub const LOCK: &str = "/run/weft/lock";
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
 /// The longest that fetching and reading may take together.
@@ -67,7 +66,7 @@ pub struct Report {
     pub tree: Tree,
     /// The plan, where there was one.
     pub plan: Option<Plan>,
-    /// What was repaired before anything else.
+    /// What was settled before anything else.
     pub recovered: Option<String>,
 }
 
@@ -82,25 +81,63 @@ pub enum TurnError {
     Host(#[from] HostError),
     /// No remote answered.
     #[error("{}", remotes(.0))]
-    Remotes(Vec<(String, TransportError)>),
-    /// What is known of trust cannot be read.
+    Remotes(Vec<TransportError>),
+    /// What is known of trust cannot be read or written.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
-    /// The history as a whole was refused.
+    /// The history could not be judged.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The tree of the accepted commit was refused.
-    #[error(transparent)]
-    Tree(#[from] sync::TreeError),
-    /// The node's own state is damaged or cannot be written.
+    /// The declarations of the accepted commit cannot be read.
+    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
+    Tree {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        source: TreeError,
+    },
+    /// The node's own state is damaged, or cannot be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// An interrupted apply could not be undone.
+    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
+    Unrecovered(#[source] StateError),
 }
 
-fn remotes(errors: &[(String, TransportError)]) -> String {
-    let texts: Vec<String> =
-        errors.iter().map(|(name, error)| format!("remote `{name}`: {error}")).collect();
-    texts.join("; ")
+impl From<StateError> for TurnError {
+    fn from(error: StateError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+fn remotes(errors: &[TransportError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl TurnError {
+    /// The state in which a turn that ended so leaves the node.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
+            Self::Tree { .. } => State::Refused,
+            Self::Unrecovered(_)
+            | Self::Apply(ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. }) => {
+                State::Degraded
+            }
+            _ => State::Failed,
+        }
+    }
+
+    /// What to do about it, where more can be said than the error itself says.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy => Some("wait for it to end; the lock goes with its process"),
+            Self::Anchor(error) => Some(error.help()),
+            Self::Tree { source, .. } => Some(source.help()),
+            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
+            _ => None,
+        }
+    }
 }
 
 /// What the declarations of a commit come to on this node.
@@ -111,26 +148,18 @@ struct Considered {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Makes the turn. The status is written whatever comes of it, except for
-    /// [`Purpose::Plan`].
+    /// Makes the turn, and writes the status whatever comes of it, except for
+    /// [`Purpose::Plan`], which writes nothing.
     pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
             return Err(TurnError::Busy);
         };
         let result = self.locked(purpose);
-        if let (Err(error), true) = (&result, purpose != Purpose::Plan) {
-            let mut status = self.status()?;
-            status.state = match error {
-                TurnError::History(_) | TurnError::Tree(_) => State::Refused,
-                TurnError::Apply(error) if error.is_damage() => State::Degraded,
-                _ => State::Failed,
-            };
-            status.message = error.to_string();
-            if let TurnError::History(error) = error {
-                status.refused = error.refusals().iter().map(Refused::from).collect();
+        if purpose != Purpose::Plan {
+            match &result {
+                Ok(report) => self.record(&report.status)?,
+                Err(error) => self.record_failure(error),
             }
-            // The error at hand is worth more than one of writing it down.
-            let _ = self.record(&status);
         }
         result
     }
@@ -138,89 +167,100 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh => apply::recover(self.host)?,
+            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
         };
-        let (worker, remote, tip) = self.fetch()?;
-        let judgement = self.judge(&worker, tip, purpose)?;
-        let base = self.settings.base();
-        let tree = sync::tree(&worker, &judgement.accepted, base)?;
+        let (worker, tip) = self.fetch()?;
+        let store = Store::new(&worker);
+        let judgement = self.judge(store, tip, purpose)?;
+        let mut report = self.report(tip, &judgement)?;
+        report.recovered = recovered;
+        let Some(accepted) = judgement.accepted else {
+            report.status.state = State::Refused;
+            report.status.message = cause(&report.status.refused, "nothing is trusted");
+            return Ok(report);
+        };
+        let tree = match sync::tree(store, &accepted, self.settings.base()) {
+            Ok(tree) => tree,
+            // Of a branch that was rewritten, the objects of the commit that is trusted
+            // may be gone with the cache. What runs does not need them.
+            Err(TreeError::Object(ObjectError::Missing { .. })) if !judgement.refused.is_empty() => {
+                report.status.state = State::Refused;
+                report.status.message = cause(&report.status.refused, "the newest commit is refused");
+                return Ok(report);
+            }
+            Err(source) => {
+                return Err(TurnError::Tree { commit: accepted.record().commit, source });
+            }
+        };
         drop(worker);
         let considered = tree.map(|tree| self.consider(tree));
-        let mut status = self.status()?;
-        status.remote = Some(remote);
-        status.observed = Some(tip);
-        status.trusted = Some(judgement.accepted.record().clone());
-        status.refused = judgement.refused.iter().map(Refused::from).collect();
-        status.errors = considered.get().findings.count(Severity::Error);
-        status.warnings = considered.get().findings.count(Severity::Warning);
-        let mut report = Report {
-            status,
-            findings: considered.get().findings.clone(),
-            tree: considered.get().tree.clone(),
-            plan: None,
-            recovered,
-        };
-        self.carry_out(considered, &judgement, purpose, &mut report)?;
-        if purpose != Purpose::Plan {
-            self.record(&report.status)?;
-        }
+        report.findings = considered.get().findings.clone();
+        report.tree = considered.get().tree.clone();
+        report.status.errors = report.findings.count(Severity::Error);
+        report.status.warnings = report.findings.count(Severity::Warning);
+        self.carry_out(considered, purpose, &mut report)?;
         Ok(report)
     }
 
     /// The newest state of the first remote that answers.
-    fn fetch(&self) -> Result<(Worker, String, ObjectId), TurnError> {
+    fn fetch(&self) -> Result<(Worker, ObjectId), TurnError> {
         let mut errors = Vec::new();
         let cache = match self.root {
             Some(root) => root.join(CACHE.trim_start_matches('/')),
             None => Utf8PathBuf::from(CACHE),
         };
+        let limits = FetchLimits { schemes: self.settings.schemes(), ..FetchLimits::default() };
+        let branch = self.settings.branch();
         for declared in &self.settings.remotes.value {
-            let name = declared.name.value.to_string();
-            let remote = Remote { name: name.clone(), url: declared.url.value.clone() };
+            let remote =
+                Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
             let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let branch = self.settings.branch();
-                let tip = worker.fetch(&remote, &branch, &cache, &Limits::default())?;
+                let tip = worker.fetch(&remote, branch.as_str(), &cache, &limits)?;
                 Ok((worker, tip))
             });
             match fetched {
-                Ok((worker, tip)) => return Ok((worker, name, tip)),
+                Ok(fetched) => return Ok(fetched),
                 Err(error) => {
-                    tracing::warn!(remote = %name, %error, "cannot fetch");
-                    errors.push((name, error));
+                    tracing::warn!(remote = %remote.name, %error, "cannot fetch");
+                    errors.push(error);
                 }
             }
         }
         Err(TurnError::Remotes(errors))
     }
 
-    fn judge(&self, worker: &Worker, tip: ObjectId, purpose: Purpose) -> Result<Judgement, TurnError> {
-        let settings = self.settings;
-        let trust = Trust {
-            cluster: settings.cluster.value.clone(),
-            introduction: settings.introduction.value.commit.value,
-            introduced_key: settings.introduction.value.signer.value.clone(),
-            revoked: settings
-                .revoked
-                .iter()
-                .flat_map(|list| &list.value)
-                .map(|key| key.value.clone())
-                .collect(),
-        };
-        let generations = apply::running(self.host)?.is_some();
-        let anchor = sync::anchor::load(self.host, &trust, generations)?;
-        let judgement = sync::judge(worker, tip, &trust, anchor.as_ref(), self.host.now())?;
-        if purpose != Purpose::Plan {
-            sync::anchor::advance(self.host, &trust, anchor, &judgement)?;
+    fn judge(
+        &self,
+        store: Store<'_>,
+        tip: ObjectId,
+        purpose: Purpose,
+    ) -> Result<Judgement, TurnError> {
+        let trust = self.settings.trust();
+        let ran = !apply::history(self.host)?.is_empty();
+        let mut anchors = Anchors::open(self.host, &trust, ran)?;
+        if let Some(path) = anchors.damaged() {
+            tracing::warn!(%path, "one of the two anchors is broken; the other one serves");
+        }
+        let judgement = sync::judge(store, tip, &trust, anchors.anchor(), self.host.now())?;
+        if let (Some(accepted), true) = (&judgement.accepted, purpose != Purpose::Plan) {
+            anchors.advance(self.host, accepted)?;
         }
         Ok(judgement)
     }
 
+    fn report(&self, tip: ObjectId, judgement: &Judgement) -> Result<Report, TurnError> {
+        let mut status = self.status()?;
+        status.observed = Some(tip);
+        status.trusted = judgement.accepted.as_ref().map(|accepted| accepted.record().clone());
+        status.refused = judgement.refused.iter().map(Refused::from).collect();
+        let (findings, tree) = (Findings::default(), Tree::default());
+        Ok(Report { status, findings, tree, plan: None, recovered: None })
+    }
+
     fn consider(&self, tree: Tree) -> Considered {
-        let (declared, mut findings) = declare::read(&tree, Some(&self.settings.cluster.value));
-        let (network, more) = validate(&declared);
-        findings.extend(more);
+        let (network, mut findings) = validate::check(&tree, Some(&self.settings.cluster.value));
         let node = &self.settings.node.value;
-        if let Some(network) = network.as_ref().filter(|network| !network.nodes.contains_key(node)) {
+        if let Some(network) = network.as_ref().filter(|network| !network.declares(node)) {
             findings.push(undeclared(node, network, &tree));
         }
         findings.sort();
@@ -232,82 +272,62 @@ impl<H: Host> Turn<'_, H> {
     fn carry_out(
         &self,
         considered: Verified<Considered>,
-        judgement: &Judgement,
         purpose: Purpose,
         report: &mut Report,
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
+        let status = &mut report.status;
         let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
-            report.status.state = State::Refused;
-            report.status.message = format!(
-                "commit {} has findings; nothing changes until the next commit",
-                record.commit.short()
+            status.state = State::Refused;
+            status.message = format!(
+                "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
+                record.commit.short(),
+                if status.errors == 1 { "an error".to_owned() } else { format!("{} errors", status.errors) },
             );
             return Ok(());
         };
         let facts = self.host.facts(&self.settings.node.value)?;
-        let owned = apply::owned(self.host)?;
-        let running = apply::running(self.host)?;
-        let found = self.found()?;
+        let owned = owned(self.host)?;
+        let found = found(self.host)?;
         let planned = network.map(|network| {
             let wanted = render(&network, &facts.node, &facts);
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
         report.plan = Some(planned.get().clone());
-        let runs = running.as_ref().map(|entry| (entry.commit.commit, entry.rendering));
-        let decision = decide(self.settings.mode(), purpose, runs, &record, planned.get());
-        let refused = judgement.refused.first();
-        let (state, message) = match decision {
-            Decision::Nothing => in_order(&record, refused.map(|refusal| refusal.to_string())),
+        let runs = status.running.as_ref().and_then(|running| {
+            Some((running.commit.as_ref()?.commit, running.rendering?))
+        });
+        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        (status.state, status.message) = match decision {
+            Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
-                let message = guard.map(|guard| guard.message.clone()).unwrap_or_default();
-                (State::Refused, message)
+                (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
             }
-            Decision::Apply | Decision::Advance => {
-                let authority = if decision == Decision::Advance {
-                    planned.map(|plan| Plan { steps: Vec::new(), changes: Vec::new(), ..plan })
-                } else {
-                    planned
-                };
-                match apply::apply(self.host, Authority::Commit(authority))? {
-                    Outcome::Unchanged | Outcome::Confirmed => {
-                        in_order(&record, refused.map(|refusal| refusal.to_string()))
-                    }
-                    Outcome::RolledBack { reason } => {
-                        (State::RolledBack, format!("commit {} was undone: {reason}", record.commit.short()))
-                    }
-                    Outcome::Degraded { reason } => (State::Degraded, reason),
-                }
+            Decision::Advance => {
+                let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });
+                ended(apply::apply(self.host, Authority::Commit(same))?, &record, &status.refused)
+            }
+            Decision::Apply => {
+                let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                ended(outcome, &record, &status.refused)
             }
         };
-        report.status.state = state;
-        report.status.message = message;
-        report.status.running = self.running()?;
+        status.running = running(self.host)?;
         Ok(())
-    }
-
-    /// The files of [`Managed::ALL`] as they are.
-    fn found(&self) -> Result<Found, HostError> {
-        found(self.host)
-    }
-
-    fn running(&self) -> Result<Option<Running>, ApplyError> {
-        running(self.host)
     }
 
     fn status(&self) -> Result<Status, TurnError> {
         Ok(Status {
-            format: 1,
+            format: status::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             updated: self.host.now(),
             cluster: self.settings.cluster.value.clone(),
             node: self.settings.node.value.clone(),
             state: State::Failed,
             message: String::new(),
-            running: self.running()?,
-            remote: None,
+            running: running(self.host)?,
             observed: None,
             trusted: None,
             refused: Vec::new(),
@@ -320,75 +340,94 @@ impl<H: Host> Turn<'_, H> {
         let text = serde_json::to_string_pretty(status).unwrap_or_default();
         self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
     }
-}
 
-/// What is to be done with a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Decision {
-    /// The node is as it should be and runs this commit.
-    Nothing,
-    /// The rendering is the one that runs: only the running commit advances.
-    Advance,
-    /// The steps are carried out.
-    Apply,
-    /// Something is to be done and is left, for this reason.
-    Leave(String),
-    /// The plan must not be carried out.
-    Guarded,
-}
-
-/// Only an advancing commit changes a node. `runs` is the commit that runs and the
-/// digest of its rendering.
-fn decide(
-    mode: Mode,
-    purpose: Purpose,
-    runs: Option<(ObjectId, Digest)>,
-    record: &CommitRecord,
-    plan: &Plan,
-) -> Decision {
-    let same_commit = runs.is_some_and(|(commit, _)| commit == record.commit);
-    let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
-    if same_commit && same_rendering && plan.is_empty() {
-        return Decision::Nothing;
-    }
-    let commit = record.commit.short();
-    if purpose == Purpose::Plan || mode == Mode::Observe {
-        let why = if mode == Mode::Observe { "this node observes" } else { "this is a plan" };
-        return Decision::Leave(match (plan.is_empty(), same_commit) {
-            (true, false) => format!("commit {commit} changes nothing here and is not recorded: {why}"),
-            _ => format!("commit {commit} is pending: {why}"),
-        });
-    }
-    if same_rendering && purpose == Purpose::Sync {
-        if same_commit {
-            return Decision::Leave(format!(
-                "commit {commit} runs, but files were edited since; `weft apply --refresh` puts them back"
-            ));
+    /// Writes down why a turn failed, if even that can be done: the error at hand is
+    /// worth more than one of writing it down.
+    fn record_failure(&self, error: &TurnError) {
+        if let Ok(mut status) = self.status() {
+            status.state = error.state();
+            status.message = chain(error);
+            if let Err(error) = self.record(&status) {
+                tracing::warn!(%error, "the status cannot be written");
+            }
         }
-        return Decision::Advance;
     }
-    if same_commit && purpose == Purpose::Sync {
-        return Decision::Leave(format!(
-            "commit {commit} runs, but would render differently now (facts of the node or the version of \
-             weft changed); the next commit or `weft apply --refresh` brings it in"
-        ));
-    }
-    if plan.guards.is_empty() { Decision::Apply } else { Decision::Guarded }
 }
 
-fn in_order(record: &CommitRecord, refused: Option<String>) -> (State, String) {
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Settles what was interrupted, and says what became of it.
+fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+    let commit = |entry: &apply::Entry| match &entry.record.commit {
+        Some(record) => format!("commit {}", record.commit.short()),
+        None => format!("generation {}", entry.record.generation.number),
+    };
+    Ok(match apply::recover(host)? {
+        Recovery::Nothing => None,
+        Recovery::Discarded { entry } => Some(format!(
+            "an apply of {} was interrupted before it changed anything, and is given up",
+            commit(&entry)
+        )),
+        Recovery::Confirmed { running } => Some(format!(
+            "an apply of {} was interrupted when all was done, and is confirmed",
+            commit(&running)
+        )),
+        Recovery::RolledBack { entry } => Some(format!(
+            "an apply of {} was interrupted; what ran before is back",
+            commit(&entry)
+        )),
+        Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
+    })
+}
+
+/// The first of several refusals is the cause of the others.
+fn cause(refused: &[Refused], otherwise: &str) -> String {
+    match refused.first() {
+        Some(refused) => refused.message.clone(),
+        None => otherwise.to_owned(),
+    }
+}
+
+fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
     let runs = format!("runs commit {} (number {})", record.commit.short(), record.sequence);
-    match refused {
+    match refused.first() {
         None => (State::InOrder, runs),
-        Some(refused) => (State::Refused, format!("{runs}; {refused}")),
+        Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
+    }
+}
+
+fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State, String) {
+    match outcome {
+        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => in_order(record, refused),
+        Outcome::RolledBack { failure, .. } => {
+            let commit = record.commit.short();
+            (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
+        }
+        Outcome::Degraded { failure, obstacle, .. } => {
+            (State::Degraded, format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)))
+        }
     }
 }
 
 fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
     let place = Place::start_of(&tree.path(declare::CLUSTER_FILE));
-    let message = format!("node `{node}` is not declared, so this agent refuses to act");
+    let message = format!("node `{node}` is not declared, so its agent refuses to act");
     let mut finding = Finding::new(Code::ThisNodeUndeclared, message, &place);
-    finding.help = suggestion(node.as_str(), "declared nodes", network.nodes.keys().map(AsRef::as_ref));
+    let names = network.nodes.keys().map(AsRef::as_ref);
+    finding.help = suggestion(node.as_str(), "declared nodes", names);
     finding
 }
 
@@ -403,12 +442,20 @@ pub fn found(host: &impl Host) -> Result<Found, HostError> {
     Ok(found)
 }
 
+/// What weft put on a machine last.
+pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
+    Ok(apply::owned(host)?.map(|manifest| Owned {
+        files: manifest.files.iter().map(|(managed, file)| (*managed, file.sha256)).collect(),
+        interfaces: manifest.interfaces,
+    }))
+}
+
 /// What a machine runs, by its journal.
-pub fn running(host: &impl Host) -> Result<Option<Running>, ApplyError> {
+pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
     Ok(apply::running(host)?.map(|entry| Running {
-        commit: entry.commit,
-        generation: entry.generation,
-        rendering: entry.rendering,
-        since: entry.begun,
+        commit: entry.record.commit,
+        generation: entry.record.generation.number,
+        rendering: entry.record.rendering,
+        since: entry.record.begun,
     }))
 }

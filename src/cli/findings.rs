@@ -8,7 +8,7 @@ use crate::value::{Place, RepoPath};
 /// The findings as text, an empty line between them. `source` gives the text of
 /// a file where it is known.
 pub fn text<'a>(
-    findings: &Findings,
+    findings: &'a Findings,
     source: impl Fn(&RepoPath) -> Option<&'a str>,
     colour: bool,
 ) -> String {

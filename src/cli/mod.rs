@@ -9,6 +9,7 @@ mod offline;
 mod output;
 mod words;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
@@ -191,5 +192,9 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
 /// The log goes to standard error, warnings and worse unless `WEFT_LOG` says more.
 fn log() {
     let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
 }

@@ -3,13 +3,13 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
-use super::failure::{Exit, Failure, chain};
+use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{findings, offline};
 use crate::agent::settings::{self, Mode, Settings};
 use crate::agent::status::{self, Running, State, Status};
 use crate::agent::turn::{self, Purpose, Report, Turn, TurnError};
-use crate::apply;
+use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::{Plan, plan};
@@ -108,10 +108,10 @@ impl Node {
             Some(path) => offline::read_facts(path)?,
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
-        let owned = apply::owned(&self.host).map_err(|error| failed(&error))?;
+        let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
-        let next = running.map_or(0, |entry| entry.commit.sequence) + 1;
+        let next = running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
@@ -169,21 +169,24 @@ impl Node {
             output.say("Nothing was applied on this node.");
         }
         for entry in &entries {
-            output.say(format!(
-                "{:>5}  {}  {:<11} generation {:<4} seq {:<5} {}  {}  {}",
-                entry.number,
-                entry.begun.strftime("%Y-%m-%d %H:%M:%SZ"),
-                entry.state,
-                entry.generation,
-                entry.commit.sequence,
-                entry.commit.commit.short(),
-                entry.commit.signer,
-                entry.commit.subject,
-            ));
+            output.say(history_line(entry));
         }
         output.document(&json!(entries));
         Ok(Exit::Ok)
     }
+}
+
+fn history_line(entry: &Entry) -> String {
+    let record = &entry.record;
+    let commit = match &record.commit {
+        Some(commit) => {
+            let id = commit.commit.short();
+            format!("commit {id} (number {}) by {}: {}", commit.sequence, commit.signer, commit.subject)
+        }
+        None => "what was found before weft".to_owned(),
+    };
+    let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
+    format!("{:>4}  {time}  {:<11} generation {:<4} {commit}", record.number, entry.state, record.generation.number)
 }
 
 /// Shows what a turn did, and says how the program ends.
@@ -192,7 +195,7 @@ fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
         output.say(format!("recovered: {recovered}"));
     }
     for refused in &report.status.refused {
-        output.say(format!("refused[{}]: commit {}: {}", refused.code, refused.commit.short(), refused.message));
+        output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
     }
     if !report.findings.is_empty() {
         let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
@@ -241,7 +244,7 @@ fn state_exit(state: State) -> Exit {
 
 fn turn_failure(error: &TurnError) -> Failure {
     let exit = state_exit(error.state());
-    let failure = Failure::new(exit, chain(error));
+    let failure = Failure::from_error(exit, error);
     match error.help() {
         Some(help) => failure.hint(help),
         None => failure,
@@ -258,27 +261,27 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
     match running {
         None => lines.push("runs     nothing of weft's".to_owned()),
         Some(running) => {
-            let commit = &running.commit;
-            lines.push(format!(
-                "runs     commit {} (number {}, generation {}): {}",
-                commit.commit.short(),
-                commit.sequence,
-                running.generation,
-                commit.subject
-            ));
-            lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
+            match &running.commit {
+                None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
+                Some(commit) => {
+                    lines.push(format!(
+                        "runs     commit {} (number {}, generation {}): {}",
+                        commit.commit.short(),
+                        commit.sequence,
+                        running.generation,
+                        commit.subject
+                    ));
+                    lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
+                }
+            }
             lines.push(format!("since    {}", running.since));
         }
     }
     if let Some(status) = last {
         lines.push(format!("last     {} at {}", status.message, status.updated));
         for refused in &status.refused {
-            lines.push(format!(
-                "refused  commit {} [{}]: {}",
-                refused.commit.short(),
-                refused.code,
-                refused.message
-            ));
+            lines.push(format!("refused  [{}] {}", refused.code, refused.message));
+            lines.push(format!("         {}", refused.help));
         }
         if status.errors + status.warnings > 0 {
             lines.push(format!("findings {} errors, {} warnings", status.errors, status.warnings));

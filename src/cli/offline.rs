@@ -7,11 +7,11 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{directory, findings};
 use crate::declare::finding::suggestion;
-use crate::declare::{self, Findings, Tree};
+use crate::declare::{Findings, Tree};
 use crate::facts::{self, Facts};
 use crate::network::Network;
 use crate::render::{Managed, Rendering, render};
-use crate::validate::validate;
+use crate::validate;
 use crate::value::NodeName;
 
 /// The largest facts file that is read, in bytes.
@@ -27,12 +27,8 @@ pub(super) struct Checked {
 /// Reads and checks a directory.
 pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
-    let (declared, mut all) = declare::read(&tree, None);
-    let (network, more) = validate(&declared);
-    all.extend(more);
-    all.sort();
-    let network = network.filter(|_| !all.has_errors());
-    Ok(Checked { network, findings: all, tree })
+    let (network, findings) = validate::check(&tree, None);
+    Ok(Checked { network, findings, tree })
 }
 
 /// The findings of a directory for people.
@@ -53,7 +49,7 @@ pub(super) fn validate_directory(output: Output, path: &Utf8Path) -> Result<Exit
             "In order: {} nodes, {} zones, {} vnets.",
             network.nodes.len(),
             network.zones.len(),
-            network.vnets().count(),
+            network.zones.values().map(|zone| zone.vnets().count()).sum::<usize>(),
         ));
     }
     output.document(&json!({ "ok": ok, "findings": checked.findings }));

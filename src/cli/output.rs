@@ -1,6 +1,6 @@
 //! Where words go: the only place that writes to the terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use super::failure::Failure;
 

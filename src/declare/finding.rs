@@ -129,6 +129,30 @@ codes! {
         "the repository belongs to another cluster"
         "It keeps the signed commits of one cluster out of another."
         "Point the node at its own cluster's repository, or correct `cluster` in its settings.";
+    BadSigner "bad-signer" Error
+        "a line of `.weft/allowed_signers` cannot be read"
+        "A line that is skipped could take trust away or leave it where it was meant to end, so a commit with such a file is refused."
+        "Write `PRINCIPAL [namespaces=\"git\"] [valid-before=\"YYYYMMDDZ\"] TYPE KEY`, as in the section ALLOWED SIGNERS of ssh-keygen(1).";
+    SignerUnsupported "signer-unsupported" Error
+        "a line of `.weft/allowed_signers` asks for what this version does not verify"
+        "A key that nodes cannot verify would look trusted to people and be refused by nodes."
+        "Use an ed25519 or an ECDSA P-256 or P-384 key: `ssh-keygen -t ed25519`.";
+    SignerTimeZone "signer-time-zone" Error
+        "a time in `.weft/allowed_signers` has no `Z`"
+        "Without `Z` ssh reads a time in the zone of the machine, so that nodes would disagree on when a key ends."
+        "Write the time in UTC with `Z` at the end.";
+    SignerWithoutName "signer-without-name" Warning
+        "a line of `.weft/allowed_signers` has no principal that a policy can name"
+        "Roles name principals literally; a pattern such as `*@example.org` stands for nobody in particular."
+        "Write the principal of this key without `*` and `?`.";
+    RootMissing "root-missing" Error
+        "no principal of the role `root` has a key"
+        "Without one nobody could ever change the policy again."
+        "Add a principal of `.weft/allowed_signers` to `roles.root.principals`.";
+    PrincipalWithoutKey "principal-without-key" Warning
+        "a role names a principal without a key"
+        "The role has no effect for this principal, most often because of a spelling mistake."
+        "Add a line for the principal to `.weft/allowed_signers`, or correct its spelling.";
     // --- rules between objects
     NodeUndeclared "node-undeclared" Tolerated
         "a list of nodes names a node that is not declared"

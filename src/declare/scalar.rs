@@ -10,12 +10,13 @@ use super::shape::{KeyShape, Shape, bad_value, wrong_type};
 use super::yaml::{Node, Value};
 use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet, KeyFingerprint,
-    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RemoteUrl, RepoPath, RouteTarget,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
+    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
     ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
-/// A single value read by its `FromStr`.
+/// A single value read by its `FromStr`. `wanted` says what belongs there, such as
+/// `a number`.
 pub fn scalar<T: FromStr<Err: std::fmt::Display>>(
     node: &Node,
     wanted: &str,
@@ -75,8 +76,6 @@ name_shapes!(
     Word,
     ServiceUrl,
     Fingerprint,
-    RemoteUrl,
-    KeyFingerprint,
     BranchName,
     HookName
 );

@@ -3,7 +3,7 @@
 //! A type that can stand in a declaration implements [`Shape`]: how it is read
 //! and what its JSON Schema says, side by side so that the two cannot differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use serde_json::{Value as Json, json};
@@ -164,14 +164,16 @@ impl<'a> Fields<'a> {
             return None;
         };
         let mut entries: Vec<(&Key, &Node)> = Vec::new();
+        let mut firsts: HashMap<&str, &Key> = HashMap::new();
         for (key, value) in pairs {
-            if let Some((first, _)) = entries.iter().find(|(seen, _)| seen.text == key.text) {
+            if let Some(first) = firsts.get(key.text.as_str()) {
                 let message = format!("`{}` stands twice in {what}", key.text.escape_debug());
                 let finding = Finding::new(Code::DuplicateKey, message, &key.place)
                     .label("again here")
                     .also(&first.place, "first here");
                 findings.push(finding);
             } else {
+                firsts.insert(&key.text, key);
                 entries.push((key, value));
             }
         }

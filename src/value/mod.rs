@@ -12,7 +12,7 @@ mod span;
 
 pub use name::{
     Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,
-    Fingerprint, GuestName, HookName, IfName, IpamId, KeyFingerprint, NodeName, Principal, RemoteUrl,
+    Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal,
     ServiceUrl, VnetId, Word, ZoneId,
 };
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};

@@ -135,39 +135,6 @@ fn service_url(text: &str) -> bool {
     })
 }
 
-/// Only the schemes that a node fetches by. An SSH user is no secret; a password
-/// in a URL would end in logs.
-fn remote_url(text: &str) -> bool {
-    let plain = |rest: &str| {
-        !rest.is_empty()
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"'`\\<>{}|^".contains(&b))
-    };
-    let host_first = |rest: &str| {
-        plain(rest) && rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
-    };
-    if text.len() > 1024 {
-        return false;
-    }
-    if let Some(path) = text.strip_prefix("file://") {
-        return path.starts_with('/') && plain(path);
-    }
-    if let Some(rest) = text.strip_prefix("https://") {
-        return host_first(rest) && !rest.contains('@');
-    }
-    let Some(rest) = text.strip_prefix("ssh://") else { return false };
-    match rest.split_once('@') {
-        None => host_first(rest),
-        Some((user, rest)) => {
-            let word = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            !user.is_empty()
-                && !user.starts_with('-')
-                && user.bytes().all(word)
-                && host_first(rest)
-                && !rest.contains('@')
-        }
-    }
-}
-
 fn fingerprint(text: &str) -> bool {
     text.split(':').count() == 32
         && text
@@ -279,19 +246,6 @@ name!(
     /// The SHA-256 fingerprint of a server's certificate.
     Fingerprint, "fingerprint", "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}$",
     "32 pairs of hexadecimal digits joined by `:`", fingerprint
-);
-name!(
-    /// Where a git repository is fetched from. Never with a password inside.
-    RemoteUrl, "remote URL", "^(https://[^@\\s]+|ssh://([A-Za-z0-9._-]+@)?[^@\\s]+|file:///[^\\s]*)$",
-    "`https://HOST/PATH`, `ssh://USER@HOST/PATH` or `file:///PATH`, without a password", remote_url
-);
-name!(
-    /// The fingerprint of an SSH key as `ssh-keygen -l` prints it.
-    KeyFingerprint, "key fingerprint", "^SHA256:[A-Za-z0-9+/]{43}$",
-    "`SHA256:` and 43 characters, as `ssh-keygen -l` prints it",
-    |t| t.strip_prefix("SHA256:").is_some_and(|rest| {
-        rest.len() == 43 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
-    })
 );
 name!(
     /// The name of a webhook: the last part of the path that is posted to.

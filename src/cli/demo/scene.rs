@@ -6,11 +6,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use ssh_key::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
-use super::repository::{self, Repository};
+use super::repository::{self, Author, Repository};
 use crate::agent::settings;
 use crate::agent::turn::{Purpose, Report, Turn, TurnError};
 use crate::cli::failure::{Exit, Failure};
-use crate::host::Linux;
+use crate::host::{Host as _, Linux};
 use crate::render::Managed;
 use crate::value::ObjectId;
 
@@ -33,6 +33,8 @@ pub(super) struct Scene {
     alice: PrivateKey,
     mallory: PrivateKey,
     program: Utf8PathBuf,
+    /// This machine; the demo takes nothing but the time from it.
+    host: Linux,
     /// The tip of the good line.
     pub(super) tip: Option<ObjectId>,
     /// The first commit.
@@ -64,6 +66,7 @@ impl Scene {
             alice: repository::key_from_random().map_err(|error| failed(&error))?,
             mallory: repository::key_from_random().map_err(|error| failed(&error))?,
             program,
+            host: Linux::new(None),
             directory,
             tip: None,
             first: None,
@@ -107,7 +110,7 @@ impl Scene {
             .collect();
         let parents: Vec<ObjectId> = parent.into_iter().collect();
         self.repository
-            .commit(&parents, &files, message, self.author(signer), jiff::Timestamp::now(), self.key(signer))
+            .commit(&parents, &files, message, self.author(signer))
             .map_err(|error| failed(&error))
     }
 
@@ -115,23 +118,17 @@ impl Scene {
     pub(super) fn revert_to(&self, old: ObjectId, message: &str) -> Result<ObjectId, Failure> {
         let tip = self.tip.unwrap_or(old);
         self.repository
-            .commit_tree_of(old, &[tip], message, ALICE, jiff::Timestamp::now(), Some(&self.alice))
+            .restore(tip, old, message, self.author(Signer::Alice))
             .map_err(|error| failed(&error))
     }
 
-    fn author(&self, signer: Signer) -> (&'static str, &'static str) {
-        match signer {
-            Signer::Alice | Signer::Nobody => ALICE,
-            Signer::Mallory => ("Mallory", "alice@example.org"),
-        }
-    }
-
-    fn key(&self, signer: Signer) -> Option<&PrivateKey> {
-        match signer {
-            Signer::Alice => Some(&self.alice),
-            Signer::Mallory => Some(&self.mallory),
-            Signer::Nobody => None,
-        }
+    fn author(&self, signer: Signer) -> Author<'_> {
+        let (name, key) = match signer {
+            Signer::Alice => (ALICE.0, Some(&self.alice)),
+            Signer::Mallory => (ALICE.0, Some(&self.mallory)),
+            Signer::Nobody => ("Nobody", None),
+        };
+        Author { name, email: ALICE.1, time: self.host.now(), key }
     }
 
     /// Makes a commit the tip of the branch.

@@ -97,7 +97,7 @@ fn change(scene: &mut Scene, output: Output) -> Result<String, Failure> {
     for node in NODES {
         let report = turn(scene, node, Purpose::Sync)?;
         expect(report.status.state == State::InOrder, format!("{node}: {}", report.status.message))?;
-        let runs = report.status.running.map(|running| running.commit.commit);
+        let runs = report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
         expect(runs == scene.tip, format!("{node} does not run the newest commit"))?;
         let touched = scene.file(node)? != scene.first_files[node];
         expect(touched == (node == "node2"), format!("{node} was{} touched", if touched { "" } else { " not" }))?;
@@ -116,19 +116,12 @@ fn refused(
     scene.push(commit)?;
     for node in NODES {
         let before = scene.file(node)?;
-        let (codes, message) = match scene.turn(node, Purpose::Sync)? {
-            Ok(report) => {
-                expect(report.status.state == State::Refused, format!("{node}: {}", report.status.message))?;
-                let runs = report.status.running.map(|running| running.commit.commit);
-                expect(runs == scene.tip, format!("{node} does not run the last good commit"))?;
-                let codes: Vec<String> = report.status.refused.iter().map(|r| r.code.clone()).collect();
-                (codes, report.status.message)
-            }
-            Err(error) => {
-                let codes = error.refusals().iter().map(|r| r.code.as_str().to_owned()).collect();
-                (codes, error.to_string())
-            }
-        };
+        let report = turn(scene, node, Purpose::Sync)?;
+        let message = report.status.message;
+        expect(report.status.state == State::Refused, format!("{node}: {message}"))?;
+        let runs = report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
+        expect(runs == scene.tip, format!("{node} does not run the last good commit"))?;
+        let codes: Vec<String> = report.status.refused.into_iter().map(|refused| refused.code).collect();
         expect(codes.iter().any(|found| found == code), format!("{node}: not refused for `{code}`: {message}"))?;
         expect(scene.file(node)? == before, format!("{node} was changed by a refused commit"))?;
         output.say(format!("   {node}: {message}"));

@@ -1,0 +1,170 @@
+//! What a node trusts, and the trust files of a commit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::objects::{Kind, ObjectError};
+use super::signature::KeyFingerprint;
+use super::store::Store;
+use super::tree::{Directories, DirectoryError, Mode};
+use crate::declare::policy::{self, Policy};
+use crate::declare::signers::{self, Signers};
+use crate::declare::{Findings, Severity};
+use crate::value::{ClusterName, ObjectId, RepoPath};
+
+/// Where trust begins: a commit, and the key that signed it. Comes to the node by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Introduction {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The key, as `SHA256:…`.
+    pub signer: KeyFingerprint,
+}
+
+/// What the node's settings say of trust.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The node's cluster.
+    pub cluster: ClusterName,
+    /// Where trust begins.
+    pub introduction: Introduction,
+    /// Keys that count no more on this node, whatever the repository says.
+    pub revoked: BTreeSet<KeyFingerprint>,
+}
+
+/// The signers and the policy of one commit: what its children are judged by.
+#[derive(Debug)]
+pub(super) struct TrustFiles {
+    pub(super) signers: Signers,
+    pub(super) policy: Policy,
+}
+
+/// Why a commit's trust files are not usable.
+#[derive(Debug)]
+pub(super) enum TrustFilesError {
+    /// They are missing or wrong; the sentence says how.
+    Broken(String),
+    /// There is no object to read.
+    Object(ObjectError),
+}
+
+/// The trust files of commits, each version read once.
+#[derive(Debug)]
+pub(super) struct Files<'a> {
+    store: Store<'a>,
+    texts: HashMap<ObjectId, Rc<str>>,
+    read: HashMap<(ObjectId, ObjectId), Rc<TrustFiles>>,
+}
+
+/// How many versions of a file are remembered before all are forgotten: policies change
+/// rarely, and a history that changes them each time is read with bounded memory.
+const MAX_REMEMBERED: usize = 64;
+
+impl<'a> Files<'a> {
+    pub(super) fn new(store: Store<'a>) -> Self {
+        Self { store, texts: HashMap::new(), read: HashMap::new() }
+    }
+
+    /// The trust files of a tree.
+    pub(super) fn of(
+        &mut self,
+        directories: &mut Directories<'_>,
+        tree: ObjectId,
+    ) -> Result<Rc<TrustFiles>, TrustFilesError> {
+        let broken = |message: &str| TrustFilesError::Broken(message.to_owned());
+        let directory = match directories.entry(tree, policy::DIRECTORY)? {
+            Some(entry) if entry.mode == Mode::Directory => entry.id,
+            Some(_) => return Err(broken("`.weft` is not a directory")),
+            None => return Err(broken("there is no directory `.weft`")),
+        };
+        let mut file = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            match directories.entry(directory, name)? {
+                Some(entry) if matches!(entry.mode, Mode::File | Mode::Executable) => Ok(entry.id),
+                Some(entry) => {
+                    let message = format!("`{path}` is {}, not a regular file", entry.mode.what());
+                    Err(TrustFilesError::Broken(message))
+                }
+                None => Err(TrustFilesError::Broken(format!("there is no `{path}`"))),
+            }
+        };
+        let key = (file(signers::FILE)?, file(policy::FILE)?);
+        if let Some(files) = self.read.get(&key) {
+            return Ok(Rc::clone(files));
+        }
+        let files = Rc::new(self.files(key)?);
+        if self.read.len() >= MAX_REMEMBERED {
+            self.read.clear();
+        }
+        self.read.insert(key, Rc::clone(&files));
+        Ok(files)
+    }
+
+    fn files(&mut self, key: (ObjectId, ObjectId)) -> Result<TrustFiles, TrustFilesError> {
+        let path = |text: &str| text.parse::<RepoPath>().expect("a path made of legal parts");
+        let mut findings = Findings::default();
+        let text = self.text(key.0, signers::FILE, signers::MAX_BYTES)?;
+        let signers = signers::read(&path(signers::FILE), &text, &mut findings);
+        let text = self.text(key.1, policy::FILE, policy::MAX_BYTES)?;
+        let policy = policy::read(&path(policy::FILE), &text, &signers, &mut findings);
+        match policy {
+            Some(policy) if !findings.has_errors() => Ok(TrustFiles { signers, policy }),
+            _ => Err(TrustFilesError::Broken(sentence(&findings))),
+        }
+    }
+
+    fn text(&mut self, id: ObjectId, path: &str, limit: u64) -> Result<Rc<str>, TrustFilesError> {
+        if let Some(text) = self.texts.get(&id) {
+            return Ok(Rc::clone(text));
+        }
+        let bytes = self.store.read(id, Kind::Blob, limit)?;
+        let text: Rc<str> = String::from_utf8(bytes)
+            .map_err(|_| TrustFilesError::Broken(format!("`{path}` is not UTF-8")))?
+            .into();
+        if self.texts.len() >= MAX_REMEMBERED {
+            self.texts.clear();
+        }
+        self.texts.insert(id, Rc::clone(&text));
+        Ok(text)
+    }
+}
+
+/// The first error with its place, and how many more there are.
+fn sentence(findings: &Findings) -> String {
+    let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let Some(first) = errors.next() else {
+        return "the policy cannot be read".to_owned();
+    };
+    let place = first.marks.first().map(|mark| format!("{}: ", mark.place)).unwrap_or_default();
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    format!("{place}{}{more}", first.message)
+}
+
+impl From<ObjectError> for TrustFilesError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            // What the commit says is wrong, not what the source does.
+            ObjectError::TooLarge { .. } | ObjectError::WrongKind { .. } => {
+                Self::Broken(error.to_string())
+            }
+            ObjectError::Missing { .. }
+            | ObjectError::Forged { .. }
+            | ObjectError::Source { .. } => Self::Object(error),
+        }
+    }
+}
+
+impl From<DirectoryError> for TrustFilesError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Object(error) => error.into(),
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What people copy from `examples/` must be in order as it stands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use weft::agent::{Mode, settings};
+use weft::declare::{Findings, Tree, policy, signers};
+use weft::facts::{Facts, Route};
+use weft::network::Network;
+use weft::render::{Managed, render};
+use weft::validate::check;
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn small() -> Network {
+    let top = examples().join("small");
+    let tree = files(&top).into_iter().filter_map(|path| {
+        let name = path.strip_prefix(&top).unwrap().to_str().unwrap().parse().unwrap();
+        Tree::wants(None, &name).then(|| (name, fs::read_to_string(&path).unwrap().into()))
+    });
+    let (network, findings) = check(&Tree::new(None, tree), Some(&"small".parse().unwrap()));
+    assert!(findings.is_empty(), "{findings:#?}");
+    network.unwrap()
+}
+
+#[test]
+fn the_small_repository_renders_on_each_node_without_a_finding() {
+    let network = small();
+    let nodes: Vec<&str> = network.nodes.keys().map(AsRef::as_ref).collect();
+    assert_eq!(nodes, ["node1", "node2", "node3"]);
+    for (node, declared) in &network.nodes {
+        let address = declared.address.unwrap();
+        let way_out = Route {
+            destination: "0.0.0.0/0".parse().unwrap(),
+            interface: "vmbr0".parse().unwrap(),
+            source: address,
+            metric: 0,
+        };
+        let facts = Facts { routes: vec![way_out], ..Facts::unknown(node.clone()) };
+        let rendering = render(&network, node, &facts);
+        assert_eq!(rendering.notes, []);
+        let text = &rendering.files[&Managed::Interfaces];
+        for stanza in ["iface localnet\n", "iface front\n", "iface back\n", "iface vxlan_front\n"] {
+            assert!(text.contains(stanza), "{node}: no `{stanza}` in\n{text}");
+        }
+        let snat = format!("-o vmbr0 -j SNAT --to-source {address}");
+        assert!(text.contains(&snat), "{node}: no `{snat}` in\n{text}");
+        let peers = text.matches("vxlan_remoteip").count();
+        assert_eq!(peers, 4, "two vnets with two peers each in\n{text}");
+    }
+}
+
+#[test]
+fn the_trust_files_of_the_small_repository_have_no_finding() {
+    let top = examples().join("small");
+    let mut findings = Findings::default();
+    let text = fs::read_to_string(top.join(signers::FILE)).unwrap();
+    let keys = signers::read(&signers::FILE.parse().unwrap(), &text, &mut findings);
+    let text = fs::read_to_string(top.join(policy::FILE)).unwrap();
+    let policy = policy::read(&policy::FILE.parse().unwrap(), &text, &keys, &mut findings);
+    assert!(findings.is_empty(), "{findings:#?}");
+
+    let policy = policy.unwrap();
+    let (alice, bob) = ("alice@example.org".parse().unwrap(), "bob@example.org".parse().unwrap());
+    assert!(policy.may(&alice, policy::FILE));
+    assert!(policy.may(&bob, "sdn/vxlan.yaml"));
+    assert!(!policy.may(&bob, policy::FILE));
+}
+
+#[test]
+fn the_settings_of_a_node_can_be_read_with_and_without_what_is_optional() {
+    let text = fs::read_to_string(examples().join("agent.yaml")).unwrap();
+    let read = settings::read(&text).unwrap();
+    assert_eq!(read.mode(), Mode::Observe);
+    assert_eq!(read.remotes.value.len(), 2);
+
+    // Optional keys stand in the file as comments of one line; each must be right.
+    let optional = ["path: ", "revoked: ", "allow-file: "];
+    let mut all = text.replace("SHA256:…", &format!("SHA256:{}", "A".repeat(43)));
+    for key in optional {
+        assert!(all.contains(&format!("\n# {key}")), "{key}");
+        all = all.replace(&format!("\n# {key}"), &format!("\n{key}"));
+    }
+    let read = settings::read(&all).unwrap();
+    assert!(read.path.is_some() && read.revoked.is_some() && read.allow_file.is_some());
+}
+
+#[test]
+fn ssh_reads_the_signers_of_the_small_repository() {
+    let signers = examples().join("small/.weft/allowed_signers");
+    for name in ["alice@example.org", "bob@example.org"] {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-Y", "match-principals", "-I", name, "-f"]).arg(&signers);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), name);
+    }
+}
+
+#[test]
+fn no_example_holds_a_private_key() {
+    let all = files(&examples());
+    assert!(all.len() >= 7, "{all:?}");
+    for path in all {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("PRIVATE KEY"), "{}", path.display());
+    }
+}
