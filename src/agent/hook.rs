@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::settings::{NodeFile, Settings};
 use crate::host::{Host, HostError};
-use crate::value::{BranchName, HookName};
+use crate::value::HookName;
 
 /// The longest secret that is read, in bytes.
 const MAX_SECRET: u64 = 4096;
@@ -52,7 +52,7 @@ pub struct Listening {
     /// Where to listen; nowhere when `None`.
     pub address: Option<SocketAddr>,
     /// The branch that is followed: a webhook about another one needs no poll.
-    pub branch: Option<BranchName>,
+    pub branch: Option<String>,
     /// The webhooks by the last part of their path.
     pub hooks: BTreeMap<HookName, HookKeys>,
 }
@@ -96,9 +96,8 @@ pub fn listening(host: &impl Host, settings: &Settings) -> (Listening, Vec<(Hook
             Err(error) => errors.push((name.clone(), error)),
         }
     }
-    let listening =
-        Listening { address: settings.listen(), branch: Some(settings.branch()), hooks };
-    (listening, errors)
+    let branch = Some(settings.branch().to_owned());
+    (Listening { address: settings.listen(), branch, hooks }, errors)
 }
 
 fn keys(host: &impl Host, hook: &Hook) -> Result<HookKeys, SecretError> {

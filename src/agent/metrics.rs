@@ -47,12 +47,6 @@ struct OfPhase {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfRemote {
-    remote: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ForReason {
     reason: String,
 }
@@ -88,7 +82,7 @@ pub struct Metrics {
     trusted: Gauge,
     successes: Family<OfPhase, Seconds>,
     freshness: Seconds,
-    fetches: Family<OfRemote, Counter>,
+    fetches: Family<WithResult, Counter>,
     turns: Family<WithResult, Counter>,
     durations: Histogram,
     rejections: Family<ForReason, Counter>,
@@ -125,7 +119,7 @@ impl Default for Metrics {
                 "Time since a remote answered",
                 Seconds::default()
             ),
-            fetches: registered!("fetch", "Fetches by remote and result", Family::default()),
+            fetches: registered!("fetch", "Fetches by result", Family::default()),
             turns: registered!("turn", "Turns by their end", Family::default()),
             durations: registered!(
                 "turn_duration_seconds",
@@ -154,15 +148,14 @@ impl Metrics {
     pub fn turn(&self, status: &Status, edited: usize, took: Duration) {
         self.durations.observe(took.as_secs_f64());
         self.end(status.state, status.updated);
-        if let Some(remote) = &status.remote {
-            self.fetched(remote, true);
-        }
+        self.fetched(true);
         self.success("fetch", status.updated);
         let running = status.running.as_ref();
         if let Some(trusted) = &status.trusted {
             self.trusted.set(number(trusted.sequence));
         }
-        self.confirmed.set(running.map_or(0, |running| number(running.commit.sequence)));
+        let commit = running.and_then(|running| running.commit.as_ref());
+        self.confirmed.set(commit.map_or(0, |commit| number(commit.sequence)));
         self.drift
             .get_or_create(&OfLayer { layer: "files" })
             .set(i64::try_from(edited).unwrap_or(i64::MAX));
@@ -186,8 +179,8 @@ impl Metrics {
             version: env!("CARGO_PKG_VERSION"),
             cluster: status.cluster.to_string(),
             node: status.node.to_string(),
-            commit: running.map(|running| running.commit.commit.to_string()).unwrap_or_default(),
-            signer: running.map(|running| running.commit.signer.to_string()).unwrap_or_default(),
+            commit: commit.map(|commit| commit.commit.to_string()).unwrap_or_default(),
+            signer: commit.map(|commit| commit.signer.to_string()).unwrap_or_default(),
         };
         self.info.get_or_create(&labels).set(1);
         if let Some(before) = seen.running.replace(labels.clone()).filter(|before| *before != labels) {
@@ -220,10 +213,10 @@ impl Metrics {
         self.applies.get_or_create(&WithResult { result }).inc();
     }
 
-    /// Takes in that a remote answered, or did not.
-    pub fn fetched(&self, remote: &str, answered: bool) {
+    /// Takes in that a remote answered, or that none did.
+    pub fn fetched(&self, answered: bool) {
         let result = if answered { "fetched" } else { "failed" };
-        self.fetches.get_or_create(&OfRemote { remote: remote.to_owned(), result }).inc();
+        self.fetches.get_or_create(&WithResult { result }).inc();
     }
 
     /// Takes in how many renderings are held back.

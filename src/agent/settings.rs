@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
+use thiserror::Error;
 
 use super::hook::Hook;
 use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
 use crate::declare::shape::Shape;
-use crate::declare::{Entries, yaml};
+use crate::declare::{Entries, Severity, yaml};
+use crate::host::{Host, HostError};
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
@@ -26,6 +29,8 @@ mod words;
 pub const PATH: &str = "/etc/weft/agent.yaml";
 /// How long fetching and reading may take together where the settings do not say.
 pub const DEFAULT_FETCH_DEADLINE: Duration = Duration::from_secs(300);
+/// The largest settings that are read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
 
 choices! {
     /// What the agent may do.
@@ -187,6 +192,46 @@ impl Settings {
     /// Where in the repository the cluster lies; its root when `None`.
     pub fn base(&self) -> Option<&RepoPath> {
         self.path.as_ref().map(|path| &path.value)
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The file is no text.
+    #[error("`{PATH}` is not UTF-8 text")]
+    NotText,
+    /// The file says something that is wrong.
+    #[error("the node's settings are wrong: {}", first(.findings))]
+    Wrong {
+        /// Everything that is wrong.
+        findings: Findings,
+        /// The file.
+        text: String,
+    },
+}
+
+fn first(findings: &Findings) -> String {
+    let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) else {
+        return String::new();
+    };
+    let place = finding.marks.first().map(|mark| format!("/{}: ", mark.place)).unwrap_or_default();
+    match findings.count(Severity::Error) {
+        0 | 1 => format!("{place}{}", finding.message),
+        count => format!("{place}{} (and {} more)", finding.message, count - 1),
+    }
+}
+
+/// The settings of a node, or `None` where it has none.
+pub fn load(host: &impl Host) -> Result<Option<Settings>, SettingsError> {
+    let Some(file) = host.read(Utf8Path::new(PATH), MAX_BYTES)? else { return Ok(None) };
+    let text = String::from_utf8(file.bytes).map_err(|_| SettingsError::NotText)?;
+    match read(&text) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(findings) => Err(SettingsError::Wrong { findings, text }),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Shared, proof};
 use crate::agent::hook::{HookKeys, Provider};
-use crate::value::{BranchName, HookName};
+use crate::value::HookName;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 256 << 10;
@@ -69,7 +69,7 @@ pub(super) async fn take(
         Result::Refused
     } else if delivery(keys.provider, &headers).is_some_and(|id| !shared.deliveries.take(name, id)) {
         Result::Repeated
-    } else if is_about(keys.provider, &headers, &body, listening.branch.as_ref()) {
+    } else if is_about(keys.provider, &headers, &body, listening.branch.as_deref()) {
         shared.agent.nudge();
         Result::Accepted
     } else {
@@ -112,7 +112,7 @@ fn is_about(
     provider: Provider,
     headers: &HeaderMap,
     body: &[u8],
-    branch: Option<&BranchName>,
+    branch: Option<&str>,
 ) -> bool {
     let (name, pushes): (_, &[&str]) = match provider {
         Provider::Github => ("x-github-event", &["push"]),
@@ -129,7 +129,7 @@ fn is_about(
         return true;
     };
     match push.reference.strip_prefix("refs/") {
-        Some(reference) => reference.strip_prefix("heads/") == Some(branch.as_str()),
+        Some(reference) => reference.strip_prefix("heads/") == Some(branch),
         None => true,
     }
 }

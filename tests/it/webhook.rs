@@ -56,7 +56,7 @@ impl Server {
             ("empty", keys(Provider::Gitea, &[b""])),
         ];
         let hooks = hooks.into_iter().map(|(name, keys)| (name.parse().unwrap(), keys)).collect();
-        let branch = Some("main".parse().unwrap());
+        let branch = Some("main".to_owned());
         ends.listening.send(Arc::new(Listening { address: None, branch, hooks })).unwrap();
         let (bound, address) = mpsc::channel();
         // Ends with the process.
@@ -503,7 +503,7 @@ fn what_the_agent_says_of_itself() {
     let read: Condition = serde_json::from_str(&text).unwrap();
     assert_eq!(read, condition);
     server.ends.metrics.failure(State::Failed, now, Duration::from_secs(2));
-    server.ends.metrics.fetched("origin", false);
+    server.ends.metrics.fetched(false);
     server.ends.metrics.progress(now);
     let (status, text) = server.get("/metrics");
     assert_eq!(status, 200);
@@ -511,7 +511,7 @@ fn what_the_agent_says_of_itself() {
         "weft_turn_total{result=\"failed\"} 1",
         "weft_state{state=\"failed\"} 1",
         "weft_state{state=\"in-order\"} 0",
-        "weft_fetch_total{remote=\"origin\",result=\"failed\"} 1",
+        "weft_fetch_total{result=\"failed\"} 1",
         "weft_turn_duration_seconds_bucket{le=\"3.0\"} 1",
         "weft_loop_progress_timestamp_seconds 1700000000.0",
     ] {
