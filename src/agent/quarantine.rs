@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::turn::chain;
+use crate::apply::{Failure, Outcome};
 use crate::host::{Host, HostError};
 use crate::value::{Digest, ObjectId};
 
@@ -146,4 +148,29 @@ pub fn blocks(
     now: Timestamp,
 ) -> Result<Option<Held>, QuarantineError> {
     Ok(Quarantine::load(host)?.blocks(rendering, now).cloned())
+}
+
+/// Takes in how an apply ended. What was undone for a reason of its own is held; what
+/// was merely interrupted is not, and what runs is forgotten.
+pub fn remember(host: &impl Host, outcome: &Outcome, rendering: Digest, commit: ObjectId) {
+    let changed = |change: &dyn Fn(&mut Quarantine) -> bool| {
+        let mut quarantine = Quarantine::load(host)?;
+        if change(&mut quarantine) { quarantine.store(host) } else { Ok(()) }
+    };
+    let result = match outcome {
+        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => {
+            changed(&|quarantine| quarantine.release(rendering))
+        }
+        Outcome::RolledBack { failure, .. } | Outcome::Degraded { failure, .. } => match failure {
+            Failure::Step { .. } | Failure::Differs { .. } => changed(&|quarantine| {
+                quarantine.hold(rendering, commit, &chain(failure), host.now());
+                true
+            }),
+            Failure::Journal(_) | Failure::Overtaken | Failure::Interrupted => Ok(()),
+        },
+    };
+    if let Err(error) = result {
+        // The apply has ended, and its own result is worth more.
+        tracing::warn!(%error, "what was undone is not remembered, and may be tried again at once");
+    }
 }

@@ -13,7 +13,7 @@ use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
 use crate::declare::shape::Shape;
-use crate::declare::{Entries, Severity, yaml};
+use crate::declare::{self, Entries, Severity, yaml};
 use crate::host::{Host, HostError};
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
@@ -134,11 +134,8 @@ impl Settings {
     }
 
     /// The branch that is followed.
-    pub fn branch(&self) -> BranchName {
-        match &self.branch {
-            Some(branch) => branch.value.clone(),
-            None => "main".parse().expect("`main` is a legal branch name"),
-        }
+    pub fn branch(&self) -> &str {
+        self.branch.as_ref().map_or("main", |branch| branch.value.as_str())
     }
 
     /// When the agent polls; crontab lines are read in `zone`.
@@ -235,25 +232,16 @@ pub fn load(host: &impl Host) -> Result<Option<Settings>, SettingsError> {
     }
 }
 
-/// The path under which findings of the settings are shown.
-pub fn shown_path() -> RepoPath {
-    PATH.trim_start_matches('/').parse().expect("a path made of legal parts")
-}
-
 /// Reads the settings, or says everything that is wrong with them.
 pub fn read(text: &str) -> Result<Settings, Findings> {
-    let file = shown_path();
+    let file = declare::constant_path(PATH.trim_start_matches('/'));
     let mut findings = Findings::default();
-    let settings = match yaml::parse(&file, text, &mut findings) {
-        Some(root) => Settings::read(&root, &mut findings),
-        None => {
-            if findings.is_empty() {
-                let place = Place::start_of(&file);
-                findings.push(Finding::new(Code::MissingKey, "the file is empty", &place));
-            }
-            None
-        }
-    };
+    let root = yaml::parse(&file, text, &mut findings);
+    if root.is_none() && findings.is_empty() {
+        let place = Place::start_of(&file);
+        findings.push(Finding::new(Code::MissingKey, "the file is empty", &place));
+    }
+    let settings = root.and_then(|root| Settings::read(&root, &mut findings));
     if let Some(settings) = &settings {
         check(settings, &mut findings);
     }

@@ -1,20 +1,20 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
 use super::decide::{Decision, decide};
+pub use super::inspect::{found, owned, running};
+use super::quarantine::{self, QuarantineError};
 use super::settings::Settings;
-use super::status::{self, Refused, Running, State, Status};
+use super::status::{self, Refused, State, Status};
 use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan};
-use crate::render::{Managed, render};
+use crate::plan::{Plan, plan};
+use crate::render::render;
 use crate::sync::objects::ObjectError;
 use crate::sync::{
     self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
@@ -25,10 +25,6 @@ use crate::value::{NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The longest that fetching and reading may take together.
-const DEADLINE: Duration = Duration::from_secs(300);
-/// The largest file of [`Managed::ALL`] that is compared, in bytes.
-const MAX_FOUND_BYTES: u64 = 64 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +95,9 @@ pub enum TurnError {
     /// The node's own state is damaged, or cannot be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// It is not known which renderings were undone.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// An interrupted apply could not be undone.
     #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
     Unrecovered(#[source] StateError),
@@ -151,9 +150,15 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn, and writes the status whatever comes of it, except for
     /// [`Purpose::Plan`], which writes nothing.
     pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
-        let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
-            return Err(TurnError::Busy);
-        };
+        match self.host.lock(Utf8Path::new(LOCK))? {
+            Some(lock) => self.make_under(&lock, purpose),
+            None => Err(TurnError::Busy),
+        }
+    }
+
+    /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
+    /// [`LOCK`] already.
+    pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -214,8 +219,8 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch.as_str(), &cache, &limits)?;
+            let fetched = Worker::start(self.program, self.settings.fetch_deadline()).and_then(|worker| {
+                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
                 Ok((worker, tip))
             });
             match fetched {
@@ -297,10 +302,14 @@ impl<H: Host> Turn<'_, H> {
         let runs = status.running.as_ref().and_then(|running| {
             Some((running.commit.as_ref()?.commit, running.rendering?))
         });
-        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        let rendering = planned.get().rendering.digest();
+        let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let mode = self.settings.mode();
+        let decision = decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Held(reason) => (State::RolledBack, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
@@ -311,6 +320,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Apply => {
                 let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                quarantine::remember(self.host, &outcome, rendering, record.commit);
                 ended(outcome, &record, &status.refused)
             }
         };
@@ -429,33 +439,4 @@ fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
     let names = network.nodes.keys().map(AsRef::as_ref);
     finding.help = suggestion(node.as_str(), "declared nodes", names);
     finding
-}
-
-/// The files of [`Managed::ALL`] as they are on a machine.
-pub fn found(host: &impl Host) -> Result<Found, HostError> {
-    let mut found = Found::default();
-    for &managed in Managed::ALL {
-        if let Some(file) = host.read(managed.path(), MAX_FOUND_BYTES)? {
-            found.files.insert(managed, file.bytes);
-        }
-    }
-    Ok(found)
-}
-
-/// What weft put on a machine last.
-pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
-    Ok(apply::owned(host)?.map(|manifest| Owned {
-        files: manifest.files.iter().map(|(managed, file)| (*managed, file.sha256)).collect(),
-        interfaces: manifest.interfaces,
-    }))
-}
-
-/// What a machine runs, by its journal.
-pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
-    Ok(apply::running(host)?.map(|entry| Running {
-        commit: entry.record.commit,
-        generation: entry.record.generation.number,
-        rendering: entry.record.rendering,
-        since: entry.record.begun,
-    }))
 }

@@ -13,7 +13,7 @@ use crate::value::RepoPath;
 const MAX_DEPTH: usize = 16;
 
 /// Reads `weft.yaml` and the declarations of a directory.
-pub fn read(directory: &Utf8Path) -> Result<Tree, Failure> {
+pub(super) fn read(directory: &Utf8Path) -> Result<Tree, Failure> {
     if !directory.is_dir() {
         let failure = Failure::new(Exit::Failed, format!("`{directory}` is not a directory"));
         return Err(failure.hint("name the directory that holds `weft.yaml` and `sdn/`"));

@@ -7,7 +7,7 @@ use crate::value::{Place, RepoPath};
 
 /// The findings as text, an empty line between them. `source` gives the text of
 /// a file where it is known.
-pub fn text<'a>(
+pub(super) fn text<'a>(
     findings: &'a Findings,
     source: impl Fn(&RepoPath) -> Option<&'a str>,
     colour: bool,
@@ -22,7 +22,7 @@ pub fn text<'a>(
 }
 
 /// One line that counts them.
-pub fn summary(findings: &Findings) -> String {
+pub(super) fn summary(findings: &Findings) -> String {
     let count = |severity, word: &str| {
         let count = findings.count(severity);
         format!("{count} {word}{}", if count == 1 { "" } else { "s" })

@@ -128,11 +128,11 @@ impl Node {
     }
 
     /// `weft facts`
-    pub(super) fn facts(&self, output: Output, name: Option<NodeName>) -> Result<Exit, Failure> {
+    pub(super) fn facts(&self, name: Option<NodeName>) -> Result<Exit, Failure> {
         let facts: Facts =
             self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
         let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
-        output.print(text);
+        Output::print(text);
         Ok(Exit::Ok)
     }
 

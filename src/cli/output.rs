@@ -16,49 +16,53 @@ pub enum Format {
 
 /// The two streams of the program, and how they are used.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(super) struct Output {
     format: Format,
     colour: bool,
 }
 
 impl Output {
     /// Colour only on a terminal, and never with `NO_COLOR`.
-    pub fn new(format: Format) -> Self {
+    pub(super) fn new(format: Format) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one variable of the environment that terminals agree on"
+        )]
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { format, colour: wanted && std::io::stdout().is_terminal() }
     }
 
     /// Whether a program reads.
-    pub fn is_json(self) -> bool {
+    pub(super) fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// Whether text may carry colour.
-    pub fn is_coloured(self) -> bool {
+    pub(super) fn is_coloured(self) -> bool {
         self.colour
     }
 
     /// Text for people; nothing when a program reads.
-    pub fn say(self, text: impl AsRef<str>) {
+    pub(super) fn say(self, text: impl AsRef<str>) {
         if !self.is_json() {
             write(&mut std::io::stdout().lock(), text.as_ref());
         }
     }
 
     /// Text that is the answer itself, whoever reads.
-    pub fn print(self, text: impl AsRef<str>) {
+    pub(super) fn print(text: impl AsRef<str>) {
         write(&mut std::io::stdout().lock(), text.as_ref());
     }
 
     /// The document for programs; nothing when people read.
-    pub fn document(self, document: &serde_json::Value) {
+    pub(super) fn document(self, document: &serde_json::Value) {
         if self.is_json() {
             write(&mut std::io::stdout().lock(), &format!("{document:#}"));
         }
     }
 
     /// Why nothing came of it.
-    pub fn failure(self, failure: &Failure) {
+    pub(super) fn failure(self, failure: &Failure) {
         if self.is_json() {
             self.document(&failure.json());
         } else {

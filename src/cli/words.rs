@@ -7,6 +7,7 @@ use super::output::Output;
 use crate::agent::reasons;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
+use crate::sync::Reason;
 
 /// One thing that can be explained.
 struct Explained {
@@ -29,14 +30,21 @@ fn all() -> Vec<Explained> {
         why: code.why(),
         fix: code.fix(),
     });
-    let refusals = reasons::ALL.iter().map(|reason| Explained {
+    let refusals = Reason::ALL.iter().map(|reason| Explained {
+        code: reason.as_str(),
+        kind: "refusal of a commit",
+        title: reason.title(),
+        why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
+        fix: reason.help(),
+    });
+    let guards = reasons::ALL.iter().map(|reason| Explained {
         code: reason.code,
-        kind: "reason of refusal",
+        kind: "refusal of a plan",
         title: reason.title,
         why: reason.why,
         fix: reason.fix,
     });
-    findings.chain(refusals).collect()
+    findings.chain(refusals).chain(guards).collect()
 }
 
 /// `weft explain`
@@ -61,7 +69,7 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         return Err(failure);
     };
     output.say(format!(
-        "{} ({})\n  {}.\n\nWhy: {}\n\nWhat to do: {}",
+        "{} ({})\n  {}\n\nWhy: {}\n\nWhat to do: {}",
         entry.code, entry.kind, entry.title, entry.why, entry.fix
     ));
     output.document(&json!({
@@ -71,7 +79,7 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
 }
 
 /// `weft schema`
-pub(super) fn schema(output: Output, cluster: bool) {
+pub(super) fn schema(cluster: bool) {
     let schema = if cluster { schema::cluster() } else { schema::declarations() };
-    output.print(format!("{schema:#}"));
+    Output::print(format!("{schema:#}"));
 }

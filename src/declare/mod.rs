@@ -162,6 +162,6 @@ fn file(declared: &mut Declared, root: &yaml::Node, findings: &mut Findings) {
 }
 
 /// The path of a file of the repository, for a constant that is one.
-fn constant_path(text: &str) -> RepoPath {
+pub(crate) fn constant_path(text: &str) -> RepoPath {
     text.parse().expect("a path made of legal parts")
 }

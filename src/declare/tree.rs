@@ -48,7 +48,7 @@ impl Tree {
     pub fn declarations(&self) -> impl Iterator<Item = (&RepoPath, &Arc<str>)> {
         let directory = self.path(DIRECTORY);
         self.files.iter().filter(move |(path, _)| {
-            path.is_below(directory.as_str()) && path.as_str().ends_with(".yaml")
+            path.is_below(directory.as_str()) && path.is_yaml()
         })
     }
 
@@ -56,6 +56,6 @@ impl Tree {
     pub fn wants(base: Option<&RepoPath>, path: &RepoPath) -> bool {
         let empty = Self { base: base.cloned(), files: BTreeMap::new() };
         *path == empty.path(CLUSTER_FILE)
-            || (path.is_below(empty.path(DIRECTORY).as_str()) && path.as_str().ends_with(".yaml"))
+            || (path.is_below(empty.path(DIRECTORY).as_str()) && path.is_yaml())
     }
 }

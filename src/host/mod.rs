@@ -4,12 +4,34 @@
 //! through [`Host`], so that a test can let any single call fail, or the power
 //! with it. Knows no policy.
 
+mod facts;
+#[cfg(test)]
+pub(crate) mod fake;
+mod interfaces;
+mod linux;
+mod program;
+mod routes;
+mod socket;
+
+use std::io;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::value::NodeName;
+
+pub use interfaces::interface_addresses;
+pub use linux::{Linux, Lock};
+pub use socket::{Socket, connect};
+
+/// Where weft keeps its state on a node. Directories below it are for root only.
+pub const STATE: &str = "/var/lib/weft";
+
+/// How the name of a temporary file begins. One that is older than the process that
+/// holds the node is left over from a crash.
+pub const TEMPORARY: &str = ".weft-";
 
 /// What may be asked of a machine. All paths are absolute paths of the node.
 pub trait Host: Send + Sync {
@@ -23,7 +45,8 @@ pub trait Host: Send + Sync {
     /// one that is no regular file, is an error.
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError>;
 
-    /// The names in a directory, sorted; none where there is no directory.
+    /// The names in a directory, sorted; none where there is no directory. A name that
+    /// is not UTF-8 is an error.
     fn list(&self, directory: &Utf8Path) -> Result<Vec<String>, HostError>;
 
     /// Puts a file in place as a whole, its directories made where they are missing:
@@ -35,8 +58,16 @@ pub trait Host: Send + Sync {
     /// [`HostError::is_missing`] where `from` is not there.
     fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<(), HostError>;
 
-    /// Removes a file. One that is not there is no error.
+    /// Removes a file, gone from the disk when this returns. One that is not there is
+    /// no error.
     fn remove(&self, path: &Utf8Path) -> Result<(), HostError>;
+
+    /// Flushes a file and its name to the disk, or that there is no such file. Writes
+    /// nothing, so that it works on a full disk too.
+    fn flush(&self, path: &Utf8Path) -> Result<(), HostError>;
+
+    /// How many bytes may still be written below a directory, which need not be there.
+    fn free(&self, directory: &Utf8Path) -> Result<u64, HostError>;
 
     /// Removes a directory of state and what is in it. One that is not there is no
     /// error.
@@ -58,18 +89,49 @@ pub struct FoundFile {
     pub mode: u32,
 }
 
-/// What the machine refused.
+/// What the machine refused. The first three go away by themselves or by a person's
+/// hand, and the same call may be tried again.
 #[derive(Debug, Error)]
 pub enum HostError {
-    /// A file could not be read or written.
-    #[error("cannot {action} `{path}`")]
-    Path {
+    /// The disk or a quota is full.
+    #[error("cannot {action} `{path}`: no space is left there; make room and try again")]
+    Full {
         /// What was tried, such as `write`.
         action: &'static str,
         /// The file.
         path: Utf8PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// The file system takes no writes.
+    #[error("cannot {action} `{path}`: its file system is read-only")]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// This process may not.
+    #[error("cannot {action} `{path}`: permission denied; weft acts on a node as root")]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: Utf8PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A file could not be read or written for another reason.
+    #[error("cannot {action} `{path}`")]
+    Path {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: Utf8PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file is larger than anything that belongs there.
     #[error("`{path}` is larger than {limit} bytes")]
@@ -85,6 +147,14 @@ pub enum HostError {
         /// The path.
         path: Utf8PathBuf,
     },
+    /// A symbolic link below the root of a dry node leads out of it.
+    #[error("`{path}` leads out of the root `{root}`")]
+    OutsideRoot {
+        /// The path as it was asked for.
+        path: Utf8PathBuf,
+        /// The root of the dry node.
+        root: Utf8PathBuf,
+    },
     /// A program gave no answer that can be used.
     #[error("`{program}` {message}")]
     Program {
@@ -96,8 +166,21 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// What the system said about a path.
+    pub(crate) fn of(action: &'static str, path: &Utf8Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { action, path, source }
+            }
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { action, path, source },
+            io::ErrorKind::PermissionDenied => Self::Denied { action, path, source },
+            _ => Self::Path { action, path, source },
+        }
+    }
+
     /// Whether the file was not there.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Path { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+        matches!(self, Self::Path { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }

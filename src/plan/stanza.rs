@@ -21,7 +21,7 @@ pub(super) fn stanzas(text: &str) -> BTreeMap<String, Vec<String>> {
                 }
             }
             Some("auto" | "allow-hotplug" | "source" | "source-directory" | "mapping") => {
-                current = None
+                current = None;
             }
             Some(_) => {
                 if let Some(lines) = current.as_ref().and_then(|name| stanzas.get_mut(name)) {

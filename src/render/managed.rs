@@ -81,7 +81,7 @@ impl Rendering {
     pub fn bytes(&self, managed: Managed, sequence: u64) -> Option<Vec<u8>> {
         let text = self.files.get(&managed)?;
         Some(match managed {
-            Managed::Interfaces => format!("{}{sequence}\n{text}", VERSION_LINE).into_bytes(),
+            Managed::Interfaces => format!("{VERSION_LINE}{sequence}\n{text}").into_bytes(),
         })
     }
 }

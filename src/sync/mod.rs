@@ -1,24 +1,25 @@
 //! Floor 7: from a remote to a tree that may be trusted.
+//!
+//! A process of its own talks to the remote and answers "object id → bytes"; this
+//! side hashes what it is told, reads it strictly, and judges the history by the
+//! policy of each commit's first parent. Knows nothing of zones.
 
-pub mod anchor;
-mod climb;
-pub mod commit;
-pub mod files;
-pub mod history;
-mod line;
+mod cache;
 pub mod objects;
-pub mod refusal;
-pub mod signature;
-pub mod store;
-pub mod tree;
-pub mod trust;
+pub mod protocol;
+pub mod remote;
+pub mod transport;
 mod verified;
+pub mod worker;
 
 pub use anchor::{Anchor, AnchorError, Anchors};
 pub use files::{TreeError, tree};
 pub use history::{HistoryError, Judgement, Standing, judge};
+pub use protocol::FetchLimits;
 pub use refusal::{Reason, Refusal};
+pub use remote::{Remote, RemoteUrl};
 pub use signature::KeyFingerprint;
 pub use store::Store;
 pub use trust::{Introduction, Trust};
 pub use verified::{CommitRecord, Verified};
+pub use worker::{TransportError, Worker};

@@ -23,6 +23,11 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $id,)* }
             }
 
+            /// What it says, in one sentence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* }
+            }
+
             /// What to do about it.
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help,)* }

@@ -36,6 +36,12 @@ impl<T> Verified<T> {
         Self { value, record }
     }
 
+    /// One for tests of what stands above.
+    #[cfg(test)]
+    pub(crate) fn for_test(value: T, record: CommitRecord) -> Self {
+        Self::new(value, record)
+    }
+
     /// The commit it came from.
     pub fn record(&self) -> &CommitRecord {
         &self.record
@@ -44,6 +50,11 @@ impl<T> Verified<T> {
     /// The value.
     pub fn get(&self) -> &T {
         &self.value
+    }
+
+    /// What follows from the value, if anything does, with the same authority.
+    pub fn try_map<U, E>(self, then: impl FnOnce(T) -> Result<U, E>) -> Result<Verified<U>, E> {
+        Ok(Verified { value: then(self.value)?, record: self.record })
     }
 
     /// What follows from the value, with the same authority.

@@ -30,6 +30,11 @@ impl RepoPath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
+    /// Whether the name of the file ends in `.yaml`, in lower case.
+    pub fn is_yaml(&self) -> bool {
+        self.0.strip_suffix(".yaml").is_some()
+    }
+
     /// Whether the path is `directory` or lies below it.
     pub fn is_below(&self, directory: &str) -> bool {
         self.0.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -1,0 +1,172 @@
+//! Carrying out what was prepared, and the way back.
+
+use tracing::warn;
+
+use super::generation::{self, Generation};
+use super::journal::{Entry, Kind, State};
+use super::prepare::{Action, Work};
+use super::{ApplyError, Failure, Outcome, StateError, tidy};
+use crate::host::Host;
+use crate::render::Managed;
+
+pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyError> {
+    let entry = Entry { state: State::Intent, record: work.record.clone() };
+    let advance = work.record.kind == Kind::Advance;
+    let result = if advance { advance_commit(host, &entry) } else { change(host, &entry, work) };
+    // What is left over is left for the next start: the node is where it should be.
+    if let Err(error) = tidy::tidy(host) {
+        warn!(%error, "leftovers of an apply cannot be removed");
+    }
+    result
+}
+
+/// Lets the running generation run under another commit.
+fn advance_commit(host: &impl Host, entry: &Entry) -> Result<Outcome, ApplyError> {
+    let confirm = || {
+        entry.begin(host)?;
+        Ok(entry.turn(host, State::Confirmed)?)
+    };
+    match confirm() {
+        Ok(Some(running)) => Ok(Outcome::Unchanged { running }),
+        Ok(None) => Err(overtaken(entry)),
+        // Renamed, but perhaps not on the disk: after a power failure it is an intent.
+        Err(error) => match entry.now(host) {
+            Ok(Some(running)) if running.state == State::Confirmed => {
+                Ok(Outcome::Unchanged { running })
+            }
+            _ => {
+                abandon(host, entry);
+                Err(ApplyError::State(error))
+            }
+        },
+    }
+}
+
+fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, ApplyError> {
+    let (armed, wanted, way_back) = match arm(host, entry, work) {
+        Ok(ready) => ready,
+        Err(error) => {
+            abandon(host, entry);
+            return Err(error);
+        }
+    };
+    Ok(match carry_out(host, &armed, &work.actions, &wanted) {
+        Ok(running) => Outcome::Confirmed { running },
+        Err(failure) => roll_back(host, &armed, &way_back, failure),
+    })
+}
+
+/// Everything before the first change: the intent, the generations, the way back.
+fn arm(
+    host: &impl Host,
+    entry: &Entry,
+    work: &Work,
+) -> Result<(Entry, Generation, Generation), ApplyError> {
+    entry.begin(host)?;
+    for draft in &work.drafts {
+        draft.write(host)?;
+    }
+    let wanted = Generation::load(host, entry.record.generation)?;
+    wanted.verify(host)?;
+    let way_back = Generation::load(host, entry.record.previous)?;
+    way_back.verify(host)?;
+    match entry.turn(host, State::Armed)? {
+        Some(armed) => Ok((armed, wanted, way_back)),
+        None => Err(overtaken(entry)),
+    }
+}
+
+fn carry_out(
+    host: &impl Host,
+    armed: &Entry,
+    actions: &[Action],
+    wanted: &Generation,
+) -> Result<Entry, Failure> {
+    for action in actions {
+        let step = || action.to_string();
+        action.run(host).map_err(|source| Failure::Step { step: step(), source })?;
+    }
+    for &managed in Managed::ALL {
+        if !generation::is_in_place(host, &wanted.manifest, managed) {
+            return Err(Failure::Differs { path: managed.path().to_owned() });
+        }
+    }
+    let turn = |entry: &Entry, state| {
+        let turned = entry.turn(host, state).map_err(Failure::Journal)?;
+        turned.ok_or(Failure::Overtaken)
+    };
+    turn(&turn(armed, State::Applied)?, State::Confirmed)
+}
+
+/// Puts the previous generation back, unless somebody else ended the apply meanwhile.
+pub(super) fn roll_back(
+    host: &impl Host,
+    entry: &Entry,
+    way_back: &Generation,
+    failure: Failure,
+) -> Outcome {
+    let obstacle = match claim(host, entry) {
+        Ok(Claim::Ended(running)) if running.state == State::Confirmed => {
+            return Outcome::Confirmed { running };
+        }
+        Ok(Claim::Ended(entry)) => return Outcome::RolledBack { entry, failure },
+        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way_back) {
+            Ok(entry) => return Outcome::RolledBack { entry, failure },
+            Err(obstacle) => obstacle,
+        },
+        Err(obstacle) => obstacle,
+    };
+    Outcome::Degraded { entry: entry.clone(), failure, obstacle }
+}
+
+/// Who may roll back.
+enum Claim {
+    /// This process. Nobody can confirm the entry any more.
+    Ours(Entry),
+    /// Nobody: the entry is final.
+    Ended(Entry),
+}
+
+fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError> {
+    let lost = || StateError::damaged(entry.path(), "is missing".to_owned());
+    let now = entry.now(host)?.ok_or_else(lost)?;
+    if now.state != State::Applied {
+        return Ok(if now.state.is_final() { Claim::Ended(now) } else { Claim::Ours(now) });
+    }
+    match now.turn(host, State::Armed)? {
+        Some(armed) => Ok(Claim::Ours(armed)),
+        // From `applied` it can only have been ended.
+        None => Ok(Claim::Ended(entry.now(host)?.ok_or_else(lost)?)),
+    }
+}
+
+fn put_back(host: &impl Host, armed: &Entry, way_back: &Generation) -> Result<Entry, StateError> {
+    way_back.put_back(host)?;
+    match armed.turn(host, State::RolledBack) {
+        Ok(Some(ended)) => Ok(ended),
+        // The same rename: either somebody else's, or one whose flush failed.
+        result => match (armed.now(host)?, result) {
+            (Some(ended), _) if ended.state == State::RolledBack => Ok(ended),
+            (_, Err(error)) => Err(error.into()),
+            (_, Ok(_)) => Err(StateError::damaged(armed.path(), "is missing".to_owned())),
+        },
+    }
+}
+
+/// Ends an entry that changed nothing on the node. Where that fails, the next start
+/// does it.
+fn abandon(host: &impl Host, entry: &Entry) {
+    let end = || -> Result<(), StateError> {
+        if let Some(now) = entry.now(host)?.filter(|now| !now.state.is_final()) {
+            now.turn(host, State::RolledBack)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = end() {
+        warn!(%error, "an apply that was given up is left to the next start");
+    }
+}
+
+fn overtaken(entry: &Entry) -> ApplyError {
+    ApplyError::Overtaken { number: entry.record.number }
+}

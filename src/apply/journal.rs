@@ -1,0 +1,278 @@
+//! The journal: one file for each apply, whose name says how far it came.
+//!
+//! `00000007.intent` becomes `.armed`, `.applied`, then `.confirmed` or
+//! `.rolledback`, each by one rename; the contents never change. Two processes that
+//! want to end the same apply differently rename the same file, and one of them finds
+//! nothing to rename: it has lost and does nothing. Only an entry that is `applied` can
+//! be confirmed, so who wants to roll it back takes that away first (back to `armed`),
+//! then puts the files back, then renames to `rolledback`. What runs is the newest
+//! confirmed entry.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Link, StateError};
+use crate::host::{Host, HostError, TEMPORARY};
+use crate::sync::CommitRecord;
+use crate::value::Digest;
+
+/// Where the journal lies.
+pub const DIRECTORY: &str = "/var/lib/weft/journal";
+
+/// The format of entries that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The most bytes of an entry.
+const ENTRY_LIMIT: u64 = 1 << 20;
+
+/// How often the journal is read again when somebody changes it meanwhile.
+const ATTEMPTS: u32 = 64;
+
+/// How far an apply came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Something is prepared; the node is untouched.
+    Intent,
+    /// The node's files may be old, new or some of each; the way back is `previous`.
+    Armed,
+    /// The node's files are those of the generation.
+    Applied,
+    /// The generation runs. Final.
+    Confirmed,
+    /// The node's files are those of the previous generation. Final.
+    RolledBack,
+}
+
+impl State {
+    const ALL: [Self; 5] =
+        [Self::Intent, Self::Armed, Self::Applied, Self::Confirmed, Self::RolledBack];
+
+    /// The word in the name of the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Armed => "armed",
+            Self::Applied => "applied",
+            Self::Confirmed => "confirmed",
+            Self::RolledBack => "rolledback",
+        }
+    }
+
+    /// Whether nothing more happens to the entry.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::RolledBack)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A new generation.
+    Apply,
+    /// The running generation under a newer commit that renders the same.
+    Advance,
+    /// A generation that ran before.
+    Restore,
+}
+
+/// What stands in the file of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The number of the entry, as in the name of the file.
+    pub number: u64,
+    /// What it is about.
+    pub kind: Kind,
+    /// The generation that runs when this is confirmed.
+    pub generation: Link,
+    /// The generation that ran before it, and runs again when this is rolled back.
+    pub previous: Link,
+    /// The commit; none for generation 0.
+    pub commit: Option<CommitRecord>,
+    /// The digest of the rendering; none for generation 0.
+    pub rendering: Option<Digest>,
+    /// When it began, by the clock of the node.
+    pub begun: Timestamp,
+    /// What is done, in words.
+    pub steps: Vec<String>,
+}
+
+/// An entry of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// How far it came.
+    pub state: State,
+    /// What it is about.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// The journal as it was when it was read.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// By number, oldest first.
+    entries: Vec<Entry>,
+}
+
+impl Journal {
+    /// Reads the journal. May be done beside a process that applies. A file that
+    /// cannot be read as an entry is damage.
+    pub fn read(host: &impl Host) -> Result<Self, StateError> {
+        let mut names = names(host)?;
+        for _ in 0..ATTEMPTS {
+            // A name that changes while a directory is listed may be in neither place.
+            let again = self::names(host)?;
+            if again != names {
+                names = again;
+                continue;
+            }
+            if let Some(entries) = read_all(host, &names)? {
+                return Self::checked(entries);
+            }
+            names = self::names(host)?;
+        }
+        Err(StateError::damaged(DIRECTORY, "changes all the time".to_owned()))
+    }
+
+    fn checked(entries: Vec<Entry>) -> Result<Self, StateError> {
+        let newest = entries.last().map(|entry| entry.record.number);
+        for entry in &entries {
+            if !entry.state.is_final() && Some(entry.record.number) != newest {
+                let message = format!("is {} although a later entry follows", entry.state);
+                return Err(StateError::damaged(entry.path(), message));
+            }
+        }
+        for pair in entries.windows(2) {
+            if pair[0].record.number == pair[1].record.number {
+                let message = format!("stands beside `{}`", pair[0].path());
+                return Err(StateError::damaged(pair[1].path(), message));
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// Every entry, oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What runs: the newest confirmed entry.
+    pub fn running(&self) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.state == State::Confirmed)
+    }
+
+    /// The entry of an apply that was interrupted. It is the newest one.
+    pub fn unsettled(&self) -> Option<&Entry> {
+        self.entries.last().filter(|entry| !entry.state.is_final())
+    }
+
+    /// The number of the next entry.
+    pub(super) fn next_number(&self) -> u64 {
+        self.entries.last().map_or(1, |entry| entry.record.number + 1)
+    }
+
+    /// The highest number of a generation that was ever begun, as far as is known.
+    pub(super) fn highest_generation(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.record.generation.number).max().unwrap_or(0)
+    }
+
+    /// What the newest confirmed entry that names a generation says of it.
+    pub(super) fn link(&self, generation: u64) -> Option<Link> {
+        let confirmed = self.entries.iter().rev().filter(|e| e.state == State::Confirmed);
+        let mut links = confirmed.flat_map(Entry::links);
+        links.find(|link| link.number == generation)
+    }
+}
+
+impl Entry {
+    /// Where the entry lies.
+    pub fn path(&self) -> Utf8PathBuf {
+        path(self.record.number, self.state)
+    }
+
+    /// The generations that it names.
+    pub(super) fn links(&self) -> [Link; 2] {
+        [self.record.generation, self.record.previous]
+    }
+
+    /// Writes a new entry.
+    pub(super) fn begin(&self, host: &impl Host) -> Result<(), HostError> {
+        let path = self.path();
+        host.replace(&path, &super::json(&path, &self.record)?, 0o600)
+    }
+
+    /// Renames to another state. `None`: somebody else renamed it before, and nothing
+    /// was done.
+    pub(super) fn turn(&self, host: &impl Host, state: State) -> Result<Option<Self>, HostError> {
+        let turned = Self { state, record: self.record.clone() };
+        match host.rename(&self.path(), &turned.path()) {
+            Ok(()) => Ok(Some(turned)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entry in the state that it is in now, whoever brought it there; `None` where
+    /// it was never written.
+    pub(super) fn now(&self, host: &impl Host) -> Result<Option<Self>, StateError> {
+        let numbered = names(host)?.into_iter().find(|(number, _)| *number == self.record.number);
+        Ok(numbered.map(|(_, state)| Self { state, record: self.record.clone() }))
+    }
+}
+
+fn path(number: u64, state: State) -> Utf8PathBuf {
+    Utf8Path::new(DIRECTORY).join(format!("{number:08}.{state}"))
+}
+
+fn names(host: &impl Host) -> Result<Vec<(u64, State)>, StateError> {
+    let mut found = Vec::new();
+    for name in host.list(Utf8Path::new(DIRECTORY))? {
+        if !name.starts_with(TEMPORARY) {
+            found.push(parse(&name).ok_or_else(|| {
+                let path = Utf8Path::new(DIRECTORY).join(&name);
+                StateError::damaged(path, "is not the name of an entry".to_owned())
+            })?);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn parse(name: &str) -> Option<(u64, State)> {
+    let (number, word) = name.split_once('.')?;
+    let parsed = (number.parse().ok()?, State::ALL.into_iter().find(|s| s.as_str() == word)?);
+    // One name for each entry: no `7`, no `+0000007`.
+    (path(parsed.0, parsed.1).file_name() == Some(name)).then_some(parsed)
+}
+
+/// The entries of these names; `None` where one was renamed meanwhile.
+fn read_all(host: &impl Host, names: &[(u64, State)]) -> Result<Option<Vec<Entry>>, StateError> {
+    let mut entries = Vec::with_capacity(names.len());
+    for &(number, state) in names {
+        let path = path(number, state);
+        let Some(file) = host.read(&path, ENTRY_LIMIT)? else { return Ok(None) };
+        let record: Record = super::from_json(&path, &file.bytes)?;
+        if record.format != FORMAT || record.number != number {
+            let message = format!(
+                "says format {} and number {}, where {FORMAT} and {number} are wanted",
+                record.format, record.number
+            );
+            return Err(StateError::damaged(path, message));
+        }
+        entries.push(Entry { state, record });
+    }
+    Ok(Some(entries))
+}

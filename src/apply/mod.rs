@@ -1,0 +1,258 @@
+//! Floor 8: carrying out a plan so that a crash at any point is survived.
+//!
+//! There is no transaction over a node's files, so weft compensates. An apply first
+//! says what it will do (the journal), keeps what it will write and what it will
+//! replace (generations), and only then changes the node. Whatever happens, the node
+//! is afterwards at the new generation or at the previous one, and the journal says
+//! at which; where neither can be reached, the journal says that too, and the next
+//! start tries again.
+//!
+//! Decides nothing that a plan could decide. Every function here that writes is called
+//! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
+
+mod execute;
+mod generation;
+mod journal;
+mod prepare;
+mod recover;
+mod tidy;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::host::{Host, HostError};
+use crate::plan::Plan;
+use crate::sync::Verified;
+
+pub use generation::{Link, Manifest, ManifestFile};
+pub use journal::{Entry, Journal, Kind, Record, State};
+pub use prepare::Restored;
+pub use recover::{Recovery, recover};
+
+/// The lock of the process that changes the node.
+pub const LOCK: &str = "/run/weft/lock";
+
+/// By what right a node is changed.
+#[derive(Debug)]
+pub enum Authority {
+    /// A plan that came from an accepted commit.
+    Commit(Verified<Plan>),
+    /// A generation that was confirmed before.
+    Restored(Restored),
+}
+
+/// How an apply ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The node had everything already. The running commit advanced, unless it was the
+    /// same one.
+    Unchanged {
+        /// What runs.
+        running: Entry,
+    },
+    /// The new generation runs.
+    Confirmed {
+        /// What runs.
+        running: Entry,
+    },
+    /// The previous generation runs again.
+    RolledBack {
+        /// What was tried.
+        entry: Entry,
+        /// Why it did not work.
+        failure: Failure,
+    },
+    /// Neither generation could be reached. The node has old files, new ones or some of
+    /// each; [`recover`] tries again to put the previous ones back.
+    Degraded {
+        /// What was tried.
+        entry: Entry,
+        /// Why it did not work.
+        failure: Failure,
+        /// Why the previous generation could not be put back.
+        obstacle: StateError,
+    },
+}
+
+/// Why the new generation was not confirmed.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// A step failed.
+    #[error("the step `{step}` failed")]
+    Step {
+        /// The step in words.
+        step: String,
+        /// Why.
+        source: HostError,
+    },
+    /// A file is not what was written, or is there and should not be.
+    #[error("`{path}` is not what the generation says, although every step was done")]
+    Differs {
+        /// The file.
+        path: Utf8PathBuf,
+    },
+    /// The journal could not be carried on.
+    #[error("the journal cannot be written")]
+    Journal(#[source] HostError),
+    /// Somebody else ended this apply.
+    #[error("another process ended this apply")]
+    Overtaken,
+    /// The process was killed, or the power failed.
+    #[error("it was interrupted")]
+    Interrupted,
+}
+
+/// Why nothing was done. The node is as it was.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// State of weft could not be read or written, or is damaged.
+    #[error("nothing was changed on the node")]
+    State(#[from] StateError),
+    /// An earlier apply was interrupted and must be settled first.
+    #[error(
+        "apply {number} was interrupted; recover the node first, which a start of the agent does"
+    )]
+    Unsettled {
+        /// The number of its entry.
+        number: u64,
+    },
+    /// Another process ended this apply before it changed anything.
+    #[error("another process ended apply {number}; only one may hold `{LOCK}`")]
+    Overtaken {
+        /// The number of its entry.
+        number: u64,
+    },
+    /// The node is not what the plan was made from.
+    #[error("`{path}` changed since the plan was made; plan again")]
+    Stale {
+        /// The file that changed.
+        path: Utf8PathBuf,
+    },
+    /// The steps of a plan do not lead to its rendering.
+    #[error("the plan contradicts itself at `{path}`: {message}")]
+    BadPlan {
+        /// The file.
+        path: Utf8PathBuf,
+        /// How.
+        message: &'static str,
+    },
+    /// There is too little room for a way back.
+    #[error("`{directory}` has {free} bytes of free space, where {needed} are wanted; make room")]
+    NoSpace {
+        /// The directory.
+        directory: Utf8PathBuf,
+        /// What may be written there.
+        free: u64,
+        /// What is asked for before anything begins.
+        needed: u64,
+    },
+    /// No such generation was confirmed, or it was removed since.
+    #[error("there is no generation {number}; there are {}", Numbers(.known))]
+    NoGeneration {
+        /// The number that was asked for.
+        number: u64,
+        /// Those that can be restored.
+        known: Vec<u64>,
+    },
+}
+
+impl From<HostError> for ApplyError {
+    fn from(error: HostError) -> Self {
+        Self::State(StateError::Host(error))
+    }
+}
+
+/// What is wrong with the state that weft keeps on a node.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Something is not what weft wrote. The network is kept as it is.
+    #[error(
+        "`{path}` is damaged: it {message}; bring it back from a backup, or move `{}` and `{}` \
+         away to begin anew with what the node has now",
+        journal::DIRECTORY,
+        generation::DIRECTORY
+    )]
+    Damaged {
+        /// The file or directory.
+        path: Utf8PathBuf,
+        /// What it does, such as `is missing`.
+        message: String,
+    },
+}
+
+impl StateError {
+    fn damaged(path: impl Into<Utf8PathBuf>, message: String) -> Self {
+        Self::Damaged { path: path.into(), message }
+    }
+}
+
+struct Numbers<'a>(&'a [u64]);
+
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(if words.is_empty() { "none" } else { "" })?;
+        f.write_str(&words.join(", "))
+    }
+}
+
+/// Brings the node to what the authority says.
+///
+/// An error says that nothing was changed. Once something was, the outcome tells where
+/// the node is.
+pub fn apply(host: &impl Host, authority: Authority) -> Result<Outcome, ApplyError> {
+    match prepare::prepare(host, authority)? {
+        prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running }),
+        prepare::Prepared::Work(work) => execute::execute(host, &work),
+    }
+}
+
+/// Brings the node back to a generation that ran before; 0 is what was found before
+/// weft.
+pub fn restore(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError> {
+    apply(host, Authority::Restored(Restored::load(host, generation)?))
+}
+
+/// What runs: the newest confirmed entry of the journal.
+pub fn running(host: &impl Host) -> Result<Option<Entry>, StateError> {
+    Ok(Journal::read(host)?.running().cloned())
+}
+
+/// Every entry of the journal, oldest first.
+pub fn history(host: &impl Host) -> Result<Vec<Entry>, StateError> {
+    Ok(Journal::read(host)?.entries().to_vec())
+}
+
+/// The manifest of what runs: the files that weft made and may change. `None` before
+/// the first apply, and where generation 0 was restored, whose files are not weft's.
+pub fn owned(host: &impl Host) -> Result<Option<Manifest>, StateError> {
+    match running(host)?.map(|entry| entry.record.generation) {
+        Some(link) if link.number > 0 => {
+            Ok(Some(generation::Generation::load(host, link)?.manifest))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A value as a file of state: JSON for people, with a line end.
+fn json(path: &Utf8Path, value: &impl Serialize) -> Result<Vec<u8>, HostError> {
+    let mut text = serde_json::to_vec_pretty(value)
+        .map_err(|error| HostError::of("write", path, error.into()))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn from_json<T: DeserializeOwned>(path: &Utf8Path, text: &[u8]) -> Result<T, StateError> {
+    serde_json::from_slice(text)
+        .map_err(|error| StateError::damaged(path, format!("cannot be read: {error}")))
+}

@@ -1,0 +1,292 @@
+//! From an authority to everything that an apply needs. Reads, and writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use camino::Utf8Path;
+
+use super::generation::{self, Draft, FILE_LIMIT, Generation};
+use super::journal::{FORMAT, Journal, Kind, Record};
+use super::{ApplyError, Authority, Entry, tidy};
+use crate::host::{FoundFile, Host, HostError, STATE};
+use crate::plan::{Plan, Step};
+use crate::render::{Managed, without_version};
+use crate::sync::Verified;
+
+/// What is asked for beyond three times the size of what is written: the journal, and
+/// the blocks that small files take.
+const RESERVE: u64 = 256 << 10;
+
+/// A generation that was confirmed before, each of its files what its manifest says,
+/// and its manifest what the journal says.
+#[derive(Debug)]
+pub struct Restored {
+    generation: Generation,
+    files: BTreeMap<Managed, FoundFile>,
+}
+
+impl Restored {
+    /// The generation of this number, read and verified.
+    pub fn load(host: &impl Host, number: u64) -> Result<Self, ApplyError> {
+        let journal = Journal::read(host)?;
+        let on_disk = generation::numbers(host)?;
+        let known = |number: &u64| journal.link(*number);
+        let Some(link) = on_disk.contains(&number).then(|| known(&number)).flatten() else {
+            let known = on_disk.into_iter().filter(|number| known(number).is_some()).collect();
+            return Err(ApplyError::NoGeneration { number, known });
+        };
+        let generation = Generation::load(host, link)?;
+        generation.verify(host)?;
+        let mut files = BTreeMap::new();
+        for &managed in Managed::ALL {
+            if let Some(file) = generation.file(host, managed)? {
+                files.insert(managed, file);
+            }
+        }
+        Ok(Self { generation, files })
+    }
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// Nothing: this runs, with the same commit.
+    Nothing(Entry),
+    Work(Work),
+}
+
+/// An apply with every choice made.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) record: Record,
+    /// Generations to write first: generation 0 before the first apply, and the new one.
+    pub(super) drafts: Vec<Draft>,
+    pub(super) actions: Vec<Action>,
+}
+
+/// A change of one file.
+#[derive(Debug)]
+pub(super) enum Action {
+    Write(Managed, FoundFile),
+    Remove(Managed),
+}
+
+impl Action {
+    pub(super) fn run(&self, host: &impl Host) -> Result<(), HostError> {
+        match self {
+            Self::Write(managed, file) => host.replace(managed.path(), &file.bytes, file.mode),
+            Self::Remove(managed) => host.remove(managed.path()),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(managed, file) => write!(f, "write {managed} ({} bytes)", file.bytes.len()),
+            Self::Remove(managed) => write!(f, "remove {managed}"),
+        }
+    }
+}
+
+pub(super) fn prepare(host: &impl Host, authority: Authority) -> Result<Prepared, ApplyError> {
+    let journal = Journal::read(host)?;
+    if let Some(entry) = journal.unsettled() {
+        return Err(ApplyError::Unsettled { number: entry.record.number });
+    }
+    tidy::check_complete(host, &journal)?;
+    if let Some(running) = journal.running() {
+        // Without it there would be no way back.
+        Generation::load(host, running.record.generation)?.verify(host)?;
+    }
+    let prepared = match authority {
+        Authority::Commit(plan) => of_plan(host, &journal, &plan)?,
+        Authority::Restored(restored) => of_generation(host, &journal, restored)?,
+    };
+    if let Prepared::Work(work) = &prepared {
+        check_space(host, work)?;
+    }
+    Ok(prepared)
+}
+
+fn of_plan(
+    host: &impl Host,
+    journal: &Journal,
+    verified: &Verified<Plan>,
+) -> Result<Prepared, ApplyError> {
+    let (plan, commit) = (verified.get(), verified.record());
+    let digest = plan.rendering.digest();
+    let mut record = Record {
+        format: FORMAT,
+        number: journal.next_number(),
+        kind: Kind::Apply,
+        generation: generation::Link { number: 0, manifest: digest },
+        previous: generation::Link { number: 0, manifest: digest },
+        commit: Some(commit.clone()),
+        rendering: Some(digest),
+        begun: host.now(),
+        steps: Vec::new(),
+    };
+    let mut drafts = Vec::new();
+    if let Some(running) = journal.running() {
+        record.previous = running.record.generation;
+        if plan.steps.is_empty() && running.record.rendering == Some(digest) {
+            if running.record.commit == record.commit {
+                return Ok(Prepared::Nothing(running.clone()));
+            }
+            (record.kind, record.generation) = (Kind::Advance, record.previous);
+            return Ok(Prepared::Work(Work { record, drafts, actions: Vec::new() }));
+        }
+    } else {
+        let found = Draft::found(host, plan.node.clone())?;
+        record.previous = found.link();
+        drafts.push(found);
+    }
+    let actions = actions(plan)?;
+    let files = wanted(host, plan, &actions)?;
+    let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
+    let draft = Draft::new(
+        journal.highest_generation().max(on_disk) + 1,
+        plan.node.clone(),
+        Some(commit.clone()),
+        &plan.rendering,
+        Some(&plan.facts),
+        files,
+    )?;
+    record.generation = draft.link();
+    record.steps = actions.iter().map(Action::to_string).collect();
+    drafts.push(draft);
+    Ok(Prepared::Work(Work { record, drafts, actions }))
+}
+
+fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
+    let mut seen = Vec::new();
+    let mut actions = Vec::new();
+    for step in &plan.steps {
+        let (managed, action) = match step {
+            Step::Write { managed, bytes } => {
+                let file = FoundFile { bytes: bytes.clone(), mode: managed.mode() };
+                (*managed, Action::Write(*managed, file))
+            }
+            Step::Remove { managed } => (*managed, Action::Remove(*managed)),
+        };
+        let bad = |message| Err(ApplyError::BadPlan { path: managed.path().to_owned(), message });
+        if seen.contains(&managed) {
+            return bad("two steps are about it");
+        }
+        match (&action, plan.rendering.files.get(&managed)) {
+            (Action::Write(_, file), Some(text)) if !is_rendered(file, text) => {
+                return bad("what is written is not what was rendered");
+            }
+            (Action::Write(..), None) => return bad("it is written, but was not rendered"),
+            (Action::Remove(_), Some(_)) => return bad("it is removed, but was rendered"),
+            _ => {}
+        }
+        seen.push(managed);
+        actions.push(action);
+    }
+    Ok(actions)
+}
+
+fn is_rendered(file: &FoundFile, text: &str) -> bool {
+    std::str::from_utf8(&file.bytes).is_ok_and(|found| without_version(found) == text)
+}
+
+/// The files of the node after the actions. A file without an action is kept as it is,
+/// version line included, and must be what was rendered.
+fn wanted(
+    host: &impl Host,
+    plan: &Plan,
+    actions: &[Action],
+) -> Result<BTreeMap<Managed, FoundFile>, ApplyError> {
+    let mut files = BTreeMap::new();
+    for &managed in Managed::ALL {
+        let action = actions.iter().find(|action| match action {
+            Action::Write(other, _) | Action::Remove(other) => *other == managed,
+        });
+        let file = match action {
+            Some(Action::Write(_, file)) => Some(file.clone()),
+            Some(Action::Remove(_)) => None,
+            None => {
+                let found = host.read(managed.path(), FILE_LIMIT)?;
+                let as_planned = match (&found, plan.rendering.files.get(&managed)) {
+                    (Some(file), Some(text)) => is_rendered(file, text),
+                    (found, text) => found.is_none() && text.is_none(),
+                };
+                if !as_planned {
+                    return Err(ApplyError::Stale { path: managed.path().to_owned() });
+                }
+                found
+            }
+        };
+        files.extend(file.map(|file| (managed, file)));
+    }
+    Ok(files)
+}
+
+fn of_generation(
+    host: &impl Host,
+    journal: &Journal,
+    restored: Restored,
+) -> Result<Prepared, ApplyError> {
+    let Restored { generation, mut files } = restored;
+    let number = generation.link.number;
+    let Some(running) = journal.running() else {
+        return Err(ApplyError::NoGeneration { number, known: Vec::new() });
+    };
+    let away: Vec<Managed> = Managed::ALL
+        .iter()
+        .copied()
+        .filter(|managed| !generation::is_in_place(host, &generation.manifest, *managed))
+        .collect();
+    let actions: Vec<Action> = away
+        .into_iter()
+        .map(|managed| match files.remove(&managed) {
+            Some(file) => Action::Write(managed, file),
+            None => Action::Remove(managed),
+        })
+        .collect();
+    // The running generation may have advanced to a later commit than its own.
+    let same = running.record.generation == generation.link;
+    if same && actions.is_empty() {
+        return Ok(Prepared::Nothing(running.clone()));
+    }
+    let commit = if same { &running.record.commit } else { &generation.manifest.commit };
+    let record = Record {
+        format: FORMAT,
+        number: journal.next_number(),
+        kind: Kind::Restore,
+        generation: generation.link,
+        previous: running.record.generation,
+        commit: commit.clone(),
+        rendering: generation.manifest.rendering,
+        begun: host.now(),
+        steps: actions.iter().map(Action::to_string).collect(),
+    };
+    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions }))
+}
+
+/// Refuses to begin what could fill a disk: the new files, the old ones again, and as
+/// much once more.
+fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
+    let written = |action: &Action| match action {
+        Action::Write(_, file) => file.bytes.len() as u64,
+        Action::Remove(_) => 0,
+    };
+    let files: u64 = work.actions.iter().map(written).sum();
+    let generations: u64 = work.drafts.iter().map(Draft::size).sum();
+    let managed = work.actions.iter().filter_map(|action| match action {
+        Action::Write(managed, _) => managed.path().parent().map(|directory| (directory, files)),
+        Action::Remove(_) => None,
+    });
+    let state = [(Utf8Path::new(STATE), generations.max(files))];
+    for (directory, size) in state.into_iter().chain(managed) {
+        let needed = size.saturating_mul(3).saturating_add(RESERVE);
+        let free = host.free(directory)?;
+        if free < needed {
+            let directory = directory.to_owned();
+            return Err(ApplyError::NoSpace { directory, free, needed });
+        }
+    }
+    Ok(())
+}

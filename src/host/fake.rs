@@ -1,0 +1,439 @@
+//! A machine in memory whose every single step can fail, or take the power with it.
+//!
+//! A file system is modelled as far as crash safety needs it: what processes see, and
+//! what is on the disk. Contents reach the disk when the file is flushed, names when
+//! their directory is. A step is what a crash can come between: `replace` is made of
+//! five.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::{FoundFile, Host, HostError, TEMPORARY};
+use crate::facts::Facts;
+use crate::value::NodeName;
+
+/// What happens at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The process dies before the step: no call does anything until a restart.
+    Die,
+    /// The step fails.
+    Fail(io::ErrorKind),
+    /// From this step on, every one that writes fails, as [`Fake::refuse_writes`] says.
+    FailWrites(io::ErrorKind),
+}
+
+/// How a machine came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// Only the process was gone.
+    Process,
+    /// The power was: what had not been flushed is lost.
+    Power,
+}
+
+/// What a step does to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It reads, or flushes what was written.
+    Nothing,
+    /// It changes or removes names.
+    Names,
+    /// It needs room.
+    Room,
+}
+
+/// The machine.
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    machine: Mutex<Machine>,
+    locks: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Machine {
+    steps: u64,
+    /// What is still to happen, and at which step.
+    faults: BTreeMap<u64, Fault>,
+    refusal: Option<io::ErrorKind>,
+    dead: bool,
+    now: Timestamp,
+    facts: Option<Facts>,
+    free: u64,
+    temporary: u64,
+    inodes: Vec<Inode>,
+    seen: Tree,
+    kept: Tree,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            steps: 0,
+            faults: BTreeMap::new(),
+            refusal: None,
+            dead: false,
+            now: Timestamp::UNIX_EPOCH,
+            facts: None,
+            free: u64::MAX,
+            temporary: 0,
+            inodes: Vec::new(),
+            seen: Tree::default(),
+            kept: Tree::default(),
+        }
+    }
+}
+
+/// Names of directories and files.
+#[derive(Clone, Debug, Default)]
+struct Tree {
+    directories: BTreeSet<Utf8PathBuf>,
+    files: BTreeMap<Utf8PathBuf, usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Inode {
+    seen: FoundFile,
+    /// What is on the disk; nothing before the first flush.
+    kept: Option<FoundFile>,
+}
+
+/// A lock of the fake, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct FakeLock {
+    path: Utf8PathBuf,
+    locks: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
+}
+
+impl Drop for FakeLock {
+    fn drop(&mut self) {
+        hold(&self.locks).remove(&self.path);
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fake {
+    /// Lets something happen at each of these steps, the next one being 0, and nothing
+    /// at any other.
+    pub(crate) fn set_faults(&self, faults: &[(u64, Fault)]) {
+        let mut machine = hold(&self.machine);
+        let steps = machine.steps;
+        machine.faults = faults.iter().map(|(step, fault)| (steps + step, *fault)).collect();
+    }
+
+    /// Whether every fault has happened.
+    pub(crate) fn fired(&self) -> bool {
+        hold(&self.machine).faults.is_empty()
+    }
+
+    /// Another machine in the same state.
+    pub(crate) fn copy(&self) -> Self {
+        let machine = Mutex::new(hold(&self.machine).clone());
+        Self { machine, locks: Arc::default() }
+    }
+
+    /// A number that is the same for machines that see and keep the same.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let machine = hold(&self.machine);
+        let mut hasher = DefaultHasher::new();
+        for tree in [&machine.seen, &machine.kept] {
+            tree.directories.hash(&mut hasher);
+            for (path, inode) in &tree.files {
+                let Inode { seen, kept } = &machine.inodes[*inode];
+                let kept = kept.as_ref().map(|file| (&file.bytes, file.mode));
+                (path, &seen.bytes, seen.mode, kept).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// Starts the machine again, without fault.
+    pub(crate) fn restart(&self, how: Restart) {
+        let mut machine = hold(&self.machine);
+        machine.faults.clear();
+        (machine.refusal, machine.dead) = (None, false);
+        if how == Restart::Power {
+            machine.lose_power();
+        }
+        hold(&self.locks).clear();
+    }
+
+    /// From now on every write fails, because the disk is full or read-only. A full
+    /// disk still takes renames and removals.
+    pub(crate) fn refuse_writes(&self, kind: Option<io::ErrorKind>) {
+        hold(&self.machine).refusal = kind;
+    }
+
+    pub(crate) fn set_now(&self, now: Timestamp) {
+        hold(&self.machine).now = now;
+    }
+
+    pub(crate) fn set_facts(&self, facts: Facts) {
+        hold(&self.machine).facts = Some(facts);
+    }
+
+    pub(crate) fn set_free(&self, bytes: u64) {
+        hold(&self.machine).free = bytes;
+    }
+
+    /// Puts a file there, on the disk at once, as somebody else would.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8], mode: u32) {
+        let mut machine = hold(&self.machine);
+        let file = FoundFile { bytes: bytes.to_vec(), mode };
+        machine.inodes.push(Inode { seen: file.clone(), kept: Some(file) });
+        let (path, inode) = (Utf8PathBuf::from(path), machine.inodes.len() - 1);
+        let machine = &mut *machine;
+        for tree in [&mut machine.seen, &mut machine.kept] {
+            let above = path.ancestors().skip(1);
+            tree.directories.extend(above.map(Utf8Path::to_owned));
+            tree.files.insert(path.clone(), inode);
+        }
+    }
+
+    /// Takes a file away, as somebody else would.
+    pub(crate) fn take(&self, path: &str) {
+        let mut machine = hold(&self.machine);
+        machine.seen.files.remove(Utf8Path::new(path));
+        machine.kept.files.remove(Utf8Path::new(path));
+    }
+
+    /// Every file that processes see.
+    pub(crate) fn files(&self) -> BTreeMap<Utf8PathBuf, FoundFile> {
+        let machine = hold(&self.machine);
+        let files = machine.seen.files.iter();
+        files.map(|(path, inode)| (path.clone(), machine.inodes[*inode].seen.clone())).collect()
+    }
+}
+
+impl Machine {
+    /// One step: dies or fails here if it should.
+    fn step(
+        &mut self,
+        action: &'static str,
+        path: &Utf8Path,
+        effect: Effect,
+    ) -> Result<(), HostError> {
+        let fail = |kind: io::ErrorKind| Err(HostError::of(action, path, kind.into()));
+        if self.dead {
+            return Err(HostError::of(action, path, io::Error::other("the process is dead")));
+        }
+        let step = self.steps;
+        self.steps += 1;
+        match self.faults.remove(&step) {
+            Some(Fault::Die) => {
+                self.dead = true;
+                return self.step(action, path, effect);
+            }
+            Some(Fault::Fail(kind)) => return fail(kind),
+            Some(Fault::FailWrites(kind)) => self.refusal = Some(kind),
+            None => {}
+        }
+        match (self.refusal, effect) {
+            (None, _) | (_, Effect::Nothing) => Ok(()),
+            (Some(io::ErrorKind::StorageFull), Effect::Names) => Ok(()),
+            (Some(kind), _) => fail(kind),
+        }
+    }
+
+    fn lose_power(&mut self) {
+        let kept = self.kept.clone();
+        let reachable = |path: &Utf8Path| {
+            path.ancestors().skip(1).all(|d| d.parent().is_none() || kept.directories.contains(d))
+        };
+        self.seen = Tree {
+            directories: kept.directories.iter().filter(|d| reachable(d)).cloned().collect(),
+            files: kept
+                .files
+                .iter()
+                .filter(|(path, _)| reachable(path))
+                .map(|(path, inode)| (path.clone(), *inode))
+                .collect(),
+        };
+        self.kept = self.seen.clone();
+        for inode in &mut self.inodes {
+            // A name that reached the disk before the contents stands for an empty file.
+            let empty = FoundFile { bytes: Vec::new(), mode: inode.seen.mode };
+            inode.seen = inode.kept.get_or_insert(empty).clone();
+        }
+    }
+
+    fn flush_directory(&mut self, directory: &Utf8Path) {
+        let inside = |path: &Utf8Path| path.parent() == Some(directory);
+        self.kept.files.retain(|path, _| !inside(path));
+        let files = self.seen.files.iter().filter(|(path, _)| inside(path));
+        self.kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
+        let gone = |path: &Utf8Path| {
+            path.ancestors().any(|d| inside(d) && !self.seen.directories.contains(d))
+        };
+        self.kept.directories.retain(|path| !gone(path));
+        self.kept.files.retain(|path, _| !path.ancestors().skip(1).any(gone));
+        let directories = self.seen.directories.iter().filter(|path| inside(path));
+        self.kept.directories.extend(directories.cloned());
+    }
+
+    fn make_directories(&mut self, path: &Utf8Path) -> Result<(), HostError> {
+        let mut above: Vec<&Utf8Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        for directory in above.into_iter().filter(|directory| directory.parent().is_some()) {
+            if !self.seen.directories.contains(directory) {
+                self.step("make the directory of", path, Effect::Room)?;
+                self.seen.directories.insert(directory.to_owned());
+                self.step("flush the directory of", path, Effect::Nothing)?;
+                self.flush_directory(parent(directory));
+            }
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
+        self.make_directories(path)?;
+        self.step("make a temporary file for", path, Effect::Room)?;
+        self.temporary += 1;
+        let temporary = parent(path).join(format!("{TEMPORARY}{}", self.temporary));
+        let empty = FoundFile { bytes: Vec::new(), mode };
+        self.inodes.push(Inode { seen: empty, kept: None });
+        let inode = self.inodes.len() - 1;
+        self.seen.files.insert(temporary.clone(), inode);
+        let named = self.fill_and_name(inode, &temporary, path, bytes);
+        if named.is_err() && !self.dead {
+            self.seen.files.remove(&temporary);
+        }
+        named?;
+        self.step("flush the directory of", path, Effect::Nothing)?;
+        self.flush_directory(parent(path));
+        Ok(())
+    }
+
+    fn fill_and_name(
+        &mut self,
+        inode: usize,
+        temporary: &Utf8Path,
+        path: &Utf8Path,
+        bytes: &[u8],
+    ) -> Result<(), HostError> {
+        self.step("write", path, Effect::Room)?;
+        self.inodes[inode].seen.bytes = bytes.to_vec();
+        self.step("flush", path, Effect::Nothing)?;
+        self.inodes[inode].kept = Some(self.inodes[inode].seen.clone());
+        self.step("rename", path, Effect::Names)?;
+        self.seen.files.remove(temporary);
+        self.seen.files.insert(path.to_owned(), inode);
+        Ok(())
+    }
+}
+
+fn parent(path: &Utf8Path) -> &Utf8Path {
+    path.parent().unwrap_or(path)
+}
+
+impl Host for Fake {
+    type Lock = FakeLock;
+
+    fn now(&self) -> Timestamp {
+        hold(&self.machine).now
+    }
+
+    fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("read", path, Effect::Nothing)?;
+        let Some(&inode) = machine.seen.files.get(path) else {
+            let directory = machine.seen.directories.contains(path);
+            let not_a_file = || HostError::NotAFile { path: path.to_owned() };
+            return if directory { Err(not_a_file()) } else { Ok(None) };
+        };
+        let file = machine.inodes[inode].seen.clone();
+        if file.bytes.len() as u64 > limit {
+            return Err(HostError::TooLarge { path: path.to_owned(), limit });
+        }
+        Ok(Some(file))
+    }
+
+    fn list(&self, directory: &Utf8Path) -> Result<Vec<String>, HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("list", directory, Effect::Nothing)?;
+        let paths = machine.seen.files.keys().chain(&machine.seen.directories);
+        let inside = paths.filter(|path| path.parent() == Some(directory));
+        let names = inside.filter_map(|path| path.file_name().map(str::to_owned));
+        Ok(names.collect::<BTreeSet<String>>().into_iter().collect())
+    }
+
+    fn replace(&self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
+        hold(&self.machine).replace(path, bytes, mode)
+    }
+
+    fn rename(&self, from: &Utf8Path, to: &Utf8Path) -> Result<(), HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("rename", from, Effect::Names)?;
+        let missing = || HostError::of("rename", from, io::ErrorKind::NotFound.into());
+        let inode = machine.seen.files.remove(from).ok_or_else(missing)?;
+        machine.seen.files.insert(to.to_owned(), inode);
+        for directory in BTreeSet::from([parent(to), parent(from)]) {
+            machine.step("flush the directory of", from, Effect::Nothing)?;
+            machine.flush_directory(directory);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Utf8Path) -> Result<(), HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("remove", path, Effect::Names)?;
+        machine.seen.files.remove(path);
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path));
+        Ok(())
+    }
+
+    fn flush(&self, path: &Utf8Path) -> Result<(), HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("flush", path, Effect::Nothing)?;
+        if let Some(&inode) = machine.seen.files.get(path) {
+            machine.inodes[inode].kept = Some(machine.inodes[inode].seen.clone());
+        }
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path));
+        Ok(())
+    }
+
+    fn free(&self, directory: &Utf8Path) -> Result<u64, HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("ask for free space in", directory, Effect::Nothing)?;
+        Ok(machine.free)
+    }
+
+    fn remove_directory(&self, path: &Utf8Path) -> Result<(), HostError> {
+        let mut machine = hold(&self.machine);
+        let inside: Vec<Utf8PathBuf> = {
+            let files = machine.seen.files.keys();
+            files.filter(|file| file.starts_with(path)).cloned().collect()
+        };
+        for file in inside {
+            machine.step("remove", &file, Effect::Names)?;
+            machine.seen.files.remove(&file);
+        }
+        machine.step("remove", path, Effect::Names)?;
+        machine.seen.directories.retain(|directory| !directory.starts_with(path));
+        machine.step("flush the directory of", path, Effect::Nothing)?;
+        machine.flush_directory(parent(path));
+        Ok(())
+    }
+
+    fn lock(&self, path: &Utf8Path) -> Result<Option<FakeLock>, HostError> {
+        hold(&self.machine).step("lock", path, Effect::Nothing)?;
+        let free = hold(&self.locks).insert(path.to_owned());
+        Ok(free.then(|| FakeLock { path: path.to_owned(), locks: Arc::clone(&self.locks) }))
+    }
+
+    fn facts(&self, node: &NodeName) -> Result<Facts, HostError> {
+        let mut machine = hold(&self.machine);
+        machine.step("read the facts of", Utf8Path::new("/"), Effect::Nothing)?;
+        Ok(machine.facts.clone().unwrap_or_else(|| Facts::unknown(node.clone())))
+    }
+}

@@ -1,0 +1,150 @@
+//! Programs of the machine: found by absolute path, with a clean environment, and
+//! bounded in time and output.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::HostError;
+
+/// Where programs are looked for, in this order.
+const DIRECTORIES: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a program may take.
+const TIME: Duration = Duration::from_secs(10);
+
+/// The most bytes that a program may write.
+const OUTPUT: u64 = 4 << 20;
+
+/// How much of what a program complains about is kept.
+const COMPLAINT: u64 = 4096;
+
+/// What a program writes when it ends well.
+pub(super) fn run(name: &str, arguments: &[&str]) -> Result<Vec<u8>, HostError> {
+    run_within(name, arguments, TIME)
+}
+
+fn run_within(name: &str, arguments: &[&str], time: Duration) -> Result<Vec<u8>, HostError> {
+    let fail = |message: String| HostError::Program {
+        program: [&[name], arguments].concat().join(" "),
+        message,
+    };
+    let path = find(name)
+        .ok_or_else(|| fail(format!("was not found in {DIRECTORIES}; install what it is in")))?;
+    let mut child = Command::new(path)
+        .args(arguments)
+        .env_clear()
+        .env("PATH", DIRECTORIES)
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        // A group of its own, so that what it starts ends with it.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| fail(format!("cannot be started: {error}")))?;
+    let deadline = Instant::now() + time;
+    let output = collect(child.stdout.take(), OUTPUT + 1);
+    let complaint = collect(child.stderr.take(), COMPLAINT);
+    let late = || fail(format!("took longer than {} s", time.as_secs()));
+    // Ends at the bound or at the end of the output, whichever is first.
+    let bytes = output.recv_timeout(time);
+    if bytes.as_ref().is_ok_and(|bytes| bytes.len() as u64 > OUTPUT) {
+        stop(&mut child);
+        return Err(fail(format!("wrote more than {OUTPUT} bytes")));
+    }
+    let status = match (&bytes, wait(&mut child, deadline)) {
+        (Ok(_), Some(status)) => status,
+        _ => {
+            stop(&mut child);
+            return Err(late());
+        }
+    };
+    if !status.success() {
+        let said = complaint.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).trim().escape_debug().to_string();
+        return Err(fail(format!("ended with {status}: {said}")));
+    }
+    bytes.map_err(|_| late())
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    DIRECTORIES
+        .split(':')
+        .map(|directory| PathBuf::from(directory).join(name))
+        .find(|p| p.is_file())
+}
+
+/// What can be read up to a bound, by a thread of its own, so that a program which
+/// holds its output open holds nobody.
+fn collect(source: Option<impl Read + Send + 'static>, limit: u64) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(source) = source {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What was read before an error is still what the program wrote; whether
+            // it is whole is told by the program's status and by who parses it.
+            let _ = source.take(limit).read_to_end(&mut bytes);
+            let _ = sender.send(bytes);
+        });
+    }
+    receiver
+}
+
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            _ => return None,
+        }
+    }
+}
+
+/// Ends a program that broke its bounds. It may have ended meanwhile.
+fn stop(child: &mut Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{run, run_within};
+
+    fn message(result: Result<Vec<u8>, super::HostError>) -> String {
+        result.expect_err("it must fail").to_string()
+    }
+
+    #[test]
+    fn a_program_answers_in_a_clean_environment() {
+        let output = run("sh", &["-c", "echo $LC_ALL; env | wc -l"]).expect("sh runs");
+        let text = String::from_utf8(output).expect("ASCII");
+        // PATH, LC_ALL and what the shell itself sets: PWD, and in some also SHLVL, _.
+        let (locale, count) = text.split_once('\n').expect("two lines");
+        assert_eq!(locale, "C");
+        assert!(count.trim().parse::<u32>().expect("a number") <= 5, "{text}");
+    }
+
+    #[test]
+    fn bounds_hold() {
+        assert!(message(run("sh", &["-c", "echo no >&2; exit 3"])).contains("status: 3: no"));
+        assert!(message(run("weft-no-such-program", &[])).contains("was not found"));
+        assert!(message(run("sh", &["-c", "yes"])).contains("wrote more than"));
+        let begun = Instant::now();
+        let late = run_within("sh", &["-c", "sleep 30 & sleep 30"], Duration::from_secs(1));
+        assert!(message(late).contains("took longer than 1 s"));
+        assert!(begun.elapsed() < Duration::from_secs(8));
+    }
+}

@@ -1,0 +1,229 @@
+//! The kernel's routes, from what `ip -j` prints.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::facts::Route;
+use crate::value::IfName;
+
+/// The routes of the main tables of IPv4 and IPv6, and before them one by `lo` for each
+/// own address, which the kernel keeps in a table that goes first.
+///
+/// A route without `prefsrc` has the source that the kernel would choose: an address
+/// of its device that shares a prefix with the gateway, else the device's first, else
+/// the machine's first. Routes that no packet can take, those to link-local
+/// destinations, and names that are no interface's are left out.
+pub(super) fn from_kernel(
+    four: &[u8],
+    six: &[u8],
+    devices: &[u8],
+) -> Result<Vec<Route>, serde_json::Error> {
+    let devices: Vec<Device> = list(devices)?;
+    let mut routes = own_addresses(&devices);
+    for (text, default) in [(four, "0.0.0.0/0"), (six, "::/0")] {
+        let found: Vec<FoundRoute> = list(text)?;
+        routes.extend(found.iter().filter_map(|route| resolve(route, default, &devices)));
+    }
+    Ok(routes)
+}
+
+/// A device of `ip -j addr`.
+#[derive(Deserialize)]
+struct Device {
+    #[serde(default)]
+    ifname: String,
+    #[serde(default)]
+    addr_info: Vec<Address>,
+}
+
+/// `iproute2` prints `{}` in place of what a filter leaves out.
+#[derive(Deserialize)]
+struct Address {
+    local: Option<IpAddr>,
+    #[serde(default)]
+    prefixlen: u8,
+    #[serde(default)]
+    scope: String,
+    /// Of IPv6: made for privacy, and another one tomorrow.
+    #[serde(default)]
+    temporary: bool,
+    #[serde(default)]
+    deprecated: bool,
+    #[serde(default)]
+    tentative: bool,
+    #[serde(default)]
+    dadfailed: bool,
+}
+
+impl Address {
+    /// The address, where it is one that packets may be sent from at all.
+    fn usable(&self) -> Option<IpAddr> {
+        let unfit = self.temporary || self.tentative || self.dadfailed || self.scope == "link";
+        self.local.filter(|_| !unfit)
+    }
+
+    /// The address, where a packet to elsewhere may carry it.
+    fn global(&self) -> Option<IpAddr> {
+        self.usable().filter(|_| self.scope == "global" && !self.deprecated)
+    }
+
+    fn shares_prefix(&self, gateway: Option<IpAddr>) -> bool {
+        let net = self.local.and_then(|local| IpNet::new(local, self.prefixlen).ok());
+        net.zip(gateway).is_some_and(|(net, gateway)| net.contains(&gateway))
+    }
+}
+
+/// A route of `ip -j route`.
+#[derive(Deserialize)]
+struct FoundRoute {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    dst: String,
+    dev: Option<String>,
+    gateway: Option<IpAddr>,
+    prefsrc: Option<IpAddr>,
+    #[serde(default)]
+    metric: u32,
+    #[serde(default)]
+    flags: Vec<String>,
+    #[serde(default)]
+    nexthops: Vec<NextHop>,
+}
+
+/// One way of a route that has several.
+#[derive(Deserialize)]
+struct NextHop {
+    dev: Option<String>,
+    gateway: Option<IpAddr>,
+    #[serde(default)]
+    flags: Vec<String>,
+}
+
+/// Some versions print nothing in place of an empty list.
+fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json::Error> {
+    if text.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(text) }
+}
+
+fn own_addresses(devices: &[Device]) -> Vec<Route> {
+    let loopback: IfName = "lo".parse().expect("`lo` is an interface name");
+    let addresses = devices.iter().flat_map(|device| &device.addr_info);
+    addresses
+        .filter_map(Address::usable)
+        .map(|source| Route {
+            destination: IpNet::from(source),
+            interface: loopback.clone(),
+            source,
+            metric: 0,
+        })
+        .collect()
+}
+
+fn resolve(route: &FoundRoute, default: &str, devices: &[Device]) -> Option<Route> {
+    let dead = |flags: &[String]| flags.iter().any(|flag| flag == "dead");
+    if route.kind.as_ref().is_some_and(|kind| kind != "unicast") || dead(&route.flags) {
+        return None;
+    }
+    let hop = route.nexthops.iter().find(|hop| !dead(&hop.flags));
+    let device = route.dev.as_ref().or_else(|| hop?.dev.as_ref())?;
+    let gateway = route.gateway.or_else(|| hop?.gateway);
+    let destination = destination(if route.dst == "default" { default } else { &route.dst })?;
+    let source = route.prefsrc.or_else(|| source(devices, device, destination, gateway))?;
+    Some(Route { destination, interface: device.parse().ok()?, source, metric: route.metric })
+}
+
+fn destination(text: &str) -> Option<IpNet> {
+    let host = || text.parse::<IpAddr>().map(IpNet::from);
+    match text.parse().or_else(|_| host()).ok()? {
+        IpNet::V6(net) if net.addr().is_unicast_link_local() => None,
+        net => Some(net),
+    }
+}
+
+fn source(
+    devices: &[Device],
+    device: &str,
+    destination: IpNet,
+    gateway: Option<IpAddr>,
+) -> Option<IpAddr> {
+    let same = |address: &IpAddr| address.is_ipv4() == destination.addr().is_ipv4();
+    let on_device = || {
+        let here = devices.iter().filter(|found| found.ifname == device);
+        here.flat_map(|found| &found.addr_info)
+    };
+    let near = on_device().filter(|address| address.shares_prefix(gateway));
+    let anywhere = devices.iter().flat_map(|device| &device.addr_info);
+    near.chain(on_device()).chain(anywhere).filter_map(Address::global).find(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_kernel;
+
+    const DEVICES: &str = r#"[
+        {"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP"],"mtu":65536,"addr_info":[
+            {"family":"inet","local":"127.0.0.1","prefixlen":8,"scope":"host","label":"lo"},
+            {"family":"inet","local":"10.255.0.1","prefixlen":32,"scope":"global","label":"lo"}]},
+        {"ifindex":2,"ifname":"eth0","flags":["UP"],"mtu":1400,"addr_info":[
+            {"family":"inet","local":"192.0.2.2","prefixlen":24,"scope":"global","label":"eth0"},
+            {"family":"inet","local":"10.0.0.2","prefixlen":24,"scope":"global","label":"eth0"},
+            {"family":"inet6","local":"fd00::7","prefixlen":64,"scope":"global","temporary":true},
+            {"family":"inet6","local":"fd00::2","prefixlen":64,"scope":"global","nodad":true},
+            {"family":"inet6","local":"fe80::fc","prefixlen":64,"scope":"link"}]},
+        {"ifindex":3,"ifname":"eth1","flags":["UP"],"addr_info":[]},
+        {}
+    ]"#;
+
+    const FOUR: &str = r#"[
+        {"dst":"default","gateway":"10.0.0.1","dev":"eth0","flags":[]},
+        {"dst":"192.0.2.0/24","dev":"eth0","protocol":"kernel","scope":"link","prefsrc":"192.0.2.2","flags":[]},
+        {"dst":"198.51.100.7","dev":"eth0","metric":20,"flags":["onlink"]},
+        {"dst":"10.255.0.2","via":{"family":"inet6","host":"fe80::1"},"dev":"eth1","flags":[]},
+        {"type":"unreachable","dst":"10.0.0.0/8","metric":4278198272,"flags":[]},
+        {"dst":"172.16.0.0/12","flags":[],"nexthops":[
+            {"gateway":"192.0.2.8","dev":"eth9","weight":1,"flags":["dead","linkdown"]},
+            {"gateway":"10.0.0.9","dev":"eth0","weight":1,"flags":[]}]},
+        {"dst":"10.7.0.0/16","dev":"eth0","flags":["dead"]}
+    ]"#;
+
+    const SIX: &str = r#"[
+        {"dst":"fd00::/64","dev":"eth0","protocol":"kernel","metric":256,"flags":[],"pref":"medium"},
+        {"dst":"fe80::/64","dev":"eth0","protocol":"kernel","metric":256,"flags":[],"pref":"medium"},
+        {"dst":"default","gateway":"fe80::1","dev":"eth0","metric":1024,"flags":[],"pref":"medium"}
+    ]"#;
+
+    fn texts(four: &str, six: &str, devices: &str) -> Vec<String> {
+        from_kernel(four.as_bytes(), six.as_bytes(), devices.as_bytes())
+            .expect("the samples can be read")
+            .iter()
+            .map(|r| format!("{} {} {} {}", r.destination, r.interface, r.source, r.metric))
+            .collect()
+    }
+
+    #[test]
+    fn sources_are_those_that_the_kernel_chooses() {
+        let wanted = [
+            "127.0.0.1/32 lo 127.0.0.1 0",
+            "10.255.0.1/32 lo 10.255.0.1 0",
+            "192.0.2.2/32 lo 192.0.2.2 0",
+            "10.0.0.2/32 lo 10.0.0.2 0",
+            "fd00::2/128 lo fd00::2 0",
+            "0.0.0.0/0 eth0 10.0.0.2 0",
+            "192.0.2.0/24 eth0 192.0.2.2 0",
+            "198.51.100.7/32 eth0 192.0.2.2 20",
+            "10.255.0.2/32 eth1 10.255.0.1 0",
+            "172.16.0.0/12 eth0 10.0.0.2 0",
+            "fd00::/64 eth0 fd00::2 256",
+            "::/0 eth0 fd00::2 1024",
+        ];
+        assert_eq!(texts(FOUR, SIX, DEVICES), wanted);
+    }
+
+    #[test]
+    fn a_machine_without_routes_has_none_and_nonsense_is_an_error() {
+        assert!(texts("", "[ ]", "").is_empty());
+        assert!(from_kernel(b"[{", b"[]", b"[]").is_err());
+    }
+}

@@ -1,0 +1,301 @@
+//! The fetch process: the only part of the agent that runs libgit2.
+//!
+//! It believes what it reads from a remote no more than it must, and the agent
+//! believes nothing of what it says: objects are hashed again on the other side.
+//! It can be killed at any moment; what is then left in the cache is cleaned up,
+//! or fetched anew, by the next one.
+
+mod copy;
+mod open;
+
+use std::io::{self, BufRead, Read as _, Write};
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::alarm;
+
+use super::cache::CacheDirectory;
+use super::objects::Kind;
+use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, LINE_LIMIT, Request};
+use crate::value::ObjectId;
+use copy::fill;
+use open::{find_tip, open_remote};
+
+/// The oldest libgit2 with the fixes of 2026.
+const OLDEST: (u32, u32, u32) = (1, 9, 7);
+
+/// The memory that the process may use, in bytes. The last resort: what is read is
+/// bounded by the limits of the fetch.
+const MEMORY: u64 = 512 << 20;
+
+/// Answers requests on standard input until it ends. Run by the agent, as another
+/// process and with an empty environment; complaints go to standard error.
+pub fn serve() -> ExitCode {
+    let talk = || {
+        confine()?;
+        converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|e| e.to_string())
+    };
+    match talk() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells the agent something that is no answer.
+fn complain(message: &str) {
+    // Nobody is left to be told that nobody listens.
+    drop(writeln!(io::stderr(), "{message}"));
+}
+
+/// Refuses to run with an old libgit2, and takes from the process what it never needs.
+fn confine() -> Result<(), String> {
+    let found = git2::Version::get();
+    if !found.vendored() || found.libgit2_version() < OLDEST {
+        return Err(format!(
+            "this program was built with {found:?}, and not with its own libgit2 of {OLDEST:?} or later"
+        ));
+    }
+    for (resource, wanted) in [(Resource::RLIMIT_DATA, MEMORY), (Resource::RLIMIT_CORE, 0)] {
+        getrlimit(resource)
+            .and_then(|(_, hard)| setrlimit(resource, wanted.min(hard), wanted.min(hard)))
+            .map_err(|e| format!("cannot set {resource:?}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
+    let mut session = Session::default();
+    loop {
+        let mut line = Vec::new();
+        input.by_ref().take(LINE_LIMIT as u64).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let (answer, bytes) = match serde_json::from_slice(&line) {
+            Ok(Request::Fetch(fetch)) => {
+                alarm::set(fetch.seconds.max(1));
+                (session.fetch(fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+            }
+            Ok(Request::Read { object, limit }) => match session.read(object, limit) {
+                Ok(Found::Object(kind, bytes)) => {
+                    let size = bytes.len() as u64;
+                    (Answer::Object { kind: kind.as_str().to_owned(), size }, bytes)
+                }
+                Ok(Found::Missing) => (Answer::Missing, Vec::new()),
+                Ok(Found::TooLarge { size, limit }) => {
+                    (Answer::TooLarge { size, limit }, Vec::new())
+                }
+                Err(failure) => (Answer::Failed(failure), Vec::new()),
+            },
+            Err(error) => {
+                let message = format!("the request cannot be read: {error}");
+                (Answer::Failed(Failure::new(FailureCode::BadRequest, message)), Vec::new())
+            }
+        };
+        let mut answer = serde_json::to_vec(&answer)?;
+        answer.push(b'\n');
+        output.write_all(&answer)?;
+        output.write_all(&bytes)?;
+        output.flush()?;
+    }
+}
+
+/// What became of a wish for an object.
+enum Found {
+    Object(Kind, Vec<u8>),
+    Missing,
+    TooLarge { size: u64, limit: u64 },
+}
+
+/// Why something did not work, by what helps.
+enum Trouble {
+    /// The cache is in the way: it helps to empty it.
+    Cache(String),
+    /// Nothing that is done here helps.
+    Final(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Final(failure)
+    }
+}
+
+/// The cache that was fetched last, and where from.
+struct Store {
+    fetch: Fetch,
+    cache: Repository,
+    remote: Repository,
+}
+
+#[derive(Default)]
+struct Session {
+    store: Option<Store>,
+    /// Whether a cache was emptied: once has to be enough.
+    emptied: bool,
+}
+
+impl Session {
+    fn fetch(&mut self, fetch: Fetch) -> Result<ObjectId, Failure> {
+        self.store = None;
+        limit_libgit2(&fetch.limits).map_err(|e| {
+            Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {e}"))
+        })?;
+        let remote = open_remote(&fetch.url, &fetch.limits)?;
+        let tip = find_tip(&remote, &fetch.branch)?;
+        let directory = CacheDirectory::claim(&fetch.cache)?;
+        directory.tidy()?;
+        let mut filled = fill(&directory, &remote, tip, &fetch);
+        if let Err(Trouble::Cache(reason)) = &filled
+            && !self.emptied
+        {
+            complain(&format!("the cache `{}` is fetched anew: {reason}", fetch.cache));
+            self.emptied = true;
+            directory.empty()?;
+            filled = fill(&directory, &remote, tip, &fetch);
+        }
+        let cache = filled.map_err(|trouble| damaged(&fetch.cache, trouble))?;
+        self.store = Some(Store { fetch, cache, remote });
+        object_id(tip)
+    }
+
+    fn read(&mut self, id: ObjectId, limit: u64) -> Result<Found, Failure> {
+        let Some(store) = &self.store else {
+            return Err(Failure::new(FailureCode::BadRequest, "nothing was fetched yet"));
+        };
+        let reason = match store.read(id, limit) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) if self.emptied => return Ok(Found::Missing),
+            Ok(None) => format!("it lacks object {id}"),
+            Err(Trouble::Cache(reason)) => reason,
+            Err(Trouble::Final(failure)) => return Err(failure),
+        };
+        let fetch = store.fetch.clone();
+        if self.emptied {
+            return Err(damaged(&fetch.cache, Trouble::Cache(reason)));
+        }
+        complain(&format!("the cache `{}` is fetched anew: {reason}", fetch.cache));
+        self.emptied = true;
+        self.store = None;
+        CacheDirectory::claim(&fetch.cache)?.empty()?;
+        self.fetch(fetch)?;
+        self.read(id, limit)
+    }
+}
+
+impl Store {
+    /// An object of the cache; `None` where the remote has it and the cache should.
+    fn read(&self, id: ObjectId, limit: u64) -> Result<Option<Found>, Trouble> {
+        let limit = limit.min(self.fetch.limits.object_bytes.into());
+        let unreadable = |e: &git2::Error| Trouble::Cache(format!("object {id}: {}", e.message()));
+        let oid = Oid::from_bytes(id.as_bytes()).map_err(|e| unreadable(&e))?;
+        let objects = self.cache.odb().map_err(|e| unreadable(&e))?;
+        // The size is asked before anything is inflated.
+        match objects.read_header(oid) {
+            Ok((size, _)) if size as u64 > limit => {
+                Ok(Some(Found::TooLarge { size: size as u64, limit }))
+            }
+            Ok(_) => {
+                let object = objects.read(oid).map_err(|e| unreadable(&e))?;
+                match kind(object.kind()) {
+                    Some(kind) if object.len() as u64 <= limit => {
+                        Ok(Some(Found::Object(kind, object.data().to_vec())))
+                    }
+                    _ => Err(Trouble::Cache(format!("object {id} is not what its header says"))),
+                }
+            }
+            Err(error) if error.code() == ErrorCode::NotFound => {
+                match self.remote.odb().and_then(|objects| objects.read_header(oid)) {
+                    Ok((size, _)) if size as u64 > limit => {
+                        Ok(Some(Found::TooLarge { size: size as u64, limit }))
+                    }
+                    Ok(_) => Ok(None),
+                    Err(_) => Ok(Some(Found::Missing)),
+                }
+            }
+            Err(error) => Err(unreadable(&error)),
+        }
+    }
+}
+
+/// A failure of libgit2; its class is `code` unless the machine is the reason.
+fn failure(code: FailureCode, what: &str, error: &git2::Error) -> Failure {
+    let text = error.message();
+    // libgit2 hands the system's error on as text only. The language is ours: the
+    // environment is empty.
+    let code = if text.contains("No space left on device") || text.contains("quota exceeded") {
+        FailureCode::DiskFull
+    } else if text.contains("Permission denied") || text.contains("Read-only file system") {
+        FailureCode::Permission
+    } else if error.class() == ErrorClass::NoMemory {
+        FailureCode::TooLarge
+    } else {
+        code
+    };
+    let text: String = text.chars().take(1000).collect();
+    Failure::new(code, format!("{what}: {text}"))
+}
+
+fn damaged(cache: &Utf8Path, trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Final(failure) => failure,
+        Trouble::Cache(reason) => Failure::new(
+            FailureCode::DamagedCache,
+            format!("the cache `{cache}` cannot be used, even when fetched anew: {reason}"),
+        ),
+    }
+}
+
+fn kind(kind: ObjectType) -> Option<Kind> {
+    match kind {
+        ObjectType::Commit => Some(Kind::Commit),
+        ObjectType::Tree => Some(Kind::Tree),
+        ObjectType::Blob => Some(Kind::Blob),
+        ObjectType::Tag => Some(Kind::Tag),
+        ObjectType::Any => None,
+    }
+}
+
+fn object_id(oid: Oid) -> Result<ObjectId, Failure> {
+    let bytes = oid.as_bytes().try_into();
+    let bytes = bytes.map_err(|_| Failure::new(FailureCode::Sha256, "an id is not of SHA-1"))?;
+    Ok(ObjectId::from_bytes(bytes))
+}
+
+/// Bounds what libgit2 may keep in memory and how long it waits for a server, and
+/// keeps it from reading the configuration of a user or of the machine.
+#[expect(unsafe_code, reason = "libgit2's settings are variables without a lock")]
+fn limit_libgit2(limits: &FetchLimits) -> Result<(), git2::Error> {
+    use git2::ConfigLevel::{Global, ProgramData, System, XDG};
+    use git2::opts;
+
+    let options = [
+        (libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECTS, limits.objects),
+        (libgit2_sys::GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, limits.object_bytes),
+    ];
+    // SAFETY: nothing else uses libgit2 meanwhile. This process has one thread,
+    // `set_threads(1)` keeps libgit2 from starting others, and no repository is
+    // open. Each option of `git_libgit2_opts` here takes one `size_t`.
+    unsafe {
+        for level in [ProgramData, System, XDG, Global] {
+            opts::set_search_path(level, "")?;
+        }
+        opts::set_server_connect_timeout_in_milliseconds(10_000)?;
+        opts::set_server_timeout_in_milliseconds(20_000)?;
+        opts::set_mwindow_size(4 << 20)?;
+        opts::set_mwindow_mapped_limit(64 << 20)?;
+        opts::set_mwindow_file_limit(256)?;
+        opts::set_cache_max_size(16 << 20)?;
+        for (option, value) in options {
+            if libgit2_sys::git_libgit2_opts(option.cast_signed(), value as usize) < 0 {
+                return Err(git2::Error::last_error(-1));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The agent's end of the fetch process: starts it, bounds it, and believes nothing
+//! of what it says.
+//!
+//! libgit2 cannot be interrupted while it looks up a name, connects or waits, and
+//! reads what strangers wrote; so it runs in a process that may be killed.
+
+mod keeper;
+mod talk;
+
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use thiserror::Error;
+
+use super::objects::{ObjectError, Objects, Raw};
+use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, Request, kind_named};
+use super::remote::{Remote, RemoteUrl};
+use crate::value::{ObjectId, Word};
+use keeper::Keeper;
+use talk::{Over, Talk, printable};
+
+/// A running fetch process. Dropping it kills and reaps the process.
+#[derive(Debug)]
+pub struct Worker {
+    process: u32,
+    talk: Mutex<Talk>,
+}
+
+impl Worker {
+    /// Starts `program fetch-worker` with an empty environment. After `deadline` it
+    /// is killed, whatever it does.
+    pub fn start(program: &Utf8Path, deadline: Duration) -> Result<Self, TransportError> {
+        let failed = |source| TransportError::Start { program: program.to_owned(), source };
+        let begin = Instant::now();
+        let mut child = Command::new(program)
+            .arg("fetch-worker")
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let process = child.id();
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let keeper = Keeper::watch(child, deadline).map_err(failed)?;
+        let (Some(input), Some(output), Some(errors)) = pipes else {
+            return Err(failed(io::Error::other("it has no pipes")));
+        };
+        let talk = Talk::new(input, output, errors, keeper, begin, deadline).map_err(failed)?;
+        Ok(Self { process, talk: Mutex::new(talk) })
+    }
+
+    /// The id of the process.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Brings a cache up to a branch of a remote and gives the branch's tip. The
+    /// caller holds the lock of the cache until the worker is dropped.
+    pub fn fetch(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        cache: &Utf8Path,
+        limits: &FetchLimits,
+    ) -> Result<ObjectId, TransportError> {
+        let refused = |failure: Failure| TransportError::Remote {
+            remote: remote.name.clone(),
+            url: remote.url.clone(),
+            code: failure.code,
+            message: printable(&failure.message),
+        };
+        let mut talk = self.talk();
+        let left = talk.left();
+        let request = Request::Fetch(Fetch {
+            url: remote.url.clone(),
+            branch: branch.to_owned(),
+            cache: cache.to_owned(),
+            limits: limits.clone(),
+            // Later than this end does it.
+            seconds: u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(2),
+        });
+        match talk.ask(&request)? {
+            (Answer::Tip(tip), _) => Ok(tip),
+            (Answer::Failed(failure), _) => Err(refused(failure)),
+            _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
+        }
+    }
+
+    fn talk(&self) -> MutexGuard<'_, Talk> {
+        // Whoever panicked left a conversation that is in order or over.
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Objects for Worker {
+    fn read(&self, id: ObjectId, limit: u64) -> Result<Raw, ObjectError> {
+        let source = |error: TransportError| ObjectError::Source { message: error.to_string() };
+        let mut talk = self.talk();
+        let (answer, bytes) = talk.ask(&Request::Read { object: id, limit }).map_err(source)?;
+        let lie = match answer {
+            Answer::Object { kind, .. } => match kind_named(&kind) {
+                Some(kind) => return Ok(Raw { kind, bytes }),
+                None => "sent an object of an unknown kind",
+            },
+            Answer::Missing => return Err(ObjectError::Missing { id }),
+            Answer::TooLarge { size, limit: held } if held <= limit && held < size => {
+                return Err(ObjectError::TooLarge { id, size, limit: held });
+            }
+            Answer::TooLarge { .. } => "refused an object that is not too large",
+            Answer::Failed(failure) => {
+                return Err(ObjectError::Source { message: printable(&failure.message) });
+            }
+            Answer::Tip(_) => "answered another question",
+        };
+        Err(source(talk.give_up(Over::Broken(lie.to_owned()))))
+    }
+}
+
+/// Why the fetch process gave nothing.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// The process could not be started.
+    #[error("cannot start the fetch process `{program}`")]
+    Start {
+        /// The program.
+        program: Utf8PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The process looked, and says why it cannot be done.
+    #[error("cannot fetch from remote `{remote}` ({url}): {message}")]
+    Remote {
+        /// The remote's name.
+        remote: Word,
+        /// The remote.
+        url: RemoteUrl,
+        /// The class of the failure.
+        code: FailureCode,
+        /// The reason.
+        message: String,
+    },
+    /// It took too long.
+    #[error("the fetch process was stopped: it was not done after {} s", .after.as_secs_f32())]
+    Deadline {
+        /// How long the process had.
+        after: Duration,
+    },
+    /// The process died or broke its word.
+    #[error("the fetch process {message}")]
+    Broken {
+        /// What it did.
+        message: String,
+    },
+}
+
+impl TransportError {
+    /// A stable name of the class, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "worker-start",
+            Self::Remote { code, .. } => code.as_str(),
+            Self::Deadline { .. } => "deadline",
+            Self::Broken { .. } => "worker-broken",
+        }
+    }
+
+    /// Whether the same may succeed later, although nobody changes a setting.
+    pub fn retry_helps(&self) -> bool {
+        match self {
+            Self::Remote { code, .. } => code.retry_helps(),
+            Self::Start { .. } | Self::Deadline { .. } | Self::Broken { .. } => true,
+        }
+    }
+}

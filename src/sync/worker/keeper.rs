@@ -1,0 +1,62 @@
+//! The end of the process, in every case.
+
+use std::io;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// How long to wait for the end of a process that was killed. One that waits for a
+/// dead disk ends later, and is reaped then.
+const REAP: Duration = Duration::from_secs(5);
+
+/// Owns the process, and ends it when told so, when dropped, or at the deadline.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    stop: Option<mpsc::Sender<()>>,
+    ended: mpsc::Receiver<ExitStatus>,
+}
+
+impl Keeper {
+    /// Takes a process over. It is killed and reaped when no thread can be had.
+    pub(super) fn watch(child: Child, deadline: Duration) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (tell, ended) = mpsc::channel();
+        let child = Arc::new(Mutex::new(child));
+        let watched = child.clone();
+        let watch = move || {
+            // Nothing is ever sent: this ends at the deadline or with the sender.
+            let _: Result<(), _> = stopped.recv_timeout(deadline);
+            if let Some(status) = kill(&watched) {
+                let _: Result<(), _> = tell.send(status);
+            }
+        };
+        match thread::Builder::new().name("fetch-keeper".to_owned()).spawn(watch) {
+            Ok(_) => Ok(Self { stop: Some(stop), ended }),
+            Err(error) => {
+                kill(&child);
+                Err(error)
+            }
+        }
+    }
+
+    /// Kills and reaps the process; gives how it ended, the first time.
+    pub(super) fn end(&mut self) -> Option<ExitStatus> {
+        self.stop.take()?;
+        self.ended.recv_timeout(REAP).ok()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Kills a process by its own id, unless it ended already, and reaps it.
+fn kill(child: &Mutex<Child>) -> Option<ExitStatus> {
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    // Fails only for a process that has ended.
+    drop(child.kill());
+    child.wait().ok()
+}

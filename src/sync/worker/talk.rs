@@ -1,0 +1,229 @@
+//! One question, one answer, and no trust.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::TransportError;
+use super::keeper::Keeper;
+use crate::sync::protocol::{Answer, LINE_LIMIT, Request};
+
+/// How much of what the process says on standard error is kept, in bytes.
+const COMPLAINT_LIMIT: usize = 4096;
+
+/// How a conversation ended.
+#[derive(Clone, Debug)]
+pub(super) enum Over {
+    Deadline,
+    Broken(String),
+}
+
+/// The pipes of the process and what came through them.
+#[derive(Debug)]
+pub(super) struct Talk {
+    input: ChildStdin,
+    output: ChildStdout,
+    errors: Option<ChildStderr>,
+    keeper: Keeper,
+    begin: Instant,
+    deadline: Duration,
+    /// What was read from `output` and is not used yet.
+    heard: Vec<u8>,
+    complaint: Vec<u8>,
+    over: Option<Over>,
+}
+
+impl Talk {
+    /// Takes the pipes of a process that began at `begin` and has `deadline` to live.
+    pub(super) fn new(
+        input: ChildStdin,
+        output: ChildStdout,
+        errors: ChildStderr,
+        keeper: Keeper,
+        begin: Instant,
+        deadline: Duration,
+    ) -> io::Result<Self> {
+        for pipe in [input.as_fd(), output.as_fd(), errors.as_fd()] {
+            do_not_block(pipe)?;
+        }
+        Ok(Self {
+            input,
+            output,
+            errors: Some(errors),
+            keeper,
+            begin,
+            deadline,
+            heard: Vec::new(),
+            complaint: Vec::new(),
+            over: None,
+        })
+    }
+
+    /// How long the process may still live.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_sub(self.begin.elapsed())
+    }
+
+    /// The answer to a request, and the bytes that belong to it.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<(Answer, Vec<u8>), TransportError> {
+        if let Some(over) = self.over.clone() {
+            return Err(self.error(over));
+        }
+        let answered = self.try_ask(request);
+        self.pass_on_complaint();
+        answered.map_err(|over| self.give_up(over))
+    }
+
+    fn try_ask(&mut self, request: &Request) -> Result<(Answer, Vec<u8>), Over> {
+        let broken = |message: &str| Over::Broken(message.to_owned());
+        let mut line = serde_json::to_vec(request).map_err(|e| Over::Broken(e.to_string()))?;
+        line.push(b'\n');
+        if line.len() > LINE_LIMIT {
+            return Err(broken("cannot be asked in so many words"));
+        }
+        let mut unsent = line.as_slice();
+        let end = loop {
+            match self.heard.iter().position(|&byte| byte == b'\n') {
+                Some(end) if end < LINE_LIMIT => break end,
+                None if self.heard.len() < LINE_LIMIT => self.pump(&mut unsent)?,
+                _ => return Err(broken("sent a line that is too long")),
+            }
+        };
+        let answer = self.heard.get(..end).unwrap_or_default();
+        let answer: Answer = serde_json::from_slice(answer)
+            .map_err(|_| broken("sent something that is not an answer"))?;
+        self.heard.drain(..=end);
+        let size = match (&answer, request) {
+            (Answer::Object { size, .. }, Request::Read { limit, .. }) if size <= limit => *size,
+            (Answer::Object { .. }, _) => {
+                return Err(broken("sent more bytes than were asked for"));
+            }
+            _ => 0,
+        };
+        let size = usize::try_from(size).map_err(|_| broken("sent too many bytes"))?;
+        // Grows with what has really come.
+        while self.heard.len() < size {
+            self.pump(&mut unsent)?;
+        }
+        if self.heard.len() > size || !unsent.is_empty() {
+            return Err(broken("sent more than an answer"));
+        }
+        Ok((answer, std::mem::take(&mut self.heard)))
+    }
+
+    /// Waits until some bytes can go or come, and moves them.
+    fn pump(&mut self, unsent: &mut &[u8]) -> Result<(), Over> {
+        let left = self.left();
+        if left.is_zero() {
+            return Err(Over::Deadline);
+        }
+        let failed = |e: io::Error| Over::Broken(format!("cannot be heard: {e}"));
+        let ready = {
+            let wait = |fd, flags| PollFd::new(fd, flags);
+            let mut pipes = vec![wait(self.output.as_fd(), PollFlags::POLLIN)];
+            if let Some(errors) = &self.errors {
+                pipes.push(wait(errors.as_fd(), PollFlags::POLLIN));
+            }
+            if !unsent.is_empty() {
+                pipes.push(wait(self.input.as_fd(), PollFlags::POLLOUT));
+            }
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
+            match poll(&mut pipes, timeout.unwrap_or(PollTimeout::MAX)) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+            pipes.first().is_some_and(|pipe| pipe.any().unwrap_or(true))
+        };
+        self.hear_complaint();
+        if !unsent.is_empty() {
+            match self.input.write(unsent) {
+                Ok(sent) => *unsent = unsent.get(sent..).unwrap_or_default(),
+                Err(error) if waits(&error) => {}
+                // It reads no more; what it says last is still of interest.
+                Err(_) => *unsent = &[],
+            }
+        }
+        if ready {
+            let mut chunk = [0; 16 * 1024];
+            match self.output.read(&mut chunk) {
+                Ok(0) => return Err(self.epitaph()),
+                Ok(count) => self.heard.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+                Err(error) if waits(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_complaint(&mut self) {
+        let Some(errors) = &mut self.errors else { return };
+        let mut chunk = [0; COMPLAINT_LIMIT];
+        match errors.read(&mut chunk) {
+            Ok(0) => self.errors = None,
+            Ok(count) => {
+                let room = COMPLAINT_LIMIT.saturating_sub(self.complaint.len()).min(count);
+                self.complaint.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            }
+            Err(error) if waits(&error) => {}
+            Err(_) => self.errors = None,
+        }
+    }
+
+    /// What the process said on standard error while it answered goes to the log.
+    fn pass_on_complaint(&mut self) {
+        if !self.complaint.is_empty() {
+            let text = printable(&String::from_utf8_lossy(&self.complaint));
+            self.complaint.clear();
+            tracing::warn!("the fetch process says: {text}");
+        }
+    }
+
+    /// How a process ended that closed its end of the pipe.
+    fn epitaph(&mut self) -> Over {
+        if self.left().is_zero() {
+            return Over::Deadline;
+        }
+        let end = match self.keeper.end() {
+            Some(status) => format!("ended before it answered ({status})"),
+            None => "fell silent and does not end".to_owned(),
+        };
+        self.hear_complaint();
+        let said = printable(&String::from_utf8_lossy(&self.complaint));
+        Over::Broken(if said.is_empty() { end } else { format!("{end}: {said}") })
+    }
+
+    /// Ends the process; all further requests get the same error.
+    pub(super) fn give_up(&mut self, over: Over) -> TransportError {
+        self.keeper.end();
+        self.over = Some(over.clone());
+        self.error(over)
+    }
+
+    fn error(&self, over: Over) -> TransportError {
+        match over {
+            Over::Deadline => TransportError::Deadline { after: self.deadline },
+            Over::Broken(message) => TransportError::Broken { message },
+        }
+    }
+}
+
+fn do_not_block(pipe: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+fn waits(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// A text of the process on one line, without what could disturb a terminal or a log.
+pub(super) fn printable(text: &str) -> String {
+    let words: Vec<&str> = text.split(|c: char| c.is_control() || c.is_whitespace()).collect();
+    let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    words.chars().take(1500).collect()
+}

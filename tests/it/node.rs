@@ -1,0 +1,384 @@
+//! A dry node from outside: the real program, real git, and what people do wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use weft::value::ObjectId;
+
+use super::trust::repository::Repository;
+
+const NODES: &[u8] = b"nodes:\n  n1: {address: 192.0.2.1}\n  n2: {address: 192.0.2.2}\n";
+const VNETS: &[u8] = b"vnets:\n  va:\n    zone: one\n    subnets:\n      10.0.0.0/24: {gateway: 10.0.0.1}\n";
+const FILE: &str = "etc/network/interfaces.d/sdn";
+
+/// A node below a directory of the repository's home, introduced to it.
+struct Node<'a> {
+    repository: &'a Repository,
+    root: PathBuf,
+}
+
+/// What a run of the program said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
+    }
+
+    fn all(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+impl<'a> Node<'a> {
+    fn new(repository: &'a Repository, name: &str) -> Self {
+        Self::with(repository, name, "lab", "mode: apply\n")
+    }
+
+    fn with(repository: &'a Repository, name: &str, cluster: &str, more: &str) -> Self {
+        let root = repository.home().join(format!("root-{name}"));
+        let node = Self { repository, root };
+        let settings = format!(
+            "cluster: {cluster}\nnode: {name}\nallow-file: true\n{more}remotes:\n  - {{name: origin, url: \"file://{}\"}}\nintroduction:\n  commit: {}\n  signer: \"{}\"\n",
+            repository.home().join("work/.git").display(),
+            repository.introduction,
+            repository.fingerprint("alice"),
+        );
+        node.put("etc/weft/agent.yaml", settings.as_bytes());
+        node.put("etc/network/interfaces", b"auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.1/24\n\tgateway 192.0.2.254\n");
+        node
+    }
+
+    fn put(&self, path: &str, bytes: &[u8]) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    fn file(&self) -> Option<String> {
+        std::fs::read_to_string(self.root.join(FILE)).ok()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        weft(self.repository.home(), &[&["--root", self.root.to_str().unwrap()], arguments].concat())
+    }
+
+    /// The commit that runs, by the journal.
+    fn runs(&self) -> Option<String> {
+        let status = self.run(&["status", "--json"]).json();
+        status["running"]["commit"]["commit"].as_str().map(str::to_owned)
+    }
+}
+
+fn weft(directory: &Path, arguments: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_weft"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .output()
+        .unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A repository that declares two nodes and one vnet.
+fn declared() -> Repository {
+    let repository = Repository::new();
+    repository.commit("alice", &[("sdn/nodes.yaml", NODES), ("sdn/vnets.yaml", VNETS)]);
+    repository
+}
+
+/// Runs a turn that must be refused, and change nothing.
+fn refused(node: &Node<'_>, code: i32, words: &[&str]) {
+    let (file, runs) = (node.file(), node.runs());
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, code, "{}", said.all());
+    for word in words {
+        assert!(said.all().contains(word), "`{word}` is not in: {}", said.all());
+    }
+    assert!(!said.all().contains("panicked"), "{}", said.all());
+    assert_eq!(node.file(), file, "the file changed");
+    assert_eq!(node.runs(), runs, "the running commit changed");
+}
+
+#[test]
+fn a_commit_is_applied_recorded_and_reverted() {
+    let repository = declared();
+    let first = repository.head();
+    let node = Node::new(&repository, "n1");
+    let plan = node.run(&["plan"]);
+    assert_eq!(plan.code, 2, "{}", plan.all());
+    assert!(plan.out.contains("+ va adds (vnet va)"), "{}", plan.out);
+    assert!(node.file().is_none(), "a plan changed the node");
+
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let bytes = node.file().expect("the file is there");
+    assert!(bytes.starts_with("#version:2\n\nauto va\niface va\n\taddress 10.0.0.1/24\n"), "{bytes}");
+    assert_eq!(node.runs(), Some(first.to_string()));
+    assert_eq!(node.run(&["plan"]).code, 0);
+
+    // A commit that means the same advances what runs, and touches no file.
+    let same = repository.commit("alice", &[("docs/readme.md", b"# Lab\n")]);
+    let before = std::fs::metadata(node.root.join(FILE)).unwrap().modified().unwrap();
+    assert_eq!(node.run(&["sync"]).code, 0);
+    assert_eq!(node.runs(), Some(same.to_string()));
+    assert_eq!(std::fs::metadata(node.root.join(FILE)).unwrap().modified().unwrap(), before);
+
+    let changed = VNETS.to_vec().iter().map(|b| if *b == b'/' { b'/' } else { *b }).collect::<Vec<u8>>();
+    let changed = String::from_utf8(changed).unwrap().replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
+    repository.commit("bob", &[("sdn/vnets.yaml", changed.as_bytes())]);
+    let said = node.run(&["sync", "--json"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    let report = said.json();
+    assert_eq!(report["status"]["running"]["commit"]["signer"], "bob@example.org");
+    assert_eq!(report["plan"]["changes"][0]["impact"], "changes");
+    assert_eq!(report["plan"]["changes"][0]["vnets"][0], "va");
+    assert!(node.file().unwrap().contains("10.0.0.2/24"));
+
+    repository.wait(60);
+    repository.signed("bob", &["revert", "--no-edit", "HEAD"]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let after = node.file().unwrap();
+    assert_eq!(after.split_once('\n').unwrap().1, bytes.split_once('\n').unwrap().1);
+
+    let history = node.run(&["history", "--json"]).json();
+    assert_eq!(history.as_array().unwrap().len(), 4, "{history}");
+    let status = node.run(&["status"]);
+    assert!(status.out.contains("by bob@example.org with SHA256:"), "{}", status.out);
+}
+
+#[test]
+fn who_may_not_sign_changes_nothing() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let good = repository.head();
+    for (signer, code) in [("-", "unsigned"), ("mallory", "signer-unknown"), ("carol", "role-missing")] {
+        repository.change(signer);
+        refused(&node, 4, &[code]);
+        repository.git(&["reset", "-q", "--hard", &good.to_string()]);
+    }
+    repository.commit("bob", &[("weft.yaml", b"weft: 1\ncluster: lab\nstrict: true\n")]);
+    refused(&node, 4, &["path-not-allowed", "weft.yaml"]);
+    repository.git(&["reset", "-q", "--hard", &repository.introduction.to_string()]);
+    repository.change("alice");
+    refused(&node, 4, &["rewritten"]);
+    // The good line again: everything is in order.
+    repository.git(&["reset", "-q", "--hard", &good.to_string()]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+}
+
+#[test]
+fn a_bad_tree_changes_nothing_and_says_where() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let good = repository.head();
+    let bomb = format!("a: &a [{}]\nzones: *a\n", "x,".repeat(50));
+    let deep = format!("zones: {}\n", "[".repeat(5_000));
+    let large = vec![b'#'; 2 << 20];
+    let cases: &[(&str, &[u8], &[&str])] = &[
+        ("weft.yaml", b"-", &["weft.yaml", "missing-file"]),
+        ("weft.yaml", b"weft: 1\ncluster: other\n", &["other-cluster", "this node belongs to cluster `lab`"]),
+        ("weft.yaml", b"weft: 2\ncluster: lab\n", &["other-format"]),
+        ("sdn/nodes.yaml", b"nodes:\n  n7: {}\n", &["this-node-undeclared"]),
+        ("sdn/vnets.yaml", b"vnets: {va: {zone: one, colour: red}}\n", &["unknown-key", "sdn/vnets.yaml:1:25"]),
+        ("sdn/vnets.yaml", b"vnets: {va: {zone: }}\n", &["null-value"]),
+        ("sdn/vnets.yaml", b"vnets: [\n", &["yaml-syntax"]),
+        ("sdn/zones.yaml", bomb.as_bytes(), &["yaml-feature"]),
+        ("sdn/zones.yaml", deep.as_bytes(), &["sdn/zones.yaml"]),
+        ("sdn/more.yaml", b"zones:\n  one: {type: simple}\n", &["duplicate-id", "first here", "again here"]),
+        ("sdn/text.yaml", b"zones: {\xff\xfe: 1}\n", &["sdn/text.yaml", "not UTF-8"]),
+        ("sdn/large.yaml", &large, &["sdn/large.yaml", "bytes"]),
+    ];
+    for (path, contents, words) in cases {
+        repository.commit("alice", &[(path, contents)]);
+        refused(&node, 4, words);
+        repository.wait(60);
+        repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+        assert_eq!(node.run(&["sync"]).code, 0, "{path} is mended");
+    }
+    // The line went on, so that nothing of this was a rewritten branch.
+    assert_ne!(repository.head(), good);
+}
+
+#[test]
+fn links_and_submodules_are_refused() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let work = repository.home().join("work");
+    std::os::unix::fs::symlink("/etc/passwd", work.join("sdn/link.yaml")).unwrap();
+    repository.git(&["add", "-A"]);
+    repository.commit_index("alice");
+    refused(&node, 4, &["sdn/link.yaml", "symbolic link"]);
+    repository.git(&["rm", "-q", "sdn/link.yaml"]);
+    let entry = format!("160000,{},sdn/module", repository.introduction);
+    repository.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    repository.commit_index("alice");
+    refused(&node, 4, &["sdn/module", "submodule"]);
+}
+
+#[test]
+fn a_huge_file_is_not_read() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let path = repository.home().join("work/sdn/huge.yaml");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    drop(file);
+    repository.git(&["-c", "core.compression=1", "add", "-A"]);
+    repository.commit_index("alice");
+    refused(&node, 4, &["huge.yaml"]);
+}
+
+#[test]
+fn a_node_that_cannot_be_says_why() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    // No settings, wrong settings, no such directory.
+    let empty = repository.home().join("nothing");
+    std::fs::create_dir(&empty).unwrap();
+    let said = weft(repository.home(), &["sync", "--root", "nothing"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("has no settings") && said.err.contains("examples/agent.yaml"), "{}", said.err);
+    let said = weft(repository.home(), &["sync", "--root", "nowhere"]);
+    assert_eq!(said.code, 64, "{}", said.err);
+    node.put("etc/weft/agent.yaml", b"cluster: lab\nnode: n1\nremotes: []\nintroduction: {commit: abc, signer: x}\nmood: bad\n");
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 1);
+    for word in ["there is no remote", "`abc` is not a full git object id", "`mood` is no option", "did you mean `mode`"] {
+        assert!(said.err.contains(word), "`{word}` is not in: {}", said.err);
+    }
+    // No repository at the place.
+    let gone = Node::new(&repository, "n1");
+    let settings = std::fs::read_to_string(gone.root.join("etc/weft/agent.yaml")).unwrap();
+    gone.put("etc/weft/agent.yaml", settings.replace("work/.git", "gone.git").as_bytes());
+    refused(&gone, 1, &["origin", "gone.git"]);
+    repository.git(&["init", "-q", "--bare", "-b", "main", "../empty.git"]);
+    gone.put("etc/weft/agent.yaml", settings.replace("work/.git", "empty.git").as_bytes());
+    refused(&gone, 1, &["main"]);
+}
+
+#[test]
+fn an_observing_node_changes_nothing() {
+    let repository = declared();
+    let node = Node::with(&repository, "n1", "lab", "");
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 2, "{}", said.all());
+    assert!(said.out.contains("this node observes"), "{}", said.out);
+    assert!(node.file().is_none() && node.runs().is_none());
+}
+
+#[test]
+fn a_file_of_somebody_else_is_not_replaced() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    node.put(FILE, b"auto vb\niface vb\n\tbridge_ports none\n");
+    refused(&node, 4, &["not-ours", "was not written by weft"]);
+}
+
+#[test]
+fn an_edit_by_hand_is_told_and_put_back_on_demand() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let good = node.file().unwrap();
+    node.put(FILE, good.replace("10.0.0.1", "10.0.0.9").as_bytes());
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 2, "{}", said.all());
+    assert!(said.out.contains("not as weft wrote it"), "{}", said.out);
+    assert_eq!(node.run(&["apply", "--refresh"]).code, 0);
+    assert_eq!(node.file().unwrap(), good);
+}
+
+#[test]
+fn two_agents_do_not_meet() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let lock = std::fs::File::open(node.root.join("run/weft/lock")).unwrap();
+    let _held = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("another weft is at work"), "{}", said.err);
+}
+
+#[test]
+fn state_that_is_gone_is_damage_and_not_a_first_run() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    // The cache may go at any time.
+    std::fs::remove_dir_all(node.root.join("var/cache/weft")).unwrap();
+    assert_eq!(node.run(&["sync"]).code, 0);
+    // One anchor may go; the other one serves.
+    std::fs::remove_file(node.root.join("var/lib/weft/anchor.a")).unwrap();
+    assert_eq!(node.run(&["sync"]).code, 0);
+    for name in ["anchor.a", "anchor.b"] {
+        let _ = std::fs::remove_file(node.root.join("var/lib/weft").join(name));
+    }
+    refused(&node, 1, &["anchor"]);
+}
+
+#[test]
+fn other_nodes_are_rendered_anywhere_with_recorded_facts() {
+    let repository = declared();
+    let vxlan = b"zones:\n  two: {type: vxlan}\nvnets:\n  vx: {zone: two, tag: 100}\n";
+    repository.commit("alice", &[("sdn/vxlan.yaml", vxlan)]);
+    let node = Node::new(&repository, "n1");
+    let facts = node.run(&["facts"]);
+    assert_eq!(facts.code, 0, "{}", facts.all());
+    std::fs::write(repository.home().join("n1.json"), &facts.out).unwrap();
+    let arguments = ["render", "work", "--node", "n1", "--facts", "n1.json", "--json"];
+    let rendered = weft(repository.home(), &arguments);
+    assert_eq!(rendered.code, 0, "{}", rendered.all());
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let text = rendered.json()["files"]["/etc/network/interfaces.d/sdn"].as_str().unwrap().to_owned();
+    assert_eq!(node.file().unwrap().split_once('\n').unwrap().1, text);
+    assert!(text.contains("vxlan_remoteip 192.0.2.2") && !text.contains("vxlan_remoteip 192.0.2.1"), "{text}");
+    let generation = node.root.join("var/lib/weft/gen/00000001/facts.json");
+    let kept: Value = serde_json::from_slice(&std::fs::read(generation).unwrap()).unwrap();
+    assert_eq!(kept, serde_json::from_str::<Value>(&facts.out).unwrap());
+}
+
+#[test]
+fn a_killed_run_is_finished_or_undone_by_the_next() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let mut states = Vec::new();
+    for round in 0_u64..12 {
+        let old = node.file();
+        let zones = format!("zones:\n  one: {{type: simple, mtu: {}}}\n", 1400 + round);
+        let commit: ObjectId = repository.commit("bob", &[("sdn/zones.yaml", zones.as_bytes())]);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
+            .args(["sync", "--root", node.root.to_str().unwrap()])
+            .env_clear()
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(10 * round));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let new = format!("mtu {}", 1400 + round);
+        let now = node.file();
+        assert!(now == old || now.as_ref().is_some_and(|text| text.contains(&new)), "neither old nor new: {now:?}");
+        states.push(now == old);
+        let said = node.run(&["sync"]);
+        assert_eq!(said.code, 0, "{}", said.all());
+        assert!(node.file().unwrap().contains(&new));
+        assert_eq!(node.runs(), Some(commit.to_string()));
+    }
+    println!("killed runs that had not changed the file: {}", states.iter().filter(|old| **old).count());
+}

@@ -1,0 +1,178 @@
+//! The life and death of the fetch process, and its lies.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use weft::sync::objects::{ObjectError, Objects as _};
+use weft::sync::worker::{TransportError, Worker};
+use weft::value::ObjectId;
+
+use super::*;
+
+/// A worker that is a shell script.
+fn script(place: &Place, text: &str, deadline: Duration) -> Worker {
+    let path = place.path("script");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    loop {
+        match Worker::start(&path, deadline) {
+            Ok(worker) => return worker,
+            // Another test forked while the script was written.
+            Err(TransportError::Start { source, .. })
+                if source.kind() == std::io::ErrorKind::ExecutableFileBusy =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_at_the_deadline() {
+    let place = Place::new();
+    for text in [
+        "exec /bin/sleep 1000",
+        "read line; printf '{\"tip\":'; exec /bin/sleep 1000",
+        "exec </dev/null; exec /bin/sleep 1000",
+        "while :; do printf x >&2; done",
+    ] {
+        let deadline = Duration::from_millis(400);
+        let begin = Instant::now();
+        let worker = script(&place, text, deadline);
+        let process = worker.process();
+        let error = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap_err();
+        let took = begin.elapsed();
+        assert!(matches!(error, TransportError::Deadline { after } if after == deadline));
+        assert!(error.retry_helps() && error.code() == "deadline");
+        assert_eq!(error.to_string(), "the fetch process was stopped: it was not done after 0.4 s");
+        assert!(took >= deadline && took < Duration::from_secs(5), "{text}: {took:?}");
+        assert!(is_gone(process), "{text}");
+        // And so it stays.
+        let error = worker.read(ObjectId::from_bytes([0; 20]), 10).unwrap_err();
+        assert!(error.to_string().contains("was stopped"), "{error}");
+    }
+}
+
+#[test]
+fn the_deadline_holds_while_nobody_asks() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    let worker = Worker::start(Utf8Path::new(WEFT), Duration::from_millis(700)).unwrap();
+    let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(is_gone(worker.process()));
+    let error = worker.read(tip, 1000).unwrap_err();
+    assert!(error.to_string().contains("was stopped"), "{error}");
+}
+
+#[test]
+fn a_fetch_process_without_its_agent_ends_itself() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    let mut child = Command::new(WEFT)
+        .arg("fetch-worker")
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let request = serde_json::json!({"fetch": {
+        "url": String::from(place.remote().url), "branch": "main", "cache": place.cache(),
+        "limits": limits(), "seconds": 1,
+    }});
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{request}").unwrap();
+    let begin = Instant::now();
+    let status = child.wait().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(14));
+    drop(input);
+}
+
+#[test]
+fn a_lie_is_an_error_and_the_end() {
+    let place = Place::new();
+    let fetched = r#"read l; echo '{"tip":"00000000000000000000000000000000deadbeef"}'; read l; "#;
+    let wait = "; exec /bin/sleep 1000";
+    for (text, expected) in [
+        ("printf 'garbage\\n'", "sent something that is not an answer"),
+        ("printf '{\"missing\"\\0:1}\\n'", "sent something that is not an answer"),
+        ("head -c 70000 /dev/zero", "sent a line that is too long"),
+        ("head -c 70000 /dev/zero | tr '\\0' x; echo", "sent a line that is too long"),
+        ("echo '{\"object\":{\"kind\":\"blob\",\"size\":11}}'", "sent more bytes than were asked"),
+        ("echo '{\"object\":{\"kind\":\"blob\",\"size\":-1}}'", "not an answer"),
+        (
+            "echo '{\"object\":{\"kind\":\"blob\",\"size\":18446744073709551615}}'",
+            "sent more bytes than were asked",
+        ),
+        (
+            "printf '{\"object\":{\"kind\":\"blob\",\"size\":3}}\\n12345'",
+            "sent more than an answer",
+        ),
+        ("printf '{\"object\":{\"kind\":\"fish\",\"size\":3}}\\n123'", "object of an unknown kind"),
+        ("echo '{\"too-large\":{\"size\":5,\"limit\":10}}'", "refused an object that is not too"),
+        ("echo '{\"too-large\":{\"size\":50,\"limit\":20}}'", "refused an object that is not too"),
+        (
+            "echo '{\"tip\":\"00000000000000000000000000000000deadbeef\"}'",
+            "answered another question",
+        ),
+        ("echo '{\"tip\":\"HEAD\"}'", "not an answer"),
+        ("printf '\"missing\"\\n\"missing\"\\n'", "sent more than an answer"),
+    ] {
+        let worker = script(&place, &format!("{fetched}{text}{wait}"), MINUTE);
+        let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+        let begin = Instant::now();
+        let error = worker.read(tip, 10).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+        assert!(matches!(error, ObjectError::Source { .. }), "{text}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{text}");
+        assert!(is_gone(worker.process()), "{text}");
+        assert!(worker.read(tip, 10).is_err(), "{text}");
+    }
+    // Less than was promised, and then nothing.
+    let short = format!("{fetched}printf '{{\"object\":{{\"kind\":\"blob\",\"size\":9}}}}\\n123'");
+    let worker = script(&place, &format!("{short}; echo oh no >&2; exit 3"), MINUTE);
+    let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+    let text = worker.read(tip, 10).unwrap_err().to_string();
+    assert!(text.contains("ended before it answered"), "{text}");
+    // The text of a failure cannot write to a terminal.
+    let worker = script(
+        &place,
+        r#"read l; printf '%s\n' '{"failed":{"code":"absent","message":"a\u001b[2J\nb\u009b"}}'; read l"#,
+        MINUTE,
+    );
+    let error = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap_err();
+    assert!(error.to_string().ends_with("a [2J b"), "{error:?}");
+}
+
+#[test]
+fn a_worker_that_was_killed_is_an_error() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    let (worker, tip) = place.fetch().unwrap();
+    let process = i32::try_from(worker.process()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    let text = worker.read(tip, 1000).unwrap_err().to_string();
+    assert!(text.contains("ended before it answered (signal: 9 (SIGKILL))"), "{text}");
+    assert!(is_gone(worker.process()));
+    let error = Worker::start(Utf8Path::new("/nowhere/weft"), MINUTE).unwrap_err();
+    assert_eq!(error.to_string(), "cannot start the fetch process `/nowhere/weft`");
+    assert_eq!(error.code(), "worker-start");
+}
+
+#[test]
+fn the_process_starts_with_an_empty_environment() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    let (worker, _) = place.fetch().unwrap();
+    assert!(fs::read(format!("/proc/{}/environ", worker.process())).unwrap().is_empty());
+    let status = fs::read_to_string(format!("/proc/{}/limits", worker.process())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("536870912"));
+}
