@@ -71,4 +71,8 @@ pub mod host;
 
 pub mod sync;
 
+pub mod apply;
+
+pub mod agent;
+
 pub mod cli;

@@ -1,3 +1,200 @@
-//! Floor 11: words in, words out; the only floor that prints.
+//! Floor 11: words in, words out. The only floor that prints.
 
 pub mod demo;
+mod directory;
+mod failure;
+mod findings;
+mod node;
+mod offline;
+mod output;
+mod words;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+pub use failure::{Exit, Failure};
+pub use output::Format;
+
+use self::output::Output;
+use crate::agent::turn::Purpose;
+use crate::sync;
+use crate::value::NodeName;
+
+/// The subcommand by which the agent starts its own fetch process.
+pub const FETCH_WORKER: &str = "fetch-worker";
+
+/// GitOps pull agent for software-defined networks of the Proxmox VE kind.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct Arguments {
+    /// A directory that stands for `/` of a node. Nothing outside of it is read or
+    /// written, and no program is run: a dry node.
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<Utf8PathBuf>,
+
+    /// Who reads the answer.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+
+    /// Short for `--format json`.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the whole life of a change on three dry nodes in a temporary directory.
+    Demo,
+    /// Check a directory of declarations and name everything that is wrong.
+    Validate {
+        /// The directory that holds `weft.yaml` and `sdn/`.
+        #[arg(default_value = ".")]
+        directory: Utf8PathBuf,
+    },
+    /// Print the files that a node gets from a directory of declarations.
+    Render {
+        /// The directory that holds `weft.yaml` and `sdn/`.
+        #[arg(default_value = ".")]
+        directory: Utf8PathBuf,
+        /// The node to render.
+        #[arg(long, value_name = "NAME")]
+        node: NodeName,
+        /// What is known of the node, as `weft facts` recorded it. Without it,
+        /// nothing is known, and rules that need an address of the node have none.
+        #[arg(long, value_name = "FILE")]
+        facts: Option<Utf8PathBuf>,
+        /// Write the files below this directory instead of printing them.
+        #[arg(long, value_name = "DIR")]
+        out: Option<Utf8PathBuf>,
+    },
+    /// Show what would change on this node. Exit 2 when something is pending.
+    Plan {
+        /// Plan from this directory instead of the newest trusted commit.
+        directory: Option<Utf8PathBuf>,
+        /// The node, where its settings do not name it.
+        #[arg(long, value_name = "NAME")]
+        node: Option<NodeName>,
+        /// Plan with recorded facts instead of the node's own.
+        #[arg(long, value_name = "FILE")]
+        facts: Option<Utf8PathBuf>,
+    },
+    /// Fetch, verify, plan and apply once.
+    Sync,
+    /// Apply the newest trusted commit.
+    Apply {
+        /// Also what differs without a new commit: facts that changed, files that
+        /// somebody edited.
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Record what rendering needs to know of this node.
+    Facts {
+        /// The node, where its settings do not name it.
+        #[arg(long, value_name = "NAME")]
+        node: Option<NodeName>,
+    },
+    /// Say what runs on this node, since when, signed by whom, and what was refused.
+    Status,
+    /// List what ran on this node, the newest first.
+    History {
+        /// How many entries.
+        #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
+        limit: usize,
+    },
+    /// Explain a finding or a reason of refusal.
+    Explain {
+        /// Its code, such as `duplicate-id`. All codes without it.
+        code: Option<String>,
+    },
+    /// Print the JSON Schema of declarations.
+    Schema {
+        /// Print the schema of `weft.yaml` instead.
+        #[arg(long)]
+        cluster: bool,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The process that alone talks to remotes; started by the agent itself.
+    #[command(name = FETCH_WORKER, hide = true)]
+    FetchWorker,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    if matches!(arguments.verb, Verb::FetchWorker) {
+        return sync::transport::serve();
+    }
+    log();
+    let format = if arguments.json { Format::Json } else { arguments.format };
+    let output = Output::new(format);
+    match run(arguments, output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+    let node = || node::Node::open(arguments.root.clone());
+    match arguments.verb {
+        Verb::Demo => demo::run(output),
+        Verb::Validate { directory } => offline::validate_directory(output, &directory),
+        Verb::Render { directory, node, facts, out } => {
+            offline::render_directory(output, &directory, &node, facts.as_deref(), out.as_deref())
+        }
+        Verb::Plan { directory: None, node: None, facts: None } => node()?.turn(output, Purpose::Plan),
+        Verb::Plan { directory: Some(directory), node: name, facts } => {
+            node()?.plan_directory(output, &directory, name, facts.as_deref())
+        }
+        Verb::Plan { .. } => {
+            let failure = Failure::new(Exit::Usage, "`--node` and `--facts` go with a directory");
+            Err(failure.hint("`weft plan DIR --node NAME --facts FILE`"))
+        }
+        Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
+        Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
+        Verb::Facts { node: name } => node()?.facts(name),
+        Verb::Status => node()?.status(output),
+        Verb::History { limit } => node()?.history(output, limit),
+        Verb::Explain { code } => words::explain(output, code.as_deref()),
+        Verb::Schema { cluster } => {
+            words::schema(cluster);
+            Ok(Exit::Ok)
+        }
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "weft", &mut text);
+            Output::print(String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
+        Verb::FetchWorker => Err(Failure::new(Exit::Usage, "the agent starts this by itself")),
+    }
+}
+
+/// The log goes to standard error, warnings and worse unless `WEFT_LOG` says more.
+fn log() {
+    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+}

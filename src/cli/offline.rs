@@ -1,18 +1,21 @@
 //! The verbs that work on a directory alone: `validate` and `render`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{directory, findings};
-use crate::declare::finding::suggestion;
-use crate::declare::{Findings, Tree};
+use crate::declare::finding::{Code, Finding, suggestion};
+use crate::declare::{self, Findings, Tree, policy, signers};
 use crate::facts::{self, Facts};
 use crate::network::Network;
 use crate::render::{Managed, Rendering, render};
 use crate::validate;
-use crate::value::NodeName;
+use crate::value::{NodeName, Place, RepoPath};
 
 /// The largest facts file that is read, in bytes.
 const MAX_FACTS_BYTES: u64 = 16 << 20;
@@ -21,20 +24,53 @@ const MAX_FACTS_BYTES: u64 = 16 << 20;
 pub(super) struct Checked {
     pub(super) network: Option<Network>,
     pub(super) findings: Findings,
-    pub(super) tree: Tree,
+    tree: Tree,
+    trust: BTreeMap<RepoPath, Arc<str>>,
 }
 
-/// Reads and checks a directory.
+impl Checked {
+    fn source(&self, path: &RepoPath) -> Option<&str> {
+        self.tree.get(path).or_else(|| self.trust.get(path)).map(AsRef::as_ref)
+    }
+}
+
+/// Reads and checks a directory, and its trust files where it has any.
 pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
-    let (network, findings) = validate::check(&tree, None);
-    Ok(Checked { network, findings, tree })
+    let (network, mut findings) = validate::check(&tree, None);
+    let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
+    if !trust.is_empty() {
+        check_trust(&trust, &mut findings);
+        findings.sort();
+    }
+    let network = network.filter(|_| !findings.has_errors());
+    Ok(Checked { network, findings, tree, trust })
+}
+
+/// Reads the trust files as a node does. One without the other is missing.
+fn check_trust(trust: &BTreeMap<RepoPath, Arc<str>>, findings: &mut Findings) {
+    let mut file = |name: &str| {
+        let path = declare::constant_path(name);
+        let text = trust.get(&path);
+        if text.is_none() {
+            let message = format!("there is no `{path}`");
+            let finding = Finding::new(Code::MissingFile, message, &Place::start_of(&path))
+                .help("nodes refuse a commit without its trust files");
+            findings.push(finding);
+        }
+        text.map(|text| (path, text))
+    };
+    let (signers, policy) = (file(signers::FILE), file(policy::FILE));
+    if let (Some((signers, text)), Some((policy, rules))) = (signers, policy) {
+        let signers = signers::read(&signers, text, findings);
+        policy::read(&policy, rules, &signers, findings);
+    }
 }
 
 /// The findings of a directory for people.
 pub(super) fn show(output: Output, checked: &Checked) {
     if !checked.findings.is_empty() {
-        let source = |path: &_| checked.tree.get(path).map(AsRef::as_ref);
+        let source = |path: &_| checked.source(path);
         output.say(findings::text(&checked.findings, source, output.is_coloured()));
     }
 }

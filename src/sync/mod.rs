@@ -4,11 +4,22 @@
 //! side hashes what it is told, reads it strictly, and judges the history by the
 //! policy of each commit's first parent. Knows nothing of zones.
 
+pub mod anchor;
 mod cache;
+mod climb;
+pub mod commit;
+pub mod files;
+pub mod history;
+mod line;
 pub mod objects;
 pub mod protocol;
+pub mod refusal;
 pub mod remote;
+pub mod signature;
+pub mod store;
 pub mod transport;
+pub mod tree;
+pub mod trust;
 mod verified;
 pub mod worker;
 

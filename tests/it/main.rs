@@ -1,3 +1,21 @@
 //! All integration tests in one binary, so that it is linked once.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests stand outside the floors: they prepare files, run real git and look at the clock"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
+
+mod cases;
+mod conformance;
+mod examples;
+mod floors;
+mod guide;
+mod import;
+mod node;
+mod properties;
+mod schema;
 mod transport;
+mod trust;
+mod host;

@@ -59,6 +59,14 @@ impl Host for Files {
         unreachable!("the anchor removes nothing")
     }
 
+    fn flush(&self, _: &Utf8Path) -> Result<(), HostError> {
+        unreachable!("what is replaced is flushed")
+    }
+
+    fn free(&self, _: &Utf8Path) -> Result<u64, HostError> {
+        unreachable!("the anchor is small")
+    }
+
     fn remove_directory(&self, _: &Utf8Path) -> Result<(), HostError> {
         unreachable!("the anchor removes nothing")
     }

@@ -1,0 +1,27 @@
+//! All cases, by what they are about.
+
+mod git_server;
+mod simple;
+mod underlay;
+mod vxlan;
+mod weft;
+
+use std::fs;
+use std::path::Path;
+
+use crate::namespaces::REFERENCE;
+use crate::runner::Case;
+
+/// Every case, in the order in which they run.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, weft::CASES]
+        .into_iter()
+        .flatten()
+}
+
+/// A file of the reference renderings, for cases that need [`crate::need::Need::Reference`].
+#[track_caller]
+fn reference(path: &str) -> String {
+    fs::read_to_string(Path::new(REFERENCE).join(path))
+        .unwrap_or_else(|source| panic!("{path} of the reference renderings: {source}"))
+}

@@ -1,0 +1,56 @@
+//! Tests on real machines that are thrown away: nodes with Debian 13, ifupdown2 and
+//! network namespaces of their own, an underlay between them, guests, a host outside
+//! and a git server. Nothing of it touches the machine that runs the tests.
+//!
+//! `cargo test --test lab` runs all cases, `cargo test --test lab -- WORD` those whose
+//! name contains WORD. They need root and mmdebstrap; what is missing is printed as a
+//! reason and counted as skipped.
+//!
+//! | variable | what it does |
+//! | --- | --- |
+//! | `LAB_ROOT` | directory of the Debian root; made there when absent |
+//! | `LAB_MIRROR` | mirror to make the root from, instead of the one in apt's sources |
+//! | `LAB_REQUIRE` | needs, separated by commas, that must be met here: `native,vxlan` |
+//! | `WEFT_SHARED` | directory that holds the reference renderings |
+//!
+//! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the lab is the outside world of weft: it runs programs, and its own settings are variables"
+)]
+#![allow(clippy::print_stdout, reason = "a test runner reports on its standard output")]
+#![allow(clippy::print_stderr, reason = "standard error is the log of a case")]
+
+mod cases;
+mod command;
+mod equivalence;
+mod git;
+mod guest;
+mod lab;
+mod machine;
+mod mirror;
+mod mounts;
+mod namespaces;
+mod need;
+mod node;
+mod options;
+mod root;
+mod runner;
+mod wait;
+
+use std::process::ExitCode;
+
+/// This program has four more entries besides the runner: it starts itself again as
+/// the first process of a lab or of a node, and inside the lab as one case or probe.
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [namespaces::LAB_INIT, root, inner @ ..] => namespaces::lab_init(root, inner),
+        [namespaces::NODE_INIT, name] => namespaces::node_init(name),
+        [namespaces::CASE, name] => runner::run_one(name),
+        [namespaces::PROBE] => need::probe_all(),
+        _ => runner::run(&words),
+    }
+}
