@@ -75,4 +75,6 @@ pub mod apply;
 
 pub mod agent;
 
+pub mod serve;
+
 pub mod cli;

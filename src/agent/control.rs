@@ -108,9 +108,7 @@ pub enum ControlError {
 /// as it takes. `None` when no agent listens there.
 pub fn ask(path: &Utf8Path, ask: Ask) -> Result<Option<Answer>, ControlError> {
     let Some(mut stream) = host::connect(path)? else { return Ok(None) };
-    stream
-        .write_all(format!("{}\n", ask.as_str()).as_bytes())
-        .map_err(ControlError::Broken)?;
+    stream.write_all(format!("{}\n", ask.as_str()).as_bytes()).map_err(ControlError::Broken)?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).map_err(ControlError::Broken)?;
     if answer.is_empty() {
@@ -180,6 +178,7 @@ async fn converse(stream: UnixStream, desk: Desk, own: u32) {
     // Whoever asked may have gone.
     let _ = tokio::time::timeout(PATIENCE, stream.write_all(&bytes)).await;
     let _ = stream.shutdown().await;
+    drop(desk.busy);
 }
 
 async fn answer_to(line: &str, desk: &Desk) -> Answer {

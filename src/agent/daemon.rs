@@ -287,8 +287,7 @@ where
         self.condition.warnings.clear();
         let problem = match settings::load(&*self.host) {
             Ok(Some(settings)) => {
-                let event =
-                    Event::Introduced(settings.schedule(&self.zone), settings.phase());
+                let event = Event::Introduced(settings.schedule(&self.zone), settings.phase());
                 self.settings = Some(Arc::new(settings));
                 self.listen();
                 return event;
@@ -350,7 +349,8 @@ where
             };
             let result = turn.make_under(&lock, purpose);
             let answer = voice(result.as_ref(), purpose);
-            let quarantined = Quarantine::load(&*host).ok().map(|quarantine| quarantine.held().len());
+            let quarantined =
+                Quarantine::load(&*host).ok().map(|quarantine| quarantine.held().len());
             Ended { lock, purpose, result, answer, took: begun.elapsed(), quarantined }
         }));
     }

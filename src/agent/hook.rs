@@ -85,7 +85,10 @@ pub enum SecretError {
 
 /// What the settings say of HTTP, with the secrets as they are on the node now. A
 /// webhook whose secrets cannot be read is left out, and the reason is given.
-pub fn listening(host: &impl Host, settings: &Settings) -> (Listening, Vec<(HookName, SecretError)>) {
+pub fn listening(
+    host: &impl Host,
+    settings: &Settings,
+) -> (Listening, Vec<(HookName, SecretError)>) {
     let mut errors = Vec::new();
     let mut hooks = BTreeMap::new();
     for (name, entry) in settings.hooks.iter().flat_map(|hooks| &hooks.value) {

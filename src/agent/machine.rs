@@ -147,7 +147,9 @@ impl Machine {
             Event::Nudge(Nudge::Signal | Nudge::Operator(Purpose::Sync)) => self.poll_wanted = true,
             Event::Nudge(Nudge::Operator(Purpose::Refresh)) => self.refresh_wanted = true,
             Event::Nudge(Nudge::Operator(Purpose::Plan)) => self.plan_wanted = true,
-            Event::Turned | Event::Failed => self.ended(now, chance, matches!(event, Event::Failed)),
+            Event::Turned | Event::Failed => {
+                self.ended(now, chance, matches!(event, Event::Failed))
+            }
             Event::Term => self.stopping = true,
         }
         self.effect(now, chance)

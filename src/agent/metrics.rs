@@ -106,9 +106,21 @@ impl Default for Metrics {
         }
         Self {
             info: registered!("info", "What runs on the node", Family::default()),
-            state: registered!("state", "How the last turn ended: 1 at one state", Family::default()),
-            confirmed: registered!("confirmed_seq", "Number of the running commit", Gauge::default()),
-            trusted: registered!("trusted_seq", "Number of the newest trusted commit", Gauge::default()),
+            state: registered!(
+                "state",
+                "How the last turn ended: 1 at one state",
+                Family::default()
+            ),
+            confirmed: registered!(
+                "confirmed_seq",
+                "Number of the running commit",
+                Gauge::default()
+            ),
+            trusted: registered!(
+                "trusted_seq",
+                "Number of the newest trusted commit",
+                Gauge::default()
+            ),
             successes: registered!(
                 "last_success_timestamp_seconds",
                 "When a phase succeeded last",
@@ -183,7 +195,9 @@ impl Metrics {
             signer: commit.map(|commit| commit.signer.to_string()).unwrap_or_default(),
         };
         self.info.get_or_create(&labels).set(1);
-        if let Some(before) = seen.running.replace(labels.clone()).filter(|before| *before != labels) {
+        if let Some(before) =
+            seen.running.replace(labels.clone()).filter(|before| *before != labels)
+        {
             self.info.remove(&before);
         }
     }

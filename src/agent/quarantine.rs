@@ -63,7 +63,10 @@ impl Held {
             1 => "once".to_owned(),
             times => format!("{times} times"),
         };
-        format!("this rendering was undone {times}, last at {}: {}; {until}", self.since, self.reason)
+        format!(
+            "this rendering was undone {times}, last at {}: {}; {until}",
+            self.since, self.reason
+        )
     }
 }
 
@@ -115,7 +118,13 @@ impl Quarantine {
     }
 
     /// Takes in a rendering that was undone now.
-    pub fn hold(&mut self, rendering: Digest, commit: ObjectId, reason: &str, now: Timestamp) -> &Held {
+    pub fn hold(
+        &mut self,
+        rendering: Digest,
+        commit: ObjectId,
+        reason: &str,
+        now: Timestamp,
+    ) -> &Held {
         let before = self.held.iter().position(|held| held.rendering == rendering);
         let failures = before.map_or(0, |index| self.held.remove(index).failures);
         let wait = usize::try_from(failures).ok().and_then(|index| WHILES.get(index));

@@ -173,12 +173,12 @@ impl FromStr for CronLine {
     type Err = BadCronLine;
 
     fn from_str(text: &str) -> Result<Self, BadCronLine> {
-        let bad = |message: String| BadCronLine {
-            text: text.chars().take(MAX_LINE).collect(),
-            message,
-        };
+        let bad =
+            |message: String| BadCronLine { text: text.chars().take(MAX_LINE).collect(), message };
         if text.len() > MAX_LINE || !text.is_ascii() {
-            return Err(bad(format!("it has more than {MAX_LINE} characters, or others than ASCII")));
+            return Err(bad(format!(
+                "it has more than {MAX_LINE} characters, or others than ASCII"
+            )));
         }
         if text.split_ascii_whitespace().count() != 5 {
             return Err(bad("it does not have five fields".to_owned()));
@@ -216,8 +216,16 @@ mod tests {
     #[test]
     fn lines_that_are_none() {
         for text in [
-            "", "* * * *", "* * * * * *", "@daily", "61 * * * *", "0 0 30 2 *", "a b c d e",
-            "0 0 * * 8", "*/0 * * * *", "é * * * *",
+            "",
+            "* * * *",
+            "* * * * * *",
+            "@daily",
+            "61 * * * *",
+            "0 0 30 2 *",
+            "a b c d e",
+            "0 0 * * 8",
+            "*/0 * * * *",
+            "é * * * *",
         ] {
             assert!(text.parse::<CronLine>().is_err(), "{text}");
         }

@@ -276,7 +276,8 @@ fn check_schedule(settings: &Settings, findings: &mut Findings) {
     let Some(timing) = &settings.schedule else { return };
     let message = match (&timing.value.every, &timing.value.cron) {
         (Some(_), Some(_)) => "a schedule is either `every` or `cron`, not both",
-        (None, None) => "a schedule has `every` or `cron`",
+        // One that could not be read has a finding of its own.
+        (None, None) if !findings.has_errors() => "a schedule has `every` or `cron`",
         _ => return,
     };
     let finding = Finding::new(Code::BadValue, message, &timing.place)
@@ -293,8 +294,9 @@ fn check_listen(settings: &Settings, findings: &mut Findings) {
         }
         Some(listen) if !listen.value.ip().is_loopback() && !anywhere => {
             let message = format!("`{}` is reached from other machines", listen.value);
-            let finding = Finding::new(Code::BadValue, message, &listen.place)
-                .help("listen on 127.0.0.1 behind a proxy with TLS, or set `listen-anywhere: true`");
+            let finding = Finding::new(Code::BadValue, message, &listen.place).help(
+                "listen on 127.0.0.1 behind a proxy with TLS, or set `listen-anywhere: true`",
+            );
             findings.push(finding);
         }
         Some(_) => {}

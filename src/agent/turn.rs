@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::decide::{Decision, decide};
 pub use super::inspect::{found, owned, running};
 use super::quarantine::{self, QuarantineError};
-use super::settings::Settings;
+use super::settings::{Mode, Settings};
 use super::status::{self, Refused, State, Status};
 use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
@@ -72,6 +72,9 @@ pub enum TurnError {
     /// Another process owns the node.
     #[error("another weft is at work on this node (it holds `{LOCK}`)")]
     Busy,
+    /// The node is told to change a running network.
+    #[error("this version writes files of dry nodes and loads nothing into a running network")]
+    NoEngine,
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -118,11 +121,11 @@ impl TurnError {
     pub fn state(&self) -> State {
         match self {
             Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } => State::Refused,
+            Self::Tree { .. } | Self::NoEngine => State::Refused,
             Self::Unrecovered(_)
-            | Self::Apply(ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. }) => {
-                State::Degraded
-            }
+            | Self::Apply(
+                ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
+            ) => State::Degraded,
             _ => State::Failed,
         }
     }
@@ -130,6 +133,9 @@ impl TurnError {
     /// What to do about it, where more can be said than the error itself says.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::NoEngine => {
+                Some("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            }
             Self::Busy => Some("wait for it to end; the lock goes with its process"),
             Self::Anchor(error) => Some(error.help()),
             Self::Tree { source, .. } => Some(source.help()),
@@ -159,6 +165,9 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
     /// [`LOCK`] already.
     pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
+        if self.root.is_none() && purpose != Purpose::Plan && self.settings.mode() == Mode::Apply {
+            return Err(TurnError::NoEngine);
+        }
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -188,9 +197,12 @@ impl<H: Host> Turn<'_, H> {
             Ok(tree) => tree,
             // Of a branch that was rewritten, the objects of the commit that is trusted
             // may be gone with the cache. What runs does not need them.
-            Err(TreeError::Object(ObjectError::Missing { .. })) if !judgement.refused.is_empty() => {
+            Err(TreeError::Object(ObjectError::Missing { .. }))
+                if !judgement.refused.is_empty() =>
+            {
                 report.status.state = State::Refused;
-                report.status.message = cause(&report.status.refused, "the newest commit is refused");
+                report.status.message =
+                    cause(&report.status.refused, "the newest commit is refused");
                 return Ok(report);
             }
             Err(source) => {
@@ -219,10 +231,11 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched = Worker::start(self.program, self.settings.fetch_deadline()).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
-                Ok((worker, tip))
-            });
+            let fetched =
+                Worker::start(self.program, self.settings.fetch_deadline()).and_then(|worker| {
+                    let tip = worker.fetch(&remote, branch, &cache, &limits)?;
+                    Ok((worker, tip))
+                });
             match fetched {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => {
@@ -287,7 +300,11 @@ impl<H: Host> Turn<'_, H> {
             status.message = format!(
                 "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
                 record.commit.short(),
-                if status.errors == 1 { "an error".to_owned() } else { format!("{} errors", status.errors) },
+                if status.errors == 1 {
+                    "an error".to_owned()
+                } else {
+                    format!("{} errors", status.errors)
+                },
             );
             return Ok(());
         };
@@ -299,9 +316,10 @@ impl<H: Host> Turn<'_, H> {
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
         report.plan = Some(planned.get().clone());
-        let runs = status.running.as_ref().and_then(|running| {
-            Some((running.commit.as_ref()?.commit, running.rendering?))
-        });
+        let runs = status
+            .running
+            .as_ref()
+            .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let rendering = planned.get().rendering.digest();
         let held = quarantine::blocks(self.host, rendering, self.host.now())?;
         let mode = self.settings.mode();
@@ -395,10 +413,9 @@ fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
             "an apply of {} was interrupted when all was done, and is confirmed",
             commit(&running)
         )),
-        Recovery::RolledBack { entry } => Some(format!(
-            "an apply of {} was interrupted; what ran before is back",
-            commit(&entry)
-        )),
+        Recovery::RolledBack { entry } => {
+            Some(format!("an apply of {} was interrupted; what ran before is back", commit(&entry)))
+        }
         Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
     })
 }
@@ -426,9 +443,10 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             let commit = record.commit.short();
             (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
         }
-        Outcome::Degraded { failure, obstacle, .. } => {
-            (State::Degraded, format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)))
-        }
+        Outcome::Degraded { failure, obstacle, .. } => (
+            State::Degraded,
+            format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
+        ),
     }
 }
 

@@ -3,30 +3,32 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
+use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{findings, offline};
-use crate::agent::settings::{self, Mode, Settings};
-use crate::agent::status::{self, Running, State, Status};
-use crate::agent::turn::{self, Purpose, Report, Turn, TurnError};
+use super::{daemon, findings, offline};
+use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::status::{self, Running, Status};
+use crate::agent::turn::{self, Purpose, Turn, TurnError};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
-use crate::plan::{Plan, plan};
+use crate::plan::plan;
 use crate::render::render;
 use crate::value::NodeName;
 
-/// The largest settings or status file that is read, in bytes.
+/// The largest status file that is read, in bytes.
 const MAX_STATE_BYTES: u64 = 4 << 20;
 
 /// The machine that the program speaks of: this one, or a directory that stands
 /// for one.
 pub(super) struct Node {
-    host: Linux,
-    root: Option<Utf8PathBuf>,
+    pub(super) host: Linux,
+    pub(super) root: Option<Utf8PathBuf>,
 }
 
-fn failed(error: &dyn std::error::Error) -> Failure {
+/// A failure of the world.
+pub(super) fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
 }
 
@@ -47,22 +49,26 @@ impl Node {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        let path = Utf8Path::new(settings::PATH);
-        let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
-        let Some(file) = file else {
-            let shown = self.shown(path);
-            let failure = Failure::new(Exit::Failed, format!("this node has no settings: `{shown}` is missing"));
-            return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
-        };
-        let text = String::from_utf8(file.bytes)
-            .map_err(|_| Failure::new(Exit::Failed, format!("`{path}` is not UTF-8 text")))?;
-        settings::read(&text).map_err(|found| {
-            let text = findings::text(&found, |_| Some(text.as_str()), false);
-            Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}"))
-        })
+        match settings::load(&self.host) {
+            Ok(Some(settings)) => Ok(settings),
+            Ok(None) => {
+                let shown = self.shown(Utf8Path::new(settings::PATH));
+                let failure = Failure::new(
+                    Exit::Failed,
+                    format!("this node has no settings: `{shown}` is missing"),
+                );
+                Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"))
+            }
+            Err(SettingsError::Wrong { findings: found, text }) => {
+                let text = findings::text(&found, |_| Some(text.as_str()), false);
+                Err(Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}")))
+            }
+            Err(error) => Err(failed(&error)),
+        }
     }
 
-    fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
+    /// The place of a node's path on this machine.
+    pub(super) fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
         match &self.root {
             Some(root) => root.join(path.as_str().trim_start_matches('/')),
             None => path.to_owned(),
@@ -72,20 +78,29 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
-            let message = "this version writes files of dry nodes and loads nothing into a running network";
-            let failure = Failure::new(Exit::Refused, message);
-            return Err(failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine"));
+        let program = Self::program()?;
+        let turn = Turn {
+            host: &self.host,
+            settings: &settings,
+            program: &program,
+            root: self.root.as_deref(),
+        };
+        let result = turn.make(purpose);
+        if matches!(result, Err(TurnError::Busy))
+            && let Some(answer) = daemon::ask(self, purpose)?
+        {
+            return Ok(answer::give(output, &answer));
         }
+        let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
+        Ok(answer::give(output, &answer))
+    }
+
+    /// This program, which is started again to fetch.
+    pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let program = Utf8PathBuf::from_path_buf(program)
-            .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))?;
-        let turn =
-            Turn { host: &self.host, settings: &settings, program: &program, root: self.root.as_deref() };
-        match turn.make(purpose) {
-            Ok(report) => Ok(show(output, &report, purpose)),
-            Err(error) => Err(turn_failure(&error)),
-        }
+        Utf8PathBuf::from_path_buf(program).map_err(|path| {
+            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
+        })
     }
 
     /// `weft plan DIR`
@@ -111,7 +126,8 @@ impl Node {
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
-        let next = running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
+        let next =
+            running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
@@ -129,8 +145,7 @@ impl Node {
 
     /// `weft facts`
     pub(super) fn facts(&self, name: Option<NodeName>) -> Result<Exit, Failure> {
-        let facts: Facts =
-            self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
+        let facts: Facts = self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
         let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
         Output::print(text);
         Ok(Exit::Ok)
@@ -181,74 +196,18 @@ fn history_line(entry: &Entry) -> String {
     let commit = match &record.commit {
         Some(commit) => {
             let id = commit.commit.short();
-            format!("commit {id} (number {}) by {}: {}", commit.sequence, commit.signer, commit.subject)
+            format!(
+                "commit {id} (number {}) by {}: {}",
+                commit.sequence, commit.signer, commit.subject
+            )
         }
         None => "what was found before weft".to_owned(),
     };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!("{:>4}  {time}  {:<11} generation {:<4} {commit}", record.number, entry.state, record.generation.number)
-}
-
-/// Shows what a turn did, and says how the program ends.
-fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
-    if let Some(recovered) = &report.recovered {
-        output.say(format!("recovered: {recovered}"));
-    }
-    for refused in &report.status.refused {
-        output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
-    }
-    if !report.findings.is_empty() {
-        let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
-        output.say(findings::text(&report.findings, source, output.is_coloured()));
-        output.say("");
-    }
-    if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
-        if interesting {
-            output.say(plan.text());
-        }
-    }
-    output.say(format!("{}: {}", report.status.node, report.status.message));
-    output.document(&json!({
-        "status": report.status,
-        "plan": report.plan.as_ref().map(Plan::json),
-        "findings": report.findings,
-        "recovered": report.recovered,
-    }));
-    match (&report.plan, purpose) {
-        (Some(plan), Purpose::Plan) => plan_exit(plan),
-        _ => state_exit(report.status.state),
-    }
-}
-
-fn plan_exit(plan: &Plan) -> Exit {
-    if !plan.guards.is_empty() {
-        Exit::Refused
-    } else if plan.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Pending
-    }
-}
-
-fn state_exit(state: State) -> Exit {
-    match state {
-        State::InOrder => Exit::Ok,
-        State::Pending => Exit::Pending,
-        State::Refused => Exit::Refused,
-        State::RolledBack => Exit::RolledBack,
-        State::Degraded => Exit::Degraded,
-        State::Failed => Exit::Failed,
-    }
-}
-
-fn turn_failure(error: &TurnError) -> Failure {
-    let exit = state_exit(error.state());
-    let failure = Failure::from_error(exit, error);
-    match error.help() {
-        Some(help) => failure.hint(help),
-        None => failure,
-    }
+    format!(
+        "{:>4}  {time}  {:<11} generation {:<4} {commit}",
+        record.number, entry.state, record.generation.number
+    )
 }
 
 fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {

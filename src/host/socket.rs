@@ -53,7 +53,10 @@ pub fn connect(path: &Utf8Path) -> Result<Option<UnixStream>, HostError> {
     match UnixStream::connect(path) {
         Ok(stream) => Ok(Some(stream)),
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
         {
             Ok(None)
         }

@@ -24,9 +24,9 @@ const KEY_MARK: &[u8] = b"whsec_";
 /// Whether any of a webhook's secrets proves a delivery.
 pub fn proves(keys: &HookKeys, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
     // All secrets are tried, so that the time does not say which one it was.
-    keys.secrets.iter().fold(false, |proven, secret| {
-        proven | proven_by(keys.provider, secret, headers, body, now)
-    })
+    keys.secrets
+        .iter()
+        .fold(false, |proven, secret| proven | proven_by(keys.provider, secret, headers, body, now))
 }
 
 fn proven_by(
@@ -41,12 +41,16 @@ fn proven_by(
     if secret.is_empty() {
         return false;
     }
-    let hex = |name: &str| only(headers, name).is_some_and(|hex| hex_signed::<Hmac<Sha256>>(secret, hex, body));
+    let hex = |name: &str| {
+        only(headers, name).is_some_and(|hex| hex_signed::<Hmac<Sha256>>(secret, hex, body))
+    };
     match provider {
         Provider::Github => prefixed(headers, "x-hub-signature-256", secret, body),
         Provider::Gitea => hex("x-gitea-signature"),
         // Where Forgejo signs under its own name, that alone counts.
-        Provider::Forgejo if headers.contains_key("x-forgejo-signature") => hex("x-forgejo-signature"),
+        Provider::Forgejo if headers.contains_key("x-forgejo-signature") => {
+            hex("x-forgejo-signature")
+        }
         Provider::Forgejo => hex("x-gitea-signature"),
         // A signing key is never sent in clear, so it is no token.
         Provider::Gitlab if secret.starts_with(KEY_MARK) => standard(secret, headers, body, now),
@@ -130,10 +134,16 @@ fn standard(secret: &[u8], headers: &HeaderMap, body: &[u8], now: Timestamp) -> 
         }
     };
     let Ok(mac) = <Hmac<Sha256> as Mac>::new_from_slice(key) else { return false };
-    let mac = mac.chain_update(id).chain_update(b".").chain_update(time).chain_update(b".").chain_update(body);
-    signatures.split(|byte| *byte == b' ').take(MAX_SIGNATURES).fold(false, |proven, signature| {
-        proven | signature_matches(mac.clone(), signature)
-    })
+    let mac = mac
+        .chain_update(id)
+        .chain_update(b".")
+        .chain_update(time)
+        .chain_update(b".")
+        .chain_update(body);
+    signatures
+        .split(|byte| *byte == b' ')
+        .take(MAX_SIGNATURES)
+        .fold(false, |proven, signature| proven | signature_matches(mac.clone(), signature))
 }
 
 fn signature_matches(mac: Hmac<Sha256>, signature: &[u8]) -> bool {

@@ -19,7 +19,7 @@ pub const MAX_BODY: usize = 256 << 10;
 
 /// What became of a webhook. Those who send one learn only whether it is proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Result {
+enum Verdict {
     /// It asks for an early poll.
     Accepted,
     /// It was taken before.
@@ -30,9 +30,9 @@ pub enum Result {
     Refused,
 }
 
-impl Result {
+impl Verdict {
     /// The word in metrics and in the log.
-    pub const fn as_str(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Repeated => "repeated",
@@ -47,7 +47,7 @@ pub(super) async fn take(
     State(shared): State<Shared>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: std::result::Result<Bytes, BytesRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> StatusCode {
     let body = match body {
         Ok(body) => body,
@@ -62,24 +62,25 @@ pub(super) async fn take(
             secrets: vec![SecretSlice::from(b"nobody knows this secret".to_vec())],
         };
         let _ = proof::proves(&nobody, &headers, &body, shared.agent.now());
-        shared.agent.metrics.webhook("none", Result::Refused.as_str());
+        shared.agent.metrics.webhook("none", Verdict::Refused.as_str());
         return StatusCode::UNAUTHORIZED;
     };
-    let result = if !proof::proves(keys, &headers, &body, shared.agent.now()) {
-        Result::Refused
-    } else if delivery(keys.provider, &headers).is_some_and(|id| !shared.deliveries.take(name, id)) {
-        Result::Repeated
+    let verdict = if !proof::proves(keys, &headers, &body, shared.agent.now()) {
+        Verdict::Refused
+    } else if delivery(keys.provider, &headers).is_some_and(|id| !shared.deliveries.take(name, id))
+    {
+        Verdict::Repeated
     } else if is_about(keys.provider, &headers, &body, listening.branch.as_deref()) {
         shared.agent.nudge();
-        Result::Accepted
+        Verdict::Accepted
     } else {
-        Result::Unrelated
+        Verdict::Unrelated
     };
-    tracing::debug!(hook = %name, result = result.as_str(), "webhook");
-    shared.agent.metrics.webhook(keys.provider.as_str(), result.as_str());
-    match result {
-        Result::Refused => StatusCode::UNAUTHORIZED,
-        Result::Accepted | Result::Repeated | Result::Unrelated => StatusCode::ACCEPTED,
+    tracing::debug!(hook = %name, verdict = verdict.as_str(), "webhook");
+    shared.agent.metrics.webhook(keys.provider.as_str(), verdict.as_str());
+    match verdict {
+        Verdict::Refused => StatusCode::UNAUTHORIZED,
+        Verdict::Accepted | Verdict::Repeated | Verdict::Unrelated => StatusCode::ACCEPTED,
     }
 }
 
@@ -108,12 +109,7 @@ struct Push {
 
 /// Whether a proven webhook may be about the branch that is followed. What does not
 /// say what it is about may be.
-fn is_about(
-    provider: Provider,
-    headers: &HeaderMap,
-    body: &[u8],
-    branch: Option<&str>,
-) -> bool {
+fn is_about(provider: Provider, headers: &HeaderMap, body: &[u8], branch: Option<&str>) -> bool {
     let (name, pushes): (_, &[&str]) = match provider {
         Provider::Github => ("x-github-event", &["push"]),
         Provider::Gitea => ("x-gitea-event", &["push"]),

@@ -31,7 +31,9 @@ fn read(more: &str) -> Result<Settings, String> {
 fn a_schedule_is_an_interval_or_a_crontab_line() {
     let schedule = |more| read(more).unwrap().schedule(&TimeZone::UTC);
     assert!(matches!(schedule(""), Schedule::Every(period) if period == Duration::from_secs(60)));
-    for (text, seconds) in [("5s", 5), ("90s", 90), ("1h 30m", 5400), ("1 day", 86_400), ("24h", 86_400)] {
+    for (text, seconds) in
+        [("5s", 5), ("90s", 90), ("1h 30m", 5400), ("1 day", 86_400), ("24h", 86_400)]
+    {
         let read = read(&format!("schedule: {{every: {text}}}"));
         if text == "1 day" {
             // A day is not always 24 hours.

@@ -61,7 +61,8 @@ impl Server {
         let (bound, address) = mpsc::channel();
         // Ends with the process.
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 bound.send(listener.local_addr().unwrap()).unwrap();
@@ -246,8 +247,14 @@ fn every_provider_is_believed_with_its_proof_alone() {
         assert_eq!(server.nudges(), 1, "{hook}");
     }
     let (_, metrics) = server.get("/metrics");
-    assert!(metrics.contains(r#"weft_webhook_total{provider="github",result="accepted"} 1"#), "{metrics}");
-    assert!(metrics.contains(r#"weft_webhook_total{provider="github",result="refused"} 13"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"weft_webhook_total{provider="github",result="accepted"} 1"#),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(r#"weft_webhook_total{provider="github",result="refused"} 13"#),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -432,7 +439,11 @@ fn whoever_is_slow_is_cut_off_and_keeps_nobody_out() {
                 }
                 match stream.read(&mut byte) {
                     Ok(0) => break,
-                    Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                        ) => {}
                     Err(_) => break,
                     Ok(_) => {}
                 }
