@@ -20,6 +20,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::condition::{Condition, Last};
 use super::control::{self, Answer, Asked, Desk};
+use super::error::{TurnError, chain};
 use super::handle::Ends;
 use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
@@ -27,7 +28,7 @@ use super::notify::Notify;
 use super::quarantine::Quarantine;
 use super::settings::{self, Settings};
 use super::status::State;
-use super::turn::{Purpose, Report, Turn, TurnError, chain};
+use super::turn::{Purpose, Report, Turn};
 use crate::host::{Host, HostError, Socket};
 
 /// How long the last answers may take to leave when the agent ends.
@@ -136,7 +137,7 @@ enum Woken<L> {
     End,
     Nudge(Nudge),
     Asked(Asked),
-    Ended(Result<Ended<L>, tokio::task::JoinError>),
+    Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
 }
 
 struct Owner<H: Host> {
@@ -225,7 +226,7 @@ where
             }
         };
         tokio::select! {
-            ended = turn => Woken::Ended(ended),
+            ended = turn => Woken::Ended(Box::new(ended)),
             _ = senses.terminate.recv() => Woken::End,
             _ = senses.interrupt.recv() => Woken::End,
             _ = senses.hangup.recv() => Woken::Hangup,
@@ -275,7 +276,7 @@ where
             }
             Woken::Ended(ended) => {
                 self.turn = None;
-                let ended = ended.map_err(DaemonError::Turn)?;
+                let ended = (*ended).map_err(DaemonError::Turn)?;
                 events.push_back(self.end(ended));
             }
         }
@@ -295,21 +296,17 @@ where
             Ok(None) => format!("waiting to be introduced: there is no `{}`", settings::PATH),
             Err(error) => chain(&error),
         };
-        match &self.settings {
-            None => {
-                if self.condition.message != problem {
-                    tracing::warn!("{problem}");
-                }
-                self.condition.message = problem;
-                Event::Unintroduced
-            }
-            Some(_) => {
-                tracing::warn!("{problem}; the settings from before stay in force");
-                self.listen();
-                self.condition.warnings.insert(0, problem);
-                Event::Tick
-            }
+        if self.settings.is_some() {
+            tracing::warn!("{problem}; the settings from before stay in force");
+            self.listen();
+            self.condition.warnings.insert(0, problem);
+            return Event::Tick;
         }
+        if self.condition.message != problem {
+            tracing::warn!("{problem}");
+        }
+        self.condition.message = problem;
+        Event::Unintroduced
     }
 
     /// Says where to listen and whom to believe, with the secrets as they are now.

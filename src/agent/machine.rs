@@ -1,6 +1,7 @@
 //! What the agent does next. Pure: it is told the time, every random number and what
 //! happened, and answers with the one thing to do.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -94,6 +95,27 @@ enum Due {
     Wall(Timestamp),
 }
 
+/// What is to be done as soon as it may be. Asked for twice, it is done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    Poll,
+    /// A poll, when the last one that a webhook caused is long enough ago.
+    WebhookPoll,
+    Refresh,
+    Plan,
+}
+
+impl From<Nudge> for Wanted {
+    fn from(nudge: Nudge) -> Self {
+        match nudge {
+            Nudge::Webhook => Self::WebhookPoll,
+            Nudge::Signal | Nudge::Operator(Purpose::Sync) => Self::Poll,
+            Nudge::Operator(Purpose::Refresh) => Self::Refresh,
+            Nudge::Operator(Purpose::Plan) => Self::Plan,
+        }
+    }
+}
+
 /// The state of the agent.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -101,10 +123,7 @@ pub struct Machine {
     running: Option<Purpose>,
     due: Due,
     failures: u32,
-    poll_wanted: bool,
-    refresh_wanted: bool,
-    plan_wanted: bool,
-    webhook_wanted: bool,
+    wanted: BTreeSet<Wanted>,
     /// When the last poll began that a webhook caused.
     webhook_poll: Option<Duration>,
     stopping: bool,
@@ -117,10 +136,7 @@ impl Default for Machine {
             running: None,
             due: Due::Up(Duration::ZERO),
             failures: 0,
-            poll_wanted: false,
-            refresh_wanted: false,
-            plan_wanted: false,
-            webhook_wanted: false,
+            wanted: BTreeSet::new(),
             webhook_poll: None,
             stopping: false,
         }
@@ -137,19 +153,17 @@ impl Machine {
             Event::Introduced(schedule, phase) => {
                 let first = self.timing.replace((schedule, phase)).is_none();
                 if first {
-                    self.poll_wanted = true;
+                    self.wanted.insert(Wanted::Poll);
                 }
                 if self.failures == 0 {
                     self.plan_ahead(now, chance);
                 }
             }
-            Event::Nudge(Nudge::Webhook) => self.webhook_wanted = true,
-            Event::Nudge(Nudge::Signal | Nudge::Operator(Purpose::Sync)) => self.poll_wanted = true,
-            Event::Nudge(Nudge::Operator(Purpose::Refresh)) => self.refresh_wanted = true,
-            Event::Nudge(Nudge::Operator(Purpose::Plan)) => self.plan_wanted = true,
-            Event::Turned | Event::Failed => {
-                self.ended(now, chance, matches!(event, Event::Failed))
+            Event::Nudge(nudge) => {
+                self.wanted.insert(nudge.into());
             }
+            Event::Turned => self.ended(now, chance, false),
+            Event::Failed => self.ended(now, chance, true),
             Event::Term => self.stopping = true,
         }
         self.effect(now, chance)
@@ -230,15 +244,18 @@ impl Machine {
             let Due::Up(look) = self.due else { return Effect::SleepUntil(now.up + LOOK_AGAIN) };
             return Effect::SleepUntil(look);
         }
-        if self.refresh_wanted {
+        if self.wanted.contains(&Wanted::Refresh) {
             return self.begin(now, Purpose::Refresh);
         }
         let webhook_due = self.webhook_due();
         let wait = self.wait(now, chance);
-        if self.poll_wanted || wait.is_zero() || webhook_due.is_some_and(|due| due <= now.up) {
+        if self.wanted.contains(&Wanted::Poll)
+            || wait.is_zero()
+            || webhook_due.is_some_and(|due| due <= now.up)
+        {
             return self.begin(now, Purpose::Sync);
         }
-        if self.plan_wanted {
+        if self.wanted.contains(&Wanted::Plan) {
             return self.begin(now, Purpose::Plan);
         }
         let due = now.up + wait;
@@ -248,7 +265,7 @@ impl Machine {
     /// When the poll may begin that a webhook wants.
     fn webhook_due(&self) -> Option<Duration> {
         let free = self.webhook_poll.map_or(Duration::ZERO, |last| last + WEBHOOK_GAP);
-        self.webhook_wanted.then_some(free)
+        self.wanted.contains(&Wanted::WebhookPoll).then_some(free)
     }
 
     /// How long to sleep towards the next poll; zero when it is due.
@@ -270,15 +287,15 @@ impl Machine {
 
     fn begin(&mut self, now: Clock, purpose: Purpose) -> Effect {
         self.running = Some(purpose);
-        match purpose {
-            Purpose::Plan => self.plan_wanted = false,
-            Purpose::Sync | Purpose::Refresh => {
-                if self.webhook_wanted {
-                    self.webhook_poll = Some(now.up);
-                }
-                self.webhook_wanted = false;
-                self.poll_wanted = false;
-                self.refresh_wanted &= purpose != Purpose::Refresh;
+        if purpose == Purpose::Plan {
+            self.wanted.remove(&Wanted::Plan);
+        } else {
+            self.wanted.remove(&Wanted::Poll);
+            if self.wanted.remove(&Wanted::WebhookPoll) {
+                self.webhook_poll = Some(now.up);
+            }
+            if purpose == Purpose::Refresh {
+                self.wanted.remove(&Wanted::Refresh);
             }
         }
         Effect::Turn(purpose)

@@ -1,4 +1,4 @@
-//! Numbers of the agent for Prometheus, in the text format of OpenMetrics.
+//! Numbers of the agent for Prometheus, in the text format of `OpenMetrics`.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::turn::chain;
+use super::error::chain;
 use crate::apply::{Failure, Outcome};
 use crate::host::{Host, HostError};
 use crate::value::{Digest, ObjectId};
@@ -117,29 +117,30 @@ impl Quarantine {
         &self.held
     }
 
-    /// Takes in a rendering that was undone now.
+    /// Takes in a rendering that was undone now, and says for how long it is held.
     pub fn hold(
         &mut self,
         rendering: Digest,
         commit: ObjectId,
         reason: &str,
         now: Timestamp,
-    ) -> &Held {
+    ) -> Held {
         let before = self.held.iter().position(|held| held.rendering == rendering);
         let failures = before.map_or(0, |index| self.held.remove(index).failures);
         let wait = usize::try_from(failures).ok().and_then(|index| WHILES.get(index));
         if self.held.len() >= MAX_HELD {
             self.held.remove(0);
         }
-        self.held.push(Held {
+        let held = Held {
             rendering,
             commit,
             reason: reason.chars().take(MAX_REASON).collect(),
             failures: failures.saturating_add(1),
             since: now,
             until: wait.map(|wait| now.checked_add(*wait).unwrap_or(Timestamp::MAX)),
-        });
-        self.held.last().expect("one was pushed")
+        };
+        self.held.push(held.clone());
+        held
     }
 
     /// Forgets a rendering, because it runs now. Says whether it was held.

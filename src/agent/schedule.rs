@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cron::Cron;
@@ -90,7 +91,7 @@ fn slot_after(now: Timestamp, period: Duration, phase: Duration) -> Option<Times
 pub fn backoff(failures: u32, chance: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.min(16));
     let bound = SHORTEST_BACKOFF.saturating_mul(doubled).min(LONGEST_BACKOFF);
-    SHORTEST_BACKOFF + (bound - SHORTEST_BACKOFF).mul_f64(unit(chance))
+    SHORTEST_BACKOFF + bound.saturating_sub(SHORTEST_BACKOFF).mul_f64(unit(chance))
 }
 
 fn unit(chance: f64) -> f64 {
@@ -109,6 +110,7 @@ pub struct Phase(u32);
 
 impl Phase {
     /// The phase of a node: HMAC-SHA256 of its name, keyed with its cluster's.
+    #[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
     pub fn of(cluster: &ClusterName, node: &NodeName) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(cluster.as_str().as_bytes())
             .expect("HMAC takes a key of any length");
@@ -134,7 +136,7 @@ impl Phase {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CronLine {
     text: Box<str>,
-    cron: Cron,
+    cron: Arc<Cron>,
 }
 
 impl CronLine {
@@ -186,7 +188,7 @@ impl FromStr for CronLine {
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let cron = parser.parse(text).map_err(|error| bad(error.to_string()))?;
-        let line = Self { text: text.into(), cron };
+        let line = Self { text: text.into(), cron: Arc::new(cron) };
         // Of every line that has a time at all, one lies within any eight years.
         match line.after(Timestamp::UNIX_EPOCH, &TimeZone::UTC) {
             Some(_) => Ok(line),

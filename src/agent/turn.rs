@@ -1,30 +1,30 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use thiserror::Error;
 
 use super::decide::{Decision, decide};
-pub use super::inspect::{found, owned, running};
-use super::quarantine::{self, QuarantineError};
+use super::error::{TurnError, chain};
+use super::quarantine;
 use super::settings::{Mode, Settings};
-use super::status::{self, Refused, State, Status};
-use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
+use super::status::{self, Refused, Running, State, Status};
+use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError};
 use crate::network::Network;
-use crate::plan::{Plan, plan};
-use crate::render::render;
+use crate::plan::{Found, Owned, Plan, plan};
+use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
-    TransportError, TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
 };
 use crate::validate;
 use crate::value::{NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
+/// The largest file of [`Managed::ALL`] that is compared, in bytes.
+const MAX_FOUND_BYTES: u64 = 64 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,85 +64,6 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// What was settled before anything else.
     pub recovered: Option<String>,
-}
-
-/// Why a turn could not be finished. Nothing was changed.
-#[derive(Debug, Error)]
-pub enum TurnError {
-    /// Another process owns the node.
-    #[error("another weft is at work on this node (it holds `{LOCK}`)")]
-    Busy,
-    /// The node is told to change a running network.
-    #[error("this version writes files of dry nodes and loads nothing into a running network")]
-    NoEngine,
-    /// The machine refused.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// No remote answered.
-    #[error("{}", remotes(.0))]
-    Remotes(Vec<TransportError>),
-    /// What is known of trust cannot be read or written.
-    #[error(transparent)]
-    Anchor(#[from] AnchorError),
-    /// The history could not be judged.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The declarations of the accepted commit cannot be read.
-    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
-    Tree {
-        /// The commit.
-        commit: ObjectId,
-        /// Why not.
-        source: TreeError,
-    },
-    /// The node's own state is damaged, or cannot be read or written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// It is not known which renderings were undone.
-    #[error(transparent)]
-    Quarantine(#[from] QuarantineError),
-    /// An interrupted apply could not be undone.
-    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
-    Unrecovered(#[source] StateError),
-}
-
-impl From<StateError> for TurnError {
-    fn from(error: StateError) -> Self {
-        Self::Apply(error.into())
-    }
-}
-
-fn remotes(errors: &[TransportError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl TurnError {
-    /// The state in which a turn that ended so leaves the node.
-    pub fn state(&self) -> State {
-        match self {
-            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } | Self::NoEngine => State::Refused,
-            Self::Unrecovered(_)
-            | Self::Apply(
-                ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
-            ) => State::Degraded,
-            _ => State::Failed,
-        }
-    }
-
-    /// What to do about it, where more can be said than the error itself says.
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
-            Self::NoEngine => {
-                Some("give `--root DIR`, or set `mode: observe` to plan on this machine")
-            }
-            Self::Busy => Some("wait for it to end; the lock goes with its process"),
-            Self::Anchor(error) => Some(error.help()),
-            Self::Tree { source, .. } => Some(source.help()),
-            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
-            _ => None,
-        }
-    }
 }
 
 /// What the declarations of a commit come to on this node.
@@ -382,21 +303,6 @@ impl<H: Host> Turn<'_, H> {
     }
 }
 
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// Settles what was interrupted, and says what became of it.
 fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
@@ -457,4 +363,33 @@ fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
     let names = network.nodes.keys().map(AsRef::as_ref);
     finding.help = suggestion(node.as_str(), "declared nodes", names);
     finding
+}
+
+/// The files of [`Managed::ALL`] as they are on a machine.
+pub fn found(host: &impl Host) -> Result<Found, HostError> {
+    let mut found = Found::default();
+    for &managed in Managed::ALL {
+        if let Some(file) = host.read(managed.path(), MAX_FOUND_BYTES)? {
+            found.files.insert(managed, file.bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// What weft put on a machine last.
+pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
+    Ok(apply::owned(host)?.map(|manifest| Owned {
+        files: manifest.files.iter().map(|(managed, file)| (*managed, file.sha256)).collect(),
+        interfaces: manifest.interfaces,
+    }))
+}
+
+/// What a machine runs, by its journal.
+pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
+    Ok(apply::running(host)?.map(|entry| Running {
+        commit: entry.record.commit,
+        generation: entry.record.generation.number,
+        rendering: entry.record.rendering,
+        since: entry.record.begun,
+    }))
 }

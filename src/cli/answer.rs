@@ -6,9 +6,10 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::findings;
 use super::output::Output;
+use crate::agent::TurnError;
 use crate::agent::control::Answer;
 use crate::agent::status::State;
-use crate::agent::turn::{Purpose, Report, TurnError};
+use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
 
 /// A turn in words, without colour: how an agent answers.

@@ -9,18 +9,19 @@ use tokio::runtime::Builder;
 use super::answer;
 use super::failure::{Exit, Failure};
 use super::node::{Node, failed};
+use crate::agent::TurnError;
 use crate::agent::condition::Condition;
 use crate::agent::control::{self, Answer, Ask, SOCKET};
 use crate::agent::daemon::Daemon;
 use crate::agent::handle;
 use crate::agent::notify::Notify;
-use crate::agent::turn::{Purpose, TurnError};
+use crate::agent::turn::Purpose;
 use crate::apply::LOCK;
 use crate::host::{Host as _, Socket};
 use crate::serve;
 
 /// Runs until SIGTERM or SIGINT.
-pub(super) fn run(node: Node) -> Result<Exit, Failure> {
+pub(super) fn run(node: &Node) -> Result<Exit, Failure> {
     let host = Arc::new(node.host.clone());
     let Some(lock) = host.lock(Utf8Path::new(LOCK)).map_err(|error| failed(&error))? else {
         let failure = Failure::from_error(Exit::Failed, &TurnError::Busy);

@@ -178,7 +178,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
         Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
-        Verb::Agent => daemon::run(node()?),
+        Verb::Agent => daemon::run(&node()?),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit),

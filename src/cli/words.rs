@@ -60,7 +60,8 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         return Ok(Exit::Ok);
     };
     let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
-        let mut failure = Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));
+        let mut failure =
+            Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));
         let near = suggestion(wanted, "", all.iter().map(|entry| entry.code));
         failure = failure.hint(match near {
             Some(near) if near.starts_with("did you mean") => near,

@@ -64,7 +64,7 @@ pub async fn keep(agent: Handle) {
                 }
             }
             // The agent is gone; so is the program, soon.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = served => {}

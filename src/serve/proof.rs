@@ -44,26 +44,21 @@ fn proven_by(
     let hex = |name: &str| {
         only(headers, name).is_some_and(|hex| hex_signed::<Hmac<Sha256>>(secret, hex, body))
     };
+    let here = |name: &str| headers.contains_key(name);
     match provider {
-        Provider::Github => prefixed(headers, "x-hub-signature-256", secret, body),
-        Provider::Gitea => hex("x-gitea-signature"),
         // Where Forgejo signs under its own name, that alone counts.
-        Provider::Forgejo if headers.contains_key("x-forgejo-signature") => {
-            hex("x-forgejo-signature")
-        }
-        Provider::Forgejo => hex("x-gitea-signature"),
+        Provider::Forgejo if here("x-forgejo-signature") => hex("x-forgejo-signature"),
+        Provider::Gitea | Provider::Forgejo => hex("x-gitea-signature"),
         // A signing key is never sent in clear, so it is no token.
         Provider::Gitlab if secret.starts_with(KEY_MARK) => standard(secret, headers, body, now),
         Provider::Gitlab => {
             only(headers, "x-gitlab-token").is_some_and(|token| same(token, secret))
         }
-        Provider::Generic if headers.contains_key("webhook-signature") => {
-            standard(secret, headers, body, now)
+        Provider::Generic if here("webhook-signature") => standard(secret, headers, body, now),
+        Provider::Generic if here("x-signature") => prefixed(headers, "x-signature", secret, body),
+        Provider::Github | Provider::Generic => {
+            prefixed(headers, "x-hub-signature-256", secret, body)
         }
-        Provider::Generic if headers.contains_key("x-signature") => {
-            prefixed(headers, "x-signature", secret, body)
-        }
-        Provider::Generic => prefixed(headers, "x-hub-signature-256", secret, body),
     }
 }
 
@@ -95,7 +90,7 @@ fn hex_signed<M: Mac + KeyInit>(key: &[u8], hex: &[u8], body: &[u8]) -> bool {
 
 fn unhex(hex: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    if hex.is_empty() || hex.len() % 2 != 0 || hex.len() > 128 {
+    if hex.is_empty() || !hex.len().is_multiple_of(2) || hex.len() > 128 {
         return None;
     }
     hex.chunks_exact(2)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use weft::agent::hook::{self, Provider};
 use weft::agent::schedule::Schedule;
 use weft::agent::settings::{self, Settings, SettingsError};
@@ -115,7 +115,7 @@ hooks:
     let (listening, errors) = hook::listening(&host, &settings);
     let forge = &listening.hooks["forge"];
     assert_eq!(forge.provider, Provider::Forgejo);
-    let secrets: Vec<&[u8]> = forge.secrets.iter().map(|secret| secret.expose_secret()).collect();
+    let secrets: Vec<&[u8]> = forge.secrets.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(secrets, [&b"a secret that is long enough"[..], b"the secret that was before"]);
     assert_eq!(listening.hooks["gone"].secrets.len(), 1);
     assert_eq!(listening.hooks.len(), 2);
