@@ -304,7 +304,7 @@ impl<H: Host> Turn<'_, H> {
 }
 
 /// Settles what was interrupted, and says what became of it.
-fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+pub(super) fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
         Some(record) => format!("commit {}", record.commit.short()),
         None => format!("generation {}", entry.record.generation.number),

@@ -114,7 +114,7 @@ pub(super) fn state_exit(state: State) -> Exit {
     }
 }
 
-fn failure(error: &TurnError) -> Failure {
+pub(super) fn failure(error: &TurnError) -> Failure {
     let failure = Failure::from_error(state_exit(error.state()), error);
     match error.help() {
         Some(help) => failure.hint(help),

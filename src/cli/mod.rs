@@ -4,6 +4,7 @@ mod answer;
 mod daemon;
 pub mod demo;
 mod directory;
+mod doctor;
 mod failure;
 mod findings;
 mod node;
@@ -113,6 +114,18 @@ enum Verb {
         #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
         limit: usize,
     },
+    /// Say whether this machine can be a node, and what mends it where it cannot.
+    /// Exit 1 when something does not work.
+    Doctor {
+        /// Judge what this directory declares instead of the newest trusted commit.
+        directory: Option<Utf8PathBuf>,
+        /// Ask the remotes too, and judge what their newest trusted commit declares.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Settle an apply that was interrupted, by files alone; run when the machine
+    /// starts, before its network does.
+    BootRestore,
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -182,6 +195,10 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit),
+        Verb::Doctor { directory, online } => {
+            doctor::examine(output, &node()?, directory.as_deref(), online)
+        }
+        Verb::BootRestore => node()?.boot_restore(output),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster } => {
             words::schema(cluster);

@@ -8,7 +8,8 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{daemon, findings, offline};
 use crate::agent::TurnError;
-use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::restore;
+use crate::agent::settings::{self, Mode, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
 use crate::agent::turn::{self, Purpose, Turn};
 use crate::apply::{self, Entry};
@@ -33,6 +34,13 @@ pub(super) fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
 }
 
+/// This program, which is started again to fetch.
+pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    Utf8PathBuf::from_path_buf(program)
+        .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))
+}
+
 impl Node {
     /// The node below a root, or this machine.
     pub(super) fn open(root: Option<Utf8PathBuf>) -> Result<Self, Failure> {
@@ -47,6 +55,19 @@ impl Node {
             }
         };
         Ok(Self { host: Linux::new(root.clone()), root })
+    }
+
+    /// The machine itself.
+    pub(super) fn host(&self) -> &Linux {
+        &self.host
+    }
+
+    /// `weft boot-restore`
+    pub(super) fn boot_restore(&self, output: Output) -> Result<Exit, Failure> {
+        let restored = restore::restore(&self.host).map_err(|error| answer::failure(&error))?;
+        output.say(restored.as_deref().unwrap_or("no apply was interrupted"));
+        output.document(&json!({ "ok": true, "restored": restored }));
+        Ok(Exit::Ok)
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
@@ -79,7 +100,15 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        let program = Self::program()?;
+        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
+            let message =
+                "this version writes files of dry nodes and loads nothing into a running network";
+            let failure = Failure::new(Exit::Refused, message);
+            return Err(
+                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            );
+        }
+        let program = program()?;
         let turn = Turn {
             host: &self.host,
             settings: &settings,
@@ -94,14 +123,6 @@ impl Node {
         }
         let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
         Ok(answer::give(output, &answer))
-    }
-
-    /// This program, which is started again to fetch.
-    pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        Utf8PathBuf::from_path_buf(program).map_err(|path| {
-            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
-        })
     }
 
     /// `weft plan DIR`

@@ -10,6 +10,7 @@
 mod cases;
 mod conformance;
 mod daemon;
+mod doctor;
 mod examples;
 mod floors;
 mod guide;

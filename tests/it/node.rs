@@ -425,3 +425,35 @@ fn a_killed_run_is_finished_or_undone_by_the_next() {
         states.iter().filter(|old| **old).count()
     );
 }
+
+#[test]
+fn boot_restore_settles_an_interrupted_apply_before_the_network_comes_up() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let (first, before) = (node.runs(), node.file());
+    let changed =
+        std::str::from_utf8(VNETS).unwrap().replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
+    repository.commit("alice", &[("sdn/vnets.yaml", changed.as_bytes())]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+
+    // As if the power had failed while the file was written.
+    let journal = node.root.join("var/lib/weft/journal");
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let newest = entries.pop().unwrap();
+    assert_eq!(newest.extension().unwrap(), "confirmed", "{}", newest.display());
+    std::fs::rename(&newest, newest.with_extension("armed")).unwrap();
+    node.put("etc/weft/agent.yaml", b"of no use: settings are not read\n");
+
+    let said = node.run(&["boot-restore"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert!(said.out.contains("was interrupted; what ran before is back"), "{}", said.out);
+    assert_eq!(node.file(), before);
+    let again = node.run(&["boot-restore", "--json"]);
+    assert_eq!((again.code, &again.json()["restored"]), (0, &Value::Null), "{}", again.all());
+    let history = node.run(&["history", "--json"]).json();
+    let runs = history.as_array().unwrap().iter().find(|entry| entry["state"] == "confirmed");
+    assert_eq!(runs.unwrap()["commit"]["commit"].as_str(), first.as_deref());
+}
