@@ -1,12 +1,11 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
-use super::settings::Settings;
+use super::quarantine;
+use super::settings::{Mode, Settings};
 use super::status::{self, Refused, Running, State, Status};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
@@ -24,8 +23,6 @@ use crate::value::{NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The longest that fetching and reading may take together.
-const DEADLINE: Duration = Duration::from_secs(300);
 /// The largest file of [`Managed::ALL`] that is compared, in bytes.
 const MAX_FOUND_BYTES: u64 = 64 << 20;
 
@@ -80,9 +77,18 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn, and writes the status whatever comes of it, except for
     /// [`Purpose::Plan`], which writes nothing.
     pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
-        let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
-            return Err(TurnError::Busy);
-        };
+        match self.host.lock(Utf8Path::new(LOCK))? {
+            Some(lock) => self.make_under(&lock, purpose),
+            None => Err(TurnError::Busy),
+        }
+    }
+
+    /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
+    /// [`LOCK`] already.
+    pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
+        if self.root.is_none() && purpose != Purpose::Plan && self.settings.mode() == Mode::Apply {
+            return Err(TurnError::NoEngine);
+        }
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -146,10 +152,11 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
-                Ok((worker, tip))
-            });
+            let fetched =
+                Worker::start(self.program, self.settings.fetch_deadline()).and_then(|worker| {
+                    let tip = worker.fetch(&remote, branch, &cache, &limits)?;
+                    Ok((worker, tip))
+                });
             match fetched {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => {
@@ -234,10 +241,14 @@ impl<H: Host> Turn<'_, H> {
             .running
             .as_ref()
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
-        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        let rendering = planned.get().rendering.digest();
+        let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let mode = self.settings.mode();
+        let decision = decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Held(reason) => (State::RolledBack, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
@@ -248,6 +259,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Apply => {
                 let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                quarantine::remember(self.host, &outcome, rendering, record.commit);
                 ended(outcome, &record, &status.refused)
             }
         };

@@ -1,5 +1,7 @@
 //! Floor 11: words in, words out. The only floor that prints.
 
+mod answer;
+mod daemon;
 pub mod demo;
 mod directory;
 mod doctor;
@@ -86,8 +88,11 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         facts: Option<Utf8PathBuf>,
     },
-    /// Fetch, verify, plan and apply once.
+    /// Fetch, verify, plan and apply once; beside a running agent, have it do so and
+    /// wait.
     Sync,
+    /// Poll, and answer webhooks, until told to end. SIGHUP reads the settings again.
+    Agent,
     /// Apply the newest trusted commit.
     Apply {
         /// Also what differs without a new commit: facts that changed, files that
@@ -154,7 +159,7 @@ pub fn main() -> ExitCode {
     if matches!(arguments.verb, Verb::FetchWorker) {
         return sync::transport::serve();
     }
-    log();
+    log(if matches!(arguments.verb, Verb::Agent) { "info" } else { "warn" });
     let format = if arguments.json { Format::Json } else { arguments.format };
     let output = Output::new(format);
     match run(arguments, output) {
@@ -186,6 +191,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
         Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
+        Verb::Agent => daemon::run(&node()?),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit),
@@ -208,9 +214,9 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     }
 }
 
-/// The log goes to standard error, warnings and worse unless `WEFT_LOG` says more.
-fn log() {
-    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+/// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise.
+fn log(level: &str) {
+    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -3,32 +3,34 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
+use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{findings, offline};
+use super::{daemon, findings, offline};
 use crate::agent::TurnError;
 use crate::agent::restore;
-use crate::agent::settings::{self, Mode, Settings};
-use crate::agent::status::{self, Running, State, Status};
-use crate::agent::turn::{self, Purpose, Report, Turn};
+use crate::agent::settings::{self, Mode, Settings, SettingsError};
+use crate::agent::status::{self, Running, Status};
+use crate::agent::turn::{self, Purpose, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
-use crate::plan::{Plan, plan};
+use crate::plan::plan;
 use crate::render::render;
 use crate::value::NodeName;
 
-/// The largest settings or status file that is read, in bytes.
+/// The largest status file that is read, in bytes.
 const MAX_STATE_BYTES: u64 = 4 << 20;
 
 /// The machine that the program speaks of: this one, or a directory that stands
 /// for one.
 pub(super) struct Node {
-    host: Linux,
-    root: Option<Utf8PathBuf>,
+    pub(super) host: Linux,
+    pub(super) root: Option<Utf8PathBuf>,
 }
 
-fn failed(error: &dyn std::error::Error) -> Failure {
+/// A failure of the world.
+pub(super) fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
 }
 
@@ -62,32 +64,33 @@ impl Node {
 
     /// `weft boot-restore`
     pub(super) fn boot_restore(&self, output: Output) -> Result<Exit, Failure> {
-        let restored = restore::restore(&self.host).map_err(|error| turn_failure(&error))?;
+        let restored = restore::restore(&self.host).map_err(|error| answer::failure(&error))?;
         output.say(restored.as_deref().unwrap_or("no apply was interrupted"));
         output.document(&json!({ "ok": true, "restored": restored }));
         Ok(Exit::Ok)
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        let path = Utf8Path::new(settings::PATH);
-        let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
-        let Some(file) = file else {
-            let shown = self.shown(path);
-            let failure = Failure::new(
-                Exit::Failed,
-                format!("this node has no settings: `{shown}` is missing"),
-            );
-            return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
-        };
-        let text = String::from_utf8(file.bytes)
-            .map_err(|_| Failure::new(Exit::Failed, format!("`{path}` is not UTF-8 text")))?;
-        settings::read(&text).map_err(|found| {
-            let text = findings::text(&found, |_| Some(text.as_str()), false);
-            Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}"))
-        })
+        match settings::load(&self.host) {
+            Ok(Some(settings)) => Ok(settings),
+            Ok(None) => {
+                let shown = self.shown(Utf8Path::new(settings::PATH));
+                let failure = Failure::new(
+                    Exit::Failed,
+                    format!("this node has no settings: `{shown}` is missing"),
+                );
+                Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"))
+            }
+            Err(SettingsError::Wrong { findings: found, text }) => {
+                let text = findings::text(&found, |_| Some(text.as_str()), false);
+                Err(Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}")))
+            }
+            Err(error) => Err(failed(&error)),
+        }
     }
 
-    fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
+    /// The place of a node's path on this machine.
+    pub(super) fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
         match &self.root {
             Some(root) => root.join(path.as_str().trim_start_matches('/')),
             None => path.to_owned(),
@@ -112,10 +115,14 @@ impl Node {
             program: &program,
             root: self.root.as_deref(),
         };
-        match turn.make(purpose) {
-            Ok(report) => Ok(show(output, &report, purpose)),
-            Err(error) => Err(turn_failure(&error)),
+        let result = turn.make(purpose);
+        if matches!(result, Err(TurnError::Busy))
+            && let Some(answer) = daemon::ask(self, purpose)?
+        {
+            return Ok(answer::give(output, &answer));
         }
+        let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
+        Ok(answer::give(output, &answer))
     }
 
     /// `weft plan DIR`
@@ -223,71 +230,6 @@ fn history_line(entry: &Entry) -> String {
         "{:>4}  {time}  {:<11} generation {:<4} {commit}",
         record.number, entry.state, record.generation.number
     )
-}
-
-/// Shows what a turn did, and says how the program ends.
-fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
-    if let Some(recovered) = &report.recovered {
-        output.say(format!("recovered: {recovered}"));
-    }
-    for refused in &report.status.refused {
-        output.say(format!(
-            "refused[{}]: {}\n  = help: {}",
-            refused.code, refused.message, refused.help
-        ));
-    }
-    if !report.findings.is_empty() {
-        let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
-        output.say(findings::text(&report.findings, source, output.is_coloured()));
-        output.say("");
-    }
-    if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
-        if interesting {
-            output.say(plan.text());
-        }
-    }
-    output.say(format!("{}: {}", report.status.node, report.status.message));
-    output.document(&json!({
-        "status": report.status,
-        "plan": report.plan.as_ref().map(Plan::json),
-        "findings": report.findings,
-        "recovered": report.recovered,
-    }));
-    match (&report.plan, purpose) {
-        (Some(plan), Purpose::Plan) => plan_exit(plan),
-        _ => state_exit(report.status.state),
-    }
-}
-
-fn plan_exit(plan: &Plan) -> Exit {
-    if !plan.guards.is_empty() {
-        Exit::Refused
-    } else if plan.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Pending
-    }
-}
-
-fn state_exit(state: State) -> Exit {
-    match state {
-        State::InOrder => Exit::Ok,
-        State::Pending => Exit::Pending,
-        State::Refused => Exit::Refused,
-        State::RolledBack => Exit::RolledBack,
-        State::Degraded => Exit::Degraded,
-        State::Failed => Exit::Failed,
-    }
-}
-
-fn turn_failure(error: &TurnError) -> Failure {
-    let exit = state_exit(error.state());
-    let failure = Failure::from_error(exit, error);
-    match error.help() {
-        Some(help) => failure.hint(help),
-        None => failure,
-    }
 }
 
 fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {

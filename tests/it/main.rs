@@ -9,14 +9,19 @@
 
 mod cases;
 mod conformance;
+mod daemon;
 mod doctor;
 mod examples;
 mod floors;
 mod guide;
 mod host;
 mod import;
+mod machine;
 mod node;
 mod properties;
+mod quarantine;
 mod schema;
+mod settings;
 mod transport;
 mod trust;
+mod webhook;
