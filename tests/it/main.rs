@@ -18,6 +18,7 @@ mod host;
 mod import;
 mod machine;
 mod node;
+mod package;
 mod properties;
 mod quarantine;
 mod schema;

@@ -1,4 +1,6 @@
 //! Asking the remotes, by the process that fetches for the agent too.
+//!
+//! In a cache of its own: the agent, which may be at work meanwhile, owns the other one.
 
 use std::time::Duration;
 
@@ -6,20 +8,26 @@ use camino::Utf8Path;
 
 use super::super::examined::{Looked, RemoteAnswer, RemoteTrouble};
 use super::DRY;
-use crate::agent::error::chain;
+use crate::agent::error::{TurnError, chain};
 use crate::agent::settings::Settings;
-use crate::agent::turn::{CACHE, Purpose, Turn};
-use crate::apply::LOCK;
+use crate::apply;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
-use crate::sync::{FetchLimits, Remote, TransportError, Worker};
+use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::validate;
+use crate::value::ObjectId;
+
+/// What the remotes send is kept here, and removed when they were asked.
+const CACHE: &str = "/var/cache/weft/doctor.git";
+
+/// The lock of [`CACHE`].
+const LOCK: &str = "/run/weft/doctor.lock";
 
 /// The longest that one remote may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What each remote answers, and what the newest trusted commit declares. Nothing but
-/// the cache changes.
+/// What each remote answers, and what the newest trusted commit of the first one that
+/// does declares. The node changes in nothing.
 pub(super) fn ask(
     host: &Linux,
     settings: Option<&Settings>,
@@ -31,36 +39,60 @@ pub(super) fn ask(
     if host.is_dry() {
         return unseen(DRY);
     }
-    let answers = match host.lock(Utf8Path::new(LOCK)) {
-        Ok(Some(_lock)) => fetch_each(settings, program),
-        Ok(None) => {
-            return unseen("another weft is at work on this node; ask again when it is done");
-        }
+    let _lock = match host.lock(Utf8Path::new(LOCK)) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return unseen("another `weft doctor` is asking them"),
         Err(error) => return unseen(&chain(&error)),
     };
-    let turn = Turn { host, settings, program, root: None };
-    // Why a commit is refused is told by `weft plan` and `weft status`.
-    let report = turn.make(Purpose::Plan).ok();
-    let network = report.and_then(|report| {
-        report.status.trusted.as_ref()?;
-        validate::check(&report.tree, Some(&settings.cluster.value)).0
-    });
+    let mut network = None;
+    let mut answers = Vec::new();
+    for declared in &settings.remotes.value {
+        let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
+        let answer = match fetched(settings, program, &remote) {
+            Ok((worker, tip)) => {
+                if network.is_none() {
+                    // Why a commit is refused is told by `weft plan` and `weft status`.
+                    network = trusted(host, settings, Store::new(&worker), tip).ok().flatten();
+                }
+                Ok(tip)
+            }
+            Err(error) => Err(trouble(&error)),
+        };
+        answers.push(RemoteAnswer { name: remote.name.to_string(), answer });
+    }
+    if let Err(error) = host.remove_directory(Utf8Path::new(CACHE)) {
+        tracing::warn!(%error, "the cache of the remotes stays");
+    }
     (Looked::Seen(answers), network)
 }
 
-fn fetch_each(settings: &Settings, program: &Utf8Path) -> Vec<RemoteAnswer> {
+fn fetched(
+    settings: &Settings,
+    program: &Utf8Path,
+    remote: &Remote,
+) -> Result<(Worker, ObjectId), TransportError> {
     let limits = FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() };
-    let branch = settings.branch();
-    let fetch = |remote: &Remote| {
-        let worker = Worker::start(program, DEADLINE)?;
-        worker.fetch(remote, branch, Utf8Path::new(CACHE), &limits)
-    };
-    let answers = settings.remotes.value.iter().map(|declared| {
-        let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-        let name = remote.name.to_string();
-        RemoteAnswer { name, answer: fetch(&remote).map_err(|error| trouble(&error)) }
-    });
-    answers.collect()
+    let worker = Worker::start(program, DEADLINE)?;
+    let tip = worker.fetch(remote, settings.branch(), Utf8Path::new(CACHE), &limits)?;
+    Ok((worker, tip))
+}
+
+/// What the newest trusted commit declares; `None` where nothing is trusted or its
+/// declarations have errors.
+fn trusted(
+    host: &Linux,
+    settings: &Settings,
+    store: Store<'_>,
+    tip: ObjectId,
+) -> Result<Option<Network>, TurnError> {
+    let trust = settings.trust();
+    let ran = !apply::history(host)?.is_empty();
+    let anchors = Anchors::open(host, &trust, ran)?;
+    let judgement = sync::judge(store, tip, &trust, anchors.anchor(), host.now())?;
+    let Some(accepted) = judgement.accepted else { return Ok(None) };
+    let tree = sync::tree(store, &accepted, settings.base())
+        .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
+    Ok(validate::check(tree.get(), Some(&settings.cluster.value)).0)
 }
 
 fn trouble(error: &TransportError) -> RemoteTrouble {
