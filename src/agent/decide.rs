@@ -54,7 +54,7 @@ pub(super) fn decide(
         let what = if same_rendering {
             "files were edited since"
         } else {
-            "it would render differently now (facts of the node or the version of weft changed)"
+            "it would render differently now (facts of the node, its profile or the version of weft changed)"
         };
         return Decision::Leave(format!(
             "commit {commit} runs, but {what}; the next commit that changes this node or `weft apply --refresh` brings it in order"

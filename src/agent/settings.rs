@@ -5,8 +5,9 @@ use serde_json::{Value as Json, json};
 use crate::declare;
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
-use crate::declare::shape::Shape;
+use crate::declare::shape::{Shape, choice};
 use crate::declare::yaml;
+use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{At, BranchName, ClusterName, NodeName, ObjectId, Place, RepoPath, Word};
@@ -21,6 +22,16 @@ choices! {
         "observe" Observe,
         /// Change the node.
         "apply" Apply,
+    }
+}
+
+impl Shape for Profile {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::WORDS })
     }
 }
 
@@ -84,6 +95,9 @@ declaration! {
         optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
+        /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
+        /// machine looks like.
+        optional "profile" profile: Profile,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
     }
@@ -93,6 +107,11 @@ impl Settings {
     /// What the agent may do.
     pub fn mode(&self) -> Mode {
         self.mode.as_ref().map_or(Mode::Observe, |mode| mode.value)
+    }
+
+    /// The build of ifupdown2 that loads the files.
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
     }
 
     /// The branch that is followed.
@@ -127,7 +146,6 @@ impl Settings {
         self.path.as_ref().map(|path| &path.value)
     }
 }
-
 
 /// Reads the settings, or says everything that is wrong with them.
 pub fn read(text: &str) -> Result<Settings, Findings> {

@@ -121,9 +121,9 @@ impl TurnError {
             Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
             Self::Tree { .. } => State::Refused,
             Self::Unrecovered(_)
-            | Self::Apply(ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. }) => {
-                State::Degraded
-            }
+            | Self::Apply(
+                ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
+            ) => State::Degraded,
             _ => State::Failed,
         }
     }
@@ -183,9 +183,12 @@ impl<H: Host> Turn<'_, H> {
             Ok(tree) => tree,
             // Of a branch that was rewritten, the objects of the commit that is trusted
             // may be gone with the cache. What runs does not need them.
-            Err(TreeError::Object(ObjectError::Missing { .. })) if !judgement.refused.is_empty() => {
+            Err(TreeError::Object(ObjectError::Missing { .. }))
+                if !judgement.refused.is_empty() =>
+            {
                 report.status.state = State::Refused;
-                report.status.message = cause(&report.status.refused, "the newest commit is refused");
+                report.status.message =
+                    cause(&report.status.refused, "the newest commit is refused");
                 return Ok(report);
             }
             Err(source) => {
@@ -282,7 +285,11 @@ impl<H: Host> Turn<'_, H> {
             status.message = format!(
                 "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
                 record.commit.short(),
-                if status.errors == 1 { "an error".to_owned() } else { format!("{} errors", status.errors) },
+                if status.errors == 1 {
+                    "an error".to_owned()
+                } else {
+                    format!("{} errors", status.errors)
+                },
             );
             return Ok(());
         };
@@ -290,13 +297,14 @@ impl<H: Host> Turn<'_, H> {
         let owned = owned(self.host)?;
         let found = found(self.host)?;
         let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts);
+            let wanted = render(&network, &facts.node, &facts, self.settings.profile());
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
         report.plan = Some(planned.get().clone());
-        let runs = status.running.as_ref().and_then(|running| {
-            Some((running.commit.as_ref()?.commit, running.rendering?))
-        });
+        let runs = status
+            .running
+            .as_ref()
+            .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
@@ -385,10 +393,9 @@ fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
             "an apply of {} was interrupted when all was done, and is confirmed",
             commit(&running)
         )),
-        Recovery::RolledBack { entry } => Some(format!(
-            "an apply of {} was interrupted; what ran before is back",
-            commit(&entry)
-        )),
+        Recovery::RolledBack { entry } => {
+            Some(format!("an apply of {} was interrupted; what ran before is back", commit(&entry)))
+        }
         Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
     })
 }
@@ -416,9 +423,10 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             let commit = record.commit.short();
             (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
         }
-        Outcome::Degraded { failure, obstacle, .. } => {
-            (State::Degraded, format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)))
-        }
+        Outcome::Degraded { failure, obstacle, .. } => (
+            State::Degraded,
+            format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::{Plan, plan};
-use crate::render::render;
+use crate::render::{Profile, render};
 use crate::value::NodeName;
 
 /// The largest settings or status file that is read, in bytes.
@@ -51,7 +51,10 @@ impl Node {
         let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
         let Some(file) = file else {
             let shown = self.shown(path);
-            let failure = Failure::new(Exit::Failed, format!("this node has no settings: `{shown}` is missing"));
+            let failure = Failure::new(
+                Exit::Failed,
+                format!("this node has no settings: `{shown}` is missing"),
+            );
             return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
         };
         let text = String::from_utf8(file.bytes)
@@ -73,15 +76,23 @@ impl Node {
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
         if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
-            let message = "this version writes files of dry nodes and loads nothing into a running network";
+            let message =
+                "this version writes files of dry nodes and loads nothing into a running network";
             let failure = Failure::new(Exit::Refused, message);
-            return Err(failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine"));
+            return Err(
+                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            );
         }
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let program = Utf8PathBuf::from_path_buf(program)
-            .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))?;
-        let turn =
-            Turn { host: &self.host, settings: &settings, program: &program, root: self.root.as_deref() };
+        let program = Utf8PathBuf::from_path_buf(program).map_err(|path| {
+            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
+        })?;
+        let turn = Turn {
+            host: &self.host,
+            settings: &settings,
+            program: &program,
+            root: self.root.as_deref(),
+        };
         match turn.make(purpose) {
             Ok(report) => Ok(show(output, &report, purpose)),
             Err(error) => Err(turn_failure(&error)),
@@ -95,6 +106,7 @@ impl Node {
         directory: &Utf8Path,
         name: Option<NodeName>,
         facts: Option<&Utf8Path>,
+        profile: Option<Profile>,
     ) -> Result<Exit, Failure> {
         let checked = offline::check(directory)?;
         offline::show(output, &checked);
@@ -102,6 +114,7 @@ impl Node {
             output.document(&json!({ "ok": false, "findings": checked.findings }));
             return Ok(Exit::Refused);
         };
+        let profile = self.profile(profile)?;
         let name = self.name(name)?;
         offline::declared(network, &name)?;
         let facts = match facts {
@@ -111,12 +124,23 @@ impl Node {
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
-        let next = running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
-        let wanted = render(network, &name, &facts);
+        let next =
+            running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
+        let wanted = render(network, &name, &facts, profile);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
         Ok(plan_exit(&plan))
+    }
+
+    /// The profile given, the one of the settings, or the usual one where there are none.
+    fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
+        let path = Utf8Path::new(settings::PATH);
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let settings = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
+        Ok(if settings.is_some() { self.settings()?.profile() } else { Profile::default() })
     }
 
     /// The name given, or the one of the settings.
@@ -129,8 +153,7 @@ impl Node {
 
     /// `weft facts`
     pub(super) fn facts(&self, name: Option<NodeName>) -> Result<Exit, Failure> {
-        let facts: Facts =
-            self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
+        let facts: Facts = self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
         let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
         Output::print(text);
         Ok(Exit::Ok)
@@ -181,12 +204,18 @@ fn history_line(entry: &Entry) -> String {
     let commit = match &record.commit {
         Some(commit) => {
             let id = commit.commit.short();
-            format!("commit {id} (number {}) by {}: {}", commit.sequence, commit.signer, commit.subject)
+            format!(
+                "commit {id} (number {}) by {}: {}",
+                commit.sequence, commit.signer, commit.subject
+            )
         }
         None => "what was found before weft".to_owned(),
     };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!("{:>4}  {time}  {:<11} generation {:<4} {commit}", record.number, entry.state, record.generation.number)
+    format!(
+        "{:>4}  {time}  {:<11} generation {:<4} {commit}",
+        record.number, entry.state, record.generation.number
+    )
 }
 
 /// Shows what a turn did, and says how the program ends.
@@ -195,7 +224,10 @@ fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
         output.say(format!("recovered: {recovered}"));
     }
     for refused in &report.status.refused {
-        output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
+        output.say(format!(
+            "refused[{}]: {}\n  = help: {}",
+            refused.code, refused.message, refused.help
+        ));
     }
     if !report.findings.is_empty() {
         let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);

@@ -13,7 +13,7 @@ use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers};
 use crate::facts::{self, Facts};
 use crate::network::Network;
-use crate::render::{Managed, Rendering, render};
+use crate::render::{Managed, Profile, Rendering, render};
 use crate::validate;
 use crate::value::{NodeName, Place, RepoPath};
 
@@ -98,6 +98,7 @@ pub(super) fn render_directory(
     path: &Utf8Path,
     node: &NodeName,
     facts: Option<&Utf8Path>,
+    profile: Profile,
     out: Option<&Utf8Path>,
 ) -> Result<Exit, Failure> {
     let checked = check(path)?;
@@ -115,7 +116,7 @@ pub(super) fn render_directory(
         let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
         return Err(Failure::new(Exit::Refused, message));
     }
-    let rendering = render(network, node, &facts);
+    let rendering = render(network, node, &facts, profile);
     if let Some(out) = out {
         write_files(&rendering, out)?;
     }
@@ -135,6 +136,7 @@ pub(super) fn render_directory(
     output.document(&json!({
         "ok": true,
         "node": node,
+        "profile": profile,
         "rendering": rendering.digest(),
         "files": files,
         "notes": rendering.notes,
@@ -150,7 +152,10 @@ pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure
     }
     let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
     let names = network.nodes.keys().map(AsRef::as_ref);
-    Err(failure.hint(suggestion(node.as_str(), "declared nodes", names).unwrap_or_else(|| "declare it under `nodes`".to_owned())))
+    Err(failure.hint(
+        suggestion(node.as_str(), "declared nodes", names)
+            .unwrap_or_else(|| "declare it under `nodes`".to_owned()),
+    ))
 }
 
 /// Writes the files below a directory, with sequence number 0.
@@ -181,7 +186,8 @@ fn write_file(
 
 /// Reads recorded facts.
 pub(super) fn read_facts(path: &Utf8Path) -> Result<Facts, Failure> {
-    let fail = |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
+    let fail =
+        |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
     let size = path.metadata().map_err(|error| fail(error.to_string()))?.len();
     if size > MAX_FACTS_BYTES {
         return Err(fail(format!("larger than {MAX_FACTS_BYTES} bytes")));

@@ -119,13 +119,14 @@ pub fn plan(
         if is.is_some() && written.is_none() {
             guards.push(not_ours(managed));
         }
-        let vnets = |name: &str| served(&wanted, owned, name);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        changes.extend(change::changes(
-            &is.map(|bytes| text(bytes)).unwrap_or_default(),
-            &should.as_deref().map(text).unwrap_or_default(),
-            vnets,
-        ));
+        if managed == Managed::Interfaces {
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            changes = change::changes(
+                &is.map(text).unwrap_or_default(),
+                &should.as_ref().map(text).unwrap_or_default(),
+                |name| served(&wanted, owned, name),
+            );
+        }
         steps.push(match should {
             Some(bytes) => Step::Write { managed, bytes },
             None => Step::Remove { managed },

@@ -78,6 +78,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
     let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();
     json!({
         "node": plan.node,
+        "profile": plan.rendering.profile,
         "rendering": plan.rendering.digest(),
         "pending": !plan.is_empty(),
         "steps": steps,

@@ -8,7 +8,7 @@ use weft::agent::{Mode, settings};
 use weft::declare::{Findings, Tree, policy, signers};
 use weft::facts::{Facts, Route};
 use weft::network::Network;
-use weft::render::{Managed, render};
+use weft::render::{Managed, Profile, render};
 use weft::validate::check;
 
 fn examples() -> PathBuf {
@@ -53,7 +53,7 @@ fn the_small_repository_renders_on_each_node_without_a_finding() {
             metric: 0,
         };
         let facts = Facts { routes: vec![way_out], ..Facts::unknown(node.clone()) };
-        let rendering = render(&network, node, &facts);
+        let rendering = render(&network, node, &facts, Profile::Pve);
         assert_eq!(rendering.notes, []);
         let text = &rendering.files[&Managed::Interfaces];
         for stanza in ["iface localnet\n", "iface front\n", "iface back\n", "iface vxlan_front\n"] {
