@@ -4,11 +4,13 @@
 //! nothing of HTTP and prints nothing.
 
 mod decide;
+pub mod error;
 pub mod reasons;
 pub mod settings;
 pub mod status;
 pub mod turn;
 
+pub use error::TurnError;
 pub use settings::{Mode, Settings};
 pub use status::{State, Status};
-pub use turn::{Purpose, Report, Turn, TurnError};
+pub use turn::{Purpose, Report, Turn};

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use thiserror::Error;
 
 use super::decide::{Decision, decide};
+use super::error::{TurnError, chain};
 use super::settings::Settings;
 use super::status::{self, Refused, Running, State, Status};
-use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
+use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError};
@@ -17,8 +17,7 @@ use crate::plan::{Found, Owned, Plan, plan};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
-    TransportError, TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
 };
 use crate::validate;
 use crate::value::{NodeName, ObjectId, Place};
@@ -68,76 +67,6 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// What was settled before anything else.
     pub recovered: Option<String>,
-}
-
-/// Why a turn could not be finished. Nothing was changed.
-#[derive(Debug, Error)]
-pub enum TurnError {
-    /// Another process owns the node.
-    #[error("another weft is at work on this node (it holds `{LOCK}`)")]
-    Busy,
-    /// The machine refused.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// No remote answered.
-    #[error("{}", remotes(.0))]
-    Remotes(Vec<TransportError>),
-    /// What is known of trust cannot be read or written.
-    #[error(transparent)]
-    Anchor(#[from] AnchorError),
-    /// The history could not be judged.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The declarations of the accepted commit cannot be read.
-    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
-    Tree {
-        /// The commit.
-        commit: ObjectId,
-        /// Why not.
-        source: TreeError,
-    },
-    /// The node's own state is damaged, or cannot be read or written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// An interrupted apply could not be undone.
-    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
-    Unrecovered(#[source] StateError),
-}
-
-impl From<StateError> for TurnError {
-    fn from(error: StateError) -> Self {
-        Self::Apply(error.into())
-    }
-}
-
-fn remotes(errors: &[TransportError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl TurnError {
-    /// The state in which a turn that ended so leaves the node.
-    pub fn state(&self) -> State {
-        match self {
-            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } => State::Refused,
-            Self::Unrecovered(_)
-            | Self::Apply(
-                ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
-            ) => State::Degraded,
-            _ => State::Failed,
-        }
-    }
-
-    /// What to do about it, where more can be said than the error itself says.
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
-            Self::Busy => Some("wait for it to end; the lock goes with its process"),
-            Self::Anchor(error) => Some(error.help()),
-            Self::Tree { source, .. } => Some(source.help()),
-            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
-            _ => None,
-        }
-    }
 }
 
 /// What the declarations of a commit come to on this node.
@@ -360,21 +289,6 @@ impl<H: Host> Turn<'_, H> {
             }
         }
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Settles what was interrupted, and says what became of it.

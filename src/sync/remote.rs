@@ -194,7 +194,6 @@ pub struct BadRemoteUrl {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

@@ -7,8 +7,9 @@ use ssh_key::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
 use super::repository::{self, Author, Repository};
+use crate::agent::TurnError;
 use crate::agent::settings;
-use crate::agent::turn::{Purpose, Report, Turn, TurnError};
+use crate::agent::turn::{Purpose, Report, Turn};
 use crate::cli::failure::{Exit, Failure};
 use crate::host::{Host as _, Linux};
 use crate::render::Managed;

@@ -45,7 +45,8 @@ pub(super) fn render(
                 }
             }
             ZoneKind::Vxlan(vxlan) => {
-                let peers = vxlan::Peers::new(vxlan, facts);
+                let declared = network.nodes.get(node).and_then(|node| node.address);
+                let peers = vxlan::Peers::new(vxlan, facts, declared);
                 for (id, vnet) in &vxlan.vnets {
                     parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers, profile));
                 }
