@@ -1,5 +1,6 @@
 //! What is to be done with a plan.
 
+use super::adopt;
 use super::settings::Mode;
 use super::turn::Purpose;
 use crate::plan::Plan;
@@ -33,6 +34,9 @@ pub(super) fn decide(
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     if same_commit && same_rendering && plan.is_empty() {
         return Decision::Nothing;
+    }
+    if let Purpose::Adopt { shown } = purpose {
+        return adopt::decide(plan, runs.is_some(), shown);
     }
     let commit = commit.short();
     if purpose == Purpose::Plan || mode == Mode::Observe {

@@ -1,5 +1,6 @@
 //! Floor 11: words in, words out. The only floor that prints.
 
+mod adopt;
 pub mod demo;
 mod directory;
 mod failure;
@@ -94,6 +95,12 @@ enum Verb {
     },
     /// Fetch, verify, plan and apply once.
     Sync,
+    /// Take over files that weft did not write, where nothing is lost by that.
+    Adopt {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Apply the newest trusted commit.
     Apply {
         /// Also what differs without a new commit: facts that changed, files that
@@ -188,6 +195,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
         Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
+        Verb::Adopt { yes } => adopt::run(&node()?, output, yes),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit),

@@ -23,8 +23,8 @@ const MAX_STATE_BYTES: u64 = 4 << 20;
 /// The machine that the program speaks of: this one, or a directory that stands
 /// for one.
 pub(super) struct Node {
-    host: Linux,
-    root: Option<Utf8PathBuf>,
+    pub(super) host: Linux,
+    pub(super) root: Option<Utf8PathBuf>,
 }
 
 fn failed(error: &dyn std::error::Error) -> Failure {
@@ -47,7 +47,7 @@ impl Node {
         Ok(Self { host: Linux::new(root.clone()), root })
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let path = Utf8Path::new(settings::PATH);
         let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
         let Some(file) = file else {
@@ -84,6 +84,12 @@ impl Node {
                 failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
             );
         }
+        Ok(show(output, &self.make(purpose)?, purpose))
+    }
+
+    /// One turn of the node.
+    pub(super) fn make(&self, purpose: Purpose) -> Result<Report, Failure> {
+        let settings = self.settings()?;
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let program = Utf8PathBuf::from_path_buf(program).map_err(|path| {
             Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
@@ -94,10 +100,7 @@ impl Node {
             program: &program,
             root: self.root.as_deref(),
         };
-        match turn.make(purpose) {
-            Ok(report) => Ok(show(output, &report, purpose)),
-            Err(error) => Err(turn_failure(&error)),
-        }
+        turn.make(purpose).map_err(|error| turn_failure(&error))
     }
 
     /// `weft plan DIR`
@@ -236,7 +239,10 @@ fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
         output.say("");
     }
     if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
+        let interesting = !plan.is_empty()
+            || !plan.edited.is_empty()
+            || !plan.guards.is_empty()
+            || purpose == Purpose::Plan;
         if interesting {
             output.say(plan.text());
         }
@@ -264,7 +270,7 @@ fn plan_exit(plan: &Plan) -> Exit {
     }
 }
 
-fn state_exit(state: State) -> Exit {
+pub(super) fn state_exit(state: State) -> Exit {
     match state {
         State::InOrder => Exit::Ok,
         State::Pending => Exit::Pending,

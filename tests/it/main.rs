@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod adopt;
 mod cases;
 mod conformance;
 mod examples;
@@ -15,6 +16,7 @@ mod guide;
 mod host;
 mod import;
 mod node;
+mod profiles;
 mod properties;
 mod schema;
 mod transport;

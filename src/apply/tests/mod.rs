@@ -61,6 +61,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         steps,
         changes: Vec::new(),
         guards: Vec::new(),
+        foreign: Vec::new(),
         edited: Vec::new(),
     })
 }
