@@ -80,8 +80,8 @@ fn end(output: Output, report: &Report, plan: Option<&Plan>, message: &str, exit
 
 /// Asks a person at a terminal.
 fn yes(output: Output, name: &str) -> bool {
-    output.say(format!("Take over {name} as shown? Only `yes` does it:"));
+    output.say(format!("Take over {name} as shown? [y/N]"));
     let mut answer = String::new();
     let read = std::io::stdin().lock().take(64).read_line(&mut answer);
-    read.is_ok() && answer.trim() == "yes"
+    read.is_ok() && matches!(answer.trim(), "y" | "yes")
 }
