@@ -12,9 +12,10 @@ use super::hook::Hook;
 use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
-use crate::declare::shape::Shape;
+use crate::declare::shape::{Shape, choice};
 use crate::declare::{self, Entries, Severity, yaml};
 use crate::host::{Host, HostError};
+use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
@@ -39,6 +40,16 @@ choices! {
         "observe" Observe,
         /// Change the node.
         "apply" Apply,
+    }
+}
+
+impl Shape for Profile {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::WORDS })
     }
 }
 
@@ -112,6 +123,9 @@ declaration! {
         optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
+        /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
+        /// machine looks like.
+        optional "profile" profile: Profile,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
         /// When the agent polls. `every: 60s` when absent.
@@ -131,6 +145,11 @@ impl Settings {
     /// What the agent may do.
     pub fn mode(&self) -> Mode {
         self.mode.as_ref().map_or(Mode::Observe, |mode| mode.value)
+    }
+
+    /// The build of ifupdown2 that loads the files.
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
     }
 
     /// The branch that is followed.

@@ -19,7 +19,7 @@ use crate::sync::{
     self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
 };
 use crate::validate;
-use crate::value::{NodeName, ObjectId, Place};
+use crate::value::{Digest, NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -33,6 +33,11 @@ pub enum Purpose {
     Sync,
     /// Facts that changed and files that were edited are a reason as well.
     Refresh,
+    /// The operator takes the node over, by the plan that was shown ([`super::adopt::shown`]).
+    Adopt {
+        /// Which plan that is.
+        shown: Digest,
+    },
     /// Nothing is changed, not even what is known of the remote.
     Plan,
 }
@@ -102,7 +107,7 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
+            Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
         };
         let (worker, tip) = self.fetch()?;
         let store = Store::new(&worker);
@@ -233,9 +238,13 @@ impl<H: Host> Turn<'_, H> {
         let owned = owned(self.host)?;
         let found = found(self.host)?;
         let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts);
+            let wanted = render(&network, &facts.node, &facts, self.settings.profile());
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
+        let planned = match purpose {
+            Purpose::Adopt { .. } => planned.map(Plan::adopting),
+            _ => planned,
+        };
         report.plan = Some(planned.get().clone());
         let runs = status
             .running

@@ -74,7 +74,10 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
         blocks.push(format!("{}\n", findings::text(&report.findings, source, coloured)));
     }
     if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
+        let interesting = !plan.is_empty()
+            || !plan.edited.is_empty()
+            || !plan.guards.is_empty()
+            || purpose == Purpose::Plan;
         if interesting {
             blocks.push(plan.text());
         }

@@ -7,6 +7,7 @@ use super::output::Output;
 use crate::agent::reasons;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
+use crate::render::Difference;
 use crate::sync::Reason;
 
 /// One thing that can be explained.
@@ -44,7 +45,14 @@ fn all() -> Vec<Explained> {
         why: reason.why,
         fix: reason.fix,
     });
-    findings.chain(refusals).chain(guards).collect()
+    let differences = Difference::ALL.iter().map(|difference| Explained {
+        code: difference.code,
+        kind: "difference of profile `debian` from the files of Proxmox VE",
+        title: difference.what,
+        why: difference.why,
+        fix: difference.fix,
+    });
+    findings.chain(refusals).chain(guards).chain(differences).collect()
 }
 
 /// `weft explain`

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod adopt;
 mod cases;
 mod conformance;
 mod daemon;
@@ -18,6 +19,7 @@ mod host;
 mod import;
 mod machine;
 mod node;
+mod profiles;
 mod properties;
 mod quarantine;
 mod schema;
