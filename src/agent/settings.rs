@@ -2,14 +2,15 @@
 
 use serde_json::{Value as Json, json};
 
+use super::credentials::{self, AbsolutePath, Credential};
 use crate::declare;
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
-use crate::declare::shape::Shape;
+use crate::declare::shape::{Entries, Shape};
 use crate::declare::yaml;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
-use crate::value::{At, BranchName, ClusterName, NodeName, ObjectId, Place, RepoPath, Word};
+use crate::value::{At, BranchName, ClusterName, CredentialId, NodeName, ObjectId, Place, RepoPath, Word};
 
 /// Where the settings lie on a node.
 pub const PATH: &str = "/etc/weft/agent.yaml";
@@ -51,6 +52,13 @@ declaration! {
         required "name" name: Word,
         /// Where it answers.
         required "url" url: RemoteUrl,
+        /// The file with the certificate authorities that may vouch for an https server.
+        /// Those of the system when absent.
+        optional "ca" ca: AbsolutePath,
+        /// The file with the keys of ssh servers. No other key is ever trusted.
+        optional "known-hosts" known_hosts: AbsolutePath,
+        /// The credential to log in with.
+        optional "credential" credential: CredentialId,
     }
 }
 
@@ -78,6 +86,8 @@ declaration! {
         optional "branch" branch: BranchName,
         /// The remotes, in the order in which they are tried.
         required "remotes" remotes: Vec<Remote>,
+        /// How to log in to remotes, by id.
+        optional "credentials" credentials: Entries<CredentialId, Credential>,
         /// The commit at which trust begins.
         required "introduction" introduction: Introduction,
         /// Keys that count no more, whatever the repository says.
@@ -128,7 +138,6 @@ impl Settings {
     }
 }
 
-
 /// Reads the settings, or says everything that is wrong with them.
 pub fn read(text: &str) -> Result<Settings, Findings> {
     let file = declare::constant_path(PATH.trim_start_matches('/'));
@@ -164,5 +173,6 @@ fn check(settings: &Settings, findings: &mut Findings) {
                 .help("where that is meant, set `allow-file: true`");
             findings.push(finding);
         }
+        credentials::check(settings, remote, findings);
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
+use super::credentials;
 use super::decide::{Decision, decide};
 use super::settings::Settings;
-use super::status::{self, Refused, Running, State, Status};
+use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
@@ -79,9 +80,9 @@ pub enum TurnError {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// No remote answered.
-    #[error("{}", remotes(.0))]
-    Remotes(Vec<TransportError>),
+    /// No remote gave anything.
+    #[error("{}", unreached(.0))]
+    Remotes(Vec<Unreached>),
     /// What is known of trust cannot be read or written.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
@@ -110,8 +111,8 @@ impl From<StateError> for TurnError {
     }
 }
 
-fn remotes(errors: &[TransportError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn unreached(remotes: &[Unreached]) -> String {
+    remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl TurnError {
@@ -169,11 +170,12 @@ impl<H: Host> Turn<'_, H> {
             Purpose::Plan => None,
             Purpose::Sync | Purpose::Refresh => recover(self.host)?,
         };
-        let (worker, tip) = self.fetch()?;
+        let (worker, tip, unreached) = self.fetch()?;
         let store = Store::new(&worker);
         let judgement = self.judge(store, tip, purpose)?;
         let mut report = self.report(tip, &judgement)?;
         report.recovered = recovered;
+        report.status.unreached = unreached;
         let Some(accepted) = judgement.accepted else {
             report.status.state = State::Refused;
             report.status.message = cause(&report.status.refused, "nothing is trusted");
@@ -202,9 +204,9 @@ impl<H: Host> Turn<'_, H> {
         Ok(report)
     }
 
-    /// The newest state of the first remote that answers.
-    fn fetch(&self) -> Result<(Worker, ObjectId), TurnError> {
-        let mut errors = Vec::new();
+    /// The newest state of the first remote that gives one, and those that gave nothing.
+    fn fetch(&self) -> Result<(Worker, ObjectId, Vec<Unreached>), TurnError> {
+        let mut unreached = Vec::new();
         let cache = match self.root {
             Some(root) => root.join(CACHE.trim_start_matches('/')),
             None => Utf8PathBuf::from(CACHE),
@@ -214,19 +216,21 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
+            let access = credentials::access(self.host, self.settings, declared);
+            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(|access| {
+                let worker = Worker::start(self.program, DEADLINE)?;
+                let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
                 Ok((worker, tip))
             });
             match fetched {
-                Ok(fetched) => return Ok(fetched),
+                Ok((worker, tip)) => return Ok((worker, tip, unreached)),
                 Err(error) => {
                     tracing::warn!(remote = %remote.name, %error, "cannot fetch");
-                    errors.push(error);
+                    unreached.push(Unreached::of(&remote.name, &error));
                 }
             }
         }
-        Err(TurnError::Remotes(errors))
+        Err(TurnError::Remotes(unreached))
     }
 
     fn judge(
@@ -331,6 +335,7 @@ impl<H: Host> Turn<'_, H> {
             observed: None,
             trusted: None,
             refused: Vec::new(),
+            unreached: Vec::new(),
             errors: 0,
             warnings: 0,
         })
@@ -346,6 +351,9 @@ impl<H: Host> Turn<'_, H> {
     fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
             status.state = error.state();
+            if let TurnError::Remotes(unreached) = error {
+                status.unreached.clone_from(unreached);
+            }
             status.message = chain(error);
             if let Err(error) = self.record(&status) {
                 tracing::warn!(%error, "the status cannot be written");

@@ -194,6 +194,9 @@ fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
     if let Some(recovered) = &report.recovered {
         output.say(format!("recovered: {recovered}"));
     }
+    for unreached in &report.status.unreached {
+        output.say(format!("unreached[{}]: {}", unreached.code, unreached.message));
+    }
     for refused in &report.status.refused {
         output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
     }
@@ -279,6 +282,9 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
     }
     if let Some(status) = last {
         lines.push(format!("last     {} at {}", status.message, status.updated));
+        for unreached in &status.unreached {
+            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+        }
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));
