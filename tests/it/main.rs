@@ -15,6 +15,7 @@ mod guide;
 mod import;
 mod node;
 mod properties;
+mod remotes;
 mod schema;
 mod transport;
 mod trust;
