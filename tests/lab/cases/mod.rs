@@ -1,6 +1,7 @@
 //! All cases, by what they are about.
 
 mod git_server;
+mod remotes;
 mod simple;
 mod underlay;
 mod vxlan;
@@ -14,7 +15,7 @@ use crate::runner::Case;
 
 /// Every case, in the order in which they run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, weft::CASES]
+    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, remotes::CASES, weft::CASES]
         .into_iter()
         .flatten()
 }
