@@ -10,6 +10,7 @@ mod copy;
 mod diagnose;
 mod network;
 mod open;
+mod preference;
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read as _, Write};

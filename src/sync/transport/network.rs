@@ -15,6 +15,7 @@ use git2::{
 
 use super::diagnose::diagnose;
 use super::open::{absent_branch, check_branch};
+use super::preference::prefer;
 use super::{Trouble, copy, failure};
 use crate::sync::access::Login;
 use crate::sync::cache::CacheDirectory;
@@ -22,6 +23,9 @@ use crate::sync::known_hosts::{KnownHosts, Verdict, describe, describe_key};
 use crate::sync::origin::Origin;
 use crate::sync::protocol::{Failure, FailureCode, Fetch};
 use crate::sync::remote::Scheme;
+
+/// What libssh2 says when no type of key is common to both ends.
+const NO_COMMON_KEY_TYPE: &str = "Unable to exchange encryption keys";
 
 /// What was seen on the way, for the reason that libgit2 does not keep.
 pub(super) struct Seen {
@@ -53,8 +57,10 @@ pub(super) fn fill(directory: &CacheDirectory, fetch: &Fetch) -> Result<(Reposit
     check_branch(&fetch.branch)?;
     let cache = copy::open_or_create(&directory.repository())?;
     let known_hosts = known_hosts(fetch)?;
-    let seen = Seen::new();
-    let tip = download(&cache, fetch, known_hosts.as_ref(), &seen).map_err(|error| trouble(&error, &seen, fetch))?;
+    let tip = match &known_hosts {
+        None => attempt(&cache, fetch, None),
+        Some(known) => over_ssh(directory, &cache, fetch, known),
+    }?;
     let Some(tip) = tip.0 else {
         return Err(absent_branch(&fetch.branch, tip.1).into());
     };
@@ -63,6 +69,30 @@ pub(super) fn fill(directory: &CacheDirectory, fetch: &Fetch) -> Result<(Reposit
     cache.find_commit(tip).map_err(missing)?;
     copy::set_branch(&cache, &fetch.branch, tip)?;
     Ok((cache, tip))
+}
+
+/// Asks an ssh server for keys of the pinned types. One that has none of these is asked
+/// for any, to see what it shows.
+fn over_ssh(
+    directory: &CacheDirectory,
+    cache: &Repository,
+    fetch: &Fetch,
+    known: &KnownHosts,
+) -> Result<Tip, Trouble> {
+    let origin = Origin::of(&fetch.url);
+    prefer(&directory.home(), origin.as_ref().map(|origin| (known, origin)))?;
+    match attempt(cache, fetch, Some(known)) {
+        Err(Trouble::Final(failure)) if failure.message.contains(NO_COMMON_KEY_TYPE) => {
+            prefer(&directory.home(), None)?;
+            attempt(cache, fetch, Some(known))
+        }
+        tried => tried,
+    }
+}
+
+fn attempt(cache: &Repository, fetch: &Fetch, known: Option<&KnownHosts>) -> Result<Tip, Trouble> {
+    let seen = Seen::new();
+    download(cache, fetch, known, &seen).map_err(|error| trouble(&error, &seen, fetch))
 }
 
 /// Whether everything is there that a commit stands on. The objects below one that is
@@ -269,6 +299,9 @@ fn trouble(error: &git2::Error, seen: &Seen, fetch: &Fetch) -> Trouble {
 
     if let Some(failure) = seen.stopped.take() {
         return failure.into();
+    }
+    if error.message().contains("failed to lock file") {
+        return Trouble::Cache(error.message().to_owned());
     }
     let of_cache = matches!(
         error.class(),

@@ -16,7 +16,11 @@ use crate::runner::Case;
 pub(super) const CASES: &[Case] = &[
     Case::new("remote_https", &[Need::Bridge], remote_https),
     Case::new("remote_ssh", &[Need::Bridge], remote_ssh),
-    Case::new("remote_black_holes", &[Need::Bridge], remote_black_holes),
+    Case {
+        limit: Duration::from_secs(240),
+        ..Case::new("remote_black_holes", &[Need::Bridge], remote_black_holes)
+    },
+    Case::new("remote_ssh_keys", &[Need::Bridge], remote_ssh_keys),
     Case::new("remote_mirror", &[Need::Bridge], remote_mirror),
 ];
 
@@ -26,6 +30,7 @@ const SDN: &str = "/node/etc/network/interfaces.d/sdn";
 const AUTHORITY: &str = "/node/etc/weft/ca.pem";
 const TOKEN: &str = "/node/etc/weft/token";
 const KEY: &str = "/node/etc/weft/key";
+const PASSPHRASE: &str = "/node/etc/weft/passphrase";
 const KNOWN_HOSTS: &str = "/node/etc/weft/known_hosts";
 /// Longer than the time after which a server that says nothing is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -186,9 +191,19 @@ fn remote_https(lab: &Lab) {
     site.suffers(
         "certificate-unknown",
         &["signed by `lab authority`", "`ca:` holds `another authority`"],
-        || node.put(AUTHORITY, foreign),
-        || node.put(AUTHORITY, authority),
+        || node.put(AUTHORITY, &foreign),
+        || node.put(AUTHORITY, &authority),
     );
+    // The machine's own authorities count where the settings name none, and only there.
+    let bundle = "/etc/ssl/certs/ca-certificates.crt";
+    let before = if node.exists(bundle) { node.read(bundle) } else { String::new() };
+    node.put(bundle, format!("{before}\n{authority}"));
+    site.suffers("certificate-unknown", &[], || node.put(AUTHORITY, &foreign), || node.put(AUTHORITY, &authority));
+    let system = https(&Https::url("config")).replace(", ca: /etc/weft/ca.pem", "");
+    site.settings(&[system], &token_credential(&format!("https://{OUTSIDE}")));
+    site.change();
+    site.follows();
+    site.suffers("certificate-unknown", &["of this machine"], || node.put(bundle, &before), || node.put(bundle, &authority));
     site.suffers(
         "unavailable",
         &["HTTP status 503"],
@@ -265,6 +280,44 @@ fn remote_ssh(lab: &Lab) {
     site.follows();
 }
 
+/// A server with keys of several types shows the one that is pinned, whichever it is; a
+/// private key may have a passphrase.
+fn remote_ssh_keys(lab: &Lab) {
+    let mut server = GitServer::start(lab);
+    let mut site = Site::new(lab, &server);
+    let key = server.ssh.issue_key("node1");
+    put_key(&site, &key);
+    site.settings(&[ssh(&Ssh::url("config"))], &key_credential());
+    let first = server.ssh.known_hosts();
+    let second = server.ssh.add_ecdsa_key();
+    for pinned in [&first, &second, &format!("{first}{second}")] {
+        site.node.put(KNOWN_HOSTS, pinned);
+        site.change();
+        site.follows();
+    }
+    // Pinned is a key of a type that the server has not any more.
+    site.node.put(KNOWN_HOSTS, &second);
+    server.ssh.remove_ecdsa_key();
+    let (_, status) = site.sync();
+    assert_eq!(status["unreached"][0]["code"].as_str(), Some("host-key-changed"), "{status:#}");
+    let message = status["unreached"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("shows ssh-ed25519") && message.contains("pinned is ecdsa-sha2-nistp256"), "{message}");
+    site.node.put(KNOWN_HOSTS, &first);
+    site.follows();
+
+    let node = site.node.clone();
+    node.put_with_mode(KEY, server.ssh.encrypted(&key, "open sesame").private, 0o600);
+    let (_, status) = site.sync();
+    assert_eq!(status["unreached"][0]["code"].as_str(), Some("credential-unusable"), "{status:#}");
+    let credential = key_credential().replace("file: /etc/weft/key", "file: /etc/weft/key, passphrase-file: /etc/weft/passphrase");
+    site.settings(&[ssh(&Ssh::url("config"))], &credential);
+    node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600);
+    site.change();
+    site.follows();
+    let wrong = || node.put_with_mode(PASSPHRASE, "open barley\n", 0o600);
+    site.suffers("credential-unusable", &["passphrase"], wrong, || node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600));
+}
+
 /// Servers that accept and say nothing, and a closed port.
 fn remote_black_holes(lab: &Lab) {
     let server = GitServer::start(lab);
@@ -281,7 +334,10 @@ fn remote_black_holes(lab: &Lab) {
     site.suffers("no-answer", &["remote `web`"], || server.https.freeze(), || server.https.thaw());
     site.suffers("no-answer", &["remote `web`"], || server.https.freeze_answers(), || server.https.thaw());
     let (down, up) = (["ip", "link", "set", "eth0", "down"], ["ip", "link", "set", "eth0", "up"]);
-    site.suffers("unreachable", &["no way to the host"], || { here.exec(&down).ok(); }, || { here.exec(&up).ok(); });
+    site.suffers("no-answer", &["remote `web`"], || { here.exec(&down).ok(); }, || { here.exec(&up).ok(); });
+    let (node, outside) = (site.node.clone(), OUTSIDE.to_string());
+    let (close, open) = (["ip", "route", "add", "unreachable", &outside], ["ip", "route", "del", "unreachable", &outside]);
+    site.suffers("unreachable", &["no way to the host"], || { node.exec(&close).ok(); }, || { node.exec(&open).ok(); });
     site.settings(&[ssh(&Ssh::url("config"))], &credentials);
     site.suffers("no-answer", &["remote `shell`"], || server.ssh.freeze(), || server.ssh.thaw());
 }
