@@ -52,11 +52,15 @@ impl FromStr for AbsolutePath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text.len() <= 4096 && !text.ends_with('/') && !text.chars().any(char::is_control);
+        let plain =
+            text.len() <= 4096 && !text.ends_with('/') && !text.chars().any(char::is_control);
         if plain && text.starts_with('/') && text.split('/').all(|part| part != "..") {
             return Ok(Self(text.into()));
         }
-        Err(format!("`{}` is not the absolute path of a file, such as `/etc/weft/forge.token`", text.escape_debug()))
+        Err(format!(
+            "`{}` is not the absolute path of a file, such as `/etc/weft/forge.token`",
+            text.escape_debug()
+        ))
     }
 }
 
@@ -109,11 +113,13 @@ pub(super) fn check(settings: &Settings, remote: &Remote, findings: &mut Finding
     }
     match &remote.known_hosts {
         Some(file) if scheme != Scheme::Ssh => {
-            let message = format!("remote `{name}` is not reached over ssh, so `known-hosts` says nothing");
+            let message =
+                format!("remote `{name}` is not reached over ssh, so `known-hosts` says nothing");
             find(Code::BadValue, message, &file.place, "remove it".to_owned());
         }
         None if scheme == Scheme::Ssh => {
-            let message = format!("remote `{name}` is reached over ssh, and no key of its host is pinned");
+            let message =
+                format!("remote `{name}` is reached over ssh, and no key of its host is pinned");
             let help = "add `known-hosts: /etc/weft/known_hosts`, a file with the host's keys; no key is trusted at first sight";
             find(Code::MissingKey, message, &url.place, help.to_owned());
         }
@@ -121,7 +127,8 @@ pub(super) fn check(settings: &Settings, remote: &Remote, findings: &mut Finding
     }
     let Some(id) = &remote.credential else {
         if scheme == Scheme::Ssh {
-            let message = format!("remote `{name}` is reached over ssh, and has no key to log in with");
+            let message =
+                format!("remote `{name}` is reached over ssh, and has no key to log in with");
             let help = "add `credential: ID`, and below `credentials` one of `type: ssh-key`";
             find(Code::MissingKey, message, &url.place, help.to_owned());
         }
@@ -132,21 +139,31 @@ pub(super) fn check(settings: &Settings, remote: &Remote, findings: &mut Finding
         let names = declared.into_iter().flatten().map(|(name, _)| name.as_ref());
         let help = suggestion(id.value.as_ref(), "credentials", names);
         let message = format!("there is no credential `{}`", id.value);
-        find(Code::BadValue, message, &id.place, help.unwrap_or_else(|| "declare it below `credentials`".to_owned()));
+        find(
+            Code::BadValue,
+            message,
+            &id.place,
+            help.unwrap_or_else(|| "declare it below `credentials`".to_owned()),
+        );
         return;
     };
     let credential = &credential.value;
     let bound = &credential.origin;
     if Origin::of(&url.value).as_ref() != Some(&bound.value) {
-        let origin = Origin::of(&url.value).map_or_else(|| "this machine".to_owned(), |origin| origin.to_string());
-        let message = format!("credential `{}` is bound to {}, and remote `{name}` is at {origin}", id.value, bound.value);
+        let origin = Origin::of(&url.value)
+            .map_or_else(|| "this machine".to_owned(), |origin| origin.to_string());
+        let message = format!(
+            "credential `{}` is bound to {}, and remote `{name}` is at {origin}",
+            id.value, bound.value
+        );
         let help = "use another credential, or correct its `origin`: it is sent nowhere else";
         find(Code::BadValue, message, &id.place, help.to_owned());
     }
     let kind = &credential.kind;
     if (kind.value == Kind::SshKey) != (scheme == Scheme::Ssh) {
         let message = format!("a `{}` cannot be used over {}", kind.value, scheme.as_str());
-        let help = "ssh remotes log in with an `ssh-key`, https remotes with a `token` or a `password`";
+        let help =
+            "ssh remotes log in with an `ssh-key`, https remotes with a `token` or a `password`";
         find(Code::BadValue, message, &kind.place, help.to_owned());
     }
     if kind.value == Kind::Password && credential.user.is_none() {
@@ -160,13 +177,20 @@ pub(super) fn check(settings: &Settings, remote: &Remote, findings: &mut Finding
     if let (Some(user), Some(in_url)) = (&credential.user, url.value.user())
         && user.value.as_ref() != in_url
     {
-        let message = format!("the URL of remote `{name}` logs in as another user than credential `{}`", id.value);
+        let message = format!(
+            "the URL of remote `{name}` logs in as another user than credential `{}`",
+            id.value
+        );
         find(Code::BadValue, message, &user.place, "say it in one place only".to_owned());
     }
 }
 
 /// Reads what a remote is reached by: its authorities, host keys and secrets.
-pub(super) fn access(host: &impl Host, settings: &Settings, remote: &Remote) -> Result<Access, Failure> {
+pub(super) fn access(
+    host: &impl Host,
+    settings: &Settings,
+    remote: &Remote,
+) -> Result<Access, Failure> {
     let text = |file: &AbsolutePath, what, code, limit| {
         let (text, mode) = read(host, file.as_ref(), what, code, limit)?;
         if mode & 0o002 != 0 {
@@ -185,7 +209,11 @@ pub(super) fn access(host: &impl Host, settings: &Settings, remote: &Remote) -> 
     let declared = settings.credentials.as_ref().map(|declared| &declared.value);
     let credential = remote.credential.as_ref().and_then(|id| declared?.get(&id.value));
     let login = credential.map(|credential| login(host, &credential.value));
-    Ok(Access { authorities: ca.transpose()?, known_hosts: known.transpose()?, login: login.transpose()? })
+    Ok(Access {
+        authorities: ca.transpose()?,
+        known_hosts: known.transpose()?,
+        login: login.transpose()?,
+    })
 }
 
 fn login(host: &impl Host, credential: &Credential) -> Result<Login, Failure> {
@@ -199,7 +227,11 @@ fn login(host: &impl Host, credential: &Credential) -> Result<Login, Failure> {
         Kind::SshKey => Login::Key {
             user,
             key: secret(host, file)?,
-            passphrase: credential.passphrase_file.as_ref().map(|file| word(host, file.value.as_ref())).transpose()?,
+            passphrase: credential
+                .passphrase_file
+                .as_ref()
+                .map(|file| word(host, file.value.as_ref()))
+                .transpose()?,
         },
     })
 }
@@ -209,7 +241,8 @@ fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
     let text = secret(host, path)?;
     let word = text.expose().trim_end_matches(['\r', '\n']);
     if word.is_empty() || word.len() > MAX_WORD_BYTES || word.chars().any(char::is_control) {
-        let message = format!("`{path}` does not hold one line with a token, a password or a passphrase");
+        let message =
+            format!("`{path}` does not hold one line with a token, a password or a passphrase");
         return Err(Failure::new(FailureCode::CredentialUnusable, message));
     }
     Ok(Secret::new(word.to_owned()))
@@ -220,7 +253,9 @@ fn secret(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
     let code = FailureCode::CredentialUnusable;
     let (text, mode) = read(host, path, "file of the credential", code, MAX_SECRET_BYTES)?;
     if mode & 0o007 != 0 {
-        let message = format!("anybody may read or write the credential `{path}` (mode {mode:04o}); `chmod o= {path}`, and renew it");
+        let message = format!(
+            "anybody may read or write the credential `{path}` (mode {mode:04o}); `chmod o= {path}`, and renew it"
+        );
         return Err(Failure::new(code, message));
     }
     if text.expose().contains('\0') {
@@ -236,7 +271,9 @@ fn read(
     code: FailureCode,
     limit: u64,
 ) -> Result<(Secret, u32), Failure> {
-    let file = host.read(path, limit).map_err(|error: HostError| Failure::new(code, super::turn::chain(&error)))?;
+    let file = host
+        .read(path, limit)
+        .map_err(|error: HostError| Failure::new(code, super::turn::chain(&error)))?;
     let file = file.ok_or_else(|| Failure::new(code, format!("the {what} `{path}` is missing")))?;
     let text = String::from_utf8(file.bytes);
     let text = text.map_err(|_| Failure::new(code, format!("the {what} `{path}` is no text")))?;

@@ -65,7 +65,9 @@ impl KnownHosts {
             let number = index + 1;
             let bad = |reason| BadKnownHosts { line: number, reason };
             if number > LINE_COUNT || text.len() > LINE_LENGTH {
-                return Err(bad("there are more than 10000 lines, or this one is longer than 8192 bytes"));
+                return Err(bad(
+                    "there are more than 10000 lines, or this one is longer than 8192 bytes",
+                ));
             }
             let text = text.trim();
             if text.is_empty() || text.starts_with('#') {
@@ -142,9 +144,9 @@ fn read_line(number: usize, text: &str) -> Result<Line, &'static str> {
         }
         Some(_) => return Err("the marker is neither `@revoked` nor `@cert-authority`"),
     };
-    let entry: Entry = format!("{first} {kind} {key}")
-        .parse()
-        .map_err(|_| "hosts or key cannot be read; `HOSTS TYPE KEY` is wanted, as `ssh-keyscan` writes it")?;
+    let entry: Entry = format!("{first} {kind} {key}").parse().map_err(
+        |_| "hosts or key cannot be read; `HOSTS TYPE KEY` is wanted, as `ssh-keyscan` writes it",
+    )?;
     let (hosts, key) = (entry.host_patterns().clone(), entry.public_key().clone());
     if key.algorithm().as_str() != kind {
         return Err("the key is of another type than its line says");
@@ -203,8 +205,10 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILJqVLwKXlYEAlIfuRdl5jEJqUSYoMW8YF2WGqXrAzu/";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILJqVLwKXlYEAlIfuRdl5jEJqUSYoMW8YF2WGqXrAzu/";
 
     fn bytes(key: &str) -> Vec<u8> {
         key.parse::<PublicKey>().unwrap().to_bytes().unwrap()
@@ -216,7 +220,9 @@ mod tests {
 
     #[test]
     fn only_what_is_pinned_is_trusted() {
-        let text = format!("# ours\n\n  git.example.org,192.0.2.1 {KEY} comment # more\n[git.example.org]:2222\t{OTHER}\n");
+        let text = format!(
+            "# ours\n\n  git.example.org,192.0.2.1 {KEY} comment # more\n[git.example.org]:2222\t{OTHER}\n"
+        );
         assert_eq!(judge(&text, "GIT.example.org", 22), Verdict::Pinned);
         assert_eq!(judge(&text, "192.0.2.1", 22), Verdict::Pinned);
         assert_eq!(judge(&text, "git.example.org", 2222), Verdict::Changed);
@@ -233,7 +239,10 @@ mod tests {
         let text = format!("host {KEY}\n@revoked * {KEY}\n");
         assert_eq!(judge(&text, "host", 22), Verdict::Revoked(2));
         assert_eq!(judge(&format!("@revoked host {OTHER}\n"), "host", 22), Verdict::Unknown);
-        assert_eq!(judge(&format!("@revoked host {OTHER}\nhost {KEY}"), "host", 22), Verdict::Pinned);
+        assert_eq!(
+            judge(&format!("@revoked host {OTHER}\nhost {KEY}"), "host", 22),
+            Verdict::Pinned
+        );
     }
 
     #[test]

@@ -39,7 +39,11 @@ impl Origin {
             Scheme::Ssh => 22,
         };
         let (host, given) = url.host_and_port()?;
-        Some(Self { scheme: url.scheme(), host: host.to_ascii_lowercase(), port: given.unwrap_or(port) })
+        Some(Self {
+            scheme: url.scheme(),
+            host: host.to_ascii_lowercase(),
+            port: given.unwrap_or(port),
+        })
     }
 }
 
@@ -47,7 +51,12 @@ impl FromStr for Origin {
     type Err = BadRemoteUrl;
 
     fn from_str(text: &str) -> Result<Self, BadRemoteUrl> {
-        let bad = || BadRemoteUrl::of(text, "is no origin; write `https://HOST[:PORT]` or `ssh://HOST[:PORT]`");
+        let bad = || {
+            BadRemoteUrl::of(
+                text,
+                "is no origin; write `https://HOST[:PORT]` or `ssh://HOST[:PORT]`",
+            )
+        };
         let has_path = text.split_once("://").is_none_or(|(_, rest)| rest.contains(['/', '@']));
         if has_path {
             return Err(bad());
@@ -62,7 +71,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
         write!(f, "{}://", self.scheme.as_str())?;
-        if host.contains(':') { write!(f, "[{host}]")? } else { f.write_str(host)? }
+        if host.contains(':') {
+            write!(f, "[{host}]")?;
+        } else {
+            f.write_str(host)?;
+        }
         match (self.scheme, self.port) {
             (Scheme::Https, 443) | (Scheme::Ssh, 22) => Ok(()),
             (_, port) => write!(f, ":{port}"),
@@ -81,10 +94,20 @@ mod tests {
 
     #[test]
     fn one_server_has_one_origin() {
-        assert_eq!(origin("https://Git.example.org/a"), "https://git.example.org:443".parse().unwrap());
+        assert_eq!(
+            origin("https://Git.example.org/a"),
+            "https://git.example.org:443".parse().unwrap()
+        );
         assert_eq!(origin("ssh://git@host:22/a"), "ssh://host".parse().unwrap());
-        assert_eq!(origin("ssh://git@[2001:DB8::1]:2222/a").to_string(), "ssh://[2001:db8::1]:2222");
-        let others = ["https://git.example.org:8443", "https://git.example.org.evil.example", "ssh://git.example.org:443"];
+        assert_eq!(
+            origin("ssh://git@[2001:DB8::1]:2222/a").to_string(),
+            "ssh://[2001:db8::1]:2222"
+        );
+        let others = [
+            "https://git.example.org:8443",
+            "https://git.example.org.evil.example",
+            "ssh://git.example.org:443",
+        ];
         for other in others {
             assert_ne!(origin("https://git.example.org/a"), other.parse().unwrap());
         }
@@ -92,7 +115,17 @@ mod tests {
 
     #[test]
     fn an_origin_is_nothing_but_a_server() {
-        for text in ["", "host", "https://", "https://host/", "https://host/a", "https://user@host", "file://", "http://host", "ssh://host:x"] {
+        for text in [
+            "",
+            "host",
+            "https://",
+            "https://host/",
+            "https://host/a",
+            "https://user@host",
+            "file://",
+            "http://host",
+            "ssh://host:x",
+        ] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }

@@ -29,7 +29,7 @@ pub const REQUEST_LIMIT: usize = 1024 * 1024;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Bring the cache up to the tip of a branch.
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Send an object of the cache that was fetched last.
     Read {
         /// The object.

@@ -92,7 +92,7 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
         let (answer, bytes) = match serde_json::from_slice(&line) {
             Ok(Request::Fetch(fetch)) => {
                 alarm::set(fetch.seconds.max(1));
-                (session.fetch(fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+                (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
             Ok(Request::Read { object, limit }) => match session.read(object, limit) {
                 Ok(Found::Object(kind, bytes)) => {
@@ -251,22 +251,20 @@ impl Store {
                     _ => Err(Trouble::Cache(format!("object {id} is not what its header says"))),
                 }
             }
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                match &self.source {
-                    Source::Directory(remote) => match remote.odb().and_then(|o| o.read_header(oid)) {
-                        Ok((size, _)) if size as u64 > limit => {
-                            Ok(Some(Found::TooLarge { size: size as u64, limit }))
-                        }
-                        Ok(_) => Ok(None),
-                        Err(_) => Ok(Some(Found::Missing)),
-                    },
-                    Source::Server { whole } => {
-                        let most = self.fetch.limits.objects;
-                        whole.set(whole.get() || network::is_whole(&self.cache, self.tip, most));
-                        Ok(whole.get().then_some(Found::Missing))
+            Err(error) if error.code() == ErrorCode::NotFound => match &self.source {
+                Source::Directory(remote) => match remote.odb().and_then(|o| o.read_header(oid)) {
+                    Ok((size, _)) if size as u64 > limit => {
+                        Ok(Some(Found::TooLarge { size: size as u64, limit }))
                     }
+                    Ok(_) => Ok(None),
+                    Err(_) => Ok(Some(Found::Missing)),
+                },
+                Source::Server { whole } => {
+                    let most = self.fetch.limits.objects;
+                    whole.set(whole.get() || network::is_whole(&self.cache, self.tip, most));
+                    Ok(whole.get().then_some(Found::Missing))
                 }
-            }
+            },
             Err(error) => Err(unreadable(&error)),
         }
     }

@@ -71,7 +71,7 @@ impl Worker {
     ) -> Result<ObjectId, TransportError> {
         let mut talk = self.talk();
         let left = talk.left();
-        let request = Request::Fetch(Fetch {
+        let request = Request::Fetch(Box::new(Fetch {
             url: remote.url.clone(),
             access: access.clone(),
             branch: branch.to_owned(),
@@ -79,7 +79,7 @@ impl Worker {
             limits: limits.clone(),
             // Later than this end does it.
             seconds: u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(2),
-        });
+        }));
         match talk.ask(&request)? {
             (Answer::Tip(tip), _) => Ok(tip),
             (Answer::Failed(failure), _) => Err(TransportError::of(remote, &failure)),

@@ -40,7 +40,10 @@ mod tests {
     #[test]
     fn shows_itself_to_nobody_who_does_not_ask() {
         let secret = Secret::new("hunter2".to_owned());
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[masked] [masked] Some([masked])");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[masked] [masked] Some([masked])"
+        );
         assert_eq!(secret.expose(), "hunter2");
     }
 }

@@ -102,7 +102,8 @@ impl Place {
 
     fn fetch(&self) -> Result<(Worker, ObjectId), TransportError> {
         let worker = start();
-        let tip = worker.fetch(&self.remote(), &Access::default(), "main", &self.cache(), &limits())?;
+        let tip =
+            worker.fetch(&self.remote(), &Access::default(), "main", &self.cache(), &limits())?;
         Ok((worker, tip))
     }
 

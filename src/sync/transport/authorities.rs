@@ -51,8 +51,10 @@ fn in_memory(pem: &str) -> Result<File, Failure> {
         _ => return Err(unusable("the file of `ca:` holds no certificate in PEM form".to_owned())),
     }
     let file = memfd_create("authorities", MFdFlags::MFD_CLOEXEC);
-    let mut file = File::from(file.map_err(|e| unusable(format!("no file in memory can be made: {e}")))?);
-    file.write_all(pem.as_bytes()).map_err(|e| unusable(format!("cannot keep the authorities: {e}")))?;
+    let mut file =
+        File::from(file.map_err(|e| unusable(format!("no file in memory can be made: {e}")))?);
+    file.write_all(pem.as_bytes())
+        .map_err(|e| unusable(format!("cannot keep the authorities: {e}")))?;
     Ok(file)
 }
 

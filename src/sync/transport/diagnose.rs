@@ -38,7 +38,9 @@ fn status_failure(status: &str, fetch: &Fetch) -> Failure {
         "404" | "410" => (FailureCode::Absent, "the server has no repository at that place"),
         "408" | "429" => (FailureCode::Unavailable, "the server cannot serve now"),
         _ if status.starts_with('5') => (FailureCode::Unavailable, "the server cannot serve now"),
-        _ if status.starts_with('3') => (FailureCode::RedirectRefused, "the server sends us elsewhere"),
+        _ if status.starts_with('3') => {
+            (FailureCode::RedirectRefused, "the server sends us elsewhere")
+        }
         _ => (FailureCode::NotAGitServer, "the answer is not one of a git server"),
     };
     Failure::new(code, format!("{what} (HTTP status {status})"))
@@ -63,7 +65,12 @@ fn classify(text: &str, seen: &Seen, fetch: &Fetch) -> (FailureCode, &'static st
     {
         return (Code::NoAnswer, "the host does not answer in time");
     }
-    if has(&["cannot redirect", "unexpected redirect", "redirect without location", "too many redirects"]) {
+    if has(&[
+        "cannot redirect",
+        "unexpected redirect",
+        "redirect without location",
+        "too many redirects",
+    ]) {
         return (Code::RedirectRefused, "the server sends us elsewhere, and this is not followed");
     }
     if has(&["authentication required", "unexpected authentication failure"]) {
@@ -72,19 +79,59 @@ fn classify(text: &str, seen: &Seen, fetch: &Fetch) -> (FailureCode, &'static st
     if has(&["failed to authenticate SSH session", "Unable to extract public key"]) {
         return (Code::CredentialUnusable, "the key cannot be used, or its passphrase is wrong");
     }
-    if has(&["could not find appropriate mechanism for credentials", "unsupported credentials type", "that we do not support"]) {
+    if has(&[
+        "could not find appropriate mechanism for credentials",
+        "unsupported credentials type",
+        "that we do not support",
+    ]) {
         return (Code::LoginDenied, "the server wants another kind of login");
     }
-    if has(&["content-type", "http parser error", "invalid packet line", "invalid response", "invalid hex digit", "PKT-LINE", "pkt-line", "wrong version number", "unknown protocol", "packet length too long", "http request", "getting banner"]) {
+    if has(&[
+        "content-type",
+        "http parser error",
+        "invalid packet line",
+        "invalid response",
+        "invalid hex digit",
+        "PKT-LINE",
+        "pkt-line",
+        "wrong version number",
+        "unknown protocol",
+        "packet length too long",
+        "http request",
+        "getting banner",
+    ]) {
         return (Code::NotAGitServer, "what answers is not a git server");
     }
-    if ssh && has(&["does not appear to be a git repository", "not found", "No such file", "does not exist"]) {
+    if ssh
+        && has(&[
+            "does not appear to be a git repository",
+            "not found",
+            "No such file",
+            "does not exist",
+        ])
+    {
         return (Code::Absent, "the server has no repository at that place");
     }
     if has(&["unknown remote object format", "object format"]) {
-        return (Code::Sha256, "the repository has object ids of another kind; weft reads SHA-1 repositories only");
+        return (
+            Code::Sha256,
+            "the repository has object ids of another kind; weft reads SHA-1 repositories only",
+        );
     }
-    if has(&["early EOF", "unexpected EOF", "unexpected eof", "could not read", "Connection reset", "Broken pipe", "incomplete", "trailer", "socket disconnect", "disconnected", "wrong pack", "closed"]) {
+    if has(&[
+        "early EOF",
+        "unexpected EOF",
+        "unexpected eof",
+        "could not read",
+        "Connection reset",
+        "Broken pipe",
+        "incomplete",
+        "trailer",
+        "socket disconnect",
+        "disconnected",
+        "wrong pack",
+        "closed",
+    ]) {
         return (Code::Truncated, "the answer ended before it was complete");
     }
     if has(&["SSL error"]) {
@@ -98,9 +145,16 @@ fn classify(text: &str, seen: &Seen, fetch: &Fetch) -> (FailureCode, &'static st
 
 /// Why a certificate is refused. OpenSSL refused it; what is read from it here only
 /// says why.
-fn certificate_failure(text: &str, certificate: Option<&openssl::x509::X509Ref>, fetch: &Fetch) -> Failure {
+fn certificate_failure(
+    text: &str,
+    certificate: Option<&openssl::x509::X509Ref>,
+    fetch: &Fetch,
+) -> Failure {
     let Some(certificate) = certificate else {
-        return Failure::new(FailureCode::CertificateUnknown, "the server shows no certificate that can be read");
+        return Failure::new(
+            FailureCode::CertificateUnknown,
+            "the server shows no certificate that can be read",
+        );
     };
     let issuer = common_name(certificate.issuer_name());
     let days_from = |day: &openssl::asn1::Asn1TimeRef| {
@@ -108,8 +162,10 @@ fn certificate_failure(text: &str, certificate: Option<&openssl::x509::X509Ref>,
         now.diff(day).ok().map(|left| i64::from(left.days) * 86_400 + i64::from(left.secs))
     };
     if text == "hostname does not match certificate" {
-        let host = Origin::of(&fetch.url).map(|origin| origin.host().to_owned()).unwrap_or_default();
-        let message = format!("the server's certificate is not for {host}, but for {}", names(certificate));
+        let host =
+            Origin::of(&fetch.url).map(|origin| origin.host().to_owned()).unwrap_or_default();
+        let message =
+            format!("the server's certificate is not for {host}, but for {}", names(certificate));
         return Failure::new(FailureCode::CertificateName, message);
     }
     if days_from(certificate.not_after()).is_some_and(|left| left < 0) {
@@ -124,7 +180,8 @@ fn certificate_failure(text: &str, certificate: Option<&openssl::x509::X509Ref>,
         None => "the authorities of this machine do not vouch for it".to_owned(),
         Some(pem) => {
             let stack = X509::stack_from_pem(pem.as_bytes()).unwrap_or_default();
-            let held: Vec<_> = stack.iter().take(4).map(|held| common_name(held.subject_name())).collect();
+            let held: Vec<_> =
+                stack.iter().take(4).map(|held| common_name(held.subject_name())).collect();
             format!("`ca:` holds {}, which does not vouch for it", held.join(", "))
         }
     };
@@ -135,7 +192,10 @@ fn certificate_failure(text: &str, certificate: Option<&openssl::x509::X509Ref>,
 fn common_name(name: &X509NameRef) -> String {
     let entry = name.entries_by_nid(Nid::COMMONNAME).last().or_else(|| name.entries().last());
     let text = entry.and_then(|entry| entry.data().to_string().ok());
-    text.map_or_else(|| "nobody".to_owned(), |text| format!("`{}`", text.chars().take(80).collect::<String>().escape_debug()))
+    text.map_or_else(
+        || "nobody".to_owned(),
+        |text| format!("`{}`", text.chars().take(80).collect::<String>().escape_debug()),
+    )
 }
 
 /// The hosts that a certificate is for.
@@ -146,7 +206,8 @@ fn names(certificate: &openssl::x509::X509Ref) -> String {
             names.push(format!("`{}`", host.chars().take(80).collect::<String>().escape_debug()));
         } else if let Some(bytes) = name.ipaddress() {
             let address = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
-            let address = address.or_else(|_| <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from));
+            let address =
+                address.or_else(|_| <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from));
             names.extend(address.map(|address| format!("`{address}`")));
         }
     }

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use git2::{
-    AutotagOption, CertificateCheckStatus, Cred, CredentialType, FetchOptions, ObjectType, Oid, ProxyOptions,
-    RemoteCallbacks, RemoteRedirect, Repository,
+    AutotagOption, CertificateCheckStatus, Cred, CredentialType, FetchOptions, ObjectType, Oid,
+    ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
 };
 
 use super::diagnose::diagnose;
@@ -23,6 +23,7 @@ use crate::sync::known_hosts::{KnownHosts, Verdict, describe, describe_key};
 use crate::sync::origin::Origin;
 use crate::sync::protocol::{Failure, FailureCode, Fetch};
 use crate::sync::remote::Scheme;
+use crate::value::Secret;
 
 /// What libssh2 says when no type of key is common to both ends.
 const NO_COMMON_KEY_TYPE: &str = "Unable to exchange encryption keys";
@@ -39,7 +40,11 @@ pub(super) struct Seen {
 
 impl Seen {
     fn new() -> Self {
-        Self { stopped: RefCell::new(None), certificate: RefCell::new(None), heard: Cell::new(Instant::now()) }
+        Self {
+            stopped: RefCell::new(None),
+            certificate: RefCell::new(None),
+            heard: Cell::new(Instant::now()),
+        }
     }
 
     /// Ends the fetch for a reason.
@@ -53,7 +58,10 @@ impl Seen {
 
 /// Brings the tip of the branch and all that it stands on into the cache, and sets the
 /// cache's branch.
-pub(super) fn fill(directory: &CacheDirectory, fetch: &Fetch) -> Result<(Repository, Oid), Trouble> {
+pub(super) fn fill(
+    directory: &CacheDirectory,
+    fetch: &Fetch,
+) -> Result<(Repository, Oid), Trouble> {
     check_branch(&fetch.branch)?;
     let cache = copy::open_or_create(&directory.repository())?;
     let known_hosts = known_hosts(fetch)?;
@@ -65,7 +73,9 @@ pub(super) fn fill(directory: &CacheDirectory, fetch: &Fetch) -> Result<(Reposit
         return Err(absent_branch(&fetch.branch, tip.1).into());
     };
     // What came is judged by others; that it came is checked here.
-    let missing = |e: git2::Error| Trouble::Cache(format!("the tip of the branch is not there: {}", e.message()));
+    let missing = |e: git2::Error| {
+        Trouble::Cache(format!("the tip of the branch is not there: {}", e.message()))
+    };
     cache.find_commit(tip).map_err(missing)?;
     copy::set_branch(&cache, &fetch.branch, tip)?;
     Ok((cache, tip))
@@ -134,7 +144,9 @@ fn known_hosts(fetch: &Fetch) -> Result<Option<KnownHosts>, Failure> {
     let unusable = |message| Failure::new(FailureCode::KnownHostsUnusable, message);
     let text = fetch.access.known_hosts.as_deref();
     let text = text.ok_or_else(|| unusable("no keys of ssh hosts were given".to_owned()))?;
-    KnownHosts::read(text).map(Some).map_err(|e| unusable(format!("the file of `known-hosts:`, {e}")))
+    KnownHosts::read(text)
+        .map(Some)
+        .map_err(|e| unusable(format!("the file of `known-hosts:`, {e}")))
 }
 
 /// The branch's tip where there is one, else names of branches that there are.
@@ -170,7 +182,11 @@ fn download(
     Ok(tip)
 }
 
-fn callbacks<'a>(fetch: &'a Fetch, known_hosts: Option<&'a KnownHosts>, seen: &'a Seen) -> RemoteCallbacks<'a> {
+fn callbacks<'a>(
+    fetch: &'a Fetch,
+    known_hosts: Option<&'a KnownHosts>,
+    seen: &'a Seen,
+) -> RemoteCallbacks<'a> {
     let origin = Origin::of(&fetch.url);
     let mut callbacks = RemoteCallbacks::new();
     let shown_to = origin.clone();
@@ -184,7 +200,10 @@ fn callbacks<'a>(fetch: &'a Fetch, known_hosts: Option<&'a KnownHosts>, seen: &'
         let key = certificate.as_hostkey().and_then(|key| key.hostkey());
         let judged = match (known_hosts, &shown_to, key) {
             (Some(known), Some(origin), Some(key)) => judge_key(known, origin, key),
-            _ => Err(Failure::new(FailureCode::HostKeyUnknown, "the host shows no key that can be compared")),
+            _ => Err(Failure::new(
+                FailureCode::HostKeyUnknown,
+                "the host shows no key that can be compared",
+            )),
         };
         judged.map(|()| CertificateCheckStatus::CertificateOk).map_err(|failure| seen.stop(failure))
     });
@@ -234,7 +253,9 @@ fn judge_key(known: &KnownHosts, origin: &Origin, key: &[u8]) -> Result<(), Fail
         }
         Verdict::Revoked(line) => (
             FailureCode::HostKeyRevoked,
-            format!("revoked host key: {host} port {port} shows {shown}, which line {line} revokes"),
+            format!(
+                "revoked host key: {host} port {port} shows {shown}, which line {line} revokes"
+            ),
         ),
     };
     Err(Failure::new(code, message))
@@ -249,13 +270,20 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    fn answer(&mut self, url: &str, user: Option<&str>, allowed: CredentialType) -> Result<Cred, Failure> {
+    fn answer(
+        &mut self,
+        url: &str,
+        user: Option<&str>,
+        allowed: CredentialType,
+    ) -> Result<Cred, Failure> {
         let refuse = |code, message: &str| Failure::new(code, message);
         // libgit2 follows a server to another port of the same host.
-        let asking = format!("{}/", url.trim_end_matches('/')).parse().ok().as_ref().and_then(Origin::of);
+        let asking =
+            format!("{}/", url.trim_end_matches('/')).parse().ok().as_ref().and_then(Origin::of);
         let asking = asking.or_else(|| url.parse().ok().as_ref().and_then(Origin::of));
         if asking.is_none() || asking != self.origin {
-            let message = "another server than the one of the URL asks for the login; nothing was sent";
+            let message =
+                "another server than the one of the URL asks for the login; nothing was sent";
             return Err(refuse(FailureCode::OriginRefused, message));
         }
         let Some(login) = &self.fetch.access.login else {
@@ -267,11 +295,15 @@ impl Answers<'_> {
                 return Err(refuse(FailureCode::LoginDenied, "the server denies the credential"));
             }
             *answered |= kind;
-            cred.map_err(|e| failure(FailureCode::CredentialUnusable, "the credential cannot be used", &e))
+            cred.map_err(|e| {
+                failure(FailureCode::CredentialUnusable, "the credential cannot be used", &e)
+            })
         };
         let answered = &mut self.answered;
         match login {
-            Login::Password { user, secret } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
+            Login::Password { user, secret }
+                if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) =>
+            {
                 let cred = Cred::userpass_plaintext(user, secret.expose());
                 made(CredentialType::USER_PASS_PLAINTEXT, cred, answered)
             }
@@ -279,9 +311,11 @@ impl Answers<'_> {
                 let cred = Cred::username(named.as_deref().unwrap_or("git"));
                 made(CredentialType::USERNAME, cred, answered)
             }
-            Login::Key { user: named, key, passphrase } if allowed.contains(CredentialType::SSH_MEMORY) => {
+            Login::Key { user: named, key, passphrase }
+                if allowed.contains(CredentialType::SSH_MEMORY) =>
+            {
                 let user = user.or(named.as_deref()).unwrap_or("git");
-                let passphrase = passphrase.as_ref().map(|secret| secret.expose());
+                let passphrase = passphrase.as_ref().map(Secret::expose);
                 let cred = Cred::ssh_key_from_memory(user, None, key.expose(), passphrase);
                 made(CredentialType::SSH_MEMORY, cred, answered)
             }
@@ -305,7 +339,13 @@ fn trouble(error: &git2::Error, seen: &Seen, fetch: &Fetch) -> Trouble {
     }
     let of_cache = matches!(
         error.class(),
-        Class::Odb | Class::Object | Class::Reference | Class::Repository | Class::Config | Class::Zlib | Class::Tree
+        Class::Odb
+            | Class::Object
+            | Class::Reference
+            | Class::Repository
+            | Class::Config
+            | Class::Zlib
+            | Class::Tree
     ) || error.message().contains("missing delta bases");
     if of_cache && !error.message().contains("redirect") {
         return match failure(FailureCode::DamagedCache, "the cache", error) {

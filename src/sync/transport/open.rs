@@ -97,7 +97,8 @@ pub(super) fn check_branch(branch: &str) -> Result<(), Failure> {
 /// That a repository has no such branch, and which ones it has.
 pub(super) fn absent_branch(branch: &str, branches: Vec<String>) -> Failure {
     let names = branches.into_iter().take(5);
-    let names = names.map(|name| format!("`{}`", name.chars().take(80).collect::<String>().escape_debug()));
+    let names =
+        names.map(|name| format!("`{}`", name.chars().take(80).collect::<String>().escape_debug()));
     let names: Vec<String> = names.collect();
     let message = if names.is_empty() {
         format!("the repository has no branch `{branch}`: it is empty")
@@ -110,7 +111,8 @@ pub(super) fn absent_branch(branch: &str, branches: Vec<String>) -> Failure {
 /// The names of some branches, to help whoever mistyped one.
 fn branches(remote: &Repository) -> Vec<String> {
     let Ok(references) = remote.references_glob("refs/heads/*") else { return Vec::new() };
-    let names = references
-        .filter_map(|reference| Some(reference.ok()?.name().ok()?.strip_prefix("refs/heads/")?.to_owned()));
+    let names = references.filter_map(|reference| {
+        Some(reference.ok()?.name().ok()?.strip_prefix("refs/heads/")?.to_owned())
+    });
     names.take(5).collect()
 }

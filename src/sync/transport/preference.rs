@@ -16,14 +16,21 @@ use crate::sync::protocol::{Failure, FailureCode};
 
 /// Lets the server be asked for keys of the pinned types only, or of any type.
 #[expect(unsafe_code, reason = "libgit2's settings are variables without a lock")]
-pub(super) fn prefer(home: &Utf8Path, pinned: Option<(&KnownHosts, &Origin)>) -> Result<(), Failure> {
-    let failed = |what: &str| Failure::new(FailureCode::DamagedCache, format!("cannot use `{home}`: {what}"));
+pub(super) fn prefer(
+    home: &Utf8Path,
+    pinned: Option<(&KnownHosts, &Origin)>,
+) -> Result<(), Failure> {
+    let failed = |what: &str| {
+        Failure::new(FailureCode::DamagedCache, format!("cannot use `{home}`: {what}"))
+    };
     let text = pinned.map(|(known, origin)| lines(known, origin)).unwrap_or_default();
     put(home, &text).map_err(|e| failed(&e.to_string()))?;
     let path = std::ffi::CString::new(home.as_str()).map_err(|e| failed(&e.to_string()))?;
     // SAFETY: this process has one thread and no transport is open; the option takes
     // one string, which libgit2 copies.
-    let set = unsafe { libgit2_sys::git_libgit2_opts(libgit2_sys::GIT_OPT_SET_HOMEDIR.cast_signed(), path.as_ptr()) };
+    let set = unsafe {
+        libgit2_sys::git_libgit2_opts(libgit2_sys::GIT_OPT_SET_HOMEDIR.cast_signed(), path.as_ptr())
+    };
     if set < 0 { Err(failed(git2::Error::last_error(set).message())) } else { Ok(()) }
 }
 
@@ -31,7 +38,8 @@ pub(super) fn prefer(home: &Utf8Path, pinned: Option<(&KnownHosts, &Origin)>) ->
 fn lines(known: &KnownHosts, origin: &Origin) -> String {
     let (host, port) = (origin.host(), origin.port());
     let keys = known.pinned(host, port).filter_map(|key| key.to_openssh().ok());
-    keys.map(|key| format!("[{host}]:{port} {key}\n")).collect()
+    let lines: Vec<String> = keys.map(|key| format!("[{host}]:{port} {key}\n")).collect();
+    lines.concat()
 }
 
 fn put(home: &Utf8Path, text: &str) -> io::Result<()> {

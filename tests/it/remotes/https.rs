@@ -32,7 +32,9 @@ impl Place {
         let authority = Authority::new("an authority");
         let server = Server::start(directory.path(), authority.identity());
         let place = Self { directory, authority, server };
-        output(program("git", place.home()).args(["init", "-q", "--bare", "-b", "main", "net.git"]));
+        output(
+            program("git", place.home()).args(["init", "-q", "--bare", "-b", "main", "net.git"]),
+        );
         place.commit("main", b"first");
         place
     }
@@ -51,11 +53,25 @@ impl Place {
         fs::write(self.home().join("file"), bytes).unwrap();
         let blob = self.git(&["hash-object", "-w", "file"]);
         self.git(&["read-tree", "--empty"]);
-        self.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{blob},sdn/file.yaml")]);
+        self.git(&[
+            "update-index",
+            "--add",
+            "--cacheinfo",
+            &format!("100644,{blob},sdn/file.yaml"),
+        ]);
         let tree = self.git(&["write-tree"]);
         let name = format!("refs/heads/{branch}");
         let parent = self.git(&["for-each-ref", "--format=%(objectname)", &name]);
-        let mut words = vec!["-c", "user.name=a", "-c", "user.email=a@example.org", "commit-tree", &tree, "-m", "x"];
+        let mut words = vec![
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.org",
+            "commit-tree",
+            &tree,
+            "-m",
+            "x",
+        ];
         if !parent.is_empty() {
             words.extend(["-p", &parent]);
         }
@@ -69,7 +85,10 @@ impl Place {
     }
 
     fn access(&self) -> Access {
-        let login = Login::Password { user: "git".to_owned(), secret: Secret::new("secret-token".to_owned()) };
+        let login = Login::Password {
+            user: "git".to_owned(),
+            secret: Secret::new("secret-token".to_owned()),
+        };
         Access { authorities: Some(self.authority.pem()), known_hosts: None, login: Some(login) }
     }
 
@@ -77,7 +96,12 @@ impl Place {
         self.fetch_from(&self.server.url("127.0.0.1"), &self.access(), MINUTE)
     }
 
-    fn fetch_from(&self, url: &str, access: &Access, deadline: Duration) -> Result<(Worker, ObjectId), TransportError> {
+    fn fetch_from(
+        &self,
+        url: &str,
+        access: &Access,
+        deadline: Duration,
+    ) -> Result<(Worker, ObjectId), TransportError> {
         let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), deadline).unwrap();
         let remote = Remote { name: "origin".parse().unwrap(), url: url.parse().unwrap() };
         let tip = worker.fetch(&remote, access, "main", &self.cache(), &FetchLimits::default())?;
@@ -116,7 +140,11 @@ fn what_git_serves_over_https_is_fetched_with_a_token() {
     }
     let other = place.git(&["rev-parse", "other"]).parse().unwrap();
     assert!(worker.read(other, 10_000).is_err(), "another branch came as well");
-    let refs = output(program("git", place.home()).args(["--git-dir=cache/repository.git", "for-each-ref", "--format=%(refname)"]));
+    let refs = output(program("git", place.home()).args([
+        "--git-dir=cache/repository.git",
+        "for-each-ref",
+        "--format=%(refname)",
+    ]));
     assert_eq!(refs, b"refs/weft/main\n");
     // Nobody who looks at processes sees the token.
     for file in ["cmdline", "environ"] {
@@ -129,7 +157,8 @@ fn what_git_serves_over_https_is_fetched_with_a_token() {
     let again = begin.elapsed();
     let tip = place.commit("main", b"second");
     // The same server by its name.
-    let (_, fetched) = place.fetch_from(&place.server.url("localhost"), &place.access(), MINUTE).unwrap();
+    let (_, fetched) =
+        place.fetch_from(&place.server.url("localhost"), &place.access(), MINUTE).unwrap();
     assert_eq!(fetched, tip);
     println!("over https with a token: first {first:?}, nothing new {again:?}");
 }
@@ -137,7 +166,8 @@ fn what_git_serves_over_https_is_fetched_with_a_token() {
 #[test]
 fn each_failure_has_its_name_and_passes_with_its_cause() {
     let place = Place::new();
-    let noise: Vec<u8> = (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let noise: Vec<u8> =
+        (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     place.commit("main", &noise);
     let elsewhere = place.server.url("localhost").replace("/net.git", "");
     for (fault, code, word) in [
@@ -174,7 +204,11 @@ fn a_login_is_asked_for_and_denied_by_name() {
     place.fails(FailureCode::LoginDenied, &["denies the credential"]);
     assert_eq!(place.server.state().shown, [AUTHORIZATION], "answered more than once");
     let nobody = Access { login: None, ..place.access() };
-    fails(place.fetch_from(&place.server.url("127.0.0.1"), &nobody, MINUTE), FailureCode::LoginRequired, &["names no credential"]);
+    fails(
+        place.fetch_from(&place.server.url("127.0.0.1"), &nobody, MINUTE),
+        FailureCode::LoginRequired,
+        &["names no credential"],
+    );
     place.server.state().login = Some(AUTHORIZATION.to_owned());
     place.fetch().unwrap();
 }
@@ -184,22 +218,39 @@ fn only_the_pinned_authority_vouches_for_the_right_host_at_the_right_time() {
     let place = Place::new();
     let foreign = Authority::new("another authority");
     place.server.state().identity = foreign.identity();
-    place.fails(FailureCode::CertificateUnknown, &["signed by `another authority`", "`ca:` holds `an authority`"]);
+    place.fails(
+        FailureCode::CertificateUnknown,
+        &["signed by `another authority`", "`ca:` holds `an authority`"],
+    );
     // Without `ca:` only the system's authorities count.
     place.server.state().identity = place.authority.identity();
     let system = Access { authorities: None, ..place.access() };
-    fails(place.fetch_from(&place.server.url("127.0.0.1"), &system, MINUTE), FailureCode::CertificateUnknown, &["of this machine"]);
-    place.server.state().identity = place.authority.identity_for("127.0.0.1", "localhost", 1_700_000_000, 1_750_000_000);
+    fails(
+        place.fetch_from(&place.server.url("127.0.0.1"), &system, MINUTE),
+        FailureCode::CertificateUnknown,
+        &["of this machine"],
+    );
+    place.server.state().identity =
+        place.authority.identity_for("127.0.0.1", "localhost", 1_700_000_000, 1_750_000_000);
     place.fails(FailureCode::CertificateExpired, &["ended at Jun 15"]);
-    place.server.state().identity = place.authority.identity_for("127.0.0.1", "localhost", 4_000_000_000, 4_100_000_000);
+    place.server.state().identity =
+        place.authority.identity_for("127.0.0.1", "localhost", 4_000_000_000, 4_100_000_000);
     place.fails(FailureCode::CertificateExpired, &["begins at"]);
-    place.server.state().identity = place.authority.identity_for("192.0.2.7", "git.example.org", 1_700_000_000, 4_000_000_000);
-    place.fails(FailureCode::CertificateName, &["not for 127.0.0.1", "`192.0.2.7`", "`git.example.org`"]);
+    place.server.state().identity =
+        place.authority.identity_for("192.0.2.7", "git.example.org", 1_700_000_000, 4_000_000_000);
+    place.fails(
+        FailureCode::CertificateName,
+        &["not for 127.0.0.1", "`192.0.2.7`", "`git.example.org`"],
+    );
     place.server.state().identity = place.authority.identity();
     place.fetch().unwrap();
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let access = Access { authorities: Some(pem.to_owned()), ..place.access() };
-        fails(place.fetch_from(&place.server.url("127.0.0.1"), &access, MINUTE), FailureCode::AuthoritiesUnusable, &[]);
+        fails(
+            place.fetch_from(&place.server.url("127.0.0.1"), &access, MINUTE),
+            FailureCode::AuthoritiesUnusable,
+            &[],
+        );
     }
 }
 
@@ -228,7 +279,9 @@ fn silence_ends_at_the_deadline_and_closed_ports_at_once() {
     for fault in [Fault::Silence, Fault::Drip] {
         place.server.fail(fault);
         let begin = Instant::now();
-        let error = place.fetch_from(&place.server.url("127.0.0.1"), &place.access(), Duration::from_secs(2)).unwrap_err();
+        let error = place
+            .fetch_from(&place.server.url("127.0.0.1"), &place.access(), Duration::from_secs(2))
+            .unwrap_err();
         assert_eq!(error.code(), "deadline", "{error}");
         assert!(begin.elapsed() < Duration::from_secs(6));
     }
@@ -236,23 +289,39 @@ fn silence_ends_at_the_deadline_and_closed_ports_at_once() {
     place.fetch().unwrap();
     let from = |url: &str| place.fetch_from(url, &place.access(), MINUTE);
     fails(from("https://127.0.0.1:1/net.git"), FailureCode::Refused, &["nobody listens"]);
-    fails(from("https://no-such-host.invalid/net.git"), FailureCode::Unresolved, &["cannot be resolved"]);
+    fails(
+        from("https://no-such-host.invalid/net.git"),
+        FailureCode::Unresolved,
+        &["cannot be resolved"],
+    );
 }
 
 #[test]
 fn limits_hold_over_the_network() {
     let place = Place::new();
-    let noise: Vec<u8> = (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let noise: Vec<u8> =
+        (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let tip = place.commit("main", &noise);
     let fetch = |limits: FetchLimits| {
         let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), MINUTE).unwrap();
-        let remote = Remote { name: "origin".parse().unwrap(), url: place.server.url("127.0.0.1").parse().unwrap() };
+        let remote = Remote {
+            name: "origin".parse().unwrap(),
+            url: place.server.url("127.0.0.1").parse().unwrap(),
+        };
         let tip = worker.fetch(&remote, &place.access(), "main", &place.cache(), &limits)?;
         Ok((worker, tip))
     };
     let limits = FetchLimits::default();
-    fails(fetch(FetchLimits { received_bytes: 50_000, ..limits.clone() }), FailureCode::TooLarge, &["more than 50000 bytes"]);
-    fails(fetch(FetchLimits { objects: 2, ..limits.clone() }), FailureCode::TooLarge, &["too many objects"]);
+    fails(
+        fetch(FetchLimits { received_bytes: 50_000, ..limits.clone() }),
+        FailureCode::TooLarge,
+        &["more than 50000 bytes"],
+    );
+    fails(
+        fetch(FetchLimits { objects: 2, ..limits.clone() }),
+        FailureCode::TooLarge,
+        &["too many objects"],
+    );
     let (worker, fetched) = fetch(FetchLimits { object_bytes: 1000, ..limits }).unwrap();
     assert_eq!(fetched, tip);
     let blob = place.git(&["rev-parse", "main:sdn/file.yaml"]).parse().unwrap();
@@ -286,7 +355,12 @@ fn a_damaged_cache_is_fetched_anew_from_a_server() {
     place.commit("main", b"third");
     place.fetch().unwrap();
     let packs = place.cache().join("repository.git/objects/pack");
-    let oldest = packs.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path()).find(|p| p.extension() == Some("pack")).unwrap();
+    let oldest = packs
+        .read_dir_utf8()
+        .unwrap()
+        .map(|entry| entry.unwrap().into_path())
+        .find(|p| p.extension() == Some("pack"))
+        .unwrap();
     fs::remove_file(&oldest).unwrap();
     fs::remove_file(oldest.with_extension("idx")).unwrap();
     let (worker, _) = place.fetch().unwrap();
@@ -305,7 +379,11 @@ fn the_environment_of_the_agent_reaches_no_fetch() {
     let root = home.join("root");
     fs::create_dir_all(root.join("etc/weft")).unwrap();
     fs::write(root.join("etc/weft/ca.pem"), place.authority.pem()).unwrap();
-    let rewrite = format!("[url \"{}\"]\n\tinsteadOf = {}\n[http]\n\tsslVerify = false\n", "https://127.0.0.1:1", place.server.url(""));
+    let rewrite = format!(
+        "[url \"{}\"]\n\tinsteadOf = {}\n[http]\n\tsslVerify = false\n",
+        "https://127.0.0.1:1",
+        place.server.url("")
+    );
     fs::write(home.join(".gitconfig"), rewrite).unwrap();
     let settings = |ca: &str| {
         let text = format!(
@@ -324,7 +402,10 @@ fn the_environment_of_the_agent_reaches_no_fetch() {
             .env("https_proxy", "http://127.0.0.1:1")
             .env("HTTPS_PROXY", "http://127.0.0.1:1")
             .env("GIT_SSL_NO_VERIFY", "1")
-            .envs(["GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE"].map(|name| (name, home.join("foreign.pem"))))
+            .envs(
+                ["GIT_SSL_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE"]
+                    .map(|name| (name, home.join("foreign.pem"))),
+            )
             .output()
             .unwrap();
         let status = fs::read_to_string(root.join("run/weft/status.json")).unwrap();

@@ -10,10 +10,15 @@ use crate::trust::repository::{make_key, output, program};
 fn finds_the_lines_that_ssh_keygen_finds() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
-    let keys: Vec<String> = [("a", vec!["ed25519"]), ("b", vec!["ecdsa", "-b", "256"]), ("c", vec!["rsa", "-b", "2048"]), ("d", vec!["ecdsa", "-b", "521"])]
-        .into_iter()
-        .map(|(name, kind)| make_key(home, name, &kind))
-        .collect();
+    let keys: Vec<String> = [
+        ("a", vec!["ed25519"]),
+        ("b", vec!["ecdsa", "-b", "256"]),
+        ("c", vec!["rsa", "-b", "2048"]),
+        ("d", vec!["ecdsa", "-b", "521"]),
+    ]
+    .into_iter()
+    .map(|(name, kind)| make_key(home, name, &kind))
+    .collect();
     let plain = [
         "git.example.org",
         "git.example.org,192.0.2.1",
@@ -38,22 +43,44 @@ fn finds_the_lines_that_ssh_keygen_finds() {
         text += &format!("{hosts} {}{space}# {index}\n", keys[index % keys.len()]);
     }
     // The same names, hashed by ssh-keygen.
-    fs::write(home.join("hashed"), plain[..3].iter().chain(&plain[7..8]).chain(&plain[10..12]).map(|hosts| format!("{hosts} {}\n", keys[0])).collect::<String>()).unwrap();
+    fs::write(
+        home.join("hashed"),
+        plain[..3]
+            .iter()
+            .chain(&plain[7..8])
+            .chain(&plain[10..12])
+            .map(|hosts| format!("{hosts} {}\n", keys[0]))
+            .collect::<String>(),
+    )
+    .unwrap();
     output(program("ssh-keygen", home).args(["-H", "-f", "hashed"]));
     text += &fs::read_to_string(home.join("hashed")).unwrap();
     fs::write(home.join("known_hosts"), &text).unwrap();
     let ours = KnownHosts::read(&text).unwrap();
     let mut found = 0;
-    for host in ["git.example.org", "GIT.EXAMPLE.ORG", "www.example.org", "example.org", "192.0.2.1", "2001:db8::1", "other"] {
+    for host in [
+        "git.example.org",
+        "GIT.EXAMPLE.ORG",
+        "www.example.org",
+        "example.org",
+        "192.0.2.1",
+        "2001:db8::1",
+        "other",
+    ] {
         for port in [22, 2222, 2223] {
             // ssh asks in lower case, and ssh-keygen as it was told.
             let name = host.to_ascii_lowercase();
             let name = if port == 22 { name } else { format!("[{name}]:{port}") };
-            let said = program("ssh-keygen", home).args(["-F", &name, "-f", "known_hosts"]).output().unwrap();
+            let said = program("ssh-keygen", home)
+                .args(["-F", &name, "-f", "known_hosts"])
+                .output()
+                .unwrap();
             let said = String::from_utf8(said.stdout).unwrap();
             let theirs: Vec<usize> = said
                 .lines()
-                .filter_map(|line| line.split_once(" found: line ")?.1.split(' ').next()?.parse().ok())
+                .filter_map(|line| {
+                    line.split_once(" found: line ")?.1.split(' ').next()?.parse().ok()
+                })
                 .collect();
             assert_eq!(ours.line_numbers(host, port), theirs, "{name}\n{text}");
             found += theirs.len();

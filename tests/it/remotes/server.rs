@@ -39,7 +39,9 @@ fn builder(subject: &str, serial: u32) -> (PKey<Private>, X509Builder) {
     name.append_entry_by_text("CN", subject).unwrap();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
-    builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder
+        .set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap())
+        .unwrap();
     builder.set_subject_name(&name.build()).unwrap();
     builder.set_pubkey(&key).unwrap();
     (key, builder)
@@ -72,7 +74,11 @@ impl Authority {
         builder.set_issuer_name(self.certificate.subject_name()).unwrap();
         builder.set_not_before(&Asn1Time::from_unix(from).unwrap()).unwrap();
         builder.set_not_after(&Asn1Time::from_unix(to).unwrap()).unwrap();
-        let names = SubjectAlternativeName::new().ip(address).dns(name).build(&builder.x509v3_context(Some(&self.certificate), None)).unwrap();
+        let names = SubjectAlternativeName::new()
+            .ip(address)
+            .dns(name)
+            .build(&builder.x509v3_context(Some(&self.certificate), None))
+            .unwrap();
         builder.append_extension(names).unwrap();
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
         Identity { key, certificate: builder.build() }
@@ -156,7 +162,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
             return None;
         }
         Fault::Plain => {
-            stream.write_all(b"220 mail.example.org ESMTP, and a lot of words that are no TLS\r\n").ok()?;
+            stream
+                .write_all(b"220 mail.example.org ESMTP, and a lot of words that are no TLS\r\n")
+                .ok()?;
             return None;
         }
         _ => {}
@@ -190,12 +198,19 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
         state.login.clone()
     };
     let mut answer = |status: &str, headers: &str, body: &[u8]| {
-        write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len()).ok()?;
+        write!(
+            out,
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            body.len()
+        )
+        .ok()?;
         out.write_all(body).ok()
     };
     match &fault {
         Fault::Status(status) => return answer(&format!("{status} No"), "Retry-After: 2\r\n", b""),
-        Fault::Redirect(to) => return answer("302 Found", &format!("Location: {to}{target}\r\n"), b""),
+        Fault::Redirect(to) => {
+            return answer("302 Found", &format!("Location: {to}{target}\r\n"), b"");
+        }
         Fault::Page => return answer("200 OK", "Content-Type: text/html\r\n", b"<p>Hello"),
         Fault::Drip => {
             out.write_all(b"HTTP/1.1 200 OK\r\nX-Patience: ").ok()?;
@@ -235,9 +250,18 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
     let end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let (headers, body) = (String::from_utf8_lossy(&said[..end]).into_owned(), &said[end + 4..]);
     let status = headers.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
-    let headers: String = headers.lines().filter(|line| !line.starts_with("Status:")).map(|line| format!("{line}\r\n")).collect();
+    let headers: String = headers
+        .lines()
+        .filter(|line| !line.starts_with("Status:"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
     if let (Fault::Cut(count), true) = (&fault, path.ends_with("git-upload-pack")) {
-        write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len()).ok()?;
+        write!(
+            out,
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            body.len()
+        )
+        .ok()?;
         return out.write_all(&body[..body.len().min(*count)]).ok();
     }
     answer(status, &headers, body)

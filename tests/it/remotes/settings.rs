@@ -25,18 +25,38 @@ fn a_credential_belongs_to_its_origin_and_its_way() {
     read(&text(SSH, KEY)).unwrap();
     read(&text(&format!("{HTTPS}, ca: /etc/weft/ca.pem"), TOKEN)).unwrap();
     for (remote, credential, expected) in [
-        (HTTPS, &TOKEN.replace("git.example.org", "git.example.com"), "is bound to https://git.example.com, and remote `origin` is at https://git.example.org"),
-        (HTTPS, &TOKEN.replace("example.org", "example.org:8443"), "is bound to https://git.example.org:8443"),
+        (
+            HTTPS,
+            &TOKEN.replace("git.example.org", "git.example.com"),
+            "is bound to https://git.example.com, and remote `origin` is at https://git.example.org",
+        ),
+        (
+            HTTPS,
+            &TOKEN.replace("example.org", "example.org:8443"),
+            "is bound to https://git.example.org:8443",
+        ),
         (HTTPS, &TOKEN.replace("git.example.org", "git.example.org/x"), "is no origin"),
-        (HTTPS, &KEY.replace("ssh://git.example.org:22", "https://git.example.org"), "a `ssh-key` cannot be used over https"),
+        (
+            HTTPS,
+            &KEY.replace("ssh://git.example.org:22", "https://git.example.org"),
+            "a `ssh-key` cannot be used over https",
+        ),
         (SSH, &TOKEN.replace("https:", "ssh:"), "a `token` cannot be used over ssh"),
-        (&SSH.replace(", known-hosts: /etc/weft/known_hosts", ""), &KEY.to_owned(), "no key of its host is pinned"),
+        (
+            &SSH.replace(", known-hosts: /etc/weft/known_hosts", ""),
+            &KEY.to_owned(),
+            "no key of its host is pinned",
+        ),
         (&SSH.replace("credential: forge, ", ""), &KEY.to_owned(), "has no key to log in with"),
         (&SSH.replace("forge", "forges"), &KEY.to_owned(), "there is no credential `forges`"),
         (&format!("{SSH}, ca: /etc/ca.pem"), &KEY.to_owned(), "`ca` says nothing"),
         (&format!("{HTTPS}, known-hosts: /etc/k"), &TOKEN.to_owned(), "`known-hosts` says nothing"),
         (HTTPS, &TOKEN.replace("/etc/weft/token", "token"), "is not the absolute path of a file"),
-        (HTTPS, &TOKEN.replace("/etc/weft/token", "/etc/../token"), "is not the absolute path of a file"),
+        (
+            HTTPS,
+            &TOKEN.replace("/etc/weft/token", "/etc/../token"),
+            "is not the absolute path of a file",
+        ),
         (HTTPS, &TOKEN.replace("type: token", "type: password"), "a password of nobody"),
         (HTTPS, &format!("{TOKEN}, passphrase-file: /x"), "has no passphrase"),
         (SSH, &format!("{KEY}, user: robot"), "logs in as another user"),
@@ -55,7 +75,11 @@ fn files_of_secrets_are_read_strictly_and_shown_to_nobody() {
     let weft = root.join("etc/weft");
     fs::create_dir_all(&weft).unwrap();
     let remote = HTTPS.replace("git.example.org", "127.0.0.1:1");
-    fs::write(weft.join("agent.yaml"), text(&remote, &TOKEN.replace("git.example.org", "127.0.0.1:1"))).unwrap();
+    fs::write(
+        weft.join("agent.yaml"),
+        text(&remote, &TOKEN.replace("git.example.org", "127.0.0.1:1")),
+    )
+    .unwrap();
     let token = weft.join("token");
     let code = || {
         let said = Command::new(env!("CARGO_BIN_EXE_weft"))
@@ -73,7 +97,10 @@ fn files_of_secrets_are_read_strictly_and_shown_to_nobody() {
         }
         let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
         let unreached = &status["unreached"][0];
-        (unreached["code"].as_str().unwrap().to_owned(), unreached["message"].as_str().unwrap().to_owned())
+        (
+            unreached["code"].as_str().unwrap().to_owned(),
+            unreached["message"].as_str().unwrap().to_owned(),
+        )
     };
     let unusable = |word: &str| {
         let (code, message) = code();

@@ -127,7 +127,13 @@ fn a_directory_of_somebody_else_is_left_alone() {
     // An empty directory is nobody's.
     fs::create_dir(&cache).unwrap();
     place.fetch().unwrap();
-    let refused = start().fetch(&place.remote(), &Access::default(), "main", Utf8Path::new("here"), &limits());
+    let refused = start().fetch(
+        &place.remote(),
+        &Access::default(),
+        "main",
+        Utf8Path::new("here"),
+        &limits(),
+    );
     assert_eq!(failure(refused.unwrap_err()).0, FailureCode::BadRequest);
 }
 

@@ -42,7 +42,8 @@ fn a_remote_that_cannot_be_fetched_says_why() {
     // Not one of them made a cache.
     assert!(!place.cache().exists());
     for branch in ["", "a b", "*", "a:b", "../x", "a..b", "x.lock", "a\n"] {
-        let refused = start().fetch(&place.remote(), &Access::default(), branch, &place.cache(), &limits());
+        let refused =
+            start().fetch(&place.remote(), &Access::default(), branch, &place.cache(), &limits());
         assert_eq!(failure(refused.unwrap_err()).0, FailureCode::BadRequest, "{branch:?}");
     }
 }
@@ -66,7 +67,8 @@ fn only_allowed_ways_lead_to_a_remote() {
     let place = Place::new();
     place.commit("a", b"a");
     let fetch = |url: &str, limits: &FetchLimits| {
-        let refused = start().fetch(&remote_at(url), &Access::default(), "main", &place.cache(), limits);
+        let refused =
+            start().fetch(&remote_at(url), &Access::default(), "main", &place.cache(), limits);
         let (code, text) = failure(refused.unwrap_err());
         assert_eq!(code, FailureCode::SchemeRefused);
         assert!(!code.retry_helps());

@@ -56,8 +56,14 @@ impl<'lab> Site<'lab> {
         copy.write("sdn/zones.yaml", "zones:\n  one: {type: simple}\n");
         let introduction = copy.commit(&alice, "A network");
         copy.push();
-        let said = lab.outside().command(&["ssh-keygen", "-lf", "/dev/stdin"]).input(alice.public_key.clone()).run().ok();
-        let fingerprint = said.split(' ').nth(1).expect("ssh-keygen prints a fingerprint").to_owned();
+        let said = lab
+            .outside()
+            .command(&["ssh-keygen", "-lf", "/dev/stdin"])
+            .input(alice.public_key.clone())
+            .run()
+            .ok();
+        let fingerprint =
+            said.split(' ').nth(1).expect("ssh-keygen prints a fingerprint").to_owned();
         let node = Rc::new(lab.node(1));
         node.boot_network();
         node.install(WEFT, "/usr/bin/weft", 0o755);
@@ -97,14 +103,16 @@ impl<'lab> Site<'lab> {
             .within(PATIENCE)
             .run();
         let status = self.node.exec(&["weft", "status", "--json", "--root", ROOT]);
-        let status: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|e| panic!("{e}: {}", status.stdout));
+        let status: Value = serde_json::from_str(&status.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", status.stdout));
         (output.code(), status["last"].clone())
     }
 
     /// Declares one more vnet.
     fn change(&mut self) {
         self.changes += 1;
-        let vnets: String = (1..=self.changes).map(|number| format!("  v{number}: {{zone: one}}\n")).collect();
+        let vnets: String =
+            (1..=self.changes).map(|number| format!("  v{number}: {{zone: one}}\n")).collect();
         self.copy.write("sdn/vnets.yaml", &format!("vnets:\n{vnets}"));
         self.copy.commit(&self.alice, "One more vnet");
         self.copy.push();
@@ -122,7 +130,13 @@ impl<'lab> Site<'lab> {
     /// While something is wrong a change is pushed, and the node stays as it is and says
     /// why; when it is mended the change comes.
     #[track_caller]
-    fn suffers(&mut self, code: &str, words: &[&str], break_it: impl FnOnce(), mend: impl FnOnce()) {
+    fn suffers(
+        &mut self,
+        code: &str,
+        words: &[&str],
+        break_it: impl FnOnce(),
+        mend: impl FnOnce(),
+    ) {
         let (file, runs) = (self.node.read(SDN), self.sync().1["running"].clone());
         self.change();
         break_it();
@@ -198,24 +212,44 @@ fn remote_https(lab: &Lab) {
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     let before = if node.exists(bundle) { node.read(bundle) } else { String::new() };
     node.put(bundle, format!("{before}\n{authority}"));
-    site.suffers("certificate-unknown", &[], || node.put(AUTHORITY, &foreign), || node.put(AUTHORITY, &authority));
+    site.suffers(
+        "certificate-unknown",
+        &[],
+        || node.put(AUTHORITY, &foreign),
+        || node.put(AUTHORITY, &authority),
+    );
     let system = https(&Https::url("config")).replace(", ca: /etc/weft/ca.pem", "");
     site.settings(&[system], &token_credential(&format!("https://{OUTSIDE}")));
     site.change();
     site.follows();
-    site.suffers("certificate-unknown", &["of this machine"], || node.put(bundle, &before), || node.put(bundle, &authority));
+    site.suffers(
+        "certificate-unknown",
+        &["of this machine"],
+        || node.put(bundle, &before),
+        || node.put(bundle, &authority),
+    );
     site.suffers(
         "unavailable",
         &["HTTP status 503"],
         || server.https.set_unavailable(true),
         || server.https.set_unavailable(false),
     );
-    site.suffers("absent", &["no repository at that place"], || server.withdraw("config"), || server.restore("config"));
+    site.suffers(
+        "absent",
+        &["no repository at that place"],
+        || server.withdraw("config"),
+        || server.restore("config"),
+    );
     let new_token = || {
         let token = server.https.issue_token("node1");
         node.put_with_mode(TOKEN, format!("{}\n", token.secret), 0o600);
     };
-    site.suffers("login-denied", &["denies the credential"], || server.https.expire_token("node1"), new_token);
+    site.suffers(
+        "login-denied",
+        &["denies the credential"],
+        || server.https.expire_token("node1"),
+        new_token,
+    );
     let token = node.read(TOKEN);
     site.suffers(
         "credential-unusable",
@@ -241,11 +275,26 @@ fn remote_ssh(lab: &Lab) {
     let node = site.node.clone();
     let stranger = server.ssh.unknown_key("stranger");
     let key_file = |key: &SshKey| node.put_with_mode(KEY, &key.private, 0o600);
-    site.suffers("login-denied", &["denies the credential"], || key_file(&stranger), || key_file(&key));
+    site.suffers(
+        "login-denied",
+        &["denies the credential"],
+        || key_file(&stranger),
+        || key_file(&key),
+    );
     let renewed = server.ssh.issue_key("renewed");
     site.suffers("login-denied", &[], || server.ssh.deny_key(&key), || key_file(&renewed));
-    site.suffers("credential-unusable", &[], || node.put_with_mode(KEY, "no key at all\n", 0o600), || key_file(&renewed));
-    site.suffers("absent", &["no repository at that place"], || server.withdraw("config"), || server.restore("config"));
+    site.suffers(
+        "credential-unusable",
+        &[],
+        || node.put_with_mode(KEY, "no key at all\n", 0o600),
+        || key_file(&renewed),
+    );
+    site.suffers(
+        "absent",
+        &["no repository at that place"],
+        || server.withdraw("config"),
+        || server.restore("config"),
+    );
 
     let pinned = server.ssh.known_hosts();
     // What a person accepted at first sight says nothing.
@@ -259,7 +308,12 @@ fn remote_ssh(lab: &Lab) {
     site.suffers(
         "host-key-revoked",
         &["which line 2 revokes"],
-        || node.put(KNOWN_HOSTS, format!("{pinned}@revoked * {}", pinned.split_once(' ').expect("a line").1)),
+        || {
+            node.put(
+                KNOWN_HOSTS,
+                format!("{pinned}@revoked * {}", pinned.split_once(' ').expect("a line").1),
+            )
+        },
         || node.put(KNOWN_HOSTS, &pinned),
     );
     site.suffers(
@@ -275,7 +329,11 @@ fn remote_ssh(lab: &Lab) {
     let (exit, status) = site.sync();
     let unreached = &status["unreached"][0];
     assert_eq!((exit, unreached["code"].as_str()), (1, Some("host-key-changed")), "{status:#}");
-    assert!(unreached["message"].as_str().is_some_and(|message| message.contains("pinned is ssh-ed25519 SHA256:")));
+    assert!(
+        unreached["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("pinned is ssh-ed25519 SHA256:"))
+    );
     node.put(KNOWN_HOSTS, format!("{pinned}{fresh}"));
     site.follows();
 }
@@ -301,7 +359,10 @@ fn remote_ssh_keys(lab: &Lab) {
     let (_, status) = site.sync();
     assert_eq!(status["unreached"][0]["code"].as_str(), Some("host-key-changed"), "{status:#}");
     let message = status["unreached"][0]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("shows ssh-ed25519") && message.contains("pinned is ecdsa-sha2-nistp256"), "{message}");
+    assert!(
+        message.contains("shows ssh-ed25519") && message.contains("pinned is ecdsa-sha2-nistp256"),
+        "{message}"
+    );
     site.node.put(KNOWN_HOSTS, &first);
     site.follows();
 
@@ -309,13 +370,18 @@ fn remote_ssh_keys(lab: &Lab) {
     node.put_with_mode(KEY, server.ssh.encrypted(&key, "open sesame").private, 0o600);
     let (_, status) = site.sync();
     assert_eq!(status["unreached"][0]["code"].as_str(), Some("credential-unusable"), "{status:#}");
-    let credential = key_credential().replace("file: /etc/weft/key", "file: /etc/weft/key, passphrase-file: /etc/weft/passphrase");
+    let credential = key_credential().replace(
+        "file: /etc/weft/key",
+        "file: /etc/weft/key, passphrase-file: /etc/weft/passphrase",
+    );
     site.settings(&[ssh(&Ssh::url("config"))], &credential);
     node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600);
     site.change();
     site.follows();
     let wrong = || node.put_with_mode(PASSPHRASE, "open barley\n", 0o600);
-    site.suffers("credential-unusable", &["passphrase"], wrong, || node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600));
+    site.suffers("credential-unusable", &["passphrase"], wrong, || {
+        node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600)
+    });
 }
 
 /// Servers that accept and say nothing, and a closed port.
@@ -326,18 +392,45 @@ fn remote_black_holes(lab: &Lab) {
     put_key(&site, &server.ssh.issue_key("node1"));
     site.node.put(AUTHORITY, server.https.authority());
     site.node.put(KNOWN_HOSTS, server.ssh.known_hosts());
-    let credentials = format!("{}{}", token_credential(&format!("https://{OUTSIDE}")), key_credential());
+    let credentials =
+        format!("{}{}", token_credential(&format!("https://{OUTSIDE}")), key_credential());
     site.settings(&[https(&Https::url("config"))], &credentials);
     site.change();
     site.follows();
     let here = lab.outside();
     site.suffers("no-answer", &["remote `web`"], || server.https.freeze(), || server.https.thaw());
-    site.suffers("no-answer", &["remote `web`"], || server.https.freeze_answers(), || server.https.thaw());
+    site.suffers(
+        "no-answer",
+        &["remote `web`"],
+        || server.https.freeze_answers(),
+        || server.https.thaw(),
+    );
     let (down, up) = (["ip", "link", "set", "eth0", "down"], ["ip", "link", "set", "eth0", "up"]);
-    site.suffers("no-answer", &["remote `web`"], || { here.exec(&down).ok(); }, || { here.exec(&up).ok(); });
+    site.suffers(
+        "no-answer",
+        &["remote `web`"],
+        || {
+            here.exec(&down).ok();
+        },
+        || {
+            here.exec(&up).ok();
+        },
+    );
     let (node, outside) = (site.node.clone(), OUTSIDE.to_string());
-    let (close, open) = (["ip", "route", "add", "unreachable", &outside], ["ip", "route", "del", "unreachable", &outside]);
-    site.suffers("unreachable", &["no way to the host"], || { node.exec(&close).ok(); }, || { node.exec(&open).ok(); });
+    let (close, open) = (
+        ["ip", "route", "add", "unreachable", &outside],
+        ["ip", "route", "del", "unreachable", &outside],
+    );
+    site.suffers(
+        "unreachable",
+        &["no way to the host"],
+        || {
+            node.exec(&close).ok();
+        },
+        || {
+            node.exec(&open).ok();
+        },
+    );
     site.settings(&[ssh(&Ssh::url("config"))], &credentials);
     site.suffers("no-answer", &["remote `shell`"], || server.ssh.freeze(), || server.ssh.thaw());
 }
@@ -351,7 +444,8 @@ fn remote_mirror(lab: &Lab) {
     put_key(&site, &key);
     site.node.put(AUTHORITY, server.https.authority());
     site.node.put(KNOWN_HOSTS, server.ssh.known_hosts());
-    let credentials = format!("{}{}", token_credential(&format!("https://{OUTSIDE}")), key_credential());
+    let credentials =
+        format!("{}{}", token_credential(&format!("https://{OUTSIDE}")), key_credential());
     site.settings(&[https(&Https::url("config")), ssh(&Ssh::url("config"))], &credentials);
     site.change();
     site.follows();
@@ -364,6 +458,10 @@ fn remote_mirror(lab: &Lab) {
     server.ssh.deny_key(&key);
     let (exit, status) = site.sync();
     let message = status["message"].as_str().unwrap_or_default();
-    assert_eq!((exit, status["unreached"][1]["code"].as_str()), (1, Some("login-denied")), "{status:#}");
+    assert_eq!(
+        (exit, status["unreached"][1]["code"].as_str()),
+        (1, Some("login-denied")),
+        "{status:#}"
+    );
     assert!(message.contains("remote `web`") && message.contains("remote `shell`"), "{message}");
 }

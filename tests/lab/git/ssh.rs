@@ -54,7 +54,9 @@ impl<'lab> Ssh<'lab> {
     #[track_caller]
     pub(crate) fn add_ecdsa_key(&mut self) -> String {
         let path = format!("{DIRECTORY}/host_key_ecdsa");
-        self.machine.exec(&["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", "", "-f", &path]).ok();
+        self.machine
+            .exec(&["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", "", "-f", &path])
+            .ok();
         let path_of_settings = format!("{DIRECTORY}/sshd_config");
         let settings = self.machine.read(&path_of_settings);
         self.machine.put(&path_of_settings, format!("{settings}HostKey {path}\n"));
@@ -81,7 +83,9 @@ impl<'lab> Ssh<'lab> {
     pub(crate) fn encrypted(&self, key: &SshKey, passphrase: &str) -> SshKey {
         let path = format!("{DIRECTORY}/encrypted");
         self.machine.put_with_mode(&path, &key.private, 0o600);
-        self.machine.exec(&["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", &path]).ok();
+        self.machine
+            .exec(&["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", &path])
+            .ok();
         SshKey { private: self.machine.read(&path), public: key.public.clone() }
     }
 
