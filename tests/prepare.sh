@@ -16,7 +16,7 @@ need_rust() {
     wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$1/Cargo.toml")
     for tool in cargo rustc; do
         command -v "$tool" >/dev/null ||
-            fail "there is no $tool here: install Rust $wanted or later (https://rustup.rs), then run this again"
+            fail "there is no $tool here: install Rust $wanted or later with rustup, then run this again"
     done
     found=$(rustc --version | cut -d ' ' -f 2)
     [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1) == "$wanted" ]] ||
@@ -61,6 +61,9 @@ missing_packages() {
         libssl-dev) pkg-config --exists openssl ;;
         zlib1g-dev) pkg-config --exists zlib ;;
         openssh-client) command -v ssh-keygen ;;
+        iproute2) command -v ip ;;
+        util-linux) command -v unshare && command -v nsenter ;;
+        debian-archive-keyring) ls /usr/share/keyrings/debian-archive-keyring.* ;;
         *) command -v "$package" ;;
         esac >/dev/null 2>&1 || printf '%s ' "$package"
     done

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value as Json, json};
 
+use super::error::chain;
 use super::settings::{Remote, Settings};
 use crate::declare::finding::{Code, Finding, Findings, suggestion};
 use crate::declare::scalar::scalar;
@@ -271,9 +272,8 @@ fn read(
     code: FailureCode,
     limit: u64,
 ) -> Result<(Secret, u32), Failure> {
-    let file = host
-        .read(path, limit)
-        .map_err(|error: HostError| Failure::new(code, super::turn::chain(&error)))?;
+    let file =
+        host.read(path, limit).map_err(|error: HostError| Failure::new(code, chain(&error)))?;
     let file = file.ok_or_else(|| Failure::new(code, format!("the {what} `{path}` is missing")))?;
     let text = String::from_utf8(file.bytes);
     let text = text.map_err(|_| Failure::new(code, format!("the {what} `{path}` is no text")))?;

@@ -5,11 +5,13 @@
 
 pub mod credentials;
 mod decide;
+pub mod error;
 pub mod reasons;
 pub mod settings;
 pub mod status;
 pub mod turn;
 
+pub use error::TurnError;
 pub use settings::{Mode, Settings};
 pub use status::{State, Status};
-pub use turn::{Purpose, Report, Turn, TurnError};
+pub use turn::{Purpose, Report, Turn};

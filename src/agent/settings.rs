@@ -10,7 +10,9 @@ use crate::declare::shape::{Entries, Shape};
 use crate::declare::yaml;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
-use crate::value::{At, BranchName, ClusterName, CredentialId, NodeName, ObjectId, Place, RepoPath, Word};
+use crate::value::{
+    At, BranchName, ClusterName, CredentialId, NodeName, ObjectId, Place, RepoPath, Word,
+};
 
 /// Where the settings lie on a node.
 pub const PATH: &str = "/etc/weft/agent.yaml";

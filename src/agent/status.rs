@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::turn::chain;
+use super::error::chain;
 use crate::sync::{CommitRecord, Refusal, TransportError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
 

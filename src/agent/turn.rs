@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use thiserror::Error;
 
 use super::credentials;
 use super::decide::{Decision, decide};
+use super::error::{TurnError, chain};
 use super::settings::Settings;
 use super::status::{self, Refused, Running, State, Status, Unreached};
-use crate::apply::{self, ApplyError, Authority, LOCK, Outcome, Recovery, StateError};
+use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError};
@@ -18,8 +18,8 @@ use crate::plan::{Found, Owned, Plan, plan};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, AnchorError, Anchors, CommitRecord, FetchLimits, HistoryError, Judgement, Remote, Store,
-    TransportError, TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError, TreeError,
+    Verified, Worker,
 };
 use crate::validate;
 use crate::value::{NodeName, ObjectId, Place};
@@ -71,76 +71,6 @@ pub struct Report {
     pub recovered: Option<String>,
 }
 
-/// Why a turn could not be finished. Nothing was changed.
-#[derive(Debug, Error)]
-pub enum TurnError {
-    /// Another process owns the node.
-    #[error("another weft is at work on this node (it holds `{LOCK}`)")]
-    Busy,
-    /// The machine refused.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// No remote gave anything.
-    #[error("{}", unreached(.0))]
-    Remotes(Vec<Unreached>),
-    /// What is known of trust cannot be read or written.
-    #[error(transparent)]
-    Anchor(#[from] AnchorError),
-    /// The history could not be judged.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The declarations of the accepted commit cannot be read.
-    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
-    Tree {
-        /// The commit.
-        commit: ObjectId,
-        /// Why not.
-        source: TreeError,
-    },
-    /// The node's own state is damaged, or cannot be read or written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// An interrupted apply could not be undone.
-    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
-    Unrecovered(#[source] StateError),
-}
-
-impl From<StateError> for TurnError {
-    fn from(error: StateError) -> Self {
-        Self::Apply(error.into())
-    }
-}
-
-fn unreached(remotes: &[Unreached]) -> String {
-    remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
-}
-
-impl TurnError {
-    /// The state in which a turn that ended so leaves the node.
-    pub fn state(&self) -> State {
-        match self {
-            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } => State::Refused,
-            Self::Unrecovered(_)
-            | Self::Apply(ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. }) => {
-                State::Degraded
-            }
-            _ => State::Failed,
-        }
-    }
-
-    /// What to do about it, where more can be said than the error itself says.
-    pub fn help(&self) -> Option<&'static str> {
-        match self {
-            Self::Busy => Some("wait for it to end; the lock goes with its process"),
-            Self::Anchor(error) => Some(error.help()),
-            Self::Tree { source, .. } => Some(source.help()),
-            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
-            _ => None,
-        }
-    }
-}
-
 /// What the declarations of a commit come to on this node.
 struct Considered {
     findings: Findings,
@@ -185,9 +115,12 @@ impl<H: Host> Turn<'_, H> {
             Ok(tree) => tree,
             // Of a branch that was rewritten, the objects of the commit that is trusted
             // may be gone with the cache. What runs does not need them.
-            Err(TreeError::Object(ObjectError::Missing { .. })) if !judgement.refused.is_empty() => {
+            Err(TreeError::Object(ObjectError::Missing { .. }))
+                if !judgement.refused.is_empty() =>
+            {
                 report.status.state = State::Refused;
-                report.status.message = cause(&report.status.refused, "the newest commit is refused");
+                report.status.message =
+                    cause(&report.status.refused, "the newest commit is refused");
                 return Ok(report);
             }
             Err(source) => {
@@ -217,11 +150,13 @@ impl<H: Host> Turn<'_, H> {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
             let access = credentials::access(self.host, self.settings, declared);
-            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(|access| {
-                let worker = Worker::start(self.program, DEADLINE)?;
-                let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
-                Ok((worker, tip))
-            });
+            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
+                |access| {
+                    let worker = Worker::start(self.program, DEADLINE)?;
+                    let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
+                    Ok((worker, tip))
+                },
+            );
             match fetched {
                 Ok((worker, tip)) => return Ok((worker, tip, unreached)),
                 Err(error) => {
@@ -286,7 +221,11 @@ impl<H: Host> Turn<'_, H> {
             status.message = format!(
                 "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
                 record.commit.short(),
-                if status.errors == 1 { "an error".to_owned() } else { format!("{} errors", status.errors) },
+                if status.errors == 1 {
+                    "an error".to_owned()
+                } else {
+                    format!("{} errors", status.errors)
+                },
             );
             return Ok(());
         };
@@ -298,9 +237,10 @@ impl<H: Host> Turn<'_, H> {
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
         report.plan = Some(planned.get().clone());
-        let runs = status.running.as_ref().and_then(|running| {
-            Some((running.commit.as_ref()?.commit, running.rendering?))
-        });
+        let runs = status
+            .running
+            .as_ref()
+            .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
@@ -362,21 +302,6 @@ impl<H: Host> Turn<'_, H> {
     }
 }
 
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// Settles what was interrupted, and says what became of it.
 fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
@@ -393,10 +318,9 @@ fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
             "an apply of {} was interrupted when all was done, and is confirmed",
             commit(&running)
         )),
-        Recovery::RolledBack { entry } => Some(format!(
-            "an apply of {} was interrupted; what ran before is back",
-            commit(&entry)
-        )),
+        Recovery::RolledBack { entry } => {
+            Some(format!("an apply of {} was interrupted; what ran before is back", commit(&entry)))
+        }
         Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
     })
 }
@@ -424,9 +348,10 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             let commit = record.commit.short();
             (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
         }
-        Outcome::Degraded { failure, obstacle, .. } => {
-            (State::Degraded, format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)))
-        }
+        Outcome::Degraded { failure, obstacle, .. } => (
+            State::Degraded,
+            format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
+        ),
     }
 }
 

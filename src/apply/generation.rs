@@ -18,14 +18,14 @@ use crate::sync::CommitRecord;
 use crate::value::{Digest, IfName, NodeName, VnetId};
 
 /// Where generations lie.
-pub const DIRECTORY: &str = "/var/lib/weft/gen";
+pub(super) const DIRECTORY: &str = "/var/lib/weft/gen";
 
 /// The format of manifests that this version writes and reads. A manifest speaks of
 /// every file of [`Managed::ALL`], so a new file there is a new format.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The most bytes of a file that weft manages, of a manifest and of recorded facts.
-pub const FILE_LIMIT: u64 = 16 << 20;
+pub(super) const FILE_LIMIT: u64 = 16 << 20;
 
 /// A generation by its number, and the digest of its manifest by which it is known
 /// again.
@@ -42,7 +42,7 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The format of the manifest: 1.
     pub format: u32,
     /// The number of the generation.
     pub number: u64,
@@ -242,15 +242,9 @@ impl Generation {
         Ok(())
     }
 
-    /// Whether the node has every file of this generation, durably.
-    pub(super) fn is_on_node(&self, host: &impl Host) -> Result<bool, StateError> {
-        if !Managed::ALL.iter().all(|managed| is_in_place(host, &self.manifest, *managed)) {
-            return Ok(false);
-        }
-        for managed in Managed::ALL {
-            host.flush(managed.path())?;
-        }
-        Ok(true)
+    /// Whether the node has every file of this generation.
+    pub(super) fn is_on_node(&self, host: &impl Host) -> bool {
+        Managed::ALL.iter().all(|managed| is_in_place(host, &self.manifest, *managed))
     }
 }
 

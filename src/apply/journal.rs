@@ -20,10 +20,10 @@ use crate::sync::CommitRecord;
 use crate::value::Digest;
 
 /// Where the journal lies.
-pub const DIRECTORY: &str = "/var/lib/weft/journal";
+pub(super) const DIRECTORY: &str = "/var/lib/weft/journal";
 
 /// The format of entries that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The most bytes of an entry.
 const ENTRY_LIMIT: u64 = 1 << 20;
@@ -90,7 +90,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// [`FORMAT`].
+    /// The format of the entry: 1.
     pub format: u32,
     /// The number of the entry, as in the name of the file.
     pub number: u64,

@@ -104,7 +104,7 @@ fn settle(host: &impl Host, entry: &Entry) -> Recovery {
 
 /// Confirms an apply whose files are all in place; `None` where they are not.
 fn confirm(host: &impl Host, applied: &Entry) -> Result<Option<Entry>, StateError> {
-    if !Generation::load(host, applied.record.generation)?.is_on_node(host)? {
+    if !Generation::load(host, applied.record.generation)?.is_on_node(host) {
         return Ok(None);
     }
     Ok(applied.turn(host, State::Confirmed)?)

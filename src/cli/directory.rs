@@ -78,7 +78,10 @@ impl Walk<'_> {
             return Err(refused(path, "is no regular file"));
         }
         self.bytes += metadata.len();
-        if metadata.len() > MAX_FILE_BYTES || self.bytes > MAX_BYTES || self.files.len() >= MAX_FILES {
+        if metadata.len() > MAX_FILE_BYTES
+            || self.bytes > MAX_BYTES
+            || self.files.len() >= MAX_FILES
+        {
             return Err(refused(path, "is over the bounds of size or count that a node reads"));
         }
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::agent::turn::chain;
+use crate::agent::error::chain;
 
 /// The meaning of each exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

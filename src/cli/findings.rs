@@ -30,10 +30,7 @@ pub(super) fn summary(findings: &Findings) -> String {
     format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
 }
 
-fn group<'a>(
-    finding: &'a Finding,
-    source: &impl Fn(&RepoPath) -> Option<&'a str>,
-) -> Group<'a> {
+fn group<'a>(finding: &'a Finding, source: &impl Fn(&RepoPath) -> Option<&'a str>) -> Group<'a> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -56,7 +53,8 @@ fn group<'a>(
         let mut snippet = Snippet::source(text).path(file.as_str());
         for (index, mark) in finding.marks.iter().enumerate() {
             if mark.place.file == *file {
-                let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                let kind =
+                    if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
                 let annotation = kind.span(range(&mark.place, text));
                 snippet = snippet.annotation(match mark.label.as_str() {
                     "" => annotation,

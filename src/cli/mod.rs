@@ -161,7 +161,9 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Render { directory, node, facts, out } => {
             offline::render_directory(output, &directory, &node, facts.as_deref(), out.as_deref())
         }
-        Verb::Plan { directory: None, node: None, facts: None } => node()?.turn(output, Purpose::Plan),
+        Verb::Plan { directory: None, node: None, facts: None } => {
+            node()?.turn(output, Purpose::Plan)
+        }
         Verb::Plan { directory: Some(directory), node: name, facts } => {
             node()?.plan_directory(output, &directory, name, facts.as_deref())
         }

@@ -6,9 +6,10 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{findings, offline};
+use crate::agent::TurnError;
 use crate::agent::settings::{self, Mode, Settings};
 use crate::agent::status::{self, Running, State, Status};
-use crate::agent::turn::{self, Purpose, Report, Turn, TurnError};
+use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
@@ -51,7 +52,10 @@ impl Node {
         let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
         let Some(file) = file else {
             let shown = self.shown(path);
-            let failure = Failure::new(Exit::Failed, format!("this node has no settings: `{shown}` is missing"));
+            let failure = Failure::new(
+                Exit::Failed,
+                format!("this node has no settings: `{shown}` is missing"),
+            );
             return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
         };
         let text = String::from_utf8(file.bytes)
@@ -73,15 +77,23 @@ impl Node {
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
         if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
-            let message = "this version writes files of dry nodes and loads nothing into a running network";
+            let message =
+                "this version writes files of dry nodes and loads nothing into a running network";
             let failure = Failure::new(Exit::Refused, message);
-            return Err(failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine"));
+            return Err(
+                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            );
         }
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let program = Utf8PathBuf::from_path_buf(program)
-            .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))?;
-        let turn =
-            Turn { host: &self.host, settings: &settings, program: &program, root: self.root.as_deref() };
+        let program = Utf8PathBuf::from_path_buf(program).map_err(|path| {
+            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
+        })?;
+        let turn = Turn {
+            host: &self.host,
+            settings: &settings,
+            program: &program,
+            root: self.root.as_deref(),
+        };
         match turn.make(purpose) {
             Ok(report) => Ok(show(output, &report, purpose)),
             Err(error) => Err(turn_failure(&error)),
@@ -111,7 +123,8 @@ impl Node {
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
-        let next = running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
+        let next =
+            running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
@@ -129,8 +142,7 @@ impl Node {
 
     /// `weft facts`
     pub(super) fn facts(&self, name: Option<NodeName>) -> Result<Exit, Failure> {
-        let facts: Facts =
-            self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
+        let facts: Facts = self.host.facts(&self.name(name)?).map_err(|error| failed(&error))?;
         let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
         Output::print(text);
         Ok(Exit::Ok)
@@ -181,12 +193,18 @@ fn history_line(entry: &Entry) -> String {
     let commit = match &record.commit {
         Some(commit) => {
             let id = commit.commit.short();
-            format!("commit {id} (number {}) by {}: {}", commit.sequence, commit.signer, commit.subject)
+            format!(
+                "commit {id} (number {}) by {}: {}",
+                commit.sequence, commit.signer, commit.subject
+            )
         }
         None => "what was found before weft".to_owned(),
     };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!("{:>4}  {time}  {:<11} generation {:<4} {commit}", record.number, entry.state, record.generation.number)
+    format!(
+        "{:>4}  {time}  {:<11} generation {:<4} {commit}",
+        record.number, entry.state, record.generation.number
+    )
 }
 
 /// Shows what a turn did, and says how the program ends.
@@ -198,7 +216,10 @@ fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
         output.say(format!("unreached[{}]: {}", unreached.code, unreached.message));
     }
     for refused in &report.status.refused {
-        output.say(format!("refused[{}]: {}\n  = help: {}", refused.code, refused.message, refused.help));
+        output.say(format!(
+            "refused[{}]: {}\n  = help: {}",
+            refused.code, refused.message, refused.help
+        ));
     }
     if !report.findings.is_empty() {
         let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);

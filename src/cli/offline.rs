@@ -150,7 +150,10 @@ pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure
     }
     let failure = Failure::new(Exit::Refused, format!("node `{node}` is not declared"));
     let names = network.nodes.keys().map(AsRef::as_ref);
-    Err(failure.hint(suggestion(node.as_str(), "declared nodes", names).unwrap_or_else(|| "declare it under `nodes`".to_owned())))
+    Err(failure.hint(
+        suggestion(node.as_str(), "declared nodes", names)
+            .unwrap_or_else(|| "declare it under `nodes`".to_owned()),
+    ))
 }
 
 /// Writes the files below a directory, with sequence number 0.
@@ -181,7 +184,8 @@ fn write_file(
 
 /// Reads recorded facts.
 pub(super) fn read_facts(path: &Utf8Path) -> Result<Facts, Failure> {
-    let fail = |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
+    let fail =
+        |why: String| Failure::new(Exit::Failed, format!("cannot use facts `{path}`: {why}"));
     let size = path.metadata().map_err(|error| fail(error.to_string()))?.len();
     if size > MAX_FACTS_BYTES {
         return Err(fail(format!("larger than {MAX_FACTS_BYTES} bytes")));

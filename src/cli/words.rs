@@ -37,12 +37,14 @@ fn all() -> Vec<Explained> {
         why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
         fix: reason.help(),
     });
-    let of = |kind| move |reason: &reasons::Reason| Explained {
-        code: reason.code,
-        kind,
-        title: reason.title,
-        why: reason.why,
-        fix: reason.fix,
+    let of = |kind| {
+        move |reason: &reasons::Reason| Explained {
+            code: reason.code,
+            kind,
+            title: reason.title,
+            why: reason.why,
+            fix: reason.fix,
+        }
     };
     let guards = reasons::ALL.iter().map(of("refusal of a plan"));
     let processes = reasons::OF_A_FETCH.iter().map(of("failure of a remote"));
@@ -73,7 +75,8 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         return Ok(Exit::Ok);
     };
     let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
-        let mut failure = Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));
+        let mut failure =
+            Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));
         let near = suggestion(wanted, "", all.iter().map(|entry| entry.code));
         failure = failure.hint(match near {
             Some(near) if near.starts_with("did you mean") => near,

@@ -68,10 +68,6 @@ macro_rules! codes {
 
 codes! {
     // --- reading text
-    NotText "not-text" Error
-        "a file is not UTF-8 text"
-        "Every node must read the same characters out of the same bytes."
-        "Save the file as UTF-8, without a byte order mark.";
     TooLarge "too-large" Error
         "a file, or all of them together, is over a bound of size or count"
         "A node reads declarations with a bounded amount of memory and time, so that no commit can exhaust it."

@@ -47,9 +47,9 @@ impl Tree {
     /// The files of declarations, in the order of their paths.
     pub fn declarations(&self) -> impl Iterator<Item = (&RepoPath, &Arc<str>)> {
         let directory = self.path(DIRECTORY);
-        self.files.iter().filter(move |(path, _)| {
-            path.is_below(directory.as_str()) && path.is_yaml()
-        })
+        self.files
+            .iter()
+            .filter(move |(path, _)| path.is_below(directory.as_str()) && path.is_yaml())
     }
 
     /// Whether a file at this path is one that a node reads.

@@ -24,7 +24,8 @@ pub(crate) enum Fault {
     Die,
     /// The step fails.
     Fail(io::ErrorKind),
-    /// From this step on, every one that writes fails, as [`Fake::refuse_writes`] says.
+    /// From this step on every write fails, because the disk is full or read-only. A
+    /// full disk still takes renames and removals.
     FailWrites(io::ErrorKind),
 }
 
@@ -66,6 +67,7 @@ struct Machine {
     facts: Option<Facts>,
     free: u64,
     temporary: u64,
+    hidden: Option<String>,
     inodes: Vec<Inode>,
     seen: Tree,
     kept: Tree,
@@ -82,6 +84,7 @@ impl Default for Machine {
             facts: None,
             free: u64::MAX,
             temporary: 0,
+            hidden: None,
             inodes: Vec::new(),
             seen: Tree::default(),
             kept: Tree::default(),
@@ -89,18 +92,19 @@ impl Default for Machine {
     }
 }
 
-/// Names of directories and files.
+/// Names of directories and files, by their paths: texts, because the tests compare
+/// millions of them.
 #[derive(Clone, Debug, Default)]
 struct Tree {
-    directories: BTreeSet<Utf8PathBuf>,
-    files: BTreeMap<Utf8PathBuf, usize>,
+    directories: BTreeSet<String>,
+    files: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Inode {
-    seen: FoundFile,
+    seen: Arc<FoundFile>,
     /// What is on the disk; nothing before the first flush.
-    kept: Option<FoundFile>,
+    kept: Option<Arc<FoundFile>>,
 }
 
 /// A lock of the fake, given back when it is dropped.
@@ -166,10 +170,9 @@ impl Fake {
         hold(&self.locks).clear();
     }
 
-    /// From now on every write fails, because the disk is full or read-only. A full
-    /// disk still takes renames and removals.
-    pub(crate) fn refuse_writes(&self, kind: Option<io::ErrorKind>) {
-        hold(&self.machine).refusal = kind;
+    /// Lets the next listing miss a name, as one may that is renamed meanwhile.
+    pub(crate) fn hide_once(&self, name: &str) {
+        hold(&self.machine).hidden = Some(name.to_owned());
     }
 
     pub(crate) fn set_now(&self, now: Timestamp) {
@@ -187,29 +190,29 @@ impl Fake {
     /// Puts a file there, on the disk at once, as somebody else would.
     pub(crate) fn put(&self, path: &str, bytes: &[u8], mode: u32) {
         let mut machine = hold(&self.machine);
-        let file = FoundFile { bytes: bytes.to_vec(), mode };
-        machine.inodes.push(Inode { seen: file.clone(), kept: Some(file) });
-        let (path, inode) = (Utf8PathBuf::from(path), machine.inodes.len() - 1);
+        let file = Arc::new(FoundFile { bytes: bytes.to_vec(), mode });
+        machine.inodes.push(Inode { seen: Arc::clone(&file), kept: Some(file) });
+        let inode = machine.inodes.len() - 1;
         let machine = &mut *machine;
         for tree in [&mut machine.seen, &mut machine.kept] {
-            let above = path.ancestors().skip(1);
-            tree.directories.extend(above.map(Utf8Path::to_owned));
-            tree.files.insert(path.clone(), inode);
+            tree.directories.extend(above(path).map(str::to_owned));
+            tree.files.insert(path.to_owned(), inode);
         }
     }
 
     /// Takes a file away, as somebody else would.
     pub(crate) fn take(&self, path: &str) {
         let mut machine = hold(&self.machine);
-        machine.seen.files.remove(Utf8Path::new(path));
-        machine.kept.files.remove(Utf8Path::new(path));
+        machine.seen.files.remove(path);
+        machine.kept.files.remove(path);
     }
 
     /// Every file that processes see.
     pub(crate) fn files(&self) -> BTreeMap<Utf8PathBuf, FoundFile> {
         let machine = hold(&self.machine);
         let files = machine.seen.files.iter();
-        files.map(|(path, inode)| (path.clone(), machine.inodes[*inode].seen.clone())).collect()
+        let found = |inode: &usize| FoundFile::clone(&machine.inodes[*inode].seen);
+        files.map(|(path, inode)| (path.into(), found(inode))).collect()
     }
 }
 
@@ -237,52 +240,51 @@ impl Machine {
             None => {}
         }
         match (self.refusal, effect) {
-            (None, _) | (_, Effect::Nothing) => Ok(()),
-            (Some(io::ErrorKind::StorageFull), Effect::Names) => Ok(()),
+            (None, _)
+            | (_, Effect::Nothing)
+            | (Some(io::ErrorKind::StorageFull), Effect::Names) => Ok(()),
             (Some(kind), _) => fail(kind),
         }
     }
 
     fn lose_power(&mut self) {
-        let kept = self.kept.clone();
-        let reachable = |path: &Utf8Path| {
-            path.ancestors().skip(1).all(|d| d.parent().is_none() || kept.directories.contains(d))
-        };
+        let kept = &self.kept;
+        let reachable = |path: &String| above(path).all(|d| kept.directories.contains(d));
+        let files = kept.files.iter().filter(|(path, _)| reachable(path));
         self.seen = Tree {
             directories: kept.directories.iter().filter(|d| reachable(d)).cloned().collect(),
-            files: kept
-                .files
-                .iter()
-                .filter(|(path, _)| reachable(path))
-                .map(|(path, inode)| (path.clone(), *inode))
-                .collect(),
+            files: files.map(|(path, inode)| (path.clone(), *inode)).collect(),
         };
         self.kept = self.seen.clone();
         for inode in &mut self.inodes {
             // A name that reached the disk before the contents stands for an empty file.
             let empty = FoundFile { bytes: Vec::new(), mode: inode.seen.mode };
-            inode.seen = inode.kept.get_or_insert(empty).clone();
+            inode.seen = Arc::clone(inode.kept.get_or_insert_with(|| Arc::new(empty)));
         }
     }
 
-    fn flush_directory(&mut self, directory: &Utf8Path) {
-        let inside = |path: &Utf8Path| path.parent() == Some(directory);
-        self.kept.files.retain(|path, _| !inside(path));
-        let files = self.seen.files.iter().filter(|(path, _)| inside(path));
-        self.kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
-        let gone = |path: &Utf8Path| {
-            path.ancestors().any(|d| inside(d) && !self.seen.directories.contains(d))
-        };
-        self.kept.directories.retain(|path| !gone(path));
-        self.kept.files.retain(|path, _| !path.ancestors().skip(1).any(gone));
-        let directories = self.seen.directories.iter().filter(|path| inside(path));
-        self.kept.directories.extend(directories.cloned());
+    fn flush_directory(&mut self, directory: &str) {
+        let (seen, kept) = (&self.seen, &mut self.kept);
+        let inside = |path: &str| parent(path) == directory;
+        kept.files.retain(|path, _| !inside(path));
+        let files = seen.files.iter().filter(|(path, _)| inside(path));
+        kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
+        // What was below a directory that is gone is gone with it.
+        let gone = |path: &str| inside(path) && !seen.directories.contains(path);
+        kept.files.retain(|path, _| !above(path).any(gone));
+        kept.directories.retain(|path| !gone(path) && !above(path).any(gone));
+        let directories = seen.directories.iter().filter(|path| inside(path));
+        kept.directories.extend(directories.cloned());
+    }
+
+    fn flush_file(&mut self, inode: usize) {
+        let inode = &mut self.inodes[inode];
+        inode.kept = Some(Arc::clone(&inode.seen));
     }
 
     fn make_directories(&mut self, path: &Utf8Path) -> Result<(), HostError> {
-        let mut above: Vec<&Utf8Path> = path.ancestors().skip(1).collect();
-        above.reverse();
-        for directory in above.into_iter().filter(|directory| directory.parent().is_some()) {
+        let above: Vec<&str> = above(path.as_str()).collect();
+        for directory in above.into_iter().rev() {
             if !self.seen.directories.contains(directory) {
                 self.step("make the directory of", path, Effect::Room)?;
                 self.seen.directories.insert(directory.to_owned());
@@ -297,8 +299,8 @@ impl Machine {
         self.make_directories(path)?;
         self.step("make a temporary file for", path, Effect::Room)?;
         self.temporary += 1;
-        let temporary = parent(path).join(format!("{TEMPORARY}{}", self.temporary));
-        let empty = FoundFile { bytes: Vec::new(), mode };
+        let temporary = format!("{}/{TEMPORARY}{}", parent(path.as_str()), self.temporary);
+        let empty = Arc::new(FoundFile { bytes: Vec::new(), mode });
         self.inodes.push(Inode { seen: empty, kept: None });
         let inode = self.inodes.len() - 1;
         self.seen.files.insert(temporary.clone(), inode);
@@ -308,30 +310,38 @@ impl Machine {
         }
         named?;
         self.step("flush the directory of", path, Effect::Nothing)?;
-        self.flush_directory(parent(path));
+        self.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn fill_and_name(
         &mut self,
         inode: usize,
-        temporary: &Utf8Path,
+        temporary: &str,
         path: &Utf8Path,
         bytes: &[u8],
     ) -> Result<(), HostError> {
         self.step("write", path, Effect::Room)?;
-        self.inodes[inode].seen.bytes = bytes.to_vec();
+        let mode = self.inodes[inode].seen.mode;
+        self.inodes[inode].seen = Arc::new(FoundFile { bytes: bytes.to_vec(), mode });
         self.step("flush", path, Effect::Nothing)?;
-        self.inodes[inode].kept = Some(self.inodes[inode].seen.clone());
+        self.flush_file(inode);
         self.step("rename", path, Effect::Names)?;
         self.seen.files.remove(temporary);
-        self.seen.files.insert(path.to_owned(), inode);
+        self.seen.files.insert(path.as_str().to_owned(), inode);
         Ok(())
     }
 }
 
-fn parent(path: &Utf8Path) -> &Utf8Path {
-    path.parent().unwrap_or(path)
+/// The directory of a path; that of `/x` is the empty text.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// The directories above a path, the nearest first, without the root.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let next = |path| Some(parent(path)).filter(|directory| !directory.is_empty());
+    std::iter::successors(next(path), move |directory| next(directory))
 }
 
 impl Host for Fake {
@@ -344,12 +354,12 @@ impl Host for Fake {
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {
         let mut machine = hold(&self.machine);
         machine.step("read", path, Effect::Nothing)?;
-        let Some(&inode) = machine.seen.files.get(path) else {
-            let directory = machine.seen.directories.contains(path);
+        let Some(&inode) = machine.seen.files.get(path.as_str()) else {
+            let directory = machine.seen.directories.contains(path.as_str());
             let not_a_file = || HostError::NotAFile { path: path.to_owned() };
             return if directory { Err(not_a_file()) } else { Ok(None) };
         };
-        let file = machine.inodes[inode].seen.clone();
+        let file = FoundFile::clone(&machine.inodes[inode].seen);
         if file.bytes.len() as u64 > limit {
             return Err(HostError::TooLarge { path: path.to_owned(), limit });
         }
@@ -359,9 +369,11 @@ impl Host for Fake {
     fn list(&self, directory: &Utf8Path) -> Result<Vec<String>, HostError> {
         let mut machine = hold(&self.machine);
         machine.step("list", directory, Effect::Nothing)?;
+        let hidden = machine.hidden.take();
         let paths = machine.seen.files.keys().chain(&machine.seen.directories);
-        let inside = paths.filter(|path| path.parent() == Some(directory));
-        let names = inside.filter_map(|path| path.file_name().map(str::to_owned));
+        let inside = paths.filter(|path| parent(path) == directory.as_str());
+        let names = inside.map(|path| path[directory.as_str().len() + 1..].to_owned());
+        let names = names.filter(|name| Some(name) != hidden.as_ref());
         Ok(names.collect::<BTreeSet<String>>().into_iter().collect())
     }
 
@@ -373,9 +385,9 @@ impl Host for Fake {
         let mut machine = hold(&self.machine);
         machine.step("rename", from, Effect::Names)?;
         let missing = || HostError::of("rename", from, io::ErrorKind::NotFound.into());
-        let inode = machine.seen.files.remove(from).ok_or_else(missing)?;
-        machine.seen.files.insert(to.to_owned(), inode);
-        for directory in BTreeSet::from([parent(to), parent(from)]) {
+        let inode = machine.seen.files.remove(from.as_str()).ok_or_else(missing)?;
+        machine.seen.files.insert(to.as_str().to_owned(), inode);
+        for directory in BTreeSet::from([parent(to.as_str()), parent(from.as_str())]) {
             machine.step("flush the directory of", from, Effect::Nothing)?;
             machine.flush_directory(directory);
         }
@@ -385,20 +397,20 @@ impl Host for Fake {
     fn remove(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
         machine.step("remove", path, Effect::Names)?;
-        machine.seen.files.remove(path);
+        machine.seen.files.remove(path.as_str());
         machine.step("flush the directory of", path, Effect::Nothing)?;
-        machine.flush_directory(parent(path));
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
     fn flush(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
         machine.step("flush", path, Effect::Nothing)?;
-        if let Some(&inode) = machine.seen.files.get(path) {
-            machine.inodes[inode].kept = Some(machine.inodes[inode].seen.clone());
+        if let Some(&inode) = machine.seen.files.get(path.as_str()) {
+            machine.flush_file(inode);
         }
         machine.step("flush the directory of", path, Effect::Nothing)?;
-        machine.flush_directory(parent(path));
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 
@@ -410,18 +422,17 @@ impl Host for Fake {
 
     fn remove_directory(&self, path: &Utf8Path) -> Result<(), HostError> {
         let mut machine = hold(&self.machine);
-        let inside: Vec<Utf8PathBuf> = {
-            let files = machine.seen.files.keys();
-            files.filter(|file| file.starts_with(path)).cloned().collect()
-        };
+        let below = |other: &str| above(other).any(|directory| directory == path.as_str());
+        let inside: Vec<String> =
+            machine.seen.files.keys().filter(|file| below(file)).cloned().collect();
         for file in inside {
-            machine.step("remove", &file, Effect::Names)?;
+            machine.step("remove", Utf8Path::new(&file), Effect::Names)?;
             machine.seen.files.remove(&file);
         }
         machine.step("remove", path, Effect::Names)?;
-        machine.seen.directories.retain(|directory| !directory.starts_with(path));
+        machine.seen.directories.retain(|other| other != path.as_str() && !below(other));
         machine.step("flush the directory of", path, Effect::Nothing)?;
-        machine.flush_directory(parent(path));
+        machine.flush_directory(parent(path.as_str()));
         Ok(())
     }
 

@@ -39,6 +39,7 @@ struct Device {
 }
 
 /// `iproute2` prints `{}` in place of what a filter leaves out.
+#[expect(clippy::struct_excessive_bools, reason = "these are the words of `ip -j`")]
 #[derive(Deserialize)]
 struct Address {
     local: Option<IpAddr>,

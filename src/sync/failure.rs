@@ -66,7 +66,7 @@ codes! {
     Permission "permission" false
         "This machine does not allow it."
         "Look at owner and mode of the file or directory that the message names.";
-    TooLarge "too-large" false
+    TooLarge "fetch-too-large" false
         "More was sent than a fetch may bring, or more memory was needed than there is."
         "Keep large files out of the repository's history.";
     DiskFull "disk-full" true

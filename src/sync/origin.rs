@@ -84,7 +84,6 @@ impl fmt::Display for Origin {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

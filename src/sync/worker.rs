@@ -36,7 +36,12 @@ impl Worker {
     pub fn start(program: &Utf8Path, deadline: Duration) -> Result<Self, TransportError> {
         let failed = |source| TransportError::Start { program: program.to_owned(), source };
         let begin = Instant::now();
-        let mut child = Command::new(program)
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this program itself, as the process that alone talks to remotes"
+        )]
+        let mut command = Command::new(program);
+        let mut child = command
             .arg("fetch-worker")
             .env_clear()
             .stdin(Stdio::piped())

@@ -21,8 +21,14 @@ const SEQUENCE: u64 = 7;
 
 /// Codes that no repository of small text files can raise, and who tests them.
 const ELSEWHERE: &[(Code, &str)] = &[
-    (Code::NotText, "where git objects become text"),
     (Code::TooLarge, "properties::a_file_of_too_many_values_is_refused"),
+    (Code::ThisNodeUndeclared, "node::a_bad_tree_changes_nothing_and_says_where"),
+    (Code::BadSigner, "trust::signers"),
+    (Code::SignerUnsupported, "trust::signers"),
+    (Code::SignerTimeZone, "trust::signers"),
+    (Code::SignerWithoutName, "trust::signers"),
+    (Code::RootMissing, "trust::signers"),
+    (Code::PrincipalWithoutKey, "trust::signers"),
 ];
 
 #[test]

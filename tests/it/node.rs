@@ -9,7 +9,8 @@ use weft::value::ObjectId;
 use super::trust::repository::Repository;
 
 const NODES: &[u8] = b"nodes:\n  n1: {address: 192.0.2.1}\n  n2: {address: 192.0.2.2}\n";
-const VNETS: &[u8] = b"vnets:\n  va:\n    zone: one\n    subnets:\n      10.0.0.0/24: {gateway: 10.0.0.1}\n";
+const VNETS: &[u8] =
+    b"vnets:\n  va:\n    zone: one\n    subnets:\n      10.0.0.0/24: {gateway: 10.0.0.1}\n";
 const FILE: &str = "etc/network/interfaces.d/sdn";
 
 /// A node below a directory of the repository's home, introduced to it.
@@ -50,7 +51,10 @@ impl<'a> Node<'a> {
             repository.fingerprint("alice"),
         );
         node.put("etc/weft/agent.yaml", settings.as_bytes());
-        node.put("etc/network/interfaces", b"auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.1/24\n\tgateway 192.0.2.254\n");
+        node.put(
+            "etc/network/interfaces",
+            b"auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.1/24\n\tgateway 192.0.2.254\n",
+        );
         node
     }
 
@@ -65,7 +69,10 @@ impl<'a> Node<'a> {
     }
 
     fn run(&self, arguments: &[&str]) -> Said {
-        weft(self.repository.home(), &[&["--root", self.root.to_str().unwrap()], arguments].concat())
+        weft(
+            self.repository.home(),
+            &[&["--root", self.root.to_str().unwrap()], arguments].concat(),
+        )
     }
 
     /// The commit that runs, by the journal.
@@ -121,7 +128,10 @@ fn a_commit_is_applied_recorded_and_reverted() {
 
     assert_eq!(node.run(&["sync"]).code, 0);
     let bytes = node.file().expect("the file is there");
-    assert!(bytes.starts_with("#version:2\n\nauto va\niface va\n\taddress 10.0.0.1/24\n"), "{bytes}");
+    assert!(
+        bytes.starts_with("#version:2\n\nauto va\niface va\n\taddress 10.0.0.1/24\n"),
+        "{bytes}"
+    );
     assert_eq!(node.runs(), Some(first.to_string()));
     assert_eq!(node.run(&["plan"]).code, 0);
 
@@ -132,7 +142,8 @@ fn a_commit_is_applied_recorded_and_reverted() {
     assert_eq!(node.runs(), Some(same.to_string()));
     assert_eq!(std::fs::metadata(node.root.join(FILE)).unwrap().modified().unwrap(), before);
 
-    let changed = std::str::from_utf8(VNETS).unwrap().replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
+    let changed =
+        std::str::from_utf8(VNETS).unwrap().replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
     repository.commit("bob", &[("sdn/vnets.yaml", changed.as_bytes())]);
     let said = node.run(&["sync", "--json"]);
     assert_eq!(said.code, 0, "{}", said.all());
@@ -160,7 +171,9 @@ fn who_may_not_sign_changes_nothing() {
     let node = Node::new(&repository, "n1");
     assert_eq!(node.run(&["sync"]).code, 0);
     let good = repository.head();
-    for (signer, code) in [("-", "unsigned"), ("mallory", "signer-unknown"), ("carol", "role-missing")] {
+    for (signer, code) in
+        [("-", "unsigned"), ("mallory", "signer-unknown"), ("carol", "role-missing")]
+    {
         repository.change(signer);
         refused(&node, 4, &[code]);
         repository.git(&["reset", "-q", "--hard", &good.to_string()]);
@@ -186,15 +199,27 @@ fn a_bad_tree_changes_nothing_and_says_where() {
     let large = vec![b'#'; 2 << 20];
     let cases: &[(&str, &[u8], &[&str])] = &[
         ("weft.yaml", b"-", &["weft.yaml", "missing-file"]),
-        ("weft.yaml", b"weft: 1\ncluster: other\n", &["other-cluster", "this node belongs to cluster `lab`"]),
+        (
+            "weft.yaml",
+            b"weft: 1\ncluster: other\n",
+            &["other-cluster", "this node belongs to cluster `lab`"],
+        ),
         ("weft.yaml", b"weft: 2\ncluster: lab\n", &["other-format"]),
         ("sdn/nodes.yaml", b"nodes:\n  n7: {}\n", &["this-node-undeclared"]),
-        ("sdn/vnets.yaml", b"vnets: {va: {zone: one, colour: red}}\n", &["unknown-key", "sdn/vnets.yaml:1:25"]),
+        (
+            "sdn/vnets.yaml",
+            b"vnets: {va: {zone: one, colour: red}}\n",
+            &["unknown-key", "sdn/vnets.yaml:1:25"],
+        ),
         ("sdn/vnets.yaml", b"vnets: {va: {zone: }}\n", &["null-value"]),
         ("sdn/vnets.yaml", b"vnets: [\n", &["yaml-syntax"]),
         ("sdn/zones.yaml", bomb.as_bytes(), &["yaml-feature"]),
         ("sdn/zones.yaml", deep.as_bytes(), &["sdn/zones.yaml"]),
-        ("sdn/more.yaml", b"zones:\n  one: {type: simple}\n", &["duplicate-id", "first here", "again here"]),
+        (
+            "sdn/more.yaml",
+            b"zones:\n  one: {type: simple}\n",
+            &["duplicate-id", "first here", "again here"],
+        ),
         ("sdn/text.yaml", b"zones: {\xff\xfe: 1}\n", &["sdn/text.yaml", "not UTF-8"]),
         ("sdn/large.yaml", &large, &["sdn/large.yaml", "bytes"]),
     ];
@@ -249,10 +274,17 @@ fn a_node_that_cannot_be_says_why() {
     std::fs::create_dir(&empty).unwrap();
     let said = weft(repository.home(), &["sync", "--root", "nothing"]);
     assert_eq!(said.code, 1);
-    assert!(said.err.contains("has no settings") && said.err.contains("examples/agent.yaml"), "{}", said.err);
+    assert!(
+        said.err.contains("has no settings") && said.err.contains("examples/agent.yaml"),
+        "{}",
+        said.err
+    );
     let said = weft(repository.home(), &["sync", "--root", "nowhere"]);
     assert_eq!(said.code, 64, "{}", said.err);
-    node.put("etc/weft/agent.yaml", b"cluster: lab\nnode: n1\nremotes: []\nintroduction: {commit: abc, signer: x}\nmod: bad\n");
+    node.put(
+        "etc/weft/agent.yaml",
+        b"cluster: lab\nnode: n1\nremotes: []\nintroduction: {commit: abc, signer: x}\nmod: bad\n",
+    );
     let said = node.run(&["sync"]);
     assert_eq!(said.code, 1);
     for word in ["`abc` is not a full git object id", "`mod` is no option", "did you mean `mode`"] {
@@ -344,9 +376,13 @@ fn other_nodes_are_rendered_anywhere_with_recorded_facts() {
     let rendered = weft(repository.home(), &arguments);
     assert_eq!(rendered.code, 0, "{}", rendered.all());
     assert_eq!(node.run(&["sync"]).code, 0);
-    let text = rendered.json()["files"]["/etc/network/interfaces.d/sdn"].as_str().unwrap().to_owned();
+    let text =
+        rendered.json()["files"]["/etc/network/interfaces.d/sdn"].as_str().unwrap().to_owned();
     assert_eq!(node.file().unwrap().split_once('\n').unwrap().1, text);
-    assert!(text.contains("vxlan_remoteip 192.0.2.2") && !text.contains("vxlan_remoteip 192.0.2.1"), "{text}");
+    assert!(
+        text.contains("vxlan_remoteip 192.0.2.2") && !text.contains("vxlan_remoteip 192.0.2.1"),
+        "{text}"
+    );
     let generation = node.root.join("var/lib/weft/gen/00000001/facts.json");
     let kept: Value = serde_json::from_slice(&std::fs::read(generation).unwrap()).unwrap();
     assert_eq!(kept, serde_json::from_str::<Value>(&facts.out).unwrap());
@@ -374,12 +410,18 @@ fn a_killed_run_is_finished_or_undone_by_the_next() {
         child.wait().unwrap();
         let new = format!("mtu {}", 1400 + round);
         let now = node.file();
-        assert!(now == old || now.as_ref().is_some_and(|text| text.contains(&new)), "neither old nor new: {now:?}");
+        assert!(
+            now == old || now.as_ref().is_some_and(|text| text.contains(&new)),
+            "neither old nor new: {now:?}"
+        );
         states.push(now == old);
         let said = node.run(&["sync"]);
         assert_eq!(said.code, 0, "{}", said.all());
         assert!(node.file().unwrap().contains(&new));
         assert_eq!(node.runs(), Some(commit.to_string()));
     }
-    println!("killed runs that had not changed the file: {}", states.iter().filter(|old| **old).count());
+    println!(
+        "killed runs that had not changed the file: {}",
+        states.iter().filter(|old| **old).count()
+    );
 }

@@ -7,6 +7,7 @@ use super::{rendering, with_authority};
 use crate::apply::{
     Entry, Kind, Manifest, State, apply, generation, history, owned, recover, restore, running,
 };
+use crate::facts::{Facts, Route};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault};
 use crate::plan::Step;
@@ -25,6 +26,13 @@ fn numbers(host: &Fake) -> Vec<u64> {
 #[test]
 fn a_first_apply_keeps_what_was_found() {
     let host = Fake::default();
+    let route = Route {
+        destination: "0.0.0.0/0".parse().expect("a prefix"),
+        interface: "vmbr0".parse().expect("an interface"),
+        source: "192.0.2.2".parse().expect("an address"),
+        metric: 0,
+    };
+    host.set_facts(Facts { routes: vec![route], ..Facts::unknown(super::node()) });
     host.put(SDN, b"found\n", 0o640);
     assert!(running(&host).expect("read").is_none() && owned(&host).expect("read").is_none());
     let entry = confirmed(go(&host, 1, Some("one\n")));
@@ -42,6 +50,8 @@ fn a_first_apply_keeps_what_was_found() {
     assert!(manifest.absent.is_empty() && manifest.interfaces.len() == 1);
     let facts = text(&host, "/var/lib/weft/gen/00000001/facts.json");
     assert_eq!(manifest.facts, Some(Digest::of(facts.as_bytes())));
+    let facts: Facts = serde_json::from_str(&facts).expect("facts");
+    assert_eq!(facts, host.facts(&super::node()).expect("read"));
     let found = text(&host, "/var/lib/weft/gen/00000000/manifest.json");
     let found: Manifest = serde_json::from_str(&found).expect("a manifest");
     assert_eq!((found.commit, found.rendering, found.facts), (None, None, None));
@@ -184,11 +194,10 @@ fn old_generations_go_and_those_that_are_needed_stay() {
     confirmed(restore(&host, 0));
     confirmed(restore(&host, 11));
     assert_eq!(numbers(&host), [0, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
-    for sequence in 21..=29 {
-        confirmed(go(&host, sequence, Some(&format!("{sequence}\n"))));
-    }
-    confirmed(restore(&host, 20));
-    assert!(numbers(&host).contains(&20) && numbers(&host).contains(&29));
+    confirmed(go(&host, 21, Some("21\n")));
+    assert_eq!(numbers(&host), [0, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
+    confirmed(go(&host, 22, Some("22\n")));
+    assert_eq!(numbers(&host), [0, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22]);
     assert_at_rest(&host);
 }
 

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 
 use super::{ApplyError, Authority, Entry, Outcome, apply, generation, running};
-use crate::facts::Facts;
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
 use crate::plan::{Plan, Step};
@@ -57,7 +56,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
     Ok(Plan {
         node: node(),
         rendering,
-        facts: Facts::unknown(node()),
+        facts: host.facts(&node())?,
         steps,
         changes: Vec::new(),
         guards: Vec::new(),
@@ -116,5 +115,5 @@ fn assert_at_rest(host: &Fake) {
         generation.verify(host).expect("it is whole");
     }
     let running = generation::Generation::load(host, running.record.generation).expect("there");
-    assert!(running.is_on_node(host).expect("it can be read"), "{:?}", sdn(host));
+    assert!(running.is_on_node(host), "{:?}", sdn(host));
 }

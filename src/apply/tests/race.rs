@@ -110,8 +110,8 @@ fn on_a_real_file_system_exactly_one_of_two_wins() {
         let journal = Journal::read(&host).expect("it can be read");
         assert!(journal.unsettled().is_none());
         let running = journal.running().expect("something runs").record.generation;
-        let on_node = Generation::load(&host, running).expect("there").is_on_node(&host);
-        assert!(on_node.expect("it can be read"), "the files agree with the journal");
+        let running = Generation::load(&host, running).expect("it is whole");
+        assert!(running.is_on_node(&host), "the files agree with the journal");
         if rolled_back { went += 1 } else { stayed += 1 }
     }
     println!("{stayed} were confirmed, {went} were rolled back");
@@ -140,4 +140,14 @@ fn the_journal_can_be_read_while_it_is_written() {
         done.store(true, Ordering::Relaxed);
         assert!(reader.join().expect("no panic") > 10);
     });
+}
+
+#[test]
+fn a_name_that_a_listing_misses_is_not_lost() {
+    let host = Fake::default();
+    confirmed(go(&host, 1, Some("one\n")));
+    confirmed(go(&host, 2, Some("two\n")));
+    host.hide_once("00000002.confirmed");
+    let journal = Journal::read(&host).expect("it can be read");
+    assert_eq!(journal.running().expect("it runs").record.number, 2);
 }

@@ -7,8 +7,9 @@ use ssh_key::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
 use super::repository::{self, Author, Repository};
+use crate::agent::TurnError;
 use crate::agent::settings;
-use crate::agent::turn::{Purpose, Report, Turn, TurnError};
+use crate::agent::turn::{Purpose, Report, Turn};
 use crate::cli::failure::{Exit, Failure};
 use crate::host::{Host as _, Linux};
 use crate::render::Managed;
@@ -182,7 +183,8 @@ impl Scene {
 
     /// The interfaces file of a node, empty where there is none.
     pub(super) fn file(&self, node: &str) -> Result<String, Failure> {
-        let path = self.root(node)?.join(Managed::Interfaces.path().as_str().trim_start_matches('/'));
+        let path =
+            self.root(node)?.join(Managed::Interfaces.path().as_str().trim_start_matches('/'));
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -191,15 +193,23 @@ impl Scene {
     }
 
     /// One turn of a node.
-    pub(super) fn turn(&self, node: &str, purpose: Purpose) -> Result<Result<Report, TurnError>, Failure> {
+    pub(super) fn turn(
+        &self,
+        node: &str,
+        purpose: Purpose,
+    ) -> Result<Result<Report, TurnError>, Failure> {
         let root = self.root(node)?;
         let text = std::fs::read_to_string(root.join(settings::PATH.trim_start_matches('/')))
             .map_err(|error| failed(&error))?;
         let settings = settings::read(&text).map_err(|findings| {
-            Failure::new(Exit::Failed, crate::cli::findings::text(&findings, |_| Some(&text), false))
+            Failure::new(
+                Exit::Failed,
+                crate::cli::findings::text(&findings, |_| Some(&text), false),
+            )
         })?;
         let host = Linux::new(Some(root.clone()));
-        let turn = Turn { host: &host, settings: &settings, program: &self.program, root: Some(&root) };
+        let turn =
+            Turn { host: &host, settings: &settings, program: &self.program, root: Some(&root) };
         Ok(turn.make(purpose))
     }
 }

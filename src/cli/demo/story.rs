@@ -12,14 +12,26 @@ use crate::render::without_version;
 type Play = (&'static str, &'static str, fn(&mut Scene, Output) -> Result<String, Failure>);
 
 pub(super) const STEPS: &[Play] = &[
-    ("found", "Alice makes a configuration repository from an example and signs its first commit", found),
-    ("introduce", "Three nodes are introduced: each is told one commit and one key, out of band", introduce),
+    (
+        "found",
+        "Alice makes a configuration repository from an example and signs its first commit",
+        found,
+    ),
+    (
+        "introduce",
+        "Three nodes are introduced: each is told one commit and one key, out of band",
+        introduce,
+    ),
     ("apply", "Each node pulls, verifies, validates, renders and applies", apply),
     ("plan", "Alice adds a vnet to a zone that only node2 has; every node shows its plan", plan),
     ("change", "The nodes apply the change; only node2 is touched", change),
     ("unsigned", "Somebody with access to the git server pushes an unsigned commit", unsigned),
     ("unknown-key", "Mallory signs as Alice, with a key of her own", unknown_key),
-    ("rewritten", "The git server rewrites the branch to drop a commit that nodes have accepted", rewritten),
+    (
+        "rewritten",
+        "The git server rewrites the branch to drop a commit that nodes have accepted",
+        rewritten,
+    ),
     ("findings", "Alice signs a commit with a mistake in it", broken),
     ("revert", "Alice reverts, and the first state is back", revert),
 ];
@@ -68,7 +80,10 @@ fn introduce(scene: &mut Scene, _: Output) -> Result<String, Failure> {
 fn apply(scene: &mut Scene, output: Output) -> Result<String, Failure> {
     for node in NODES {
         let report = turn(scene, node, Purpose::Sync)?;
-        expect(report.status.state == State::InOrder, format!("{node}: {}", report.status.message))?;
+        expect(
+            report.status.state == State::InOrder,
+            format!("{node}: {}", report.status.message),
+        )?;
         let file = scene.file(node)?;
         expect(file.contains("iface "), format!("{node} has no interfaces file"))?;
         output.say(format!("   {node}: {}", report.status.message));
@@ -78,7 +93,8 @@ fn apply(scene: &mut Scene, output: Output) -> Result<String, Failure> {
 }
 
 fn plan(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(scene.tip, &[("sdn/lab.yaml", CHANGE)], "Add labnet", Signer::Alice)?;
+    let commit =
+        scene.commit(scene.tip, &[("sdn/lab.yaml", CHANGE)], "Add labnet", Signer::Alice)?;
     scene.push_good(commit)?;
     for node in NODES {
         let report = turn(scene, node, Purpose::Plan)?;
@@ -88,7 +104,10 @@ fn plan(scene: &mut Scene, output: Output) -> Result<String, Failure> {
         for line in plan.text().lines() {
             output.say(format!("     {line}"));
         }
-        expect(scene.file(node)? == scene.first_files[node], format!("the plan of {node} changed it"))?;
+        expect(
+            scene.file(node)? == scene.first_files[node],
+            format!("the plan of {node} changed it"),
+        )?;
     }
     Ok("node2 adds one bridge, node1 and node3 have nothing to do; nothing was changed".to_owned())
 }
@@ -96,14 +115,22 @@ fn plan(scene: &mut Scene, output: Output) -> Result<String, Failure> {
 fn change(scene: &mut Scene, output: Output) -> Result<String, Failure> {
     for node in NODES {
         let report = turn(scene, node, Purpose::Sync)?;
-        expect(report.status.state == State::InOrder, format!("{node}: {}", report.status.message))?;
-        let runs = report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
+        expect(
+            report.status.state == State::InOrder,
+            format!("{node}: {}", report.status.message),
+        )?;
+        let runs =
+            report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
         expect(runs == scene.tip, format!("{node} does not run the newest commit"))?;
         let touched = scene.file(node)? != scene.first_files[node];
-        expect(touched == (node == "node2"), format!("{node} was{} touched", if touched { "" } else { " not" }))?;
+        expect(
+            touched == (node == "node2"),
+            format!("{node} was{} touched", if touched { "" } else { " not" }),
+        )?;
         output.say(format!("   {node}: {}", report.status.message));
     }
-    Ok("all three run the new commit; the files of node1 and node3 were not even written".to_owned())
+    Ok("all three run the new commit; the files of node1 and node3 were not even written"
+        .to_owned())
 }
 
 /// Pushes a commit that must be refused with a reason, and puts the branch back.
@@ -119,10 +146,15 @@ fn refused(
         let report = turn(scene, node, Purpose::Sync)?;
         let message = report.status.message;
         expect(report.status.state == State::Refused, format!("{node}: {message}"))?;
-        let runs = report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
+        let runs =
+            report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
         expect(runs == scene.tip, format!("{node} does not run the last good commit"))?;
-        let codes: Vec<String> = report.status.refused.into_iter().map(|refused| refused.code).collect();
-        expect(codes.iter().any(|found| found == code), format!("{node}: not refused for `{code}`: {message}"))?;
+        let codes: Vec<String> =
+            report.status.refused.into_iter().map(|refused| refused.code).collect();
+        expect(
+            codes.iter().any(|found| found == code),
+            format!("{node}: not refused for `{code}`: {message}"),
+        )?;
         expect(scene.file(node)? == before, format!("{node} was changed by a refused commit"))?;
         output.say(format!("   {node}: {message}"));
     }
@@ -133,29 +165,43 @@ fn refused(
 }
 
 fn unsigned(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Nobody)?;
+    let commit =
+        scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Nobody)?;
     refused(scene, output, commit, "unsigned")
 }
 
 fn unknown_key(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Mallory)?;
+    let commit =
+        scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Mallory)?;
     refused(scene, output, commit, "signer-unknown")
 }
 
 fn rewritten(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(scene.first, &[("sdn/lab.yaml", "{}\n")], "Another second commit", Signer::Alice)?;
+    let commit = scene.commit(
+        scene.first,
+        &[("sdn/lab.yaml", "{}\n")],
+        "Another second commit",
+        Signer::Alice,
+    )?;
     refused(scene, output, commit, "rewritten")
 }
 
 fn broken(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(scene.tip, &[("sdn/lab.yaml", MISTAKE)], "Move labnet", Signer::Alice)?;
+    let commit =
+        scene.commit(scene.tip, &[("sdn/lab.yaml", MISTAKE)], "Move labnet", Signer::Alice)?;
     scene.push_good(commit)?;
     for node in NODES {
         let before = scene.file(node)?;
         let report = turn(scene, node, Purpose::Sync)?;
-        expect(report.status.state == State::Refused, format!("{node}: {}", report.status.message))?;
+        expect(
+            report.status.state == State::Refused,
+            format!("{node}: {}", report.status.message),
+        )?;
         expect(report.findings.has_errors(), format!("{node} has no finding"))?;
-        expect(scene.file(node)? == before, format!("{node} was changed by a commit with findings"))?;
+        expect(
+            scene.file(node)? == before,
+            format!("{node} was changed by a commit with findings"),
+        )?;
         if node == NODES[0] {
             let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
             for line in findings::text(&report.findings, source, output.is_coloured()).lines() {
@@ -163,7 +209,8 @@ fn broken(scene: &mut Scene, output: Output) -> Result<String, Failure> {
             }
         }
     }
-    Ok("the commit is trusted, its declarations are not applied; each finding has its place".to_owned())
+    Ok("the commit is trusted, its declarations are not applied; each finding has its place"
+        .to_owned())
 }
 
 fn revert(scene: &mut Scene, output: Output) -> Result<String, Failure> {
@@ -172,7 +219,10 @@ fn revert(scene: &mut Scene, output: Output) -> Result<String, Failure> {
     scene.push_good(commit)?;
     for node in NODES {
         let report = turn(scene, node, Purpose::Sync)?;
-        expect(report.status.state == State::InOrder, format!("{node}: {}", report.status.message))?;
+        expect(
+            report.status.state == State::InOrder,
+            format!("{node}: {}", report.status.message),
+        )?;
         let file = scene.file(node)?;
         let first = &scene.first_files[node];
         expect(

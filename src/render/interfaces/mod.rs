@@ -40,7 +40,8 @@ pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Inter
                 }
             }
             ZoneKind::Vxlan(vxlan) => {
-                let peers = vxlan::Peers::new(vxlan, facts);
+                let declared = network.nodes.get(node).and_then(|node| node.address);
+                let peers = vxlan::Peers::new(vxlan, facts, declared);
                 for (id, vnet) in &vxlan.vnets {
                     parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers));
                 }

@@ -21,8 +21,12 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(zone: &VxlanZone, facts: &Facts) -> Self {
-        let own = own_address(&zone.peers, facts);
+    /// `declared` is the address that the repository gives to this node. The reference
+    /// knows no such thing: it decides only where the facts name no peer.
+    pub(super) fn new(zone: &VxlanZone, facts: &Facts, declared: Option<IpAddr>) -> Self {
+        let is_peer = |address: &IpAddr| zone.peers.contains(address);
+        let found = own_address(&zone.peers, facts);
+        let own = found.filter(is_peer).or(declared.filter(is_peer)).or(found);
         let others = zone.peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
         let note = match own {
             None => Some("this node has no route to its peers".to_owned()),

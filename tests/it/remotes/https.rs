@@ -328,11 +328,13 @@ fn limits_hold_over_the_network() {
     assert!(worker.read(blob, 1 << 20).unwrap_err().to_string().contains("1000"));
 }
 
+type Damage<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn a_damaged_cache_is_fetched_anew_from_a_server() {
     let place = Place::new();
     let tip = place.commit("main", b"second");
-    let damages: [(&str, &dyn Fn(&Path)); 4] = [
+    let damages: [(&str, Damage<'_>); 4] = [
         ("packs lost", &|cache| fs::remove_dir_all(cache.join("objects/pack")).unwrap()),
         ("lock left", &|cache| {
             fs::write(cache.join("refs/weft/main.lock"), "").unwrap();

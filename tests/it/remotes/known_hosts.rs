@@ -1,5 +1,6 @@
 //! Our reader of `known_hosts` against ssh-keygen's own.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use weft::sync::known_hosts::KnownHosts;
@@ -40,19 +41,12 @@ fn finds_the_lines_that_ssh_keygen_finds() {
     let mut text = "# a comment\n\n".to_owned();
     for (index, hosts) in plain.iter().enumerate() {
         let space = if index % 3 == 0 { "\t" } else { "  " };
-        text += &format!("{hosts} {}{space}# {index}\n", keys[index % keys.len()]);
+        writeln!(text, "{hosts} {}{space}# {index}", keys[index % keys.len()]).unwrap();
     }
     // The same names, hashed by ssh-keygen.
-    fs::write(
-        home.join("hashed"),
-        plain[..3]
-            .iter()
-            .chain(&plain[7..8])
-            .chain(&plain[10..12])
-            .map(|hosts| format!("{hosts} {}\n", keys[0]))
-            .collect::<String>(),
-    )
-    .unwrap();
+    let hashed = plain[..3].iter().chain(&plain[7..8]).chain(&plain[10..12]);
+    let hashed: Vec<String> = hashed.map(|hosts| format!("{hosts} {}\n", keys[0])).collect();
+    fs::write(home.join("hashed"), hashed.concat()).unwrap();
     output(program("ssh-keygen", home).args(["-H", "-f", "hashed"]));
     text += &fs::read_to_string(home.join("hashed")).unwrap();
     fs::write(home.join("known_hosts"), &text).unwrap();

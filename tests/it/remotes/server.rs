@@ -1,9 +1,9 @@
 //! A small https server before real `git http-backend`, with switches for what goes
 //! wrong in the world.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -151,7 +151,16 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) -> Option<()> {
+/// A request as far as it matters here.
+struct Request {
+    method: String,
+    target: String,
+    kind: String,
+    authorization: Option<String>,
+    body: Vec<u8>,
+}
+
+fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &Path) -> Option<()> {
     let (identity, fault) = {
         let state = state.lock().unwrap();
         (state.identity.clone(), state.fault.clone())
@@ -162,10 +171,8 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
             return None;
         }
         Fault::Plain => {
-            stream
-                .write_all(b"220 mail.example.org ESMTP, and a lot of words that are no TLS\r\n")
-                .ok()?;
-            return None;
+            let words = b"220 mail.example.org ESMTP, and a lot of words that are no TLS\r\n";
+            return stream.write_all(words).ok();
         }
         _ => {}
     }
@@ -173,6 +180,56 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
     acceptor.set_private_key(&identity.key).ok()?;
     acceptor.set_certificate(&identity.certificate).ok()?;
     let mut stream = BufReader::new(acceptor.build().accept(stream).ok()?);
+    let request = read_request(&mut stream)?;
+    let out = stream.get_mut();
+    let login = {
+        let mut state = state.lock().unwrap();
+        state.shown.extend(request.authorization.clone());
+        state.login.clone()
+    };
+    let target = &request.target;
+    match &fault {
+        Fault::Status(status) => {
+            return answer(out, &format!("{status} No"), "Retry-After: 2\r\n", b"", None);
+        }
+        Fault::Redirect(to) => {
+            let location = format!("Location: {to}{target}\r\n");
+            return answer(out, "302 Found", &location, b"", None);
+        }
+        Fault::Page => {
+            return answer(out, "200 OK", "Content-Type: text/html\r\n", b"<p>Hello", None);
+        }
+        Fault::Drip => {
+            out.write_all(b"HTTP/1.1 200 OK\r\nX-Patience: ").ok()?;
+            loop {
+                out.write_all(b"x").ok()?;
+                out.flush().ok()?;
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+        _ => {}
+    }
+    if login.is_some() && login != request.authorization {
+        return answer(out, "401 No", "WWW-Authenticate: Basic realm=\"git\"\r\n", b"", None);
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if !repositories.join(path.trim_start_matches('/').split('/').next()?).exists() {
+        return answer(out, "404 Not Found", "", b"", None);
+    }
+    let said = run_backend(repositories, path, query, &request)?;
+    let end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let (headers, body) = (String::from_utf8_lossy(&said[..end]).into_owned(), &said[end + 4..]);
+    let status = headers.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let others = headers.lines().filter(|line| !line.starts_with("Status:"));
+    let others: Vec<String> = others.map(|line| format!("{line}\r\n")).collect();
+    let cut = match fault {
+        Fault::Cut(count) if path.ends_with("git-upload-pack") => Some(count),
+        _ => None,
+    };
+    answer(out, status, &others.concat(), body, cut)
+}
+
+fn read_request(stream: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).ok()?;
     let mut words = line.split(' ');
@@ -184,51 +241,32 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
         let Some((name, value)) = header.trim_end().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
-            "content-type" => kind = value.to_owned(),
+            "content-type" => value.clone_into(&mut kind),
             "authorization" => authorization = Some(value.to_owned()),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
-    let out = stream.get_mut();
-    let login = {
-        let mut state = state.lock().unwrap();
-        state.shown.extend(authorization.clone());
-        state.login.clone()
-    };
-    let mut answer = |status: &str, headers: &str, body: &[u8]| {
-        write!(
-            out,
-            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
-            body.len()
-        )
-        .ok()?;
-        out.write_all(body).ok()
-    };
-    match &fault {
-        Fault::Status(status) => return answer(&format!("{status} No"), "Retry-After: 2\r\n", b""),
-        Fault::Redirect(to) => {
-            return answer("302 Found", &format!("Location: {to}{target}\r\n"), b"");
-        }
-        Fault::Page => return answer("200 OK", "Content-Type: text/html\r\n", b"<p>Hello"),
-        Fault::Drip => {
-            out.write_all(b"HTTP/1.1 200 OK\r\nX-Patience: ").ok()?;
-            loop {
-                out.write_all(b"x").ok()?;
-                out.flush().ok()?;
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-        _ => {}
-    }
-    if login.is_some() && login != authorization {
-        return answer("401 No", "WWW-Authenticate: Basic realm=\"git\"\r\n", b"");
-    }
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    if !repositories.join(path.trim_start_matches('/').split('/').next()?).exists() {
-        return answer("404 Not Found", "", b"");
-    }
+    Some(Request { method, target, kind, authorization, body })
+}
+
+/// Sends an answer, or no more of its body than `cut`.
+fn answer(
+    out: &mut impl Write,
+    status: &str,
+    headers: &str,
+    body: &[u8],
+    cut: Option<usize>,
+) -> Option<()> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}");
+    out.write_all(format!("{head}\r\n{headers}\r\n").as_bytes()).ok()?;
+    out.write_all(&body[..cut.unwrap_or(length).min(length)]).ok()
+}
+
+/// What real git answers, as a program of the common gateway interface.
+fn run_backend(repositories: &Path, path: &str, query: &str, request: &Request) -> Option<Vec<u8>> {
     let mut backend = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", repositories)
@@ -237,32 +275,14 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &PathBuf) ->
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", method)
-        .env("CONTENT_TYPE", kind)
-        .env("CONTENT_LENGTH", length.to_string())
+        .env("REQUEST_METHOD", &request.method)
+        .env("CONTENT_TYPE", &request.kind)
+        .env("CONTENT_LENGTH", request.body.len().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    backend.stdin.take()?.write_all(&body).ok()?;
-    let said = backend.wait_with_output().ok()?.stdout;
-    let end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
-    let (headers, body) = (String::from_utf8_lossy(&said[..end]).into_owned(), &said[end + 4..]);
-    let status = headers.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
-    let headers: String = headers
-        .lines()
-        .filter(|line| !line.starts_with("Status:"))
-        .map(|line| format!("{line}\r\n"))
-        .collect();
-    if let (Fault::Cut(count), true) = (&fault, path.ends_with("git-upload-pack")) {
-        write!(
-            out,
-            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
-            body.len()
-        )
-        .ok()?;
-        return out.write_all(&body[..body.len().min(*count)]).ok();
-    }
-    answer(status, &headers, body)
+    backend.stdin.take()?.write_all(&request.body).ok()?;
+    Some(backend.wait_with_output().ok()?.stdout)
 }

@@ -5,6 +5,22 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use weft::agent::settings::read;
+use weft::sync::FailureCode;
+
+#[test]
+fn the_codes_of_the_readme_can_be_explained() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let table = readme.split("| over | codes |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let codes: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes.into_iter().chain(FailureCode::ALL.iter().map(|code| code.as_str())) {
+        let said =
+            Command::new(env!("CARGO_BIN_EXE_weft")).args(["explain", code]).output().unwrap();
+        let text = String::from_utf8_lossy(&said.stdout);
+        assert!(text.starts_with(&format!("{code} (failure of a remote)")), "{code}: {text}");
+    }
+}
 
 /// Settings with these remotes and credentials.
 fn text(remote: &str, credential: &str) -> String {
@@ -122,7 +138,7 @@ fn files_of_secrets_are_read_strictly_and_shown_to_nobody() {
     unusable("one line");
     rewrite(b"hunter2\xff");
     unusable("is no text");
-    rewrite(&[b'x'; 70_000]);
+    rewrite("x".repeat(70_000).as_bytes());
     unusable("65536");
     fs::remove_file(&token).unwrap();
     symlink("/etc/passwd", &token).unwrap();

@@ -17,7 +17,6 @@ fn shared() -> Option<PathBuf> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 fn vectors() {
     let Some(directory) = shared().map(|shared| shared.join("vectors/commits")) else {
         println!("skipped: there is no ../shared and WEFT_SHARED is not set");

@@ -74,7 +74,9 @@ impl<'lab> Site<'lab> {
 
     /// Settings with these remotes and credentials.
     fn settings(&self, remotes: &[String], credentials: &str) {
-        let remotes: String = remotes.iter().map(|remote| format!("  - {{{remote}}}\n")).collect();
+        let remotes: Vec<String> =
+            remotes.iter().map(|remote| format!("  - {{{remote}}}\n")).collect();
+        let remotes = remotes.concat();
         self.node.put(
             "/node/etc/weft/agent.yaml",
             format!(
@@ -111,9 +113,9 @@ impl<'lab> Site<'lab> {
     /// Declares one more vnet.
     fn change(&mut self) {
         self.changes += 1;
-        let vnets: String =
+        let vnets: Vec<String> =
             (1..=self.changes).map(|number| format!("  v{number}: {{zone: one}}\n")).collect();
-        self.copy.write("sdn/vnets.yaml", &format!("vnets:\n{vnets}"));
+        self.copy.write("sdn/vnets.yaml", &format!("vnets:\n{}", vnets.concat()));
         self.copy.commit(&self.alice, "One more vnet");
         self.copy.push();
     }
@@ -312,7 +314,7 @@ fn remote_ssh(lab: &Lab) {
             node.put(
                 KNOWN_HOSTS,
                 format!("{pinned}@revoked * {}", pinned.split_once(' ').expect("a line").1),
-            )
+            );
         },
         || node.put(KNOWN_HOSTS, &pinned),
     );
@@ -380,7 +382,7 @@ fn remote_ssh_keys(lab: &Lab) {
     site.follows();
     let wrong = || node.put_with_mode(PASSPHRASE, "open barley\n", 0o600);
     site.suffers("credential-unusable", &["passphrase"], wrong, || {
-        node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600)
+        node.put_with_mode(PASSPHRASE, "open sesame\n", 0o600);
     });
 }
 

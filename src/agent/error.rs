@@ -1,0 +1,94 @@
+//! Why a turn could not be finished.
+
+use thiserror::Error;
+
+use super::status::{State, Unreached};
+use crate::apply::{ApplyError, LOCK, StateError};
+use crate::host::HostError;
+use crate::sync::{AnchorError, HistoryError, TreeError};
+use crate::value::ObjectId;
+
+/// Why a turn could not be finished. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum TurnError {
+    /// Another process owns the node.
+    #[error("another weft is at work on this node (it holds `{LOCK}`)")]
+    Busy,
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// No remote gave anything.
+    #[error("{}", unreached(.0))]
+    Remotes(Vec<Unreached>),
+    /// What is known of trust cannot be read or written.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The history could not be judged.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The declarations of the accepted commit cannot be read.
+    #[error("commit {} is trusted, but its declarations cannot be read", .commit.short())]
+    Tree {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        source: TreeError,
+    },
+    /// The node's own state is damaged, or cannot be read or written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// An interrupted apply could not be undone.
+    #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
+    Unrecovered(#[source] StateError),
+}
+
+impl From<StateError> for TurnError {
+    fn from(error: StateError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+fn unreached(remotes: &[Unreached]) -> String {
+    remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+impl TurnError {
+    /// The state in which a turn that ended so leaves the node.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
+            Self::Tree { .. } => State::Refused,
+            Self::Unrecovered(_)
+            | Self::Apply(
+                ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
+            ) => State::Degraded,
+            _ => State::Failed,
+        }
+    }
+
+    /// What to do about it, where more can be said than the error itself says.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy => Some("wait for it to end; the lock goes with its process"),
+            Self::Anchor(error) => Some(error.help()),
+            Self::Tree { source, .. } => Some(source.help()),
+            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
+            _ => None,
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}
