@@ -6,6 +6,7 @@
 pub mod adopt;
 pub mod condition;
 pub mod control;
+pub mod credentials;
 pub mod daemon;
 mod decide;
 pub mod doctor;

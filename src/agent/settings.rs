@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
+use super::credentials::{self, AbsolutePath, Credential};
 use super::hook::Hook;
 use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
@@ -19,7 +20,7 @@ use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
-    At, BranchName, ClusterName, HookName, NodeName, ObjectId, Place, RepoPath, Word,
+    At, BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
 };
 
 pub use words::{BadWord, Interval, NodeFile};
@@ -80,6 +81,13 @@ declaration! {
         required "name" name: Word,
         /// Where it answers.
         required "url" url: RemoteUrl,
+        /// The file with the certificate authorities that may vouch for an https server.
+        /// Those of the system when absent.
+        optional "ca" ca: AbsolutePath,
+        /// The file with the keys of ssh servers. No other key is ever trusted.
+        optional "known-hosts" known_hosts: AbsolutePath,
+        /// The credential to log in with.
+        optional "credential" credential: CredentialId,
     }
 }
 
@@ -117,6 +125,8 @@ declaration! {
         optional "branch" branch: BranchName,
         /// The remotes, in the order in which they are tried.
         required "remotes" remotes: Vec<Remote>,
+        /// How to log in to remotes, by id.
+        optional "credentials" credentials: Entries<CredentialId, Credential>,
         /// The commit at which trust begins.
         required "introduction" introduction: Introduction,
         /// Keys that count no more, whatever the repository says.
@@ -286,6 +296,7 @@ fn check(settings: &Settings, findings: &mut Findings) {
                 .help("where that is meant, set `allow-file: true`");
             findings.push(finding);
         }
+        credentials::check(settings, remote, findings);
     }
     check_schedule(settings, findings);
     check_listen(settings, findings);

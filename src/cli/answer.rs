@@ -63,6 +63,9 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
     if let Some(recovered) = &report.recovered {
         blocks.push(format!("recovered: {recovered}"));
     }
+    for unreached in &report.status.unreached {
+        blocks.push(format!("unreached[{}]: {}", unreached.code, unreached.message));
+    }
     for refused in &report.status.refused {
         blocks.push(format!(
             "refused[{}]: {}\n  = help: {}",

@@ -282,6 +282,9 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
     }
     if let Some(status) = last {
         lines.push(format!("last     {} at {}", status.message, status.updated));
+        for unreached in &status.unreached {
+            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+        }
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));

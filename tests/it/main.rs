@@ -22,6 +22,7 @@ mod node;
 mod profiles;
 mod properties;
 mod quarantine;
+mod remotes;
 mod schema;
 mod settings;
 mod transport;

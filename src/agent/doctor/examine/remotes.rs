@@ -6,8 +6,9 @@ use camino::Utf8Path;
 
 use super::super::examined::{Looked, RemoteAnswer, RemoteTrouble};
 use super::DRY;
+use crate::agent::credentials;
 use crate::agent::error::chain;
-use crate::agent::settings::Settings;
+use crate::agent::settings::{self, Settings};
 use crate::agent::turn::{CACHE, Purpose, Turn};
 use crate::apply::LOCK;
 use crate::host::{Host as _, Linux};
@@ -32,7 +33,7 @@ pub(super) fn ask(
         return unseen(DRY);
     }
     let answers = match host.lock(Utf8Path::new(LOCK)) {
-        Ok(Some(_lock)) => fetch_each(settings, program),
+        Ok(Some(_lock)) => fetch_each(host, settings, program),
         Ok(None) => {
             return unseen("another weft is at work on this node; ask again when it is done");
         }
@@ -48,17 +49,19 @@ pub(super) fn ask(
     (Looked::Seen(answers), network)
 }
 
-fn fetch_each(settings: &Settings, program: &Utf8Path) -> Vec<RemoteAnswer> {
+fn fetch_each(host: &Linux, settings: &Settings, program: &Utf8Path) -> Vec<RemoteAnswer> {
     let limits = FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() };
     let branch = settings.branch();
-    let fetch = |remote: &Remote| {
+    let fetch = |remote: &Remote, declared: &settings::Remote| {
+        let access = credentials::access(host, settings, declared)
+            .map_err(|failure| TransportError::of(remote, &failure))?;
         let worker = Worker::start(program, DEADLINE)?;
-        worker.fetch(remote, branch, Utf8Path::new(CACHE), &limits)
+        worker.fetch(remote, &access, branch, Utf8Path::new(CACHE), &limits)
     };
     let answers = settings.remotes.value.iter().map(|declared| {
         let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
         let name = remote.name.to_string();
-        RemoteAnswer { name, answer: fetch(&remote).map_err(|error| trouble(&error)) }
+        RemoteAnswer { name, answer: fetch(&remote, declared).map_err(|error| trouble(&error)) }
     });
     answers.collect()
 }
