@@ -3,8 +3,10 @@
 //! Joins the floors below and decides nothing that a pure floor can decide. Knows
 //! nothing of HTTP and prints nothing.
 
+pub mod adopt;
 pub mod condition;
 pub mod control;
+pub mod credentials;
 pub mod daemon;
 mod decide;
 pub mod doctor;

@@ -11,12 +11,12 @@ use crate::agent::TurnError;
 use crate::agent::restore;
 use crate::agent::settings::{self, Mode, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
-use crate::agent::turn::{self, Purpose, Turn};
+use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
-use crate::render::render;
+use crate::render::{Profile, render};
 use crate::value::NodeName;
 
 /// The largest status file that is read, in bytes.
@@ -50,7 +50,7 @@ impl Node {
                 Some(root.canonicalize_utf8().map_err(|error| failed(&error))?)
             }
             Some(root) => {
-                let failure = Failure::new(Exit::Usage, format!("`{root}` is not a directory"));
+                let failure = Failure::new(Exit::Failed, format!("`{root}` is not a directory"));
                 return Err(failure.hint("make it, with `etc/weft/agent.yaml` below it"));
             }
         };
@@ -70,7 +70,7 @@ impl Node {
         Ok(Exit::Ok)
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
         match settings::load(&self.host) {
             Ok(Some(settings)) => Ok(settings),
             Ok(None) => {
@@ -108,14 +108,7 @@ impl Node {
                 failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
             );
         }
-        let program = program()?;
-        let turn = Turn {
-            host: &self.host,
-            settings: &settings,
-            program: &program,
-            root: self.root.as_deref(),
-        };
-        let result = turn.make(purpose);
+        let result = self.make_turn(&settings, purpose)?;
         if matches!(result, Err(TurnError::Busy))
             && let Some(answer) = daemon::ask(self, purpose)?
         {
@@ -125,6 +118,23 @@ impl Node {
         Ok(answer::give(output, &answer))
     }
 
+    /// One turn of the node.
+    pub(super) fn make(&self, purpose: Purpose) -> Result<Report, Failure> {
+        let settings = self.settings()?;
+        self.make_turn(&settings, purpose)?.map_err(|error| answer::failure(&error))
+    }
+
+    fn make_turn(
+        &self,
+        settings: &Settings,
+        purpose: Purpose,
+    ) -> Result<Result<Report, TurnError>, Failure> {
+        let program = program()?;
+        let turn =
+            Turn { host: &self.host, settings, program: &program, root: self.root.as_deref() };
+        Ok(turn.make(purpose))
+    }
+
     /// `weft plan DIR`
     pub(super) fn plan_directory(
         &self,
@@ -132,6 +142,7 @@ impl Node {
         directory: &Utf8Path,
         name: Option<NodeName>,
         facts: Option<&Utf8Path>,
+        profile: Option<Profile>,
     ) -> Result<Exit, Failure> {
         let checked = offline::check(directory)?;
         offline::show(output, &checked);
@@ -139,22 +150,34 @@ impl Node {
             output.document(&json!({ "ok": false, "findings": checked.findings }));
             return Ok(Exit::Refused);
         };
+        let profile = self.profile(profile)?;
         let name = self.name(name)?;
         offline::declared(network, &name)?;
         let facts = match facts {
             Some(path) => offline::read_facts(path)?,
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
+        offline::of_node(&facts, &name)?;
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
-        let wanted = render(network, &name, &facts);
+        let wanted = render(network, &name, &facts, profile);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
         Ok(plan_exit(&plan))
+    }
+
+    /// The profile given, the one of the settings, or the usual one where there are none.
+    fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
+        let path = Utf8Path::new(settings::PATH);
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let settings = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
+        Ok(if settings.is_some() { self.settings()?.profile() } else { Profile::default() })
     }
 
     /// The name given, or the one of the settings.
@@ -219,7 +242,7 @@ fn history_line(entry: &Entry) -> String {
         Some(commit) => {
             let id = commit.commit.short();
             format!(
-                "commit {id} (number {}) by {}: {}",
+                "commit {id} (sequence {}) by {}: {}",
                 commit.sequence, commit.signer, commit.subject
             )
         }
@@ -246,7 +269,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                 None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
                 Some(commit) => {
                     lines.push(format!(
-                        "runs     commit {} (number {}, generation {}): {}",
+                        "runs     commit {} (sequence {}, generation {}): {}",
                         commit.commit.short(),
                         commit.sequence,
                         running.generation,
@@ -255,11 +278,18 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                     lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
                 }
             }
-            lines.push(format!("since    {}", running.since));
+            lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
         }
     }
     if let Some(status) = last {
-        lines.push(format!("last     {} at {}", status.message, status.updated));
+        lines.push(format!(
+            "last     {} at {}",
+            status.message,
+            status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
+        ));
+        for unreached in &status.unreached {
+            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+        }
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));

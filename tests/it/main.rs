@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod adopt;
 mod cases;
 mod conformance;
 mod daemon;
@@ -19,8 +20,10 @@ mod import;
 mod machine;
 mod node;
 mod package;
+mod profiles;
 mod properties;
 mod quarantine;
+mod remotes;
 mod schema;
 mod settings;
 mod transport;

@@ -8,8 +8,9 @@ use camino::Utf8Path;
 
 use super::super::examined::{Looked, RemoteAnswer, RemoteTrouble};
 use super::DRY;
+use crate::agent::credentials;
 use crate::agent::error::{TurnError, chain};
-use crate::agent::settings::Settings;
+use crate::agent::settings::{self, Settings};
 use crate::apply;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
@@ -47,8 +48,7 @@ pub(super) fn ask(
     let mut network = None;
     let mut answers = Vec::new();
     for declared in &settings.remotes.value {
-        let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-        let answer = match fetched(settings, program, &remote) {
+        let answer = match fetched(host, settings, program, declared) {
             Ok((worker, tip)) => {
                 if network.is_none() {
                     // Why a commit is refused is told by `weft plan` and `weft status`.
@@ -58,7 +58,7 @@ pub(super) fn ask(
             }
             Err(error) => Err(trouble(&error)),
         };
-        answers.push(RemoteAnswer { name: remote.name.to_string(), answer });
+        answers.push(RemoteAnswer { name: declared.name.value.to_string(), answer });
     }
     if let Err(error) = host.remove_directory(Utf8Path::new(CACHE)) {
         tracing::warn!(%error, "the cache of the remotes stays");
@@ -67,13 +67,17 @@ pub(super) fn ask(
 }
 
 fn fetched(
+    host: &Linux,
     settings: &Settings,
     program: &Utf8Path,
-    remote: &Remote,
+    declared: &settings::Remote,
 ) -> Result<(Worker, ObjectId), TransportError> {
+    let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
     let limits = FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() };
+    let access = credentials::access(host, settings, declared)
+        .map_err(|failure| TransportError::of(&remote, &failure))?;
     let worker = Worker::start(program, DEADLINE)?;
-    let tip = worker.fetch(remote, settings.branch(), Utf8Path::new(CACHE), &limits)?;
+    let tip = worker.fetch(&remote, &access, settings.branch(), Utf8Path::new(CACHE), &limits)?;
     Ok((worker, tip))
 }
 
