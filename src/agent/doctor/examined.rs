@@ -67,8 +67,10 @@ pub struct Examined {
     pub settings: Looked<SettingsFile>,
     /// What is known of trust.
     pub anchor: Looked<KnownTrust>,
-    /// `/etc/weft` and what is in it.
+    /// `/etc/weft`, what is in it, and what the settings name elsewhere.
     pub own_files: Looked<Vec<OwnFile>>,
+    /// The files that the settings name and that are not there.
+    pub missing_files: BTreeSet<Utf8PathBuf>,
     /// What the remotes answered.
     pub remotes: Looked<Vec<RemoteAnswer>>,
     /// The directories that weft writes to.
@@ -184,7 +186,7 @@ pub enum KnownTrust {
     },
 }
 
-/// A file of `/etc/weft`.
+/// A file of `/etc/weft`, or one that the settings name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnFile {
@@ -192,8 +194,8 @@ pub struct OwnFile {
     pub path: Utf8PathBuf,
     /// What it is, and whose.
     pub entry: Entry,
-    /// Whether it holds a private key.
-    pub private_key: bool,
+    /// Whether it holds a private key, or the settings name it as a secret.
+    pub secret: bool,
 }
 
 /// What one remote answered.

@@ -124,9 +124,10 @@ codes! {
         Settings "settings" "`/etc/weft/agent.yaml` is there and legal";
         Introduction "introduction" "the introduction is one of this cluster, not the example's";
         Anchor "anchor" "the newest trusted commit is known";
-        FileOwner "file-owner" "files of `/etc/weft` are root's";
-        FileWritable "file-writable" "nobody else writes to files of `/etc/weft`";
-        SecretReadable "secret-readable" "nobody else reads secrets of `/etc/weft`";
+        NamedFiles "named-files" "files that the settings name are there";
+        FileOwner "file-owner" "the files of weft are root's";
+        FileWritable "file-writable" "nobody else writes to the files of weft";
+        SecretReadable "secret-readable" "nobody else reads secrets of weft";
         Remote "remote" "the remotes can be reached";
     }
     Disk "disk" {

@@ -1,7 +1,9 @@
 //! weft's own files on a machine: the settings, what is known of trust, and who may
 //! read and write what lies in `/etc/weft`.
 
-use camino::Utf8Path;
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::examined::{KnownTrust, Looked, OwnFile, SettingsFile};
 use super::Look;
@@ -77,9 +79,48 @@ pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Know
     }
 }
 
-pub(super) fn files(look: &Look<'_>) -> Looked<Vec<OwnFile>> {
+/// The files that the settings name, and whether each is a secret.
+fn named(settings: Option<&Settings>) -> BTreeMap<Utf8PathBuf, bool> {
+    let mut named = BTreeMap::new();
+    let mut name =
+        |path: &Utf8Path, secret: bool| *named.entry(path.to_owned()).or_default() |= secret;
+    let Some(settings) = settings else { return named };
+    for remote in &settings.remotes.value {
+        for file in [&remote.ca, &remote.known_hosts].into_iter().flatten() {
+            name(file.value.as_ref(), false);
+        }
+    }
+    for credential in settings.credentials.iter().flat_map(|all| all.value.values()) {
+        name(credential.value.file.value.as_ref(), true);
+        if let Some(file) = &credential.value.passphrase_file {
+            name(file.value.as_ref(), true);
+        }
+    }
+    for hook in settings.hooks.iter().flat_map(|all| all.value.values()) {
+        // The secret before the last change may be gone: it has done its work.
+        name(Utf8Path::new(hook.value.secret_file.value.as_str()), true);
+    }
+    named
+}
+
+/// The files that the settings name and that are not there.
+pub(super) fn missing(look: &Look<'_>, settings: Option<&Settings>) -> BTreeSet<Utf8PathBuf> {
+    let named = named(settings).into_keys();
+    named.filter(|path| matches!(look.host.entry(path), Ok(None))).collect()
+}
+
+pub(super) fn files(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Vec<OwnFile>> {
     let mut found = Vec::new();
-    let walked = walk(look, Utf8Path::new(DIRECTORY), 0, &mut found);
+    let walked = walk(look, Utf8Path::new(DIRECTORY), 0, &mut found).and_then(|()| {
+        for (path, secret) in named(settings) {
+            if let Some(file) = found.iter_mut().find(|file| file.path == path) {
+                file.secret |= secret;
+            } else if let Some(entry) = look.host.entry(&path)? {
+                found.push(OwnFile { path, entry, secret });
+            }
+        }
+        Ok(())
+    });
     Looked::from(walked).map(|()| found)
 }
 
@@ -93,8 +134,8 @@ fn walk(
     if found.len() >= MAX_FILES || depth > MAX_DEPTH {
         return Ok(());
     }
-    let private_key = entry.kind == EntryKind::File && is_private_key(look, path);
-    found.push(OwnFile { path: path.to_owned(), entry, private_key });
+    let secret = entry.kind == EntryKind::File && is_private_key(look, path);
+    found.push(OwnFile { path: path.to_owned(), entry, secret });
     if entry.kind == EntryKind::Directory {
         for name in look.host.list(path)? {
             walk(look, &path.join(name), depth + 1, found)?;

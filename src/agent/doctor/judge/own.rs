@@ -23,6 +23,7 @@ const PUBLIC: [&str; 6] =
 pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     settings(patient, said);
     anchor(patient, said);
+    named_files(patient, said);
     files(patient, said);
     remotes(patient, said);
     disk(patient, said);
@@ -102,6 +103,20 @@ fn anchor(patient: &Patient<'_>, said: &mut Said) {
     }
 }
 
+fn named_files(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::NamedFiles;
+    let missing = &patient.examined.missing_files;
+    if patient.settings.is_none() {
+        said.skipped(code, "there are no settings that name files");
+    } else if missing.is_empty() {
+        said.ok(code, "the files that the settings name are there");
+    } else {
+        let words: Vec<&str> = missing.iter().map(|path| path.as_str()).collect();
+        let message = format!("the settings name {}, and nothing is there", quoted(&words));
+        said.error(code, message, format!("install -m 0600 /dev/stdin {}", words.join(" ")));
+    }
+}
+
 fn files(patient: &Patient<'_>, said: &mut Said) {
     let codes = [Code::FileOwner, Code::FileWritable, Code::SecretReadable];
     let Some(files) = said.look(&patient.examined.own_files, &codes) else { return };
@@ -114,7 +129,7 @@ fn files(patient: &Patient<'_>, said: &mut Said) {
     if patient.examined.dry {
         said.skipped(Code::FileOwner, "files of a dry node belong to whoever made it");
     } else if owned.is_empty() {
-        said.ok(Code::FileOwner, "`/etc/weft` and what is in it are root's");
+        said.ok(Code::FileOwner, "the files of weft are root's");
     } else {
         let (list, words) = named(&owned);
         said.error(
@@ -127,7 +142,7 @@ fn files(patient: &Patient<'_>, said: &mut Said) {
     let writable: Vec<&str> =
         real().filter(|file| file.entry.mode & 0o022 != 0).map(|file| file.path.as_str()).collect();
     if writable.is_empty() {
-        said.ok(Code::FileWritable, "nobody else writes to `/etc/weft`");
+        said.ok(Code::FileWritable, "nobody else writes to the files of weft");
     } else {
         let (list, words) = named(&writable);
         let message = format!(
@@ -140,16 +155,14 @@ fn files(patient: &Patient<'_>, said: &mut Said) {
     let readable =
         || real().filter(|file| file.entry.kind == EntryKind::File && file.entry.mode & 0o004 != 0);
     let keys: Vec<&str> =
-        readable().filter(|file| file.private_key).map(|file| file.path.as_str()).collect();
+        readable().filter(|file| file.secret).map(|file| file.path.as_str()).collect();
     let perhaps: Vec<&str> = readable()
-        .filter(|file| {
-            !file.private_key && !PUBLIC.iter().any(|end| file.path.as_str().ends_with(end))
-        })
+        .filter(|file| !file.secret && !PUBLIC.iter().any(|end| file.path.as_str().ends_with(end)))
         .map(|file| file.path.as_str())
         .collect();
     if !keys.is_empty() {
         let (list, words) = named(&keys);
-        let message = format!("{list}: everybody on this machine can read the private key");
+        let message = format!("{list}: everybody on this machine can read the secret");
         said.error(Code::SecretReadable, message, format!("chmod o= {words}"));
     }
     if !perhaps.is_empty() {
@@ -158,7 +171,7 @@ fn files(patient: &Patient<'_>, said: &mut Said) {
         said.warning(Code::SecretReadable, message, format!("chmod o= {words}"));
     }
     if keys.is_empty() && perhaps.is_empty() {
-        said.ok(Code::SecretReadable, "everybody else reads nothing secret in `/etc/weft`");
+        said.ok(Code::SecretReadable, "nobody else reads secrets of weft");
     }
 }
 

@@ -9,6 +9,8 @@ use super::super::examined::{KnownTrust, Presence};
 use super::super::needs::Service;
 use super::super::read::major;
 use super::{Patient, Said, quoted};
+use crate::agent::settings::{PATH, Settings};
+use crate::render::Profile;
 
 /// The oldest ifupdown2 with the attributes that are rendered.
 const IFUPDOWN2: u32 = 3;
@@ -36,13 +38,32 @@ fn profile(patient: &Patient<'_>, said: &mut Said) {
     let packages = patient.examined.packages.seen();
     let name =
         format!("{} {}", system.id, system.version.as_deref().unwrap_or("without a version"));
-    if let Some(version) = packages.and_then(|packages| packages.get("pve-manager")) {
-        said.ok(code, format!("Proxmox VE {version} on {name}: profile `pve` fits"));
-    } else if system.id == "debian" {
-        said.ok(code, format!("{name}: profile `debian` fits"));
-    } else {
-        let message = format!("`{name}` is neither Proxmox VE nor Debian, for which weft is made");
-        said.warning(code, message, "cat /usr/lib/os-release");
+    let (name, fits) = match packages.and_then(|packages| packages.get("pve-manager")) {
+        Some(version) => (format!("Proxmox VE {version} on {name}"), Profile::Pve),
+        None if system.id == "debian" => (name, Profile::Debian),
+        None => {
+            let message =
+                format!("`{name}` is neither Proxmox VE nor Debian, for which weft is made");
+            said.warning(code, message, "cat /usr/lib/os-release");
+            return;
+        }
+    };
+    let set = patient.settings.map(Settings::profile);
+    let mend = format!("sed -i '/^profile:/d' {PATH} && echo 'profile: {fits}' >>{PATH}");
+    match (set, fits) {
+        (Some(Profile::Pve), Profile::Debian) => {
+            let message = format!(
+                "{name}: profile `{fits}` fits, and the settings have `pve`, with which Debian's ifupdown2 takes guests off their bridges"
+            );
+            said.error(code, message, mend);
+        }
+        (Some(Profile::Debian), Profile::Pve) => {
+            let message = format!(
+                "{name}: profile `{fits}` fits, and the settings have `debian`, whose files are not those of Proxmox VE"
+            );
+            said.warning(code, message, mend);
+        }
+        _ => said.ok(code, format!("{name}: profile `{fits}` fits")),
     }
 }
 
