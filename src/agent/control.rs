@@ -162,15 +162,15 @@ pub(super) async fn answer(listener: UnixListener, desk: Desk) {
 async fn converse(stream: UnixStream, desk: Desk, own: u32) {
     let user = stream.peer_cred().map(|peer| peer.uid());
     let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    // Also of those who are refused: what is left unread would cost them the answer.
+    let mut bounded = (&mut stream).take(MAX_LINE);
+    match tokio::time::timeout(PATIENCE, bounded.read_line(&mut line)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) | Err(_) => return,
+    }
     let answer = match user {
-        Ok(user) if user == 0 || user == own => {
-            let mut line = String::new();
-            let mut bounded = (&mut stream).take(MAX_LINE);
-            match tokio::time::timeout(PATIENCE, bounded.read_line(&mut line)).await {
-                Ok(Ok(_)) => answer_to(line.trim_end(), &desk).await,
-                Ok(Err(_)) | Err(_) => return,
-            }
-        }
+        Ok(user) if user == 0 || user == own => answer_to(line.trim_end(), &desk).await,
         Ok(_) | Err(_) => Answer::failure("only root may ask the agent"),
     };
     let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };
