@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::condition::Condition;
 use super::turn::Purpose;
 use crate::host::{self, HostError};
+use crate::value::Digest;
 
 /// Where the socket lies on a node.
 pub const SOCKET: &str = "/run/weft/socket";
@@ -43,27 +44,33 @@ pub enum Ask {
 }
 
 impl Ask {
-    const ALL: [Self; 4] = [
-        Self::Turn(Purpose::Sync),
-        Self::Turn(Purpose::Refresh),
-        Self::Turn(Purpose::Plan),
-        Self::Status,
-    ];
-
-    /// The word on the socket.
-    pub const fn as_str(self) -> &'static str {
+    /// The line on the socket.
+    pub fn line(self) -> String {
         match self {
-            Self::Turn(Purpose::Sync) => "poll",
-            Self::Turn(Purpose::Refresh) => "refresh",
-            Self::Turn(Purpose::Plan) => "plan",
-            Self::Status => "status",
+            Self::Turn(Purpose::Sync) => "poll".to_owned(),
+            Self::Turn(Purpose::Refresh) => "refresh".to_owned(),
+            Self::Turn(Purpose::Plan) => "plan".to_owned(),
+            Self::Turn(Purpose::Adopt { shown }) => format!("{ADOPT}{shown}"),
+            Self::Status => "status".to_owned(),
         }
     }
 
     fn read(line: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ask| ask.as_str() == line)
+        match line {
+            "poll" => Some(Self::Turn(Purpose::Sync)),
+            "refresh" => Some(Self::Turn(Purpose::Refresh)),
+            "plan" => Some(Self::Turn(Purpose::Plan)),
+            "status" => Some(Self::Status),
+            line => {
+                let shown = Digest::try_from(line.strip_prefix(ADOPT)?.to_owned()).ok()?;
+                Some(Self::Turn(Purpose::Adopt { shown }))
+            }
+        }
     }
 }
+
+/// Stands before the digest of the plan by which a node is taken over.
+const ADOPT: &str = "adopt ";
 
 /// What came of it, in the words that the program would have printed itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +115,7 @@ pub enum ControlError {
 /// as it takes. `None` when no agent listens there.
 pub fn ask(path: &Utf8Path, ask: Ask) -> Result<Option<Answer>, ControlError> {
     let Some(mut stream) = host::connect(path)? else { return Ok(None) };
-    stream.write_all(format!("{}\n", ask.as_str()).as_bytes()).map_err(ControlError::Broken)?;
+    stream.write_all(format!("{}\n", ask.line()).as_bytes()).map_err(ControlError::Broken)?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).map_err(ControlError::Broken)?;
     if answer.is_empty() {

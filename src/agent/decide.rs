@@ -1,5 +1,6 @@
 //! What is to be done with a plan.
 
+use super::adopt;
 use super::quarantine::Held;
 use super::settings::Mode;
 use super::turn::Purpose;
@@ -39,6 +40,9 @@ pub(super) fn decide(
     if same_commit && same_rendering && plan.is_empty() {
         return Decision::Nothing;
     }
+    if let Purpose::Adopt { shown } = purpose {
+        return adopt::decide(plan, runs.is_some(), shown);
+    }
     let commit = commit.short();
     if purpose == Purpose::Plan || mode == Mode::Observe {
         let why = if purpose == Purpose::Plan {
@@ -59,7 +63,7 @@ pub(super) fn decide(
         let what = if same_rendering {
             "files were edited since"
         } else {
-            "it would render differently now (facts of the node or the version of weft changed)"
+            "it would render differently now (facts of the node, its profile or the version of weft changed)"
         };
         return Decision::Leave(format!(
             "commit {commit} runs, but {what}; the next commit that changes this node or `weft apply --refresh` brings it in order"

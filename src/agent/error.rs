@@ -3,10 +3,10 @@
 use thiserror::Error;
 
 use super::quarantine::QuarantineError;
-use super::status::State;
+use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
 use crate::host::HostError;
-use crate::sync::{AnchorError, HistoryError, TransportError, TreeError};
+use crate::sync::{AnchorError, HistoryError, TreeError};
 use crate::value::ObjectId;
 
 /// Why a turn could not be finished. Nothing was changed.
@@ -21,9 +21,9 @@ pub enum TurnError {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// No remote answered.
-    #[error("{}", remotes(.0))]
-    Remotes(Vec<TransportError>),
+    /// No remote gave anything.
+    #[error("{}", unreached(.0))]
+    Remotes(Vec<Unreached>),
     /// What is known of trust cannot be read or written.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
@@ -55,8 +55,8 @@ impl From<StateError> for TurnError {
     }
 }
 
-fn remotes(errors: &[TransportError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn unreached(remotes: &[Unreached]) -> String {
+    remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl TurnError {

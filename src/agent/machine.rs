@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::schedule::{Phase, Schedule, backoff};
 use super::turn::Purpose;
+use crate::value::Digest;
 
 /// How far apart polls are at least that webhooks caused. A webhook that comes
 /// earlier waits; none is lost.
@@ -102,6 +103,8 @@ enum Wanted {
     /// A poll, when the last one that a webhook caused is long enough ago.
     WebhookPoll,
     Refresh,
+    /// A node is taken over by the plan with this digest.
+    Adopt(Digest),
     Plan,
 }
 
@@ -111,6 +114,7 @@ impl From<Nudge> for Wanted {
             Nudge::Webhook => Self::WebhookPoll,
             Nudge::Signal | Nudge::Operator(Purpose::Sync) => Self::Poll,
             Nudge::Operator(Purpose::Refresh) => Self::Refresh,
+            Nudge::Operator(Purpose::Adopt { shown }) => Self::Adopt(shown),
             Nudge::Operator(Purpose::Plan) => Self::Plan,
         }
     }
@@ -244,6 +248,13 @@ impl Machine {
             let Due::Up(look) = self.due else { return Effect::SleepUntil(now.up + LOOK_AGAIN) };
             return Effect::SleepUntil(look);
         }
+        let adopt = self.wanted.iter().find_map(|wanted| match wanted {
+            Wanted::Adopt(shown) => Some(*shown),
+            _ => None,
+        });
+        if let Some(shown) = adopt {
+            return self.begin(now, Purpose::Adopt { shown });
+        }
         if self.wanted.contains(&Wanted::Refresh) {
             return self.begin(now, Purpose::Refresh);
         }
@@ -289,6 +300,8 @@ impl Machine {
         self.running = Some(purpose);
         if purpose == Purpose::Plan {
             self.wanted.remove(&Wanted::Plan);
+        } else if let Purpose::Adopt { shown } = purpose {
+            self.wanted.remove(&Wanted::Adopt(shown));
         } else {
             self.wanted.remove(&Wanted::Poll);
             if self.wanted.remove(&Wanted::WebhookPoll) {

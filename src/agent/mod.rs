@@ -3,10 +3,13 @@
 //! Joins the floors below and decides nothing that a pure floor can decide. Knows
 //! nothing of HTTP and prints nothing.
 
+pub mod adopt;
 pub mod condition;
 pub mod control;
+pub mod credentials;
 pub mod daemon;
 mod decide;
+pub mod doctor;
 pub mod error;
 pub mod handle;
 pub mod hook;
@@ -15,6 +18,7 @@ pub mod metrics;
 pub mod notify;
 pub mod quarantine;
 pub mod reasons;
+pub mod restore;
 pub mod schedule;
 pub mod settings;
 pub mod status;

@@ -8,17 +8,19 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
+use super::credentials::{self, AbsolutePath, Credential};
 use super::hook::Hook;
 use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
-use crate::declare::shape::Shape;
+use crate::declare::shape::{Shape, choice};
 use crate::declare::{self, Entries, Severity, yaml};
 use crate::host::{Host, HostError};
+use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
-    At, BranchName, ClusterName, HookName, NodeName, ObjectId, Place, RepoPath, Word,
+    At, BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
 };
 
 pub use words::{BadWord, Interval, NodeFile};
@@ -39,6 +41,16 @@ choices! {
         "observe" Observe,
         /// Change the node.
         "apply" Apply,
+    }
+}
+
+impl Shape for Profile {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::WORDS })
     }
 }
 
@@ -69,6 +81,13 @@ declaration! {
         required "name" name: Word,
         /// Where it answers.
         required "url" url: RemoteUrl,
+        /// The file with the certificate authorities that may vouch for an https server.
+        /// Those of the system when absent.
+        optional "ca" ca: AbsolutePath,
+        /// The file with the keys of ssh servers. No other key is ever trusted.
+        optional "known-hosts" known_hosts: AbsolutePath,
+        /// The credential to log in with.
+        optional "credential" credential: CredentialId,
     }
 }
 
@@ -106,12 +125,17 @@ declaration! {
         optional "branch" branch: BranchName,
         /// The remotes, in the order in which they are tried.
         required "remotes" remotes: Vec<Remote>,
+        /// How to log in to remotes, by id.
+        optional "credentials" credentials: Entries<CredentialId, Credential>,
         /// The commit at which trust begins.
         required "introduction" introduction: Introduction,
         /// Keys that count no more, whatever the repository says.
         optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
+        /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
+        /// machine looks like.
+        optional "profile" profile: Profile,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
         /// When the agent polls. `every: 60s` when absent.
@@ -131,6 +155,11 @@ impl Settings {
     /// What the agent may do.
     pub fn mode(&self) -> Mode {
         self.mode.as_ref().map_or(Mode::Observe, |mode| mode.value)
+    }
+
+    /// The build of ifupdown2 that loads the files.
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
     }
 
     /// The branch that is followed.
@@ -267,6 +296,7 @@ fn check(settings: &Settings, findings: &mut Findings) {
                 .help("where that is meant, set `allow-file: true`");
             findings.push(finding);
         }
+        credentials::check(settings, remote, findings);
     }
     check_schedule(settings, findings);
     check_listen(settings, findings);

@@ -2,11 +2,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
 use super::quarantine;
 use super::settings::{Mode, Settings};
-use super::status::{self, Refused, Running, State, Status};
+use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
@@ -16,10 +17,11 @@ use crate::plan::{Found, Owned, Plan, plan};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError, TreeError,
+    Verified, Worker,
 };
 use crate::validate;
-use crate::value::{NodeName, ObjectId, Place};
+use crate::value::{Digest, NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -33,6 +35,11 @@ pub enum Purpose {
     Sync,
     /// Facts that changed and files that were edited are a reason as well.
     Refresh,
+    /// The operator takes the node over, by the plan that was shown ([`super::adopt::shown`]).
+    Adopt {
+        /// Which plan that is.
+        shown: Digest,
+    },
     /// Nothing is changed, not even what is known of the remote.
     Plan,
 }
@@ -102,13 +109,14 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
+            Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
         };
-        let (worker, tip) = self.fetch()?;
+        let (worker, tip, unreached) = self.fetch()?;
         let store = Store::new(&worker);
         let judgement = self.judge(store, tip, purpose)?;
         let mut report = self.report(tip, &judgement)?;
         report.recovered = recovered;
+        report.status.unreached = unreached;
         let Some(accepted) = judgement.accepted else {
             report.status.state = State::Refused;
             report.status.message = cause(&report.status.refused, "nothing is trusted");
@@ -140,9 +148,9 @@ impl<H: Host> Turn<'_, H> {
         Ok(report)
     }
 
-    /// The newest state of the first remote that answers.
-    fn fetch(&self) -> Result<(Worker, ObjectId), TurnError> {
-        let mut errors = Vec::new();
+    /// The newest state of the first remote that gives one, and those that gave nothing.
+    fn fetch(&self) -> Result<(Worker, ObjectId, Vec<Unreached>), TurnError> {
+        let mut unreached = Vec::new();
         let cache = match self.root {
             Some(root) => root.join(CACHE.trim_start_matches('/')),
             None => Utf8PathBuf::from(CACHE),
@@ -152,20 +160,23 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched =
-                Worker::start(self.program, self.settings.fetch_deadline()).and_then(|worker| {
-                    let tip = worker.fetch(&remote, branch, &cache, &limits)?;
+            let access = credentials::access(self.host, self.settings, declared);
+            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
+                |access| {
+                    let worker = Worker::start(self.program, self.settings.fetch_deadline())?;
+                    let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
                     Ok((worker, tip))
-                });
+                },
+            );
             match fetched {
-                Ok(fetched) => return Ok(fetched),
+                Ok((worker, tip)) => return Ok((worker, tip, unreached)),
                 Err(error) => {
                     tracing::warn!(remote = %remote.name, %error, "cannot fetch");
-                    errors.push(error);
+                    unreached.push(Unreached::of(&remote.name, &error));
                 }
             }
         }
-        Err(TurnError::Remotes(errors))
+        Err(TurnError::Remotes(unreached))
     }
 
     fn judge(
@@ -233,9 +244,13 @@ impl<H: Host> Turn<'_, H> {
         let owned = owned(self.host)?;
         let found = found(self.host)?;
         let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts);
+            let wanted = render(&network, &facts.node, &facts, self.settings.profile());
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
+        let planned = match purpose {
+            Purpose::Adopt { .. } => planned.map(Plan::adopting),
+            _ => planned,
+        };
         report.plan = Some(planned.get().clone());
         let runs = status
             .running
@@ -280,6 +295,7 @@ impl<H: Host> Turn<'_, H> {
             observed: None,
             trusted: None,
             refused: Vec::new(),
+            unreached: Vec::new(),
             errors: 0,
             warnings: 0,
         })
@@ -295,6 +311,9 @@ impl<H: Host> Turn<'_, H> {
     fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
             status.state = error.state();
+            if let TurnError::Remotes(unreached) = error {
+                status.unreached.clone_from(unreached);
+            }
             status.message = chain(error);
             if let Err(error) = self.record(&status) {
                 tracing::warn!(%error, "the status cannot be written");
@@ -304,7 +323,7 @@ impl<H: Host> Turn<'_, H> {
 }
 
 /// Settles what was interrupted, and says what became of it.
-fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+pub(super) fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
         Some(record) => format!("commit {}", record.commit.short()),
         None => format!("generation {}", entry.record.generation.number),

@@ -63,6 +63,9 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
     if let Some(recovered) = &report.recovered {
         blocks.push(format!("recovered: {recovered}"));
     }
+    for unreached in &report.status.unreached {
+        blocks.push(format!("unreached[{}]: {}", unreached.code, unreached.message));
+    }
     for refused in &report.status.refused {
         blocks.push(format!(
             "refused[{}]: {}\n  = help: {}",
@@ -74,7 +77,10 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
         blocks.push(format!("{}\n", findings::text(&report.findings, source, coloured)));
     }
     if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
+        let interesting = !plan.is_empty()
+            || !plan.edited.is_empty()
+            || !plan.guards.is_empty()
+            || purpose == Purpose::Plan;
         if interesting {
             blocks.push(plan.text());
         }
@@ -114,7 +120,7 @@ pub(super) fn state_exit(state: State) -> Exit {
     }
 }
 
-fn failure(error: &TurnError) -> Failure {
+pub(super) fn failure(error: &TurnError) -> Failure {
     let failure = Failure::from_error(state_exit(error.state()), error);
     match error.help() {
         Some(help) => failure.hint(help),

@@ -40,7 +40,7 @@ pub(super) fn run(node: &Node) -> Result<Exit, Failure> {
         host,
         lock,
         socket,
-        program: Node::program()?,
+        program: super::node::program()?,
         root: node.root.clone(),
         zone,
         voice: answer::plain,

@@ -8,14 +8,15 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{daemon, findings, offline};
 use crate::agent::TurnError;
-use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::restore;
+use crate::agent::settings::{self, Mode, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
-use crate::agent::turn::{self, Purpose, Turn};
+use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
-use crate::render::render;
+use crate::render::{Profile, render};
 use crate::value::NodeName;
 
 /// The largest status file that is read, in bytes.
@@ -31,6 +32,13 @@ pub(super) struct Node {
 /// A failure of the world.
 pub(super) fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
+}
+
+/// This program, which is started again to fetch.
+pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    Utf8PathBuf::from_path_buf(program)
+        .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))
 }
 
 impl Node {
@@ -49,7 +57,20 @@ impl Node {
         Ok(Self { host: Linux::new(root.clone()), root })
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
+    /// The machine itself.
+    pub(super) fn host(&self) -> &Linux {
+        &self.host
+    }
+
+    /// `weft boot-restore`
+    pub(super) fn boot_restore(&self, output: Output) -> Result<Exit, Failure> {
+        let restored = restore::restore(&self.host).map_err(|error| answer::failure(&error))?;
+        output.say(restored.as_deref().unwrap_or("no apply was interrupted"));
+        output.document(&json!({ "ok": true, "restored": restored }));
+        Ok(Exit::Ok)
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
         match settings::load(&self.host) {
             Ok(Some(settings)) => Ok(settings),
             Ok(None) => {
@@ -79,14 +100,15 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        let program = Self::program()?;
-        let turn = Turn {
-            host: &self.host,
-            settings: &settings,
-            program: &program,
-            root: self.root.as_deref(),
-        };
-        let result = turn.make(purpose);
+        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
+            let message =
+                "this version writes files of dry nodes and loads nothing into a running network";
+            let failure = Failure::new(Exit::Refused, message);
+            return Err(
+                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            );
+        }
+        let result = self.make_turn(&settings, purpose)?;
         if matches!(result, Err(TurnError::Busy))
             && let Some(answer) = daemon::ask(self, purpose)?
         {
@@ -96,12 +118,21 @@ impl Node {
         Ok(answer::give(output, &answer))
     }
 
-    /// This program, which is started again to fetch.
-    pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        Utf8PathBuf::from_path_buf(program).map_err(|path| {
-            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
-        })
+    /// One turn of the node.
+    pub(super) fn make(&self, purpose: Purpose) -> Result<Report, Failure> {
+        let settings = self.settings()?;
+        self.make_turn(&settings, purpose)?.map_err(|error| answer::failure(&error))
+    }
+
+    fn make_turn(
+        &self,
+        settings: &Settings,
+        purpose: Purpose,
+    ) -> Result<Result<Report, TurnError>, Failure> {
+        let program = program()?;
+        let turn =
+            Turn { host: &self.host, settings, program: &program, root: self.root.as_deref() };
+        Ok(turn.make(purpose))
     }
 
     /// `weft plan DIR`
@@ -111,6 +142,7 @@ impl Node {
         directory: &Utf8Path,
         name: Option<NodeName>,
         facts: Option<&Utf8Path>,
+        profile: Option<Profile>,
     ) -> Result<Exit, Failure> {
         let checked = offline::check(directory)?;
         offline::show(output, &checked);
@@ -118,6 +150,7 @@ impl Node {
             output.document(&json!({ "ok": false, "findings": checked.findings }));
             return Ok(Exit::Refused);
         };
+        let profile = self.profile(profile)?;
         let name = self.name(name)?;
         offline::declared(network, &name)?;
         let facts = match facts {
@@ -129,11 +162,21 @@ impl Node {
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
-        let wanted = render(network, &name, &facts);
+        let wanted = render(network, &name, &facts, profile);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
         Ok(plan_exit(&plan))
+    }
+
+    /// The profile given, the one of the settings, or the usual one where there are none.
+    fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
+        let path = Utf8Path::new(settings::PATH);
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let settings = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
+        Ok(if settings.is_some() { self.settings()?.profile() } else { Profile::default() })
     }
 
     /// The name given, or the one of the settings.
@@ -239,6 +282,9 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
     }
     if let Some(status) = last {
         lines.push(format!("last     {} at {}", status.message, status.updated));
+        for unreached in &status.unreached {
+            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+        }
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));

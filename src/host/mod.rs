@@ -23,7 +23,7 @@ use crate::facts::Facts;
 use crate::value::NodeName;
 
 pub use interfaces::interface_addresses;
-pub use linux::{Linux, Lock};
+pub use linux::{Entry, EntryKind, Linux, Lock, Room};
 pub use socket::{Socket, connect};
 
 /// Where weft keeps its state on a node. Directories below it are for root only.

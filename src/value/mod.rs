@@ -8,6 +8,7 @@ mod name;
 mod net;
 mod number;
 mod object;
+mod secret;
 mod span;
 
 pub use name::{
@@ -18,4 +19,5 @@ pub use name::{
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};
 pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, Tag};
 pub use object::{BadDigest, BadObjectId, Digest, ObjectId};
+pub use secret::Secret;
 pub use span::{At, BadPath, Place, Range32, RepoPath, Span};
