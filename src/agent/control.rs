@@ -26,8 +26,8 @@ pub const SOCKET: &str = "/run/weft/socket";
 pub const MODE: u32 = 0o660;
 /// How many may ask at a time.
 const CONNECTIONS: usize = 16;
-/// The longest line that is read, in bytes.
-const MAX_LINE: u64 = 64;
+/// The longest line that is read, in bytes: the longest request has a digest.
+const MAX_LINE: u64 = 128;
 /// How long somebody who connected may take to say what they want, and to take the
 /// answer.
 const PATIENCE: Duration = Duration::from_secs(5);

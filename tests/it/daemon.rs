@@ -430,7 +430,11 @@ fn one_agent_owns_a_node_and_does_what_others_ask() {
     }
     assert!(agent.turns() > before);
 
-    assert_eq!(agent.ask("dance")["failed"], true);
+    let unknown = agent.ask("dance")["text"].clone();
+    assert_eq!(unknown, "error: the running agent does not know this request");
+    // The longest request is read to its end: a plan that nobody saw is not adopted.
+    let adopted = agent.ask(&format!("adopt {}", "0".repeat(64)));
+    assert!(adopted["text"] != unknown && adopted["exit"] != 0, "{adopted}");
     // Cut off, perhaps without an answer.
     let answer = agent.try_ask(&"a".repeat(10_000));
     assert!(answer.is_none_or(|answer| answer["failed"] == true));
