@@ -44,29 +44,30 @@ pub(super) fn decide(
         return adopt::decide(plan, runs.is_some(), shown);
     }
     let commit = commit.short();
-    if purpose == Purpose::Plan || mode == Mode::Observe {
-        let why = if purpose == Purpose::Plan {
-            "a plan changes nothing"
-        } else {
-            "this node observes (`mode: observe` in its settings)"
-        };
-        return Decision::Leave(if plan.is_empty() {
-            format!("commit {commit} changes no file here, and is not recorded: {why}")
-        } else {
-            format!("commit {commit} is pending: {why}")
-        });
+    let situation = match (same_commit, same_rendering) {
+        (true, true) => format!("commit {commit} runs, but files were edited since"),
+        (true, false) => format!(
+            "commit {commit} runs, but would render differently now (facts of the node, its profile or the version of weft changed)"
+        ),
+        (false, _) if plan.is_empty() => {
+            format!("commit {commit} is new, and changes no file here")
+        }
+        (false, _) => format!("commit {commit} is pending"),
+    };
+    if purpose == Purpose::Plan {
+        return Decision::Leave(situation);
+    }
+    if mode == Mode::Observe {
+        return Decision::Leave(format!(
+            "{situation}; this node observes (`mode: observe` in its settings)"
+        ));
     }
     if purpose == Purpose::Sync && same_rendering && !same_commit {
         return Decision::Advance;
     }
     if purpose == Purpose::Sync && same_commit {
-        let what = if same_rendering {
-            "files were edited since"
-        } else {
-            "it would render differently now (facts of the node, its profile or the version of weft changed)"
-        };
         return Decision::Leave(format!(
-            "commit {commit} runs, but {what}; the next commit that changes this node or `weft apply --refresh` brings it in order"
+            "{situation}; the next commit that changes this node or `weft apply --refresh` brings it in order"
         ));
     }
     if !plan.guards.is_empty() {

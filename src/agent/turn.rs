@@ -171,7 +171,7 @@ impl<H: Host> Turn<'_, H> {
             match fetched {
                 Ok((worker, tip)) => return Ok((worker, tip, unreached)),
                 Err(error) => {
-                    tracing::warn!(remote = %remote.name, %error, "cannot fetch");
+                    tracing::info!(remote = %remote.name, %error, "cannot fetch");
                     unreached.push(Unreached::of(&remote.name, &error));
                 }
             }
@@ -227,16 +227,26 @@ impl<H: Host> Turn<'_, H> {
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
         let status = &mut report.status;
+        if of_settings(&considered.get().findings) {
+            status.state = State::Refused;
+            status.message = format!(
+                "commit {} is trusted, and does not fit the settings of this node: correct the one or the other",
+                record.commit.short()
+            );
+            return Ok(());
+        }
         let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
             status.state = State::Refused;
             status.message = format!(
-                "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
+                "commit {} is trusted, and {} in its declarations keep{} it from being applied; \
+                 mend it in a commit on top (`weft plan` shows what is wrong; do not amend what nodes have accepted)",
                 record.commit.short(),
                 if status.errors == 1 {
                     "an error".to_owned()
                 } else {
                     format!("{} errors", status.errors)
                 },
+                if status.errors == 1 { "s" } else { "" },
             );
             return Ok(());
         };
@@ -354,7 +364,7 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
 }
 
 fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
-    let runs = format!("runs commit {} (number {})", record.commit.short(), record.sequence);
+    let runs = format!("runs commit {} (sequence {})", record.commit.short(), record.sequence);
     match refused.first() {
         None => (State::InOrder, runs),
         Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
@@ -373,6 +383,14 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
         ),
     }
+}
+
+/// Whether all that is wrong is that node and repository do not belong together.
+fn of_settings(findings: &Findings) -> bool {
+    let settings = [Code::ThisNodeUndeclared, Code::OtherCluster];
+    let mut errors =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+    errors.peek().is_some() && errors.all(|finding| settings.contains(&finding.code))
 }
 
 fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {

@@ -66,7 +66,14 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
     for unreached in &report.status.unreached {
         blocks.push(format!("unreached[{}]: {}", unreached.code, unreached.message));
     }
-    for refused in &report.status.refused {
+    // What stands on a refused commit is refused for that alone.
+    let (follow, refused): (Vec<_>, Vec<_>) =
+        report.status.refused.iter().partition(|refused| refused.code == "on-refused");
+    if let [_, ..] = follow.as_slice() {
+        let (count, s) = (follow.len(), if follow.len() == 1 { "" } else { "s" });
+        blocks.push(format!("refused[on-refused]: {count} commit{s} on top of a refused one"));
+    }
+    for refused in refused {
         blocks.push(format!(
             "refused[{}]: {}\n  = help: {}",
             refused.code, refused.message, refused.help
@@ -80,7 +87,7 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
         let interesting = !plan.is_empty()
             || !plan.edited.is_empty()
             || !plan.guards.is_empty()
-            || purpose == Purpose::Plan;
+            || (purpose == Purpose::Plan && report.status.refused.is_empty());
         if interesting {
             blocks.push(plan.text());
         }
@@ -92,7 +99,9 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
 
 fn exit(report: &Report, purpose: Purpose) -> Exit {
     match (&report.plan, purpose) {
-        (Some(plan), Purpose::Plan) => plan_exit(plan),
+        // The plan is that of the last commit that is trusted.
+        (Some(plan), Purpose::Plan) if report.status.refused.is_empty() => plan_exit(plan),
+        (_, Purpose::Plan) if !report.status.refused.is_empty() => Exit::Refused,
         _ => state_exit(report.status.state),
     }
 }

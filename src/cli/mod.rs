@@ -34,10 +34,10 @@ pub const FETCH_WORKER: &str = "fetch-worker";
 
 /// GitOps pull agent for software-defined networks of the Proxmox VE kind.
 #[derive(Debug, Parser)]
-#[command(name = "weft", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "weft", version, arg_required_else_help = true)]
 struct Arguments {
-    /// A directory that stands for `/` of a node. Nothing outside of it is read or
-    /// written, and no program is run: a dry node.
+    /// A directory that stands for `/` of a node: a dry node. Every path of the node is
+    /// below it, and nothing is loaded into a network.
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<Utf8PathBuf>,
 
@@ -86,7 +86,7 @@ enum Verb {
     Plan {
         /// Plan from this directory instead of the newest trusted commit.
         directory: Option<Utf8PathBuf>,
-        /// The node, where its settings do not name it.
+        /// The node. The one that its settings name, without this.
         #[arg(long, value_name = "NAME")]
         node: Option<NodeName>,
         /// Plan with recorded facts instead of the node's own.
@@ -116,7 +116,7 @@ enum Verb {
     },
     /// Record what rendering needs to know of this node.
     Facts {
-        /// The node, where its settings do not name it.
+        /// The node. The one that its settings name, without this.
         #[arg(long, value_name = "NAME")]
         node: Option<NodeName>,
     },
@@ -125,8 +125,8 @@ enum Verb {
     /// List what ran on this node, the newest first.
     History {
         /// How many entries.
-        #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
-        limit: usize,
+        #[arg(long, short = 'n', default_value = "20", value_name = "N")]
+        limit: std::num::NonZeroUsize,
     },
     /// Say whether this machine can be a node, and what mends it where it cannot.
     /// Exit 1 when something does not work.
@@ -166,8 +166,18 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Exit::Ok.into();
+            }
+            if asks_for_json() {
+                let text = error.render().to_string();
+                let text = text.trim_start_matches("error: ").trim_end();
+                Output::new(Format::Json).failure(&Failure::new(Exit::Usage, text));
+            } else {
+                let _ = error.print();
+            }
+            return Exit::Usage.into();
         }
     };
     if matches!(arguments.verb, Verb::FetchWorker) {
@@ -176,9 +186,17 @@ pub fn main() -> ExitCode {
     log(if matches!(arguments.verb, Verb::Agent) { "info" } else { "warn" });
     let format = if arguments.json { Format::Json } else { arguments.format };
     let output = Output::new(format);
+    let root = arguments.root.clone();
     match run(arguments, output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            // Who follows the advice must not do it to the machine itself.
+            let failure = match root.filter(|root| !failure.to_string().contains(root.as_str())) {
+                Some(root) => {
+                    failure.note(format!("paths are those of the dry node below `{root}`"))
+                }
+                None => failure,
+            };
             output.failure(&failure);
             failure.exit().into()
         }
@@ -217,7 +235,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Adopt { yes } => adopt::run(&node()?, output, yes),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
-        Verb::History { limit } => node()?.history(output, limit),
+        Verb::History { limit } => node()?.history(output, limit.get()),
         Verb::Doctor { directory, online } => {
             doctor::examine(output, &node()?, directory.as_deref(), online)
         }
@@ -235,6 +253,14 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::FetchWorker => Err(Failure::new(Exit::Usage, "the agent starts this by itself")),
     }
+}
+
+/// Whether a program reads the answer, told from words that could not be understood
+/// as a whole.
+fn asks_for_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words.iter().any(|word| word == "--json" || word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
 /// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise.

@@ -50,7 +50,7 @@ impl Node {
                 Some(root.canonicalize_utf8().map_err(|error| failed(&error))?)
             }
             Some(root) => {
-                let failure = Failure::new(Exit::Usage, format!("`{root}` is not a directory"));
+                let failure = Failure::new(Exit::Failed, format!("`{root}` is not a directory"));
                 return Err(failure.hint("make it, with `etc/weft/agent.yaml` below it"));
             }
         };
@@ -157,6 +157,7 @@ impl Node {
             Some(path) => offline::read_facts(path)?,
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
+        offline::of_node(&facts, &name)?;
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
@@ -241,7 +242,7 @@ fn history_line(entry: &Entry) -> String {
         Some(commit) => {
             let id = commit.commit.short();
             format!(
-                "commit {id} (number {}) by {}: {}",
+                "commit {id} (sequence {}) by {}: {}",
                 commit.sequence, commit.signer, commit.subject
             )
         }
@@ -268,7 +269,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                 None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
                 Some(commit) => {
                     lines.push(format!(
-                        "runs     commit {} (number {}, generation {}): {}",
+                        "runs     commit {} (sequence {}, generation {}): {}",
                         commit.commit.short(),
                         commit.sequence,
                         running.generation,
@@ -277,11 +278,15 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                     lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
                 }
             }
-            lines.push(format!("since    {}", running.since));
+            lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
         }
     }
     if let Some(status) = last {
-        lines.push(format!("last     {} at {}", status.message, status.updated));
+        lines.push(format!(
+            "last     {} at {}",
+            status.message,
+            status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
+        ));
         for unreached in &status.unreached {
             lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
         }

@@ -39,7 +39,8 @@ pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
     let (network, mut findings) = validate::check(&tree, None);
     let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
-    if !trust.is_empty() {
+    // Where git's own directory lies beside them, the trust files belong here too.
+    if !trust.is_empty() || path.join(".git").exists() {
         check_trust(&trust, &mut findings);
         findings.sort();
     }
@@ -108,14 +109,12 @@ pub(super) fn render_directory(
         return Ok(Exit::Refused);
     };
     declared(network, node)?;
+    let no_facts = facts.is_none();
     let facts = match facts {
         Some(path) => read_facts(path)?,
         None => Facts::unknown(node.clone()),
     };
-    if facts.node != *node {
-        let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
-        return Err(Failure::new(Exit::Refused, message));
-    }
+    of_node(&facts, node)?;
     let rendering = render(network, node, &facts, profile);
     if let Some(out) = out {
         write_files(&rendering, out)?;
@@ -129,6 +128,9 @@ pub(super) fn render_directory(
         for (managed, text) in &rendering.files {
             output.say(format!("# {managed}\n{text}"));
         }
+    }
+    if no_facts {
+        output.say("note: nothing is known of the node; `--facts FILE` gives what `weft facts` recorded there");
     }
     for note in &rendering.notes {
         output.say(format!("note: vnet {}: {}", note.vnet, note.message));
@@ -182,6 +184,15 @@ fn write_file(
         std::fs::write(&path, bytes)
     };
     write().map_err(|error| (path.clone(), error))
+}
+
+/// Facts of another node would make a rendering that no node has.
+pub(super) fn of_node(facts: &Facts, node: &NodeName) -> Result<(), Failure> {
+    if facts.node == *node {
+        return Ok(());
+    }
+    let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
+    Err(Failure::new(Exit::Refused, message))
 }
 
 /// Reads recorded facts.

@@ -88,6 +88,7 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         output.document(&json!(list));
         return Ok(Exit::Ok);
     };
+    let wanted = wanted.trim_start_matches("refused[").trim_end_matches(']');
     let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
         let mut failure =
             Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));

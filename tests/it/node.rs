@@ -280,7 +280,7 @@ fn a_node_that_cannot_be_says_why() {
         said.err
     );
     let said = weft(repository.home(), &["sync", "--root", "nowhere"]);
-    assert_eq!(said.code, 64, "{}", said.err);
+    assert_eq!(said.code, 1, "{}", said.err);
     node.put(
         "etc/weft/agent.yaml",
         b"cluster: lab\nnode: n1\nremotes: []\nintroduction: {commit: abc, signer: x}\nmod: bad\n",
