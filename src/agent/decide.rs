@@ -1,5 +1,7 @@
 //! What is to be done with a plan.
 
+use super::adopt;
+use super::quarantine::Held;
 use super::settings::Mode;
 use super::turn::Purpose;
 use crate::plan::Plan;
@@ -16,23 +18,30 @@ pub(super) enum Decision {
     Apply,
     /// Something is to be done and is left, for this reason.
     Leave(String),
+    /// The rendering was undone before and is left alone, for this reason.
+    Held(String),
     /// The plan must not be carried out.
     Guarded,
 }
 
 /// Only an advancing commit changes a node. `runs` is the commit that runs and the
-/// digest of its rendering.
+/// digest of its rendering; `held` is why its rendering is left alone, which a person
+/// who asks for it overrules.
 pub(super) fn decide(
     mode: Mode,
     purpose: Purpose,
     runs: Option<(ObjectId, Digest)>,
     commit: ObjectId,
     plan: &Plan,
+    held: Option<&Held>,
 ) -> Decision {
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     if same_commit && same_rendering && plan.is_empty() {
         return Decision::Nothing;
+    }
+    if let Purpose::Adopt { shown } = purpose {
+        return adopt::decide(plan, runs.is_some(), shown);
     }
     let commit = commit.short();
     if purpose == Purpose::Plan || mode == Mode::Observe {
@@ -54,11 +63,17 @@ pub(super) fn decide(
         let what = if same_rendering {
             "files were edited since"
         } else {
-            "it would render differently now (facts of the node or the version of weft changed)"
+            "it would render differently now (facts of the node, its profile or the version of weft changed)"
         };
         return Decision::Leave(format!(
             "commit {commit} runs, but {what}; the next commit that changes this node or `weft apply --refresh` brings it in order"
         ));
     }
-    if plan.guards.is_empty() { Decision::Apply } else { Decision::Guarded }
+    if !plan.guards.is_empty() {
+        return Decision::Guarded;
+    }
+    match held.filter(|_| purpose == Purpose::Sync) {
+        Some(held) => Decision::Held(format!("commit {commit} is held back: {}", held.sentence())),
+        None => Decision::Apply,
+    }
 }

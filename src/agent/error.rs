@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::quarantine::QuarantineError;
 use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
 use crate::host::HostError;
@@ -14,6 +15,9 @@ pub enum TurnError {
     /// Another process owns the node.
     #[error("another weft is at work on this node (it holds `{LOCK}`)")]
     Busy,
+    /// The node is told to change a running network.
+    #[error("this version writes files of dry nodes and loads nothing into a running network")]
+    NoEngine,
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -37,6 +41,9 @@ pub enum TurnError {
     /// The node's own state is damaged, or cannot be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// It is not known which renderings were undone.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// An interrupted apply could not be undone.
     #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
     Unrecovered(#[source] StateError),
@@ -57,7 +64,7 @@ impl TurnError {
     pub fn state(&self) -> State {
         match self {
             Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } => State::Refused,
+            Self::Tree { .. } | Self::NoEngine => State::Refused,
             Self::Unrecovered(_)
             | Self::Apply(
                 ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
@@ -69,6 +76,9 @@ impl TurnError {
     /// What to do about it, where more can be said than the error itself says.
     pub fn help(&self) -> Option<&'static str> {
         match self {
+            Self::NoEngine => {
+                Some("give `--root DIR`, or set `mode: observe` to plan on this machine")
+            }
             Self::Busy => Some("wait for it to end; the lock goes with its process"),
             Self::Anchor(error) => Some(error.help()),
             Self::Tree { source, .. } => Some(source.help()),

@@ -65,6 +65,30 @@ pub enum State {
     Failed,
 }
 
+impl State {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::InOrder,
+        Self::Pending,
+        Self::Refused,
+        Self::RolledBack,
+        Self::Degraded,
+        Self::Failed,
+    ];
+
+    /// The state as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InOrder => "in-order",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::RolledBack => "rolled-back",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What a node runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {

@@ -1,13 +1,12 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
-use std::time::Duration;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
-use super::settings::Settings;
+use super::quarantine;
+use super::settings::{Mode, Settings};
 use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
@@ -22,12 +21,10 @@ use crate::sync::{
     Verified, Worker,
 };
 use crate::validate;
-use crate::value::{NodeName, ObjectId, Place};
+use crate::value::{Digest, NodeName, ObjectId, Place};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The longest that fetching and reading may take together.
-const DEADLINE: Duration = Duration::from_secs(300);
 /// The largest file of [`Managed::ALL`] that is compared, in bytes.
 const MAX_FOUND_BYTES: u64 = 64 << 20;
 
@@ -38,6 +35,11 @@ pub enum Purpose {
     Sync,
     /// Facts that changed and files that were edited are a reason as well.
     Refresh,
+    /// The operator takes the node over, by the plan that was shown ([`super::adopt::shown`]).
+    Adopt {
+        /// Which plan that is.
+        shown: Digest,
+    },
     /// Nothing is changed, not even what is known of the remote.
     Plan,
 }
@@ -82,9 +84,18 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn, and writes the status whatever comes of it, except for
     /// [`Purpose::Plan`], which writes nothing.
     pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
-        let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
-            return Err(TurnError::Busy);
-        };
+        match self.host.lock(Utf8Path::new(LOCK))? {
+            Some(lock) => self.make_under(&lock, purpose),
+            None => Err(TurnError::Busy),
+        }
+    }
+
+    /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
+    /// [`LOCK`] already.
+    pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
+        if self.root.is_none() && purpose != Purpose::Plan && self.settings.mode() == Mode::Apply {
+            return Err(TurnError::NoEngine);
+        }
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -98,7 +109,7 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
+            Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
         };
         let (worker, tip, unreached) = self.fetch()?;
         let store = Store::new(&worker);
@@ -152,7 +163,7 @@ impl<H: Host> Turn<'_, H> {
             let access = credentials::access(self.host, self.settings, declared);
             let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
                 |access| {
-                    let worker = Worker::start(self.program, DEADLINE)?;
+                    let worker = Worker::start(self.program, self.settings.fetch_deadline())?;
                     let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
                     Ok((worker, tip))
                 },
@@ -233,18 +244,26 @@ impl<H: Host> Turn<'_, H> {
         let owned = owned(self.host)?;
         let found = found(self.host)?;
         let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts);
+            let wanted = render(&network, &facts.node, &facts, self.settings.profile());
             plan(wanted, facts, &found, owned.as_ref(), record.sequence)
         });
+        let planned = match purpose {
+            Purpose::Adopt { .. } => planned.map(Plan::adopting),
+            _ => planned,
+        };
         report.plan = Some(planned.get().clone());
         let runs = status
             .running
             .as_ref()
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
-        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        let rendering = planned.get().rendering.digest();
+        let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let mode = self.settings.mode();
+        let decision = decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Held(reason) => (State::RolledBack, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
@@ -255,6 +274,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Apply => {
                 let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                quarantine::remember(self.host, &outcome, rendering, record.commit);
                 ended(outcome, &record, &status.refused)
             }
         };
@@ -303,7 +323,7 @@ impl<H: Host> Turn<'_, H> {
 }
 
 /// Settles what was interrupted, and says what became of it.
-fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+pub(super) fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
         Some(record) => format!("commit {}", record.commit.short()),
         None => format!("generation {}", entry.record.generation.number),

@@ -26,6 +26,15 @@ pub enum Exit {
     Usage = 64,
 }
 
+impl Exit {
+    /// The meaning of a status that another weft ended with.
+    pub(super) fn from_status(status: u8) -> Self {
+        let known =
+            [Self::Ok, Self::Pending, Self::Refused, Self::Degraded, Self::RolledBack, Self::Usage];
+        known.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Self::Failed)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

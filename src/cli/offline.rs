@@ -13,7 +13,7 @@ use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers};
 use crate::facts::{self, Facts};
 use crate::network::Network;
-use crate::render::{Managed, Rendering, render};
+use crate::render::{Managed, Profile, Rendering, render};
 use crate::validate;
 use crate::value::{NodeName, Place, RepoPath};
 
@@ -98,6 +98,7 @@ pub(super) fn render_directory(
     path: &Utf8Path,
     node: &NodeName,
     facts: Option<&Utf8Path>,
+    profile: Profile,
     out: Option<&Utf8Path>,
 ) -> Result<Exit, Failure> {
     let checked = check(path)?;
@@ -115,7 +116,7 @@ pub(super) fn render_directory(
         let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
         return Err(Failure::new(Exit::Refused, message));
     }
-    let rendering = render(network, node, &facts);
+    let rendering = render(network, node, &facts, profile);
     if let Some(out) = out {
         write_files(&rendering, out)?;
     }
@@ -135,6 +136,7 @@ pub(super) fn render_directory(
     output.document(&json!({
         "ok": true,
         "node": node,
+        "profile": profile,
         "rendering": rendering.digest(),
         "files": files,
         "notes": rendering.notes,

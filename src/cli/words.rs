@@ -7,6 +7,7 @@ use super::output::Output;
 use crate::agent::reasons;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
+use crate::render::Difference;
 use crate::sync::{FailureCode, Reason};
 
 /// One thing that can be explained.
@@ -59,7 +60,20 @@ fn all() -> Vec<Explained> {
         },
         fix: code.help(),
     });
-    findings.chain(refusals).chain(guards).chain(failures).chain(processes).collect()
+    let differences = Difference::ALL.iter().map(|difference| Explained {
+        code: difference.code,
+        kind: "difference of profile `debian` from the files of Proxmox VE",
+        title: difference.what,
+        why: difference.why,
+        fix: difference.fix,
+    });
+    findings
+        .chain(refusals)
+        .chain(guards)
+        .chain(differences)
+        .chain(failures)
+        .chain(processes)
+        .collect()
 }
 
 /// `weft explain`

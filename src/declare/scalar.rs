@@ -10,9 +10,9 @@ use super::shape::{KeyShape, Shape, bad_value, wrong_type};
 use super::yaml::{Node, Value};
 use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DnsId, DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, MacAddress, Mtu,
-    NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget, ServiceUrl, Tag, VnetId,
-    Word, ZoneId,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
+    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
+    ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
 /// A single value read by its `FromStr`. `wanted` says what belongs there, such as
@@ -76,7 +76,8 @@ name_shapes!(
     Word,
     ServiceUrl,
     Fingerprint,
-    BranchName
+    BranchName,
+    HookName
 );
 
 text_shapes! {

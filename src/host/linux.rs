@@ -1,5 +1,7 @@
 //! The machine itself, or a directory that stands for one.
 
+mod inspect;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -12,6 +14,8 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::value::NodeName;
+
+pub use inspect::{Entry, EntryKind, Room};
 
 /// The most names that a directory may hold to be listed.
 const MAX_NAMES: usize = 65_536;

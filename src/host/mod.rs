@@ -11,6 +11,7 @@ mod interfaces;
 mod linux;
 mod program;
 mod routes;
+mod socket;
 
 use std::io;
 
@@ -22,7 +23,8 @@ use crate::facts::Facts;
 use crate::value::NodeName;
 
 pub use interfaces::interface_addresses;
-pub use linux::{Linux, Lock};
+pub use linux::{Entry, EntryKind, Linux, Lock, Room};
+pub use socket::{Socket, connect};
 
 /// Where weft keeps its state on a node. Directories below it are for root only.
 pub const STATE: &str = "/var/lib/weft";

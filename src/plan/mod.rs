@@ -3,10 +3,12 @@
 //! Every choice is made here, in pure code: what is written and removed, what it
 //! disturbs, and what must not be done at all. Does not know how a step is done.
 
+mod adoption;
 mod change;
 mod stanza;
 mod text;
 
+pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
 
 use std::collections::BTreeMap;
@@ -32,6 +34,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Why the plan must not be carried out; empty when it may.
     pub guards: Vec<Guard>,
+    /// Files that are there and that weft did not write.
+    pub foreign: Vec<Foreign>,
     /// Files of ours that somebody changed since weft wrote them.
     pub edited: Vec<Managed>,
 }
@@ -102,6 +106,7 @@ pub fn plan(
     let mut changes = Vec::new();
     let mut guards = Vec::new();
     let mut edited = Vec::new();
+    let mut foreign = Vec::new();
     for &managed in Managed::ALL {
         let is = found.files.get(&managed);
         let should = wanted.bytes(managed, sequence);
@@ -113,25 +118,38 @@ pub fn plan(
         } else if written.is_some() {
             edited.push(managed);
         }
-        if is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning) {
+        let same = is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning);
+        if let (Some(is), None) = (is, written) {
+            // One that means the same too: from then on it would be replaced.
+            guards.push(adoption::not_ours(managed));
+            foreign.push(Foreign::new(managed, is, should.as_deref(), same));
+        }
+        if same {
             continue;
         }
-        if is.is_some() && written.is_none() {
-            guards.push(not_ours(managed));
+        if managed == Managed::Interfaces {
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            changes = change::changes(
+                &is.map(text).unwrap_or_default(),
+                &should.as_ref().map(text).unwrap_or_default(),
+                |name| served(&wanted, owned, name),
+            );
         }
-        let vnets = |name: &str| served(&wanted, owned, name);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        changes.extend(change::changes(
-            &is.map(|bytes| text(bytes)).unwrap_or_default(),
-            &should.as_deref().map(text).unwrap_or_default(),
-            vnets,
-        ));
         steps.push(match should {
             Some(bytes) => Step::Write { managed, bytes },
             None => Step::Remove { managed },
         });
     }
-    Plan { node: facts.node.clone(), rendering: wanted, facts, steps, changes, guards, edited }
+    Plan {
+        node: facts.node.clone(),
+        rendering: wanted,
+        facts,
+        steps,
+        changes,
+        guards,
+        foreign,
+        edited,
+    }
 }
 
 /// The bytes by which two files mean the same: the number of the version line is
@@ -146,16 +164,6 @@ fn meaning(bytes: &[u8]) -> Vec<u8> {
 fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> {
     let before = owned.and_then(|owned| owned.interfaces.get(name));
     wanted.interfaces.get(name).or(before).cloned().unwrap_or_default()
-}
-
-fn not_ours(managed: Managed) -> Guard {
-    Guard {
-        code: "not-ours",
-        message: format!("`{managed}` was not written by weft and would be replaced"),
-        help: format!(
-            "compare the plan with the file, then move `{managed}` away, or declare what it holds until the plan is empty"
-        ),
-    }
 }
 
 impl Plan {

@@ -13,7 +13,8 @@ mod span;
 
 pub use name::{
     Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,
-    Fingerprint, GuestName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId, Word, ZoneId,
+    Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId,
+    Word, ZoneId,
 };
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};
 pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, Tag};

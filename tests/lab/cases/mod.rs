@@ -1,6 +1,7 @@
 //! All cases, by what they are about.
 
 mod git_server;
+mod profile;
 mod remotes;
 mod simple;
 mod underlay;
@@ -15,9 +16,17 @@ use crate::runner::Case;
 
 /// Every case, in the order in which they run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, remotes::CASES, weft::CASES]
-        .into_iter()
-        .flatten()
+    [
+        underlay::CASES,
+        simple::CASES,
+        vxlan::CASES,
+        git_server::CASES,
+        remotes::CASES,
+        weft::CASES,
+        profile::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// A file of the reference renderings, for cases that need [`crate::need::Need::Reference`].
