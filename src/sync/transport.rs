@@ -8,6 +8,7 @@
 mod authorities;
 mod copy;
 mod diagnose;
+mod login;
 mod network;
 mod open;
 mod preference;
