@@ -93,7 +93,9 @@ impl AnchorError {
         match self {
             Self::AnchorLost | Self::Damaged { .. } => {
                 "the network stays as it is; restore /var/lib/weft/anchor.a and anchor.b from a \
-                 backup, or introduce the node again at a commit that it has run"
+                 backup, or introduce the node again at the commit that it runs: set \
+                 `introduction` to the commit and key that `weft status` names, and remove what \
+                 is left of the two files"
             }
             Self::Other { .. } => {
                 "correct `cluster` and `introduction` in the node's settings; if they were changed \
