@@ -26,8 +26,8 @@ pub const SOCKET: &str = "/run/weft/socket";
 pub const MODE: u32 = 0o660;
 /// How many may ask at a time.
 const CONNECTIONS: usize = 16;
-/// The longest line that is read, in bytes.
-const MAX_LINE: u64 = 64;
+/// The longest line that is read, in bytes: the longest request has a digest.
+const MAX_LINE: u64 = 128;
 /// How long somebody who connected may take to say what they want, and to take the
 /// answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -169,15 +169,15 @@ pub(super) async fn answer(listener: UnixListener, desk: Desk) {
 async fn converse(stream: UnixStream, desk: Desk, own: u32) {
     let user = stream.peer_cred().map(|peer| peer.uid());
     let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    // Also of those who are refused: what is left unread would cost them the answer.
+    let mut bounded = (&mut stream).take(MAX_LINE);
+    match tokio::time::timeout(PATIENCE, bounded.read_line(&mut line)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) | Err(_) => return,
+    }
     let answer = match user {
-        Ok(user) if user == 0 || user == own => {
-            let mut line = String::new();
-            let mut bounded = (&mut stream).take(MAX_LINE);
-            match tokio::time::timeout(PATIENCE, bounded.read_line(&mut line)).await {
-                Ok(Ok(_)) => answer_to(line.trim_end(), &desk).await,
-                Ok(Err(_)) | Err(_) => return,
-            }
-        }
+        Ok(user) if user == 0 || user == own => answer_to(line.trim_end(), &desk).await,
         Ok(_) | Err(_) => Answer::failure("only root may ask the agent"),
     };
     let Ok(mut bytes) = serde_json::to_vec(&answer) else { return };

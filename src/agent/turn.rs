@@ -17,8 +17,8 @@ use crate::plan::{Found, Owned, Plan, plan};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError, TreeError,
-    Verified, Worker,
+    self, Anchor, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError,
+    TreeError, Verified, Worker,
 };
 use crate::validate;
 use crate::value::{Digest, NodeName, ObjectId, Place};
@@ -26,7 +26,7 @@ use crate::value::{Digest, NodeName, ObjectId, Place};
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
 /// The largest file of [`Managed::ALL`] that is compared, in bytes.
-const MAX_FOUND_BYTES: u64 = 64 << 20;
+const MAX_FOUND_BYTES: u64 = 32 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl<H: Host> Turn<'_, H> {
         };
         let (worker, tip, unreached) = self.fetch()?;
         let store = Store::new(&worker);
-        let judgement = self.judge(store, tip, purpose)?;
+        let (judgement, mut anchors) = self.judge(store, tip)?;
         let mut report = self.report(tip, &judgement)?;
         report.recovered = recovered;
         report.status.unreached = unreached;
@@ -142,6 +142,11 @@ impl<H: Host> Turn<'_, H> {
         let considered = tree.map(|tree| self.consider(tree));
         report.findings = considered.get().findings.clone();
         report.tree = considered.get().tree.clone();
+        // A commit of another cluster must not become what this node is tied to.
+        let foreign = report.findings.iter().any(|finding| finding.code == Code::OtherCluster);
+        if purpose != Purpose::Plan && !foreign {
+            anchors.advance(self.host, &considered)?;
+        }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
         self.carry_out(considered, purpose, &mut report)?;
@@ -179,23 +184,26 @@ impl<H: Host> Turn<'_, H> {
         Err(TurnError::Remotes(unreached))
     }
 
-    fn judge(
-        &self,
-        store: Store<'_>,
-        tip: ObjectId,
-        purpose: Purpose,
-    ) -> Result<Judgement, TurnError> {
+    /// What trust says of a tip, and the anchor that it was judged from.
+    fn judge(&self, store: Store<'_>, tip: ObjectId) -> Result<(Judgement, Anchors), TurnError> {
         let trust = self.settings.trust();
         let ran = !apply::history(self.host)?.is_empty();
-        let mut anchors = Anchors::open(self.host, &trust, ran)?;
+        let runs = running(self.host)?.and_then(|running| running.commit);
+        // Lost anchors are damage, unless people introduce the node at what it runs.
+        let introduced = runs.as_ref().is_some_and(|runs| runs.commit == trust.introduction.commit);
+        let anchors = Anchors::open(self.host, &trust, ran && !introduced)?;
         if let Some(path) = anchors.damaged() {
             tracing::warn!(%path, "one of the two anchors is broken; the other one serves");
         }
-        let judgement = sync::judge(store, tip, &trust, anchors.anchor(), self.host.now())?;
-        if let (Some(accepted), true) = (&judgement.accepted, purpose != Purpose::Plan) {
-            anchors.advance(self.host, accepted)?;
-        }
-        Ok(judgement)
+        // What runs was accepted. Where the newer anchor was lost, the older one must
+        // not let a remote take the node back.
+        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| {
+            let behind = anchor.record.sequence < runs.sequence;
+            behind.then(|| Anchor { record: runs, ..anchor.clone() })
+        });
+        let anchor = floor.as_ref().or(anchors.anchor());
+        let judgement = sync::judge(store, tip, &trust, anchor, self.host.now())?;
+        Ok((judgement, anchors))
     }
 
     fn report(&self, tip: ObjectId, judgement: &Judgement) -> Result<Report, TurnError> {

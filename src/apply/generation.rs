@@ -25,7 +25,7 @@ pub(super) const DIRECTORY: &str = "/var/lib/weft/gen";
 pub(super) const FORMAT: u32 = 2;
 
 /// The most bytes of a file that weft manages, of a manifest and of recorded facts.
-pub(super) const FILE_LIMIT: u64 = 16 << 20;
+pub(super) const FILE_LIMIT: u64 = 32 << 20;
 
 /// A generation by its number, and the digest of its manifest by which it is known
 /// again.

@@ -217,7 +217,10 @@ impl Node {
             .host
             .read(Utf8Path::new(status::PATH), MAX_STATE_BYTES)
             .map_err(|error| failed(&error))?;
-        Ok(file.and_then(|file| serde_json::from_slice(&file.bytes).ok()))
+        file.map(|file| serde_json::from_slice(&file.bytes)).transpose().map_err(|error| {
+            let message = format!("`{}` is damaged: {error}", status::PATH);
+            Failure::new(Exit::Failed, message).hint("the next turn writes it anew: `weft sync`")
+        })
     }
 
     /// `weft history`

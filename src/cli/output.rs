@@ -1,5 +1,6 @@
 //! Where words go: the only place that writes to the terminal.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
 use super::failure::Failure;
@@ -82,6 +83,64 @@ impl Output {
 /// quietly.
 fn write(stream: &mut impl std::io::Write, text: &str) {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(stream, "{text}{end}");
+    let _ = write!(stream, "{}{end}", harmless(text));
     let _ = stream.flush();
+}
+
+/// Text in which nothing but colour can act on a terminal. Names, subjects and lines
+/// of files come from strangers, and reach people through messages of every kind.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(colour) = colour(rest) {
+            shown.push_str(colour);
+            rest = &rest[colour.len()..];
+            continue;
+        }
+        if acts(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters but line feed and tab, and what changes the direction of text.
+fn acts(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    (c.is_control() && c != '\n' && c != '\t') || turns
+}
+
+/// The sequence that sets a colour, where the text begins with one.
+fn colour(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("\u{1b}[")?;
+    let end = digits.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    digits[end..].starts_with('m').then(|| &text[..end + 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn only_colour_reaches_a_terminal() {
+        let text = "a\u{1b}[1;31mred\u{1b}[0m\tb\n";
+        assert_eq!(harmless(text), text);
+        for (evil, shown) in [
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("x\u{202e}y", "x\\u{202e}y"),
+            ("a\rb", "a\\u{d}b"),
+            ("\u{1b}[", "\\u{1b}["),
+        ] {
+            assert_eq!(harmless(evil), shown);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 #[macro_use]
 pub mod shape;
 pub mod cluster;
+pub mod code;
 pub mod controller;
 pub mod fabric;
 pub mod finding;

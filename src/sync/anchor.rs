@@ -5,9 +5,11 @@
 //! file with the higher counter counts. The anchor never goes back.
 
 use camino::Utf8Path;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::history::Accepted;
 use super::trust::{Introduction, Trust};
 use super::verified::{CommitRecord, Verified};
 use crate::host::{Host, HostError};
@@ -17,7 +19,7 @@ use crate::value::{ClusterName, Digest, ObjectId};
 pub const PATHS: [&str; 2] = ["/var/lib/weft/anchor.a", "/var/lib/weft/anchor.b"];
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A commit that was accepted, and on what grounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Anchor {
     pub introduction: Introduction,
     /// The commit.
     pub record: CommitRecord,
+    /// The greatest committer time from the introduction to the commit: what is above is
+    /// judged by it on every node, also on one that begins at the introduction.
+    pub latest: Timestamp,
 }
 
 /// The anchor of a node, or its place.
@@ -93,7 +98,9 @@ impl AnchorError {
         match self {
             Self::AnchorLost | Self::Damaged { .. } => {
                 "the network stays as it is; restore /var/lib/weft/anchor.a and anchor.b from a \
-                 backup, or introduce the node again at a commit that it has run"
+                 backup, or introduce the node again at the commit that it runs: set \
+                 `introduction` to the commit and key that `weft status` names, and remove what \
+                 is left of the two files"
             }
             Self::Other { .. } => {
                 "correct `cluster` and `introduction` in the node's settings; if they were changed \
@@ -173,7 +180,11 @@ impl Anchors {
 
     /// Moves the anchor up to an accepted commit; on the disk when this returns. The
     /// anchor's own commit changes nothing.
-    pub fn advance<T>(&mut self, host: &impl Host, to: &Verified<T>) -> Result<(), AnchorError> {
+    pub fn advance(
+        &mut self,
+        host: &impl Host,
+        to: &Verified<Accepted>,
+    ) -> Result<(), AnchorError> {
         let record = to.record();
         if let Some(Current { anchor, .. }) = &self.current {
             if anchor.record == *record {
@@ -192,6 +203,7 @@ impl Anchors {
             cluster: self.cluster.clone(),
             introduction: self.introduction.clone(),
             record: record.clone(),
+            latest: to.get().latest,
         };
         let (file, counter) = match &self.current {
             Some(current) => (1 - current.file, current.counter + 1),

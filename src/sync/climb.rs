@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
-use super::history::{HistoryError, SKEW};
+use super::anchor::Anchor;
+use super::history::{Accepted, HistoryError, SKEW};
 use super::line::{Link, Read};
 use super::objects::ObjectError;
 use super::refusal::{Reason, Refusal};
@@ -13,7 +14,7 @@ use super::signature::{KeyFingerprint, SignedBy};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError};
 use super::trust::{Files, Trust, TrustFiles, TrustFilesError};
-use super::verified::CommitRecord;
+use super::verified::{CommitRecord, Verified};
 use crate::declare::policy::NAMESPACE;
 use crate::declare::signers::NotASigner;
 use crate::value::{ObjectId, Principal};
@@ -33,18 +34,24 @@ pub(super) struct Climb<'a> {
     pub(super) refused: Vec<Refusal>,
     /// The commit that ended the good part of the line.
     broken: Option<ObjectId>,
+    /// How many commits were left when no more directories could be compared.
+    pub(super) remaining: usize,
 }
 
 /// A commit as the first parent of the next one.
 struct Below {
     tree: ObjectId,
-    committed: Timestamp,
+    /// The greatest committer time of the line up to it. Its own may be smaller, and a
+    /// chain of such commits must not lead back to when an old key was valid.
+    latest: Timestamp,
     files: Rc<TrustFiles>,
 }
 
 /// A commit that was good at its committer time.
 struct Good {
     record: CommitRecord,
+    /// The greatest committer time of the line up to it.
+    latest: Timestamp,
     signed: SignedBy,
     /// By which trust files it was judged.
     judged_by: Rc<TrustFiles>,
@@ -68,24 +75,21 @@ impl<'a> Climb<'a> {
             good: Vec::new(),
             refused: Vec::new(),
             broken: None,
+            remaining: 0,
         }
     }
 
     /// Starts above a commit that was accepted before.
-    pub(super) fn start_above(
-        &mut self,
-        link: &Link,
-        record: &CommitRecord,
-    ) -> Result<(), HistoryError> {
-        self.sequence = record.sequence + 1;
-        let started = self.accepted_before(link, record);
+    pub(super) fn start_above(&mut self, link: &Link, anchor: &Anchor) -> Result<(), HistoryError> {
+        self.sequence = anchor.record.sequence + 1;
+        let started = self.accepted_before(link, anchor.latest);
         self.take(link.id, started)
     }
 
-    fn accepted_before(&mut self, link: &Link, record: &CommitRecord) -> Result<(), Stop> {
+    fn accepted_before(&mut self, link: &Link, latest: Timestamp) -> Result<(), Stop> {
         let read = link.read.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))?;
         let files = self.trust_files(link.id, read.tree)?;
-        self.below = Some(Below { tree: read.tree, committed: record.committed, files });
+        self.below = Some(Below { tree: read.tree, latest, files });
         Ok(())
     }
 
@@ -111,10 +115,15 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// Judges the commits above, which are given from the tip down.
+    /// Judges the commits above, which are given from the tip down, as far as there are
+    /// directories left that may be compared.
     pub(super) fn up(&mut self, above: &[Link]) -> Result<(), HistoryError> {
-        for link in above.iter().rev() {
+        for (higher, link) in above.iter().enumerate().rev() {
             let judged = self.commit(link);
+            if let Err(Stop::World(HistoryError::TooMuch)) = judged {
+                self.remaining = higher + 1;
+                break;
+            }
             self.take(link.id, judged)?;
         }
         Ok(())
@@ -141,11 +150,11 @@ impl<'a> Climb<'a> {
             return Err(refused(Reason::OnRefused, link.id, message));
         };
         let (parent, judged_by) = (below.tree, Rc::clone(&below.files));
-        let earliest = below.committed.saturating_sub(SKEW).unwrap_or(below.committed);
+        let earliest = below.latest.saturating_sub(SKEW).unwrap_or(below.latest);
         if read.committed < earliest {
             let message = format!(
-                "its committer time {} is before its first parent's, {}",
-                read.committed, below.committed
+                "its committer time {} is before that of a commit below it, {}",
+                read.committed, below.latest
             );
             return Err(refused(Reason::Clock, link.id, message));
         }
@@ -207,10 +216,13 @@ impl<'a> Climb<'a> {
         });
         result.map_err(|error| match error {
             DirectoryError::Object(
-                error @ (ObjectError::Missing { .. }
+                // A size is what the source says; no bytes were hashed that prove it.
+                error @ (ObjectError::TooLarge { .. }
+                | ObjectError::Missing { .. }
                 | ObjectError::Forged { .. }
                 | ObjectError::Source { .. }),
             ) => Stop::World(error.into()),
+            DirectoryError::Exhausted => Stop::World(HistoryError::TooMuch),
             error => refused(Reason::TreeMalformed, id, error.to_string()),
         })?;
         if let Some(path) = denied {
@@ -245,20 +257,22 @@ impl<'a> Climb<'a> {
             subject: read.subject.clone(),
         };
         self.sequence += 1;
-        self.good.push(Good { record, signed: signed.clone(), judged_by });
-        self.below = Some(Below { tree: read.tree, committed: read.committed, files });
+        let latest =
+            self.below.as_ref().map_or(read.committed, |below| below.latest.max(read.committed));
+        self.good.push(Good { record, latest, signed: signed.clone(), judged_by });
+        self.below = Some(Below { tree: read.tree, latest, files });
     }
 
     /// The newest good commit whose signer's key is valid now. Those above it are
-    /// refused.
-    pub(super) fn accepted(&mut self) -> Result<Option<CommitRecord>, HistoryError> {
+    /// refused, unless one that was not judged may vouch for them.
+    pub(super) fn accepted(&mut self) -> Result<Option<Verified<Accepted>>, HistoryError> {
         let mut expired = Vec::new();
         let mut newest = None;
-        while let Some(Good { record, signed, judged_by }) = self.good.pop() {
+        while let Some(Good { record, latest, signed, judged_by }) = self.good.pop() {
             match names(record.commit, &judged_by, &signed, self.now) {
                 // By the same name: another line of the file may still have the key.
                 Ok(names) if names.contains(&record.signer) => {
-                    newest = Some(record);
+                    newest = Some(Verified::new(Accepted { latest }, record));
                     break;
                 }
                 Ok(_) => {
@@ -268,6 +282,9 @@ impl<'a> Climb<'a> {
                 Err(Stop::Refused(refusal)) => expired.push(refusal),
                 Err(Stop::World(error)) => return Err(error),
             }
+        }
+        if self.remaining > 0 {
+            return newest.map(Some).ok_or(HistoryError::TooMuch);
         }
         self.refused.splice(0..0, expired.into_iter().rev());
         Ok(newest)

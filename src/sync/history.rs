@@ -7,12 +7,14 @@
 //!   signer with its whole difference, and a change of policy counts from the next
 //!   commit on.
 //! * Its key was valid at its committer time, which is at most ten minutes before the
-//!   first parent's and at most ten minutes ahead of now. The key of the commit that is
+//!   greatest of the line below it and at most ten minutes ahead of now. The key of the commit that is
 //!   used is valid now. A key revoked on the node never counts.
 //! * Its own trust files are in order, so that something can be built on it.
 //! * What stands on a refused commit is refused. The newest good commit is used.
 //!
-//! Nothing is taken from any state but the anchor, so that all nodes decide alike.
+//! Nothing is taken from any state but the anchor, so that all nodes decide alike. For
+//! the same reason a refusal rests on bytes that were hashed, never on what the source of
+//! objects says: where it gives no bytes, nothing is decided.
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
@@ -24,8 +26,9 @@ use super::objects::ObjectError;
 use super::refusal::{Reason, Refusal};
 use super::signature::KeyFingerprint;
 use super::store::Store;
+use super::tree::MAX_COMPARED;
 use super::trust::Trust;
-use super::verified::{CommitRecord, Verified};
+use super::verified::Verified;
 use crate::value::ObjectId;
 
 /// How far clocks of committers and nodes may lie apart.
@@ -40,11 +43,22 @@ pub struct Judgement {
     pub standing: Standing,
     /// The newest commit of the line that may be used: the anchor's where nothing above
     /// it is good. `None`: nothing may be used, and the network stays as it is.
-    pub accepted: Option<Verified<()>>,
+    pub accepted: Option<Verified<Accepted>>,
     /// What is refused, the oldest first: the first one is the cause.
     pub refused: Vec<Refusal>,
     /// How many more are refused than are spelled out.
     pub omitted: usize,
+    /// How many commits below the tip, itself included, were not judged, because more than
+    /// [`MAX_COMPARED`] directory entries would have been compared. They are judged once the
+    /// accepted commit is the anchor.
+    pub remaining: usize,
+}
+
+/// What is known of the line up to an accepted commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The greatest committer time, from the introduction to the commit.
+    pub latest: Timestamp,
 }
 
 /// Where a tip stands.
@@ -70,6 +84,10 @@ pub enum HistoryError {
     /// The line, or what has to be searched beside it, is too long.
     #[error("more than {MAX_COMMITS} commits would have to be read")]
     TooLong,
+    /// A commit above the anchor differs too much, or all that could be compared were
+    /// signed by keys that are not valid now.
+    #[error("more than {MAX_COMPARED} directory entries would have to be compared")]
+    TooMuch,
     /// The introduction cannot be counted.
     #[error(
         "a commit below the introduction {introduction} cannot be read, so commits cannot be counted"
@@ -108,12 +126,15 @@ pub fn judge(
     }
     let mut climb = Climb::new(store, trust, now);
     if let Some((start, above)) = way.links.split_last() {
-        climb.start_above(start, &anchor.record)?;
+        climb.start_above(start, anchor)?;
         climb.up(above)?;
     }
     let accepted = climb.accepted()?;
     Ok(match accepted {
-        Some(record) => judgement(Standing::Advanced, Some(record), climb.refused),
+        Some(accepted) => Judgement {
+            remaining: climb.remaining,
+            ..judgement(Standing::Advanced, Some(accepted), climb.refused)
+        },
         None => anchored(anchor, trust, Standing::Refused, climb.refused),
     })
 }
@@ -141,7 +162,8 @@ fn first(
     climb.up(above)?;
     let accepted = climb.accepted()?;
     let standing = if accepted.is_some() { Standing::Advanced } else { Standing::Refused };
-    Ok(judgement(standing, accepted, climb.refused))
+    let remaining = climb.remaining;
+    Ok(Judgement { remaining, ..judgement(standing, accepted, climb.refused) })
 }
 
 /// What to say of a tip whose line does not hold the anchor.
@@ -194,17 +216,17 @@ fn anchored(
         let message = format!("its key {} is revoked on this node", record.key);
         refused.insert(0, Refusal::new(Reason::KeyRevoked, record.commit, message));
     }
-    let accepted = (!revoked).then(|| record.clone());
+    let accepted =
+        (!revoked).then(|| Verified::new(Accepted { latest: anchor.latest }, record.clone()));
     judgement(if revoked { Standing::Refused } else { standing }, accepted, refused)
 }
 
 fn judgement(
     standing: Standing,
-    accepted: Option<CommitRecord>,
+    accepted: Option<Verified<Accepted>>,
     mut refused: Vec<Refusal>,
 ) -> Judgement {
     let omitted = refused.len().saturating_sub(MAX_REFUSALS);
     refused.truncate(MAX_REFUSALS);
-    let accepted = accepted.map(|record| Verified::new((), record));
-    Judgement { standing, accepted, refused, omitted }
+    Judgement { standing, accepted, refused, omitted, remaining: 0 }
 }

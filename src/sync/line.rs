@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::commit;
+use super::commit::{self, CommitError};
 use super::history::HistoryError;
 use super::objects::{Kind, ObjectError};
 use super::refusal::{Reason, Refusal};
@@ -14,8 +14,12 @@ use crate::value::ObjectId;
 
 /// The most commits that are read.
 pub(super) const MAX_COMMITS: usize = 100_000;
-/// The largest commit whose parents are looked for. The strict reader's bound is
-/// lower, and a commit between the two is refused without hiding what is below it.
+/// The most parents of a commit whose line is followed.
+const MAX_PARENTS: usize = 64;
+/// The most parents beside the line that are remembered.
+const MAX_BESIDE: usize = 2 * MAX_COMMITS;
+/// The largest commit that is asked for. The strict reader's bound is lower: of a commit
+/// between the two the hash proves that it is too large.
 const MAX_READ: u64 = 1 << 20;
 
 /// A commit, its signature verified, its authority not.
@@ -41,7 +45,17 @@ pub(super) struct Read {
 pub(super) struct Commits<'a> {
     store: Store<'a>,
     /// The parents of every commit that was read, `None` where they cannot be.
-    parents: HashMap<ObjectId, Option<Vec<ObjectId>>>,
+    parents: HashMap<ObjectId, Option<Parents>>,
+    /// How many parents of them are beside the line.
+    beside: usize,
+}
+
+/// The parents of a commit.
+#[derive(Debug)]
+struct Parents {
+    first: Option<ObjectId>,
+    /// The others: no room is taken where there are none.
+    beside: Box<[ObjectId]>,
 }
 
 /// A way down: the commits from the first to the last, both included.
@@ -58,13 +72,13 @@ pub(super) enum End {
     Found,
     /// A commit without parents.
     Root,
-    /// A commit whose parents cannot be read.
+    /// A commit whose parents cannot be read, or that is beyond a bound.
     Unreadable,
 }
 
 impl<'a> Commits<'a> {
     pub(super) fn new(store: Store<'a>) -> Self {
-        Self { store, parents: HashMap::new() }
+        Self { store, parents: HashMap::new(), beside: 0 }
     }
 
     /// The first-parent line from a commit down to another, or to the root, with every
@@ -74,8 +88,8 @@ impl<'a> Commits<'a> {
         let mut next = from;
         loop {
             let (link, parents) = self.link(next)?;
-            let first = parents.as_ref().map(|parents| parents.first().copied());
-            self.parents.insert(next, parents);
+            let first = parents.as_ref().map(|parents| parents.first);
+            self.remember(next, parents)?;
             links.push(link);
             match first {
                 _ if next == to => return Ok(Way { links, end: End::Found }),
@@ -92,7 +106,7 @@ impl<'a> Commits<'a> {
         let mut next = of;
         let mut sequence = 1;
         loop {
-            match self.parents(next)?.map(|parents| parents.first().copied()) {
+            match self.parents(next)?.map(|parents| parents.first) {
                 None => return Ok(None),
                 Some(None) => return Ok(Some(sequence)),
                 Some(Some(parent)) => next = parent,
@@ -108,7 +122,7 @@ impl<'a> Commits<'a> {
             if id == wanted {
                 return Ok(true);
             }
-            next = self.parents(id)?.and_then(|parents| parents.first().copied());
+            next = self.parents(id)?.and_then(|parents| parents.first);
         }
         Ok(false)
     }
@@ -121,27 +135,38 @@ impl<'a> Commits<'a> {
             if id == to {
                 return Ok(true);
             }
-            let parents = self.parents(id)?.unwrap_or_default();
-            open.extend(parents.iter().copied().filter(|parent| seen.insert(*parent)));
+            if let Some(Parents { first, beside }) = self.parents(id)? {
+                let all = first.iter().chain(beside).copied();
+                open.extend(all.filter(|parent| seen.insert(*parent)));
+            }
         }
         Ok(false)
     }
 
-    fn parents(&mut self, id: ObjectId) -> Result<Option<&[ObjectId]>, HistoryError> {
+    fn parents(&mut self, id: ObjectId) -> Result<Option<&Parents>, HistoryError> {
         if !self.parents.contains_key(&id) {
-            let parents = self.raw(id)?.and_then(|raw| commit::lineage(&raw)).map(|(_, all)| all);
-            self.parents.insert(id, parents);
+            let parents = self.raw(id)?.and_then(|raw| parents(&raw).ok().flatten());
+            self.remember(id, parents)?;
         }
-        Ok(self.parents.get(&id).and_then(Option::as_deref))
+        Ok(self.parents.get(&id).and_then(Option::as_ref))
     }
 
-    fn link(&self, id: ObjectId) -> Result<(Link, Option<Vec<ObjectId>>), HistoryError> {
-        if let Some(raw) = self.raw(id)? {
-            let parents = commit::lineage(&raw).map(|(_, parents)| parents);
-            return Ok((link(id, &raw), parents));
+    fn remember(&mut self, id: ObjectId, parents: Option<Parents>) -> Result<(), HistoryError> {
+        self.beside += parents.as_ref().map_or(0, |parents| parents.beside.len());
+        if self.beside > MAX_BESIDE {
+            return Err(HistoryError::TooLong);
         }
-        let message = format!("it is no commit, or has more than {MAX_READ} bytes");
-        let refusal = Refusal::new(Reason::CommitMalformed, id, message);
+        self.parents.insert(id, parents);
+        Ok(())
+    }
+
+    fn link(&self, id: ObjectId) -> Result<(Link, Option<Parents>), HistoryError> {
+        let ended = match self.raw(id)?.map(|raw| (parents(&raw), raw)) {
+            Some((Ok(parents), raw)) => return Ok((link(id, &raw), parents)),
+            Some((Err(message), _)) => message,
+            None => "it is no commit".to_owned(),
+        };
+        let refusal = Refusal::new(Reason::CommitMalformed, id, ended);
         Ok((Link { id, read: Err(refusal) }, None))
     }
 
@@ -152,10 +177,24 @@ impl<'a> Commits<'a> {
         }
         match self.store.read(id, Kind::Commit, MAX_READ) {
             Ok(raw) => Ok(Some(raw)),
-            Err(ObjectError::TooLarge { .. } | ObjectError::WrongKind { .. }) => Ok(None),
+            Err(ObjectError::WrongKind { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The parents of a commit as git reads them, `None` where they cannot be read; or which
+/// bound it is beyond.
+fn parents(raw: &[u8]) -> Result<Option<Parents>, String> {
+    if raw.len() > commit::MAX_BYTES {
+        return Err(CommitError::TooLarge.to_string());
+    }
+    let Some((_, all)) = commit::lineage(raw) else { return Ok(None) };
+    if all.len() > MAX_PARENTS {
+        return Err(format!("it has more than {MAX_PARENTS} parents"));
+    }
+    let mut all = all.into_iter();
+    Ok(Some(Parents { first: all.next(), beside: all.collect() }))
 }
 
 fn link(id: ObjectId, raw: &[u8]) -> Link {

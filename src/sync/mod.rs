@@ -31,7 +31,7 @@ pub use access::{Access, Login};
 pub use anchor::{Anchor, AnchorError, Anchors};
 pub use failure::FailureCode;
 pub use files::{TreeError, tree};
-pub use history::{HistoryError, Judgement, Standing, judge};
+pub use history::{Accepted, HistoryError, Judgement, Standing, judge};
 pub use origin::Origin;
 pub use protocol::FetchLimits;
 pub use refusal::{Reason, Refusal};

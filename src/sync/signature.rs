@@ -14,6 +14,12 @@ use crate::declare::policy::NAMESPACE;
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 
 /// The key whose signature over a commit is good. Says nothing of whose key it is.
+///
+/// Nor does it say that the commit's id is the only one. An ed25519 signature has no
+/// twin, but of an ECDSA signature `(r, s)` anybody can make `(r, n - s)`, which is good
+/// as well: the same commit in all but its signature, under a second id. It says nothing
+/// that its signer did not sign. On a node that accepted the one, the other is a branch
+/// that was rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedBy {
     /// The key.
@@ -54,8 +60,8 @@ pub fn verify(commit: &Commit<'_>) -> Result<SignedBy, SignatureError> {
     }
     let malformed = |error: ssh_key::Error| SignatureError::Malformed(error.to_string());
     let signature = SshSig::from_pem(&text).map_err(malformed)?;
-    // One signature has one form, so that nobody can give a signed commit another id by
-    // writing its signature differently.
+    // One signature is written in one way, so that its armour cannot be varied to give a
+    // signed commit another id. For ECDSA that leaves two ids, see [`SignedBy`].
     let again = signature.to_pem(LineEnding::LF).map_err(malformed)?;
     if again.strip_suffix('\n').unwrap_or(&again) != text {
         return Err(SignatureError::Malformed("it is not written in ssh's form".to_owned()));

@@ -8,6 +8,7 @@
 mod authorities;
 mod copy;
 mod diagnose;
+mod login;
 mod network;
 mod open;
 mod preference;
@@ -46,6 +47,9 @@ const SERVER_TIMEOUT: Duration = Duration::from_millis(SERVER_TIMEOUT_MS.unsigne
 /// process and with an empty environment; complaints go to standard error.
 pub fn serve() -> ExitCode {
     let talk = || {
+        // Who asked is the only one that may: without an agent there is nothing to do.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+            .map_err(|error| format!("cannot follow the agent: {error}"))?;
         confine()?;
         converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|e| e.to_string())
     };

@@ -18,6 +18,9 @@ pub const MAX_DEPTH: usize = 64;
 /// The most entries that one difference may touch. A tree can name one directory many
 /// times over, so that a few small objects stand for billions of files.
 pub const MAX_TOUCHED: usize = 200_000;
+/// The most entries that all differences of one [`Directories`] may compare, equal ones
+/// included: what bounds the time that a line of many commits takes.
+pub const MAX_COMPARED: usize = 4_000_000;
 /// How many bytes of directories are remembered before all are forgotten.
 const MAX_REMEMBERED: usize = 64 << 20;
 
@@ -94,6 +97,9 @@ pub enum DirectoryError {
     /// More than [`MAX_TOUCHED`] entries differ.
     #[error("more than {MAX_TOUCHED} entries differ")]
     TooMany,
+    /// More than [`MAX_COMPARED`] entries were compared, perhaps in several differences.
+    #[error("more than {MAX_COMPARED} entries would have to be compared")]
+    Exhausted,
 }
 
 /// Reads the entries of a raw directory, or says what is wrong with it.
@@ -153,12 +159,13 @@ pub struct Directories<'a> {
     store: Store<'a>,
     remembered: HashMap<ObjectId, Rc<[Entry]>>,
     bytes: usize,
+    compared: usize,
 }
 
 impl<'a> Directories<'a> {
     /// No directory read so far.
     pub fn new(store: Store<'a>) -> Self {
-        Self { store, remembered: HashMap::new(), bytes: 0 }
+        Self { store, remembered: HashMap::new(), bytes: 0, compared: 0 }
     }
 
     /// The entries of a directory.
@@ -225,6 +232,10 @@ impl Walk<'_, '_> {
             None => Ok([].into()),
         };
         let (before, after) = (read(before)?, read(after)?);
+        self.directories.compared += before.len() + after.len();
+        if self.directories.compared > MAX_COMPARED {
+            return Err(DirectoryError::Exhausted);
+        }
         let old: HashMap<&[u8], &Entry> = before.iter().map(|e| (e.name.as_slice(), e)).collect();
         let new: HashSet<&[u8]> = after.iter().map(|e| e.name.as_slice()).collect();
         let kept = after.iter().map(|entry| (old.get(entry.name.as_slice()).copied(), Some(entry)));

@@ -150,10 +150,10 @@ impl From<ObjectError> for TrustFilesError {
     fn from(error: ObjectError) -> Self {
         match error {
             // What the commit says is wrong, not what the source does.
-            ObjectError::TooLarge { .. } | ObjectError::WrongKind { .. } => {
-                Self::Broken(error.to_string())
-            }
-            ObjectError::Missing { .. }
+            ObjectError::WrongKind { .. } => Self::Broken(error.to_string()),
+            // A size is what the source says; no bytes were hashed that prove it.
+            ObjectError::TooLarge { .. }
+            | ObjectError::Missing { .. }
             | ObjectError::Forged { .. }
             | ObjectError::Source { .. } => Self::Object(error),
         }

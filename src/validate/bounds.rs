@@ -11,8 +11,9 @@ use crate::declare::finding::{Code, Finding};
 use crate::declare::zone::{Zone, ZoneType};
 use crate::value::ZoneId;
 
-/// The most tunnel ends in all VXLAN vnets together: 20,000 vnets on 100 nodes.
-pub const MAX_TUNNELS: usize = 2_000_000;
+/// The most tunnel ends in all VXLAN vnets together: 5,000 vnets on 100 nodes. Each
+/// is a line of at most 57 bytes in a file that may have 32 MiB.
+pub const MAX_TUNNELS: usize = 500_000;
 
 /// Whether the other rules can be applied at a reasonable cost; a finding says
 /// why not.

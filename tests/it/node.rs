@@ -457,3 +457,90 @@ fn boot_restore_settles_an_interrupted_apply_before_the_network_comes_up() {
     let runs = history.as_array().unwrap().iter().find(|entry| entry["state"] == "confirmed");
     assert_eq!(runs.unwrap()["commit"]["commit"].as_str(), first.as_deref());
 }
+
+#[test]
+fn a_broken_anchor_does_not_take_the_node_back() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let mut tips = Vec::new();
+    for _ in 0..3 {
+        repository.change("bob");
+        assert_eq!(node.run(&["sync"]).code, 0);
+        tips.push(repository.head());
+    }
+    // The newer of the two files is damaged, and a server shows the commit before.
+    let anchors = ["anchor.a", "anchor.b"].map(|name| node.root.join("var/lib/weft").join(name));
+    let newest = tips[2].to_string();
+    let newer = anchors
+        .iter()
+        .find(|path| std::fs::read_to_string(path).unwrap().contains(&newest))
+        .unwrap();
+    std::fs::write(newer, b"{}").unwrap();
+    repository.git(&["reset", "-q", "--hard", &tips[1].to_string()]);
+    let (file, runs) = (node.file(), node.runs());
+    node.run(&["sync"]);
+    assert_eq!((node.file(), node.runs()), (file, runs));
+    assert_eq!(node.runs(), Some(newest));
+}
+
+#[test]
+fn a_node_is_introduced_again_at_what_it_runs() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    repository.change("alice");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let runs = node.runs().unwrap();
+    for name in ["anchor.a", "anchor.b"] {
+        let _ = std::fs::remove_file(node.root.join("var/lib/weft").join(name));
+    }
+    refused(&node, 1, &["anchor", "introduce the node again"]);
+    let settings = std::fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
+    let again = settings.replace(&repository.introduction.to_string(), &runs);
+    node.put("etc/weft/agent.yaml", again.as_bytes());
+    repository.change("bob");
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert_eq!(node.runs(), Some(repository.head().to_string()));
+}
+
+#[test]
+fn another_clusters_commit_does_not_tie_the_node() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let good = repository.head();
+    repository.commit("alice", &[("weft.yaml", b"weft: 1\ncluster: other\n")]);
+    refused(&node, 4, &["other-cluster"]);
+    repository.git(&["reset", "-q", "--hard", &good.to_string()]);
+    repository.change("bob");
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+}
+
+#[test]
+fn a_file_of_another_name_is_not_left_out_silently() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    repository.git(&["mv", "sdn/vnets.yaml", "sdn/vnets.yml"]);
+    repository.commit_index("bob");
+    refused(&node, 4, &["file-not-read", "sdn/vnets.yml"]);
+    let said = weft(repository.home(), &["validate", "work"]);
+    assert_eq!(said.code, 4);
+    assert!(said.out.contains("file-not-read"), "{}", said.out);
+}
+
+#[test]
+fn a_plan_of_a_refused_commit_is_refused() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    repository.change("-");
+    let said = node.run(&["plan"]);
+    assert_eq!(said.code, 4, "{}", said.all());
+    assert!(
+        said.out.contains("refused[unsigned]") && !said.out.contains("as it should be"),
+        "{}",
+        said.out
+    );
+}

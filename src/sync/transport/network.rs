@@ -9,21 +9,20 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use git2::{
-    AutotagOption, CertificateCheckStatus, Cred, CredentialType, FetchOptions, ObjectType, Oid,
-    ProxyOptions, RemoteCallbacks, RemoteRedirect, Repository,
+    AutotagOption, CertificateCheckStatus, FetchOptions, ObjectType, Oid, ProxyOptions,
+    RemoteCallbacks, RemoteRedirect, Repository,
 };
 
 use super::diagnose::diagnose;
+use super::login::Answers;
 use super::open::{absent_branch, check_branch};
 use super::preference::prefer;
 use super::{Trouble, copy, failure};
-use crate::sync::access::Login;
 use crate::sync::cache::CacheDirectory;
 use crate::sync::known_hosts::{KnownHosts, Verdict, describe, describe_key};
 use crate::sync::origin::Origin;
 use crate::sync::protocol::{Failure, FailureCode, Fetch};
 use crate::sync::remote::Scheme;
-use crate::value::Secret;
 
 /// What libssh2 says when no type of key is common to both ends.
 const NO_COMMON_KEY_TYPE: &str = "Unable to exchange encryption keys";
@@ -207,7 +206,7 @@ fn callbacks<'a>(
         };
         judged.map(|()| CertificateCheckStatus::CertificateOk).map_err(|failure| seen.stop(failure))
     });
-    let mut answers = Answers { fetch, origin, answered: CredentialType::empty() };
+    let mut answers = Answers::new(fetch.access.login.as_ref(), origin);
     callbacks.credentials(move |url, user, allowed| {
         answers.answer(url, user, allowed).map_err(|failure| seen.stop(failure))
     });
@@ -259,72 +258,6 @@ fn judge_key(known: &KnownHosts, origin: &Origin, key: &[u8]) -> Result<(), Fail
         ),
     };
     Err(Failure::new(code, message))
-}
-
-/// Answers each kind of question for a login at most once: whoever asks again has
-/// refused the answer.
-struct Answers<'a> {
-    fetch: &'a Fetch,
-    origin: Option<Origin>,
-    answered: CredentialType,
-}
-
-impl Answers<'_> {
-    fn answer(
-        &mut self,
-        url: &str,
-        user: Option<&str>,
-        allowed: CredentialType,
-    ) -> Result<Cred, Failure> {
-        let refuse = |code, message: &str| Failure::new(code, message);
-        // libgit2 follows a server to another port of the same host.
-        let asking =
-            format!("{}/", url.trim_end_matches('/')).parse().ok().as_ref().and_then(Origin::of);
-        let asking = asking.or_else(|| url.parse().ok().as_ref().and_then(Origin::of));
-        if asking.is_none() || asking != self.origin {
-            let message =
-                "another server than the one of the URL asks for the login; nothing was sent";
-            return Err(refuse(FailureCode::OriginRefused, message));
-        }
-        let Some(login) = &self.fetch.access.login else {
-            let message = "the server wants a login, and the remote names no credential";
-            return Err(refuse(FailureCode::LoginRequired, message));
-        };
-        let made = |kind, cred: Result<Cred, git2::Error>, answered: &mut CredentialType| {
-            if answered.contains(kind) {
-                return Err(refuse(FailureCode::LoginDenied, "the server denies the credential"));
-            }
-            *answered |= kind;
-            cred.map_err(|e| {
-                failure(FailureCode::CredentialUnusable, "the credential cannot be used", &e)
-            })
-        };
-        let answered = &mut self.answered;
-        match login {
-            Login::Password { user, secret }
-                if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) =>
-            {
-                let cred = Cred::userpass_plaintext(user, secret.expose());
-                made(CredentialType::USER_PASS_PLAINTEXT, cred, answered)
-            }
-            Login::Key { user: named, .. } if allowed.contains(CredentialType::USERNAME) => {
-                let cred = Cred::username(named.as_deref().unwrap_or("git"));
-                made(CredentialType::USERNAME, cred, answered)
-            }
-            Login::Key { user: named, key, passphrase }
-                if allowed.contains(CredentialType::SSH_MEMORY) =>
-            {
-                let user = user.or(named.as_deref()).unwrap_or("git");
-                let passphrase = passphrase.as_ref().map(Secret::expose);
-                let cred = Cred::ssh_key_from_memory(user, None, key.expose(), passphrase);
-                made(CredentialType::SSH_MEMORY, cred, answered)
-            }
-            Login::Password { .. } => {
-                Err(refuse(FailureCode::LoginDenied, "the server takes neither password nor token"))
-            }
-            Login::Key { .. } => Err(refuse(FailureCode::LoginDenied, "the server takes no key")),
-        }
-    }
 }
 
 /// What an error of libgit2 means.

@@ -1,6 +1,7 @@
 //! The fetch process against a real git server over https, on the loopback.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -161,6 +162,23 @@ fn what_git_serves_over_https_is_fetched_with_a_token() {
         place.fetch_from(&place.server.url("localhost"), &place.access(), MINUTE).unwrap();
     assert_eq!(fetched, tip);
     println!("over https with a token: first {first:?}, nothing new {again:?}");
+}
+
+#[test]
+fn an_address_of_ipv6_is_a_host_like_any_other() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        println!("skipped: this machine has no address ::1");
+        return;
+    };
+    let place = Place::new();
+    let identity =
+        place.authority.identity_for("::1", "git.example.org", 1_700_000_000, 4_000_000_000);
+    let server = Server::listen(listener, place.home(), identity);
+    server.state().login = Some(AUTHORIZATION.to_owned());
+    place.fetch_from(&server.url("[::1]"), &place.access(), MINUTE).unwrap();
+    server.state().identity = place.authority.identity();
+    let fetched = place.fetch_from(&server.url("[::1]"), &place.access(), MINUTE);
+    fails(fetched, FailureCode::CertificateName, &["not for ::1", "`127.0.0.1`"]);
 }
 
 #[test]

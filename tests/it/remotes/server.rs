@@ -123,7 +123,11 @@ pub(super) struct Server {
 impl Server {
     /// Serves the repositories below a directory, until the tests end.
     pub(super) fn start(repositories: &Path, identity: Identity) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), repositories, identity)
+    }
+
+    /// The same, where the listener is.
+    pub(super) fn listen(listener: TcpListener, repositories: &Path, identity: Identity) -> Self {
         let port = listener.local_addr().unwrap().port();
         let state = State { identity, fault: Fault::Nothing, login: None, shown: Vec::new() };
         let state = Arc::new(Mutex::new(state));

@@ -133,6 +133,7 @@ fn two_files_take_turns() {
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["body"]["counter"], 4);
     assert_eq!(json["body"]["anchor"]["cluster"], "lab");
+    assert_eq!(json["body"]["anchor"]["latest"], json["body"]["anchor"]["record"]["committed"]);
     let signer = repository.fingerprint("alice").to_string();
     assert_eq!(json["body"]["anchor"]["introduction"]["signer"], signer);
 }
@@ -187,7 +188,7 @@ fn damage() {
         newer[..newer.len() / 2].to_vec(),
         text.replace("\"sequence\": 3", "\"sequence\": 9").into_bytes(),
         text.replace("\"counter\": 3", "\"counter\": 9").into_bytes(),
-        text.replace("\"format\": 1", "\"format\": 2").into_bytes(),
+        text.replace("\"format\": 2", "\"format\": 3").into_bytes(),
         vec![b' '; 100_000],
         b"{}".to_vec(),
     ];

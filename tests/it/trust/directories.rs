@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use weft::declare::Tree;
 use weft::sync::objects::Kind;
 use weft::sync::tree::{Directories, parse};
-use weft::sync::{Store, TreeError, Verified, tree};
+use weft::sync::{HistoryError, Store, TreeError, Verified, judge, tree};
 use weft::value::{ObjectId, RepoPath};
 
 use super::objects::{Memory, directory, id};
@@ -280,6 +280,59 @@ fn a_bomb_of_directories() {
         .difference(empty, below, &mut |_| std::ops::ControlFlow::Continue(()))
         .expect_err("too deep");
     assert!(error.to_string().contains("deeper"), "{error}");
+}
+
+/// A few small objects that differ in little and take long to compare.
+#[test]
+fn a_line_that_takes_too_long_to_compare() {
+    let mut repository = Repository::new();
+    let blob = repository.git(&["rev-parse", "HEAD:weft.yaml"]).parse().expect("an id");
+    let write = |raw: &[u8]| -> ObjectId {
+        let file = repository.home().join("raw");
+        std::fs::write(&file, raw).expect("written");
+        let file = file.to_string_lossy();
+        repository.git(&["hash-object", "-t", "tree", "-w", &file]).parse().expect("an id")
+    };
+    let names: Vec<Vec<u8>> = (0..3000).map(|n| format!("{n:04}").into_bytes()).collect();
+    let objects = repository.objects();
+    let top: ObjectId = repository.git(&["rev-parse", "HEAD^{tree}"]).parse().expect("an id");
+    // Directories of a thousand files, named by a directory `count` times.
+    let tree = |files: usize, count: usize| {
+        let files: Vec<(&str, &[u8], ObjectId)> =
+            names[..files].iter().map(|name| ("100644", name.as_slice(), blob)).collect();
+        let below = write(&directory(&files));
+        let many: Vec<(&str, &[u8], ObjectId)> =
+            names[..count].iter().map(|name| ("40000", name.as_slice(), below)).collect();
+        let many = directory(&[("40000", b"!many", write(&directory(&many)))]);
+        // git sorts `!` and `.` before letters.
+        write(&[many.as_slice(), objects.bytes(top)].concat()).to_string()
+    };
+    let commit = |tree: &str, parent: &[&str]| -> ObjectId {
+        repository.wait(60);
+        let arguments = [&["commit-tree", tree, "-m", "many"], parent].concat();
+        repository.signed("alice", &arguments).parse().expect("an id")
+    };
+    let begin = |count| commit(&tree(1000, count), &[]);
+    let next = |files, count, on: ObjectId| commit(&tree(files, count), &["-p", &on.to_string()]);
+    let (start, huge) = (begin(900), begin(3000));
+    let one = next(999, 900, start);
+    let two = next(1000, 900, one);
+    let three = next(999, 900, two);
+    let alone = next(999, 3000, huge);
+    repository.introduction = start;
+    // As far as it goes, and then on from there.
+    let judgement = repository.judge(three);
+    assert_eq!((accepted(&judgement), judgement.remaining), (Some(two), 1));
+    assert_eq!(refused(&judgement), []);
+    let judgement = repository.judge_from(three, Some(&repository.anchor(two)));
+    assert_eq!((accepted(&judgement), judgement.remaining), (Some(three), 0));
+    // One commit that is too much for anybody.
+    repository.introduction = huge;
+    let anchor = repository.anchor(huge);
+    let (objects, trust) = (repository.objects(), repository.trust());
+    let error = judge(Store::new(&objects), alone, &trust, Some(&anchor), repository.now())
+        .expect_err("too much");
+    assert!(matches!(error, HistoryError::TooMuch), "{error}");
 }
 
 #[test]

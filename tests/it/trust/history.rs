@@ -1,6 +1,6 @@
 //! The rule of authorisation, on histories made with git.
 
-use weft::sync::objects::Kind;
+use weft::sync::objects::{Kind, ObjectError};
 use weft::sync::{HistoryError, Standing, Store, judge};
 
 use super::repository::{POLICY, Repository, accepted, judge_in, refused};
@@ -344,7 +344,14 @@ fn malformed_commits() {
         objects.add(Kind::Commit, text.replacen("\n\n", "\ngpgsig bogus\n\n", 1).as_bytes());
     assert_eq!(check(&objects, second), (Some(good), vec![(second, "commit-malformed")]));
     let long = objects.add(Kind::Commit, format!("{text}{}", "x".repeat(70_000)).as_bytes());
-    assert_eq!(check(&objects, long), (Some(good), vec![(long, "commit-malformed")]));
+    // Beyond a bound nothing below is looked for.
+    let parents = format!("parent {good}\n").repeat(65);
+    let many = text.replacen(&format!("parent {good}\n"), &parents, 1);
+    let many = objects.add(Kind::Commit, many.as_bytes());
+    for ended in [long, many] {
+        let refusals = vec![(ended, "commit-malformed"), (ended, "introduction-missing")];
+        assert_eq!(check(&objects, ended), (None, refusals));
+    }
     // A head that nobody can read hides what is below.
     let headless = objects.add(Kind::Commit, text.replacen("tree", "Tree", 1).as_bytes());
     let refusals = vec![(headless, "commit-malformed"), (headless, "introduction-missing")];
@@ -369,6 +376,12 @@ fn forged_missing_and_mislabelled_objects() {
     let policy = repository.git(&["rev-parse", "HEAD:.weft/policy.yaml"]).parse().expect("an id");
     for id in [tip, weft, policy] {
         let mut objects = repository.objects();
+        // A size that is claimed decides nothing.
+        objects.huge.insert(id, 1 << 30);
+        let result = judge(Store::new(&objects), tip, &trust, None, now);
+        let error = result.expect_err("no bytes");
+        assert!(matches!(error, HistoryError::Object(ObjectError::TooLarge { .. })), "{error}");
+        objects.huge.clear();
         objects.objects.get_mut(&id).expect("there").bytes.push(b' ');
         let result = judge(Store::new(&objects), tip, &trust, None, now);
         let error = result.expect_err("forged").to_string();

@@ -266,7 +266,8 @@ impl Repository {
         let accepted = judgement.accepted.expect("the commit is good");
         assert_eq!(accepted.record().commit, at);
         let Trust { cluster, introduction, .. } = self.trust();
-        Anchor { cluster, introduction, record: accepted.record().clone() }
+        let (record, latest) = (accepted.record().clone(), accepted.get().latest);
+        Anchor { cluster, introduction, record, latest }
     }
 }
 

@@ -102,6 +102,29 @@ fn back_dating_does_not_revive_a_key() {
 }
 
 #[test]
+fn back_dating_does_not_add_up() {
+    let until = BEGIN + 20 * MINUTE;
+    let (repository, _) = with_options(&format!("valid-before=\"{}\"", stamp(until)));
+    repository.wait(23 * MINUTE);
+    let top = repository.change("alice");
+    // Each within the bound of its parent, together behind the end of bob's key.
+    repository.wait(-9 * MINUTE);
+    let back = repository.change("alice");
+    repository.wait(-4 * MINUTE);
+    let bad = repository.change("bob");
+    repository.wait(60 * MINUTE);
+    let fresh = repository.judge(bad);
+    assert_eq!((accepted(&fresh), refused(&fresh)), (Some(back), vec![(bad, "clock")]));
+    // The same on a node that has seen no more than the commit that went back.
+    let anchor = repository.anchor(back);
+    assert_eq!(anchor.latest, repository.anchor(top).record.committed);
+    assert!(anchor.record.committed < anchor.latest);
+    let judgement = repository.judge_from(bad, Some(&anchor));
+    assert_eq!((accepted(&judgement), refused(&judgement)), (Some(back), vec![(bad, "clock")]));
+    assert_eq!(judgement.accepted.expect("the anchor").get().latest, anchor.latest);
+}
+
+#[test]
 fn a_key_that_has_not_begun() {
     let from = BEGIN + 60 * MINUTE;
     let (repository, begin) = with_options(&format!("valid-after=\"{}\"", stamp(from)));
