@@ -52,7 +52,7 @@ pub(super) fn decide(
     }
     if purpose == Purpose::Sync && same_commit {
         let what = if same_rendering {
-            "files were edited since"
+            "files were edited since, or the network was changed"
         } else {
             "it would render differently now (facts of the node or the version of weft changed)"
         };

@@ -24,6 +24,14 @@ choices! {
     }
 }
 
+choices! {
+    /// What brings the running network to what the files say.
+    pub enum Engine as "an engine" {
+        /// ifupdown2, as Proxmox VE has it.
+        "ifupdown2" Ifupdown2,
+    }
+}
+
 impl Shape for RemoteUrl {
     fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
         scalar(node, "the URL of a repository", findings)
@@ -84,6 +92,9 @@ declaration! {
         optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
+        /// What brings the running network to what the files say. `ifupdown2` when
+        /// absent, which is the only one.
+        optional "engine" engine: Engine,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
     }

@@ -1,5 +1,6 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,16 +12,16 @@ use super::status::{self, Refused, Running, State, Status};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan};
+use crate::plan::{Found, Owned, Plan, plan, target};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
     self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
 };
 use crate::validate;
-use crate::value::{NodeName, ObjectId, Place};
+use crate::value::{NodeName, ObjectId, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -124,13 +125,15 @@ impl<H: Host> Turn<'_, H> {
                 return Err(TurnError::Tree { commit: accepted.record().commit, source });
             }
         };
+        let removable = sync::removable(store, &accepted)
+            .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
         drop(worker);
         let considered = tree.map(|tree| self.consider(tree));
         report.findings = considered.get().findings.clone();
         report.tree = considered.get().tree.clone();
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, purpose, &mut report)?;
+        self.carry_out(considered, removable, purpose, &mut report)?;
         Ok(report)
     }
 
@@ -204,6 +207,7 @@ impl<H: Host> Turn<'_, H> {
     fn carry_out(
         &self,
         considered: Verified<Considered>,
+        removable: BTreeSet<VnetId>,
         purpose: Purpose,
         report: &mut Report,
     ) -> Result<(), TurnError> {
@@ -224,11 +228,13 @@ impl<H: Host> Turn<'_, H> {
         };
         let facts = self.host.facts(&self.settings.node.value)?;
         let owned = owned(self.host)?;
-        let found = found(self.host)?;
-        let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts);
-            plan(wanted, facts, &found, owned.as_ref(), record.sequence)
-        });
+        let mut found = found(self.host)?;
+        let wanted = network.map(|network| render(&network, &facts.node, &facts));
+        found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
+        found.guests = configured_guests(self.host)?;
+        found.removable = removable;
+        let planned =
+            wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
         report.plan = Some(planned.get().clone());
         let runs = status
             .running

@@ -7,7 +7,7 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{findings, offline};
 use crate::agent::TurnError;
-use crate::agent::settings::{self, Mode, Settings};
+use crate::agent::settings::{self, Settings};
 use crate::agent::status::{self, Running, State, Status};
 use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
@@ -76,14 +76,6 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
-            let message =
-                "this version writes files of dry nodes and loads nothing into a running network";
-            let failure = Failure::new(Exit::Refused, message);
-            return Err(
-                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
-            );
-        }
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let program = Utf8PathBuf::from_path_buf(program).map_err(|path| {
             Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))

@@ -4,14 +4,26 @@
 //! disturbs, and what must not be done at all. Does not know how a step is done.
 
 mod change;
+mod guard;
+mod guests;
+mod interface;
+mod kernel;
+mod network;
+mod rule;
 mod stanza;
 mod text;
+mod verify;
 
 pub use change::{Change, Impact, LineChange};
+pub use guard::Guard;
+pub use guests::{ConfiguredGuest, GuestPort};
+pub use interface::{Interface, Kind, interfaces};
+pub use kernel::{Kernel, Link, PortVlan, Tunnel};
+pub use network::{NetworkStep, Steps, Target};
+pub use rule::{Family, NotARule, Rule, Table, TableName};
+pub use verify::Mismatch;
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::render::{Managed, Rendering, without_version};
@@ -51,33 +63,39 @@ pub enum Step {
         /// Which file.
         managed: Managed,
     },
+    /// The running network is changed. Never on a dry node, which has none.
+    Network(NetworkStep),
 }
 
 impl Step {
-    /// The file that the step is about.
-    pub fn managed(&self) -> Managed {
+    /// The file that the step is about, if it is about one.
+    pub fn managed(&self) -> Option<Managed> {
         match self {
-            Self::Write { managed, .. } | Self::Remove { managed } => *managed,
+            Self::Write { managed, .. } | Self::Remove { managed } => Some(*managed),
+            Self::Network(_) => None,
         }
     }
 }
 
-/// A reason not to carry out a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Guard {
-    /// The stable name of the reason.
-    pub code: &'static str,
-    /// The sentence.
-    pub message: String,
-    /// What to do.
-    pub help: String,
-}
-
-/// What stands on the node now.
+/// What stands on the node now, and what the commit allows to be done to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The contents of each file of [`Managed::ALL`] that is there.
     pub files: BTreeMap<Managed, Vec<u8>>,
+    /// What the kernel has; `None` on a dry node.
+    pub kernel: Option<Kernel>,
+    /// The guests whose configuration names a bridge.
+    pub guests: Vec<ConfiguredGuest>,
+    /// The vnets that the commit's policy lets a node take away from guests.
+    pub removable: BTreeSet<VnetId>,
+}
+
+impl Found {
+    /// The text of the interfaces file, empty where there is none.
+    pub fn interfaces_text(&self) -> String {
+        let bytes = self.files.get(&Managed::Interfaces);
+        bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    }
 }
 
 /// What weft put on the node last.
@@ -117,7 +135,7 @@ pub fn plan(
             continue;
         }
         if is.is_some() && written.is_none() {
-            guards.push(not_ours(managed));
+            guards.push(guard::not_ours(managed));
         }
         let vnets = |name: &str| served(&wanted, owned, name);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -130,6 +148,15 @@ pub fn plan(
             Some(bytes) => Step::Write { managed, bytes },
             None => Step::Remove { managed },
         });
+    }
+    let target = target(&wanted, found);
+    guards.extend(guard::of_network(&target, found, owned));
+    if let Some(kernel) = &found.kernel {
+        let Steps { before, after } = target.steps(kernel);
+        let files = std::mem::take(&mut steps);
+        steps.extend(before.into_iter().map(Step::Network));
+        steps.extend(files);
+        steps.extend(after.into_iter().map(Step::Network));
     }
     Plan { node: facts.node.clone(), rendering: wanted, facts, steps, changes, guards, edited }
 }
@@ -148,14 +175,10 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
     wanted.interfaces.get(name).or(before).cloned().unwrap_or_default()
 }
 
-fn not_ours(managed: Managed) -> Guard {
-    Guard {
-        code: "not-ours",
-        message: format!("`{managed}` was not written by weft and would be replaced"),
-        help: format!(
-            "compare the plan with the file, then move `{managed}` away, or declare what it holds until the plan is empty"
-        ),
-    }
+/// What the kernel is to be brought to from what the found file asks for.
+pub fn target(wanted: &Rendering, found: &Found) -> Target {
+    let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
+    Target::between(&[&found.interfaces_text()], new)
 }
 
 impl Plan {

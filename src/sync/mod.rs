@@ -24,7 +24,7 @@ mod verified;
 pub mod worker;
 
 pub use anchor::{Anchor, AnchorError, Anchors};
-pub use files::{TreeError, tree};
+pub use files::{TreeError, removable, tree};
 pub use history::{HistoryError, Judgement, Standing, judge};
 pub use protocol::FetchLimits;
 pub use refusal::{Reason, Refusal};

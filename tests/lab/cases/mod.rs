@@ -1,5 +1,6 @@
 //! All cases, by what they are about.
 
+mod engine;
 mod git_server;
 mod simple;
 mod underlay;
@@ -14,7 +15,7 @@ use crate::runner::Case;
 
 /// Every case, in the order in which they run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, weft::CASES]
+    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, weft::CASES, engine::CASES]
         .into_iter()
         .flatten()
 }
