@@ -39,6 +39,7 @@
 //! | 7 | [`sync`] | trust is decided from bytes that were hashed here, and only an accepted commit makes a [`sync::Verified`] |
 //! | 8 | [`apply`] | whenever it stops, by power loss too, a rerun ends in the old state or the new one; what runs is read from the journal |
 //! | 9 | [`agent`] | one process owns a node, and every turn ends in a status that says why |
+//! | 10 | [`serve`] | what is sent from outside causes at most one early poll, and nothing before it is proven |
 //! | 11 | [`cli`] | the only floor that prints; an exit status has one meaning |
 //!
 //! [`render`] and [`plan`] are closed to [`declare`] and [`validate`]: what is decided
@@ -73,5 +74,7 @@ pub mod sync;
 pub mod apply;
 
 pub mod agent;
+
+pub mod serve;
 
 pub mod cli;

@@ -1,5 +1,7 @@
 //! What is to be done with a plan.
 
+use super::adopt;
+use super::quarantine::Held;
 use super::settings::Mode;
 use super::turn::Purpose;
 use crate::plan::Plan;
@@ -16,49 +18,65 @@ pub(super) enum Decision {
     Apply,
     /// Something is to be done and is left, for this reason.
     Leave(String),
+    /// The rendering was undone before and is left alone, for this reason.
+    Held(String),
     /// The plan must not be carried out.
     Guarded,
 }
 
 /// Only an advancing commit changes a node. `runs` is the commit that runs and the
-/// digest of its rendering.
+/// digest of its rendering; `held` is why its rendering is left alone, which a person
+/// who asks for it overrules.
 pub(super) fn decide(
     mode: Mode,
     purpose: Purpose,
     runs: Option<(ObjectId, Digest)>,
     commit: ObjectId,
     plan: &Plan,
+    held: Option<&Held>,
 ) -> Decision {
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     if same_commit && same_rendering && plan.is_empty() {
         return Decision::Nothing;
     }
+    if let Purpose::Adopt { shown } = purpose {
+        return adopt::decide(plan, runs.is_some(), shown);
+    }
     let commit = commit.short();
-    if purpose == Purpose::Plan || mode == Mode::Observe {
-        let why = if purpose == Purpose::Plan {
-            "a plan changes nothing"
-        } else {
-            "this node observes (`mode: observe` in its settings)"
-        };
-        return Decision::Leave(if plan.is_empty() {
-            format!("commit {commit} changes no file here, and is not recorded: {why}")
-        } else {
-            format!("commit {commit} is pending: {why}")
-        });
+    let situation = match (same_commit, same_rendering) {
+        (true, true) => {
+            format!("commit {commit} runs, but files were edited since, or the network was changed")
+        }
+        (true, false) => format!(
+            "commit {commit} runs, but would render differently now (facts of the node, its profile or the version of weft changed)"
+        ),
+        (false, _) if plan.is_empty() => {
+            format!("commit {commit} is new, and changes no file here")
+        }
+        (false, _) => format!("commit {commit} is pending"),
+    };
+    if purpose == Purpose::Plan {
+        return Decision::Leave(situation);
+    }
+    if mode == Mode::Observe {
+        return Decision::Leave(format!(
+            "{situation}; this node observes (`mode: observe` in its settings)"
+        ));
     }
     if purpose == Purpose::Sync && same_rendering && !same_commit {
         return Decision::Advance;
     }
     if purpose == Purpose::Sync && same_commit {
-        let what = if same_rendering {
-            "files were edited since, or the network was changed"
-        } else {
-            "it would render differently now (facts of the node or the version of weft changed)"
-        };
         return Decision::Leave(format!(
-            "commit {commit} runs, but {what}; the next commit that changes this node or `weft apply --refresh` brings it in order"
+            "{situation}; the next commit that changes this node or `weft apply --refresh` brings it in order"
         ));
     }
-    if plan.guards.is_empty() { Decision::Apply } else { Decision::Guarded }
+    if !plan.guards.is_empty() {
+        return Decision::Guarded;
+    }
+    match held.filter(|_| purpose == Purpose::Sync) {
+        Some(held) => Decision::Held(format!("commit {commit} is held back: {}", held.sentence())),
+        None => Decision::Apply,
+    }
 }

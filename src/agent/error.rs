@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
-use super::status::State;
+use super::quarantine::QuarantineError;
+use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
 use crate::host::HostError;
-use crate::sync::{AnchorError, HistoryError, TransportError, TreeError};
+use crate::sync::{AnchorError, HistoryError, TreeError};
 use crate::value::ObjectId;
 
 /// Why a turn could not be finished. Nothing was changed.
@@ -17,9 +18,9 @@ pub enum TurnError {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// No remote answered.
-    #[error("{}", remotes(.0))]
-    Remotes(Vec<TransportError>),
+    /// No remote gave anything.
+    #[error("{}", unreached(.0))]
+    Remotes(Vec<Unreached>),
     /// What is known of trust cannot be read or written.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
@@ -37,6 +38,9 @@ pub enum TurnError {
     /// The node's own state is damaged, or cannot be read or written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// It is not known which renderings were undone.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// An interrupted apply could not be undone.
     #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
     Unrecovered(#[source] StateError),
@@ -48,8 +52,8 @@ impl From<StateError> for TurnError {
     }
 }
 
-fn remotes(errors: &[TransportError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn unreached(remotes: &[Unreached]) -> String {
+    remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl TurnError {

@@ -3,14 +3,29 @@
 //! Joins the floors below and decides nothing that a pure floor can decide. Knows
 //! nothing of HTTP and prints nothing.
 
+pub mod adopt;
+pub mod condition;
+pub mod control;
+pub mod credentials;
+pub mod daemon;
 mod decide;
+pub mod doctor;
 pub mod error;
+pub mod handle;
+pub mod hook;
+pub mod machine;
+pub mod metrics;
+pub mod notify;
+pub mod quarantine;
 pub mod reasons;
+pub mod restore;
+pub mod schedule;
 pub mod settings;
 pub mod status;
 pub mod turn;
 
 pub use error::TurnError;
+pub use handle::Handle;
 pub use settings::{Mode, Settings};
 pub use status::{State, Status};
 pub use turn::{Purpose, Report, Turn};

@@ -1,5 +1,5 @@
 //! Why a plan is refused, beside the findings of its declarations and the refusals
-//! of its commit.
+//! of its commit; and why a fetch ended without a word of its remote.
 
 /// A reason, and what is to be said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,13 @@ pub const ALL: &[Reason] = &[
         code: "not-ours",
         title: "a file in the place of weft's own was not written by weft",
         why: "What weft did not make it does not change: the file may be somebody's network.",
-        fix: "Declare what the file holds until the plan is empty, or move the file away.",
+        fix: "Declare what the file holds until the plan is empty or only adds, then `weft adopt`; or move the file away.",
+    },
+    Reason {
+        code: "not-additive",
+        title: "taking the node over would change or remove something that is there",
+        why: "A node is taken over without disturbing it: every interface stays as it is, and new ones may come. A change is made afterwards, by a commit that people can review.",
+        fix: "Declare what the node has, line for line of the plan, until the plan is empty or only adds; or bring the node's file to what the declarations say.",
     },
     Reason {
         code: "interface-not-ours",
@@ -35,5 +41,28 @@ pub const ALL: &[Reason] = &[
               configured could not start any more.",
         fix: "Move the guests to another vnet or node first, then remove the vnet; or let a root \
               principal list it under `allow-removal-with-guests` in `.weft/policy.yaml`.",
+    },
+];
+
+/// Why a fetch ended that is not the remote's answer: see
+/// [`TransportError::code`](crate::sync::TransportError::code).
+pub const OF_A_FETCH: &[Reason] = &[
+    Reason {
+        code: "deadline",
+        title: "the fetch was not done in time, and its process was killed",
+        why: "A server that sends a byte now and then would hold the node for ever.",
+        fix: "Look at the server and at the way to it; the next turn tries again.",
+    },
+    Reason {
+        code: "worker-start",
+        title: "the process that fetches could not be started",
+        why: "What talks to strangers runs in a process of its own, which may be killed.",
+        fix: "Look at the node's memory and limits of processes.",
+    },
+    Reason {
+        code: "worker-broken",
+        title: "the process that fetches died or broke its word",
+        why: "What it says is believed no more than it must be: a remote may have brought it down.",
+        fix: "Read the log; the next turn tries again with a new process.",
     },
 ];

@@ -1,18 +1,38 @@
 //! `/etc/weft/agent.yaml`: what a node is told from outside the repository.
 
-use serde_json::{Value as Json, json};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::declare;
+use camino::Utf8Path;
+use jiff::tz::TimeZone;
+use serde_json::{Value as Json, json};
+use thiserror::Error;
+
+use super::credentials::{self, AbsolutePath, Credential};
+use super::hook::Hook;
+use super::schedule::{CronLine, Phase, Schedule};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::declare::scalar::scalar;
-use crate::declare::shape::Shape;
-use crate::declare::yaml;
+use crate::declare::shape::{Shape, choice};
+use crate::declare::{self, Entries, Severity, yaml};
+use crate::host::{Host, HostError};
+use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
-use crate::value::{At, BranchName, ClusterName, NodeName, ObjectId, Place, RepoPath, Word};
+use crate::value::{
+    At, BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
+};
+
+pub use words::{BadWord, Interval, NodeFile};
+
+mod words;
 
 /// Where the settings lie on a node.
 pub const PATH: &str = "/etc/weft/agent.yaml";
+/// How long fetching and reading may take together where the settings do not say.
+pub const DEFAULT_FETCH_DEADLINE: Duration = Duration::from_secs(300);
+/// The largest settings that are read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
 
 choices! {
     /// What the agent may do.
@@ -29,6 +49,16 @@ choices! {
     pub enum Engine as "an engine" {
         /// ifupdown2, as Proxmox VE has it.
         "ifupdown2" Ifupdown2,
+    }
+}
+
+impl Shape for Profile {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::WORDS })
     }
 }
 
@@ -59,6 +89,13 @@ declaration! {
         required "name" name: Word,
         /// Where it answers.
         required "url" url: RemoteUrl,
+        /// The file with the certificate authorities that may vouch for an https server.
+        /// Those of the system when absent.
+        optional "ca" ca: AbsolutePath,
+        /// The file with the keys of ssh servers. No other key is ever trusted.
+        optional "known-hosts" known_hosts: AbsolutePath,
+        /// The credential to log in with.
+        optional "credential" credential: CredentialId,
     }
 }
 
@@ -70,6 +107,16 @@ declaration! {
         required "commit" commit: ObjectId,
         /// The key that signed it.
         required "signer" signer: KeyFingerprint,
+    }
+}
+
+declaration! {
+    /// When the agent polls: one of the two.
+    pub struct Timing as "a schedule" {
+        /// Once in each interval.
+        optional "every" every: Interval,
+        /// At the times of a crontab line, in the machine's time zone.
+        optional "cron" cron: CronLine,
     }
 }
 
@@ -86,6 +133,8 @@ declaration! {
         optional "branch" branch: BranchName,
         /// The remotes, in the order in which they are tried.
         required "remotes" remotes: Vec<Remote>,
+        /// How to log in to remotes, by id.
+        optional "credentials" credentials: Entries<CredentialId, Credential>,
         /// The commit at which trust begins.
         required "introduction" introduction: Introduction,
         /// Keys that count no more, whatever the repository says.
@@ -95,8 +144,21 @@ declaration! {
         /// What brings the running network to what the files say. `ifupdown2` when
         /// absent, which is the only one.
         optional "engine" engine: Engine,
+        /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
+        /// machine looks like.
+        optional "profile" profile: Profile,
         /// Whether remotes may be directories of this machine (`file://`).
         optional "allow-file" allow_file: bool,
+        /// When the agent polls. `every: 60s` when absent.
+        optional "schedule" schedule: Timing,
+        /// How long fetching and reading may take together. `5m` when absent.
+        optional "fetch-deadline" fetch_deadline: Interval,
+        /// Where the agent answers HTTP. Nowhere when absent.
+        optional "listen" listen: SocketAddr,
+        /// Whether `listen` may be an address that other machines reach.
+        optional "listen-anywhere" listen_anywhere: bool,
+        /// The webhooks that cause an early poll, by the last part of their path.
+        optional "hooks" hooks: Entries<HookName, Hook>,
     }
 }
 
@@ -106,9 +168,40 @@ impl Settings {
         self.mode.as_ref().map_or(Mode::Observe, |mode| mode.value)
     }
 
+    /// The build of ifupdown2 that loads the files.
+    pub fn profile(&self) -> Profile {
+        self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
+    }
+
     /// The branch that is followed.
     pub fn branch(&self) -> &str {
         self.branch.as_ref().map_or("main", |branch| branch.value.as_str())
+    }
+
+    /// When the agent polls; crontab lines are read in `zone`.
+    pub fn schedule(&self, zone: &TimeZone) -> Schedule {
+        let Some(timing) = &self.schedule else { return Schedule::default() };
+        match (&timing.value.every, &timing.value.cron) {
+            (_, Some(line)) => Schedule::Cron(line.value.clone(), zone.clone()),
+            (Some(every), None) => Schedule::Every(every.value.duration()),
+            (None, None) => Schedule::default(),
+        }
+    }
+
+    /// The node's place within each period.
+    pub fn phase(&self) -> Phase {
+        Phase::of(&self.cluster.value, &self.node.value)
+    }
+
+    /// How long fetching and reading may take together.
+    pub fn fetch_deadline(&self) -> Duration {
+        let deadline = self.fetch_deadline.as_ref();
+        deadline.map_or(DEFAULT_FETCH_DEADLINE, |deadline| deadline.value.duration())
+    }
+
+    /// Where the agent answers HTTP.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.listen.as_ref().map(|listen| listen.value)
     }
 
     /// The ways that a repository may be reached.
@@ -136,6 +229,46 @@ impl Settings {
     /// Where in the repository the cluster lies; its root when `None`.
     pub fn base(&self) -> Option<&RepoPath> {
         self.path.as_ref().map(|path| &path.value)
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The file is no text.
+    #[error("`{PATH}` is not UTF-8 text")]
+    NotText,
+    /// The file says something that is wrong.
+    #[error("the node's settings are wrong: {}", first(.findings))]
+    Wrong {
+        /// Everything that is wrong.
+        findings: Findings,
+        /// The file.
+        text: String,
+    },
+}
+
+fn first(findings: &Findings) -> String {
+    let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) else {
+        return String::new();
+    };
+    let place = finding.marks.first().map(|mark| format!("/{}: ", mark.place)).unwrap_or_default();
+    match findings.count(Severity::Error) {
+        0 | 1 => format!("{place}{}", finding.message),
+        count => format!("{place}{} (and {} more)", finding.message, count - 1),
+    }
+}
+
+/// The settings of a node, or `None` where it has none.
+pub fn load(host: &impl Host) -> Result<Option<Settings>, SettingsError> {
+    let Some(file) = host.read(Utf8Path::new(PATH), MAX_BYTES)? else { return Ok(None) };
+    let text = String::from_utf8(file.bytes).map_err(|_| SettingsError::NotText)?;
+    match read(&text) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(findings) => Err(SettingsError::Wrong { findings, text }),
     }
 }
 
@@ -173,6 +306,48 @@ fn check(settings: &Settings, findings: &mut Findings) {
             let finding = Finding::new(Code::BadValue, message, &url.place)
                 .help("where that is meant, set `allow-file: true`");
             findings.push(finding);
+        }
+        credentials::check(settings, remote, findings);
+    }
+    check_schedule(settings, findings);
+    check_listen(settings, findings);
+}
+
+fn check_schedule(settings: &Settings, findings: &mut Findings) {
+    let Some(timing) = &settings.schedule else { return };
+    let message = match (&timing.value.every, &timing.value.cron) {
+        (Some(_), Some(_)) => "a schedule is either `every` or `cron`, not both",
+        // One that could not be read has a finding of its own.
+        (None, None) if !findings.has_errors() => "a schedule has `every` or `cron`",
+        _ => return,
+    };
+    let finding = Finding::new(Code::BadValue, message, &timing.place)
+        .help("write `{every: 60s}` or `{cron: \"*/5 * * * *\"}`");
+    findings.push(finding);
+}
+
+fn check_listen(settings: &Settings, findings: &mut Findings) {
+    let anywhere = settings.listen_anywhere.as_ref().is_some_and(|anywhere| anywhere.value);
+    match &settings.listen {
+        Some(listen) if listen.value.port() == 0 => {
+            let message = "port 0 means another port at each start, which nobody finds";
+            findings.push(Finding::new(Code::BadValue, message, &listen.place));
+        }
+        Some(listen) if !listen.value.ip().is_loopback() && !anywhere => {
+            let message = format!("`{}` is reached from other machines", listen.value);
+            let finding = Finding::new(Code::BadValue, message, &listen.place).help(
+                "listen on 127.0.0.1 behind a proxy with TLS, or set `listen-anywhere: true`",
+            );
+            findings.push(finding);
+        }
+        Some(_) => {}
+        None => {
+            if let Some(hooks) = settings.hooks.as_ref().filter(|hooks| !hooks.value.is_empty()) {
+                let finding =
+                    Finding::new(Code::MissingKey, "webhooks need a place to arrive", &hooks.place)
+                        .help("add `listen: 127.0.0.1:9470`");
+                findings.push(finding);
+            }
         }
     }
 }

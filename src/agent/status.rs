@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sync::{CommitRecord, Refusal};
-use crate::value::{ClusterName, Digest, NodeName, ObjectId};
+use super::error::chain;
+use crate::sync::{CommitRecord, Refusal, TransportError};
+use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
 
 /// Where the status lies on a node.
 pub const PATH: &str = "/run/weft/status.json";
@@ -37,6 +38,9 @@ pub struct Status {
     pub trusted: Option<CommitRecord>,
     /// Commits that the remote showed and trust refused.
     pub refused: Vec<Refused>,
+    /// Remotes that were tried and gave nothing, in the order in which they were tried.
+    #[serde(default)]
+    pub unreached: Vec<Unreached>,
     /// How many errors the newest trusted commit's declarations have.
     pub errors: usize,
     /// How many warnings.
@@ -59,6 +63,30 @@ pub enum State {
     Degraded,
     /// The turn could not be finished: no remote, no disk, no lock.
     Failed,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::InOrder,
+        Self::Pending,
+        Self::Refused,
+        Self::RolledBack,
+        Self::Degraded,
+        Self::Failed,
+    ];
+
+    /// The state as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InOrder => "in-order",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::RolledBack => "rolled-back",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What a node runs.
@@ -86,6 +114,31 @@ pub struct Refused {
     pub message: String,
     /// What to do.
     pub help: String,
+}
+
+/// A remote that gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// Its name in the node's settings.
+    pub remote: Word,
+    /// The stable name of the reason.
+    pub code: String,
+    /// The sentence; it names the remote.
+    pub message: String,
+    /// Whether it may work later, although nobody changes the node.
+    pub retry_helps: bool,
+}
+
+impl Unreached {
+    /// What the status says of a remote that could not be fetched.
+    pub fn of(remote: &Word, error: &TransportError) -> Self {
+        let message = match error {
+            TransportError::Remote { .. } => error.to_string(),
+            other => format!("cannot fetch from remote `{remote}`: {}", chain(other)),
+        };
+        let (code, retry_helps) = (error.code().to_owned(), error.retry_helps());
+        Self { remote: remote.clone(), code, message, retry_helps }
+    }
 }
 
 impl From<&Refusal> for Refused {

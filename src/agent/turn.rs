@@ -1,14 +1,15 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
+use super::quarantine;
 use super::settings::Settings;
-use super::status::{self, Refused, Running, State, Status};
+use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
@@ -18,15 +19,14 @@ use crate::plan::{Found, Owned, Plan, plan, target};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError, TreeError,
+    Verified, Worker,
 };
 use crate::validate;
-use crate::value::{NodeName, ObjectId, Place, VnetId};
+use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The longest that fetching and reading may take together.
-const DEADLINE: Duration = Duration::from_secs(300);
 /// The largest file of [`Managed::ALL`] that is compared, in bytes.
 const MAX_FOUND_BYTES: u64 = 64 << 20;
 
@@ -37,6 +37,11 @@ pub enum Purpose {
     Sync,
     /// Facts that changed and files that were edited are a reason as well.
     Refresh,
+    /// The operator takes the node over, by the plan that was shown ([`super::adopt::shown`]).
+    Adopt {
+        /// Which plan that is.
+        shown: Digest,
+    },
     /// Nothing is changed, not even what is known of the remote.
     Plan,
 }
@@ -81,9 +86,15 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn, and writes the status whatever comes of it, except for
     /// [`Purpose::Plan`], which writes nothing.
     pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
-        let Some(_lock) = self.host.lock(Utf8Path::new(LOCK))? else {
-            return Err(TurnError::Busy);
-        };
+        match self.host.lock(Utf8Path::new(LOCK))? {
+            Some(lock) => self.make_under(&lock, purpose),
+            None => Err(TurnError::Busy),
+        }
+    }
+
+    /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
+    /// [`LOCK`] already.
+    pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -97,13 +108,14 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh => recover(self.host)?,
+            Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
         };
-        let (worker, tip) = self.fetch()?;
+        let (worker, tip, unreached) = self.fetch()?;
         let store = Store::new(&worker);
         let judgement = self.judge(store, tip, purpose)?;
         let mut report = self.report(tip, &judgement)?;
         report.recovered = recovered;
+        report.status.unreached = unreached;
         let Some(accepted) = judgement.accepted else {
             report.status.state = State::Refused;
             report.status.message = cause(&report.status.refused, "nothing is trusted");
@@ -137,9 +149,9 @@ impl<H: Host> Turn<'_, H> {
         Ok(report)
     }
 
-    /// The newest state of the first remote that answers.
-    fn fetch(&self) -> Result<(Worker, ObjectId), TurnError> {
-        let mut errors = Vec::new();
+    /// The newest state of the first remote that gives one, and those that gave nothing.
+    fn fetch(&self) -> Result<(Worker, ObjectId, Vec<Unreached>), TurnError> {
+        let mut unreached = Vec::new();
         let cache = match self.root {
             Some(root) => root.join(CACHE.trim_start_matches('/')),
             None => Utf8PathBuf::from(CACHE),
@@ -149,19 +161,23 @@ impl<H: Host> Turn<'_, H> {
         for declared in &self.settings.remotes.value {
             let remote =
                 Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let fetched = Worker::start(self.program, DEADLINE).and_then(|worker| {
-                let tip = worker.fetch(&remote, branch, &cache, &limits)?;
-                Ok((worker, tip))
-            });
+            let access = credentials::access(self.host, self.settings, declared);
+            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
+                |access| {
+                    let worker = Worker::start(self.program, self.settings.fetch_deadline())?;
+                    let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
+                    Ok((worker, tip))
+                },
+            );
             match fetched {
-                Ok(fetched) => return Ok(fetched),
+                Ok((worker, tip)) => return Ok((worker, tip, unreached)),
                 Err(error) => {
-                    tracing::warn!(remote = %remote.name, %error, "cannot fetch");
-                    errors.push(error);
+                    tracing::info!(remote = %remote.name, %error, "cannot fetch");
+                    unreached.push(Unreached::of(&remote.name, &error));
                 }
             }
         }
-        Err(TurnError::Remotes(errors))
+        Err(TurnError::Remotes(unreached))
     }
 
     fn judge(
@@ -213,37 +229,56 @@ impl<H: Host> Turn<'_, H> {
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
         let status = &mut report.status;
+        if of_settings(&considered.get().findings) {
+            status.state = State::Refused;
+            status.message = format!(
+                "commit {} is trusted, and does not fit the settings of this node: correct the one or the other",
+                record.commit.short()
+            );
+            return Ok(());
+        }
         let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
             status.state = State::Refused;
             status.message = format!(
-                "commit {} is trusted, but {} in its declarations forbid to apply it; nothing changes until the next commit",
+                "commit {} is trusted, and {} in its declarations keep{} it from being applied; \
+                 mend it in a commit on top (`weft plan` shows what is wrong; do not amend what nodes have accepted)",
                 record.commit.short(),
                 if status.errors == 1 {
                     "an error".to_owned()
                 } else {
                     format!("{} errors", status.errors)
                 },
+                if status.errors == 1 { "s" } else { "" },
             );
             return Ok(());
         };
         let facts = self.host.facts(&self.settings.node.value)?;
         let owned = owned(self.host)?;
         let mut found = found(self.host)?;
-        let wanted = network.map(|network| render(&network, &facts.node, &facts));
+        let wanted =
+            network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
         found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
         found.guests = configured_guests(self.host)?;
         found.removable = removable;
         let planned =
             wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
+        let planned = match purpose {
+            Purpose::Adopt { .. } => planned.map(Plan::adopting),
+            _ => planned,
+        };
         report.plan = Some(planned.get().clone());
         let runs = status
             .running
             .as_ref()
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
-        let decision = decide(self.settings.mode(), purpose, runs, record.commit, planned.get());
+        let rendering = planned.get().rendering.digest();
+        let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let mode = self.settings.mode();
+        let decision = decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref());
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Held(reason) => (State::RolledBack, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
@@ -254,6 +289,7 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Apply => {
                 let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                quarantine::remember(self.host, &outcome, rendering, record.commit);
                 ended(outcome, &record, &status.refused)
             }
         };
@@ -274,6 +310,7 @@ impl<H: Host> Turn<'_, H> {
             observed: None,
             trusted: None,
             refused: Vec::new(),
+            unreached: Vec::new(),
             errors: 0,
             warnings: 0,
         })
@@ -289,6 +326,9 @@ impl<H: Host> Turn<'_, H> {
     fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
             status.state = error.state();
+            if let TurnError::Remotes(unreached) = error {
+                status.unreached.clone_from(unreached);
+            }
             status.message = chain(error);
             if let Err(error) = self.record(&status) {
                 tracing::warn!(%error, "the status cannot be written");
@@ -298,7 +338,7 @@ impl<H: Host> Turn<'_, H> {
 }
 
 /// Settles what was interrupted, and says what became of it.
-fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
+pub(super) fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
     let commit = |entry: &apply::Entry| match &entry.record.commit {
         Some(record) => format!("commit {}", record.commit.short()),
         None => format!("generation {}", entry.record.generation.number),
@@ -329,7 +369,7 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
 }
 
 fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
-    let runs = format!("runs commit {} (number {})", record.commit.short(), record.sequence);
+    let runs = format!("runs commit {} (sequence {})", record.commit.short(), record.sequence);
     match refused.first() {
         None => (State::InOrder, runs),
         Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
@@ -348,6 +388,14 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
         ),
     }
+}
+
+/// Whether all that is wrong is that node and repository do not belong together.
+fn of_settings(findings: &Findings) -> bool {
+    let settings = [Code::ThisNodeUndeclared, Code::OtherCluster];
+    let mut errors =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+    errors.peek().is_some() && errors.all(|finding| settings.contains(&finding.code))
 }
 
 fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {

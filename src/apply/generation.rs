@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::StateError;
 use crate::facts::Facts;
 use crate::host::{FoundFile, Host, HostError};
-use crate::render::{Managed, Rendering};
+use crate::render::{Managed, Profile, Rendering};
 use crate::sync::CommitRecord;
 use crate::value::{Digest, IfName, NodeName, VnetId};
 
@@ -22,7 +22,7 @@ pub(super) const DIRECTORY: &str = "/var/lib/weft/gen";
 
 /// The format of manifests that this version writes and reads. A manifest speaks of
 /// every file of [`Managed::ALL`], so a new file there is a new format.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The most bytes of a file that weft manages, of a manifest and of recorded facts.
 pub(super) const FILE_LIMIT: u64 = 16 << 20;
@@ -50,6 +50,8 @@ pub struct Manifest {
     pub node: NodeName,
     /// The commit that it was made from; none for generation 0.
     pub commit: Option<CommitRecord>,
+    /// The profile that it was rendered for; none for generation 0.
+    pub profile: Option<Profile>,
     /// The digest of the rendering; none for generation 0.
     pub rendering: Option<Digest>,
     /// The SHA-256 of `facts.json`; none for generation 0.
@@ -114,8 +116,12 @@ impl Draft {
                 files.insert(managed, file);
             }
         }
-        let nothing =
-            Rendering { files: BTreeMap::new(), interfaces: BTreeMap::new(), notes: Vec::new() };
+        let nothing = Rendering {
+            profile: Profile::default(),
+            files: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
+            notes: Vec::new(),
+        };
         Self::new(0, node, None, &nothing, None, files)
     }
 
@@ -139,6 +145,7 @@ impl Draft {
             format: FORMAT,
             number,
             node,
+            profile: commit.is_some().then_some(rendering.profile),
             rendering: commit.is_some().then(|| rendering.digest()),
             facts: (!facts.is_empty()).then(|| Digest::of(&facts)),
             commit,

@@ -130,7 +130,8 @@ pub(super) struct WayBack {
 
 impl WayBack {
     /// Reads the kernel, and takes down what cannot change in place while the files that
-    /// made it are there. `None` on a dry node.
+    /// made it are there. `None` on a dry node, and
+    /// where nothing of the network is there.
     pub(super) fn begin(
         host: &impl Host,
         record: &Record,
@@ -139,6 +140,11 @@ impl WayBack {
         let tried = Generation::load(host, record.generation)?;
         let target = Target::between(&[&text(host, &tried)?], &text(host, way_back)?);
         let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
+        // Before the network of a machine came up there is nothing to change: it comes up
+        // from the files.
+        if !target.is_running(&kernel) {
+            return Ok(None);
+        }
         let steps = target.steps(&kernel);
         let mut way = Self { target, steps, complaints: Vec::new() };
         for step in std::mem::take(&mut way.steps.before) {

@@ -7,14 +7,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::failure::{Exit, Failure};
 use crate::declare::tree::{MAX_BYTES, MAX_FILE_BYTES, MAX_FILES};
 use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree, policy, signers};
-use crate::value::RepoPath;
+use crate::value::{BadPath, RepoPath};
 
 /// The deepest directory that is read.
 const MAX_DEPTH: usize = 16;
 
 /// The trust files of a directory, where it has any.
 pub(super) fn trust_files(directory: &Utf8Path) -> Result<Vec<(RepoPath, Arc<str>)>, Failure> {
-    let mut walk = Walk { top: directory, files: Vec::new(), bytes: 0 };
+    let mut walk = Walk { top: directory, files: Vec::new(), unread: Vec::new(), bytes: 0 };
     for path in [signers::FILE, policy::FILE] {
         let path = directory.join(path);
         if path.symlink_metadata().is_ok() {
@@ -30,7 +30,7 @@ pub(super) fn read(directory: &Utf8Path) -> Result<Tree, Failure> {
         let failure = Failure::new(Exit::Failed, format!("`{directory}` is not a directory"));
         return Err(failure.hint("name the directory that holds `weft.yaml` and `sdn/`"));
     }
-    let mut walk = Walk { top: directory, files: Vec::new(), bytes: 0 };
+    let mut walk = Walk { top: directory, files: Vec::new(), unread: Vec::new(), bytes: 0 };
     let cluster = directory.join(CLUSTER_FILE);
     if cluster.symlink_metadata().is_ok() {
         walk.file(&cluster)?;
@@ -39,12 +39,13 @@ pub(super) fn read(directory: &Utf8Path) -> Result<Tree, Failure> {
     if declarations.symlink_metadata().is_ok() {
         walk.directory(&declarations, 0)?;
     }
-    Ok(Tree::new(None, walk.files))
+    Ok(Tree::new(None, walk.files).with_unread(walk.unread))
 }
 
 struct Walk<'a> {
     top: &'a Utf8Path,
     files: Vec<(RepoPath, Arc<str>)>,
+    unread: Vec<RepoPath>,
     bytes: u64,
 }
 
@@ -67,6 +68,10 @@ impl Walk<'_> {
                 return Err(refused(&path, "is no regular file"));
             } else if path.extension() == Some("yaml") {
                 self.file(&path)?;
+            } else if let Ok(name) = self.name(&path)
+                && Tree::looks_like_declarations(&name)
+            {
+                self.unread.push(name);
             }
         }
         Ok(())
@@ -86,13 +91,15 @@ impl Walk<'_> {
         }
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
         let text = String::from_utf8(bytes).map_err(|_| refused(path, "is not UTF-8 text"))?;
-        let below = path.strip_prefix(self.top).unwrap_or(path);
-        let name = below
-            .as_str()
-            .parse::<RepoPath>()
-            .map_err(|error| Failure::from_error(Exit::Refused, &error))?;
+        let name = self.name(path)?;
         self.files.push((name, text.into()));
         Ok(())
+    }
+
+    /// The path as the repository has it.
+    fn name(&self, path: &Utf8Path) -> Result<RepoPath, Failure> {
+        let below = path.strip_prefix(self.top).unwrap_or(path);
+        below.as_str().parse().map_err(|error: BadPath| Failure::from_error(Exit::Refused, &error))
     }
 }
 

@@ -26,6 +26,15 @@ pub enum Exit {
     Usage = 64,
 }
 
+impl Exit {
+    /// The meaning of a status that another weft ended with.
+    pub(super) fn from_status(status: u8) -> Self {
+        let known =
+            [Self::Ok, Self::Pending, Self::Refused, Self::Degraded, Self::RolledBack, Self::Usage];
+        known.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Self::Failed)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -38,12 +47,13 @@ pub struct Failure {
     exit: Exit,
     message: String,
     hint: Option<String>,
+    note: Option<String>,
 }
 
 impl Failure {
     /// A failure with a sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self { exit, message: message.into(), hint: None, note: None }
     }
 
     /// A failure whose sentence is an error and the chain of its causes.
@@ -58,6 +68,13 @@ impl Failure {
         self
     }
 
+    /// With a line that says what the paths mean.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -65,16 +82,18 @@ impl Failure {
 
     /// The failure for programs.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "help": self.hint, "exit": self.exit as u8 })
+        serde_json::json!({ "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\n  = help: {hint}"),
-            None => Ok(()),
+        for (word, line) in [("help", &self.hint), ("note", &self.note)] {
+            if let Some(line) = line {
+                write!(f, "\n  = {word}: {line}")?;
+            }
         }
+        Ok(())
     }
 }

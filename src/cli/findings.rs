@@ -64,10 +64,7 @@ fn group<'a>(finding: &'a Finding, source: &impl Fn(&RepoPath) -> Option<&'a str
         }
         group = group.element(snippet);
     }
-    match &finding.help {
-        Some(help) => group.element(Level::HELP.message(help.as_str())),
-        None => group.element(Level::HELP.message(finding.code.fix())),
-    }
+    group.element(Level::HELP.message(finding.what_to_do()))
 }
 
 /// The bytes under the caret: within the text, at character boundaries, and of a

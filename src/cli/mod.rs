@@ -1,7 +1,11 @@
 //! Floor 11: words in, words out. The only floor that prints.
 
+mod adopt;
+mod answer;
+mod daemon;
 pub mod demo;
 mod directory;
+mod doctor;
 mod failure;
 mod findings;
 mod node;
@@ -21,6 +25,7 @@ pub use output::Format;
 
 use self::output::Output;
 use crate::agent::turn::Purpose;
+use crate::render::Profile;
 use crate::sync;
 use crate::value::NodeName;
 
@@ -29,10 +34,10 @@ pub const FETCH_WORKER: &str = "fetch-worker";
 
 /// GitOps pull agent for software-defined networks of the Proxmox VE kind.
 #[derive(Debug, Parser)]
-#[command(name = "weft", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "weft", version, arg_required_else_help = true)]
 struct Arguments {
-    /// A directory that stands for `/` of a node. Nothing outside of it is read or
-    /// written, and no program is run: a dry node.
+    /// A directory that stands for `/` of a node: a dry node. Every path of the node is
+    /// below it, and nothing is loaded into a network.
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<Utf8PathBuf>,
 
@@ -70,6 +75,9 @@ enum Verb {
         /// nothing is known, and rules that need an address of the node have none.
         #[arg(long, value_name = "FILE")]
         facts: Option<Utf8PathBuf>,
+        /// The build of ifupdown2 that loads the files: `pve` or `debian`.
+        #[arg(long, default_value_t, value_name = "PROFILE")]
+        profile: Profile,
         /// Write the files below this directory instead of printing them.
         #[arg(long, value_name = "DIR")]
         out: Option<Utf8PathBuf>,
@@ -78,15 +86,27 @@ enum Verb {
     Plan {
         /// Plan from this directory instead of the newest trusted commit.
         directory: Option<Utf8PathBuf>,
-        /// The node, where its settings do not name it.
+        /// The node. The one that its settings name, without this.
         #[arg(long, value_name = "NAME")]
         node: Option<NodeName>,
         /// Plan with recorded facts instead of the node's own.
         #[arg(long, value_name = "FILE")]
         facts: Option<Utf8PathBuf>,
+        /// The profile, instead of the one that the node's settings name.
+        #[arg(long, value_name = "PROFILE")]
+        profile: Option<Profile>,
     },
-    /// Fetch, verify, plan and apply once.
+    /// Fetch, verify, plan and apply once; beside a running agent, have it do so and
+    /// wait.
     Sync,
+    /// Poll, and answer webhooks, until told to end. SIGHUP reads the settings again.
+    Agent,
+    /// Take over files that weft did not write, where nothing is lost by that.
+    Adopt {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Apply the newest trusted commit.
     Apply {
         /// Also what differs without a new commit: facts that changed, files that
@@ -96,7 +116,7 @@ enum Verb {
     },
     /// Record what rendering needs to know of this node.
     Facts {
-        /// The node, where its settings do not name it.
+        /// The node. The one that its settings name, without this.
         #[arg(long, value_name = "NAME")]
         node: Option<NodeName>,
     },
@@ -105,9 +125,21 @@ enum Verb {
     /// List what ran on this node, the newest first.
     History {
         /// How many entries.
-        #[arg(long, short = 'n', default_value_t = 20, value_name = "N")]
-        limit: usize,
+        #[arg(long, short = 'n', default_value = "20", value_name = "N")]
+        limit: std::num::NonZeroUsize,
     },
+    /// Say whether this machine can be a node, and what mends it where it cannot.
+    /// Exit 1 when something does not work.
+    Doctor {
+        /// Judge what this directory declares instead of the newest trusted commit.
+        directory: Option<Utf8PathBuf>,
+        /// Ask the remotes too, and judge what their newest trusted commit declares.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Settle an apply that was interrupted, by files alone; run when the machine
+    /// starts, before its network does.
+    BootRestore,
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -134,19 +166,37 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Exit::Ok.into();
+            }
+            if asks_for_json() {
+                let text = error.render().to_string();
+                let text = text.trim_start_matches("error: ").trim_end();
+                Output::new(Format::Json).failure(&Failure::new(Exit::Usage, text));
+            } else {
+                let _ = error.print();
+            }
+            return Exit::Usage.into();
         }
     };
     if matches!(arguments.verb, Verb::FetchWorker) {
         return sync::transport::serve();
     }
-    log();
+    log(if matches!(arguments.verb, Verb::Agent) { "info" } else { "warn" });
     let format = if arguments.json { Format::Json } else { arguments.format };
     let output = Output::new(format);
+    let root = arguments.root.clone();
     match run(arguments, output) {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            // Who follows the advice must not do it to the machine itself.
+            let failure = match root.filter(|root| !failure.to_string().contains(root.as_str())) {
+                Some(root) => {
+                    failure.note(format!("paths are those of the dry node below `{root}`"))
+                }
+                None => failure,
+            };
             output.failure(&failure);
             failure.exit().into()
         }
@@ -158,24 +208,38 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     match arguments.verb {
         Verb::Demo => demo::run(output),
         Verb::Validate { directory } => offline::validate_directory(output, &directory),
-        Verb::Render { directory, node, facts, out } => {
-            offline::render_directory(output, &directory, &node, facts.as_deref(), out.as_deref())
-        }
-        Verb::Plan { directory: None, node: None, facts: None } => {
+        Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
+            output,
+            &directory,
+            &node,
+            facts.as_deref(),
+            profile,
+            out.as_deref(),
+        ),
+        Verb::Plan { directory: None, node: None, facts: None, profile: None } => {
             node()?.turn(output, Purpose::Plan)
         }
-        Verb::Plan { directory: Some(directory), node: name, facts } => {
-            node()?.plan_directory(output, &directory, name, facts.as_deref())
+        Verb::Plan { directory: Some(directory), node: name, facts, profile } => {
+            node()?.plan_directory(output, &directory, name, facts.as_deref(), profile)
         }
         Verb::Plan { .. } => {
-            let failure = Failure::new(Exit::Usage, "`--node` and `--facts` go with a directory");
+            let failure = Failure::new(
+                Exit::Usage,
+                "`--node`, `--facts` and `--profile` go with a directory",
+            );
             Err(failure.hint("`weft plan DIR --node NAME --facts FILE`"))
         }
         Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
         Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
+        Verb::Agent => daemon::run(&node()?),
+        Verb::Adopt { yes } => adopt::run(&node()?, output, yes),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
-        Verb::History { limit } => node()?.history(output, limit),
+        Verb::History { limit } => node()?.history(output, limit.get()),
+        Verb::Doctor { directory, online } => {
+            doctor::examine(output, &node()?, directory.as_deref(), online)
+        }
+        Verb::BootRestore => node()?.boot_restore(output),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster } => {
             words::schema(cluster);
@@ -191,9 +255,17 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     }
 }
 
-/// The log goes to standard error, warnings and worse unless `WEFT_LOG` says more.
-fn log() {
-    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Whether a program reads the answer, told from words that could not be understood
+/// as a whole.
+fn asks_for_json() -> bool {
+    let words: Vec<_> = std::env::args_os().collect();
+    words.iter().any(|word| word == "--json" || word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise.
+fn log(level: &str) {
+    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -3,32 +3,42 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
+use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{findings, offline};
+use super::{daemon, findings, offline};
 use crate::agent::TurnError;
-use crate::agent::settings::{self, Settings};
-use crate::agent::status::{self, Running, State, Status};
+use crate::agent::restore;
+use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::status::{self, Running, Status};
 use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
-use crate::plan::{Plan, plan};
-use crate::render::render;
+use crate::plan::plan;
+use crate::render::{Profile, render};
 use crate::value::NodeName;
 
-/// The largest settings or status file that is read, in bytes.
+/// The largest status file that is read, in bytes.
 const MAX_STATE_BYTES: u64 = 4 << 20;
 
 /// The machine that the program speaks of: this one, or a directory that stands
 /// for one.
 pub(super) struct Node {
-    host: Linux,
-    root: Option<Utf8PathBuf>,
+    pub(super) host: Linux,
+    pub(super) root: Option<Utf8PathBuf>,
 }
 
-fn failed(error: &dyn std::error::Error) -> Failure {
+/// A failure of the world.
+pub(super) fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Failed, error)
+}
+
+/// This program, which is started again to fetch.
+pub(super) fn program() -> Result<Utf8PathBuf, Failure> {
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    Utf8PathBuf::from_path_buf(program)
+        .map_err(|path| Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display())))
 }
 
 impl Node {
@@ -40,33 +50,47 @@ impl Node {
                 Some(root.canonicalize_utf8().map_err(|error| failed(&error))?)
             }
             Some(root) => {
-                let failure = Failure::new(Exit::Usage, format!("`{root}` is not a directory"));
+                let failure = Failure::new(Exit::Failed, format!("`{root}` is not a directory"));
                 return Err(failure.hint("make it, with `etc/weft/agent.yaml` below it"));
             }
         };
         Ok(Self { host: Linux::new(root.clone()), root })
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
-        let path = Utf8Path::new(settings::PATH);
-        let file = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
-        let Some(file) = file else {
-            let shown = self.shown(path);
-            let failure = Failure::new(
-                Exit::Failed,
-                format!("this node has no settings: `{shown}` is missing"),
-            );
-            return Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"));
-        };
-        let text = String::from_utf8(file.bytes)
-            .map_err(|_| Failure::new(Exit::Failed, format!("`{path}` is not UTF-8 text")))?;
-        settings::read(&text).map_err(|found| {
-            let text = findings::text(&found, |_| Some(text.as_str()), false);
-            Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}"))
-        })
+    /// The machine itself.
+    pub(super) fn host(&self) -> &Linux {
+        &self.host
     }
 
-    fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
+    /// `weft boot-restore`
+    pub(super) fn boot_restore(&self, output: Output) -> Result<Exit, Failure> {
+        let restored = restore::restore(&self.host).map_err(|error| answer::failure(&error))?;
+        output.say(restored.as_deref().unwrap_or("no apply was interrupted"));
+        output.document(&json!({ "ok": true, "restored": restored }));
+        Ok(Exit::Ok)
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        match settings::load(&self.host) {
+            Ok(Some(settings)) => Ok(settings),
+            Ok(None) => {
+                let shown = self.shown(Utf8Path::new(settings::PATH));
+                let failure = Failure::new(
+                    Exit::Failed,
+                    format!("this node has no settings: `{shown}` is missing"),
+                );
+                Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"))
+            }
+            Err(SettingsError::Wrong { findings: found, text }) => {
+                let text = findings::text(&found, |_| Some(text.as_str()), false);
+                Err(Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}")))
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// The place of a node's path on this machine.
+    pub(super) fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
         match &self.root {
             Some(root) => root.join(path.as_str().trim_start_matches('/')),
             None => path.to_owned(),
@@ -76,20 +100,31 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let program = Utf8PathBuf::from_path_buf(program).map_err(|path| {
-            Failure::new(Exit::Failed, format!("`{}` is not UTF-8", path.display()))
-        })?;
-        let turn = Turn {
-            host: &self.host,
-            settings: &settings,
-            program: &program,
-            root: self.root.as_deref(),
-        };
-        match turn.make(purpose) {
-            Ok(report) => Ok(show(output, &report, purpose)),
-            Err(error) => Err(turn_failure(&error)),
+        let result = self.make_turn(&settings, purpose)?;
+        if matches!(result, Err(TurnError::Busy))
+            && let Some(answer) = daemon::ask(self, purpose)?
+        {
+            return Ok(answer::give(output, &answer));
         }
+        let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
+        Ok(answer::give(output, &answer))
+    }
+
+    /// One turn of the node.
+    pub(super) fn make(&self, purpose: Purpose) -> Result<Report, Failure> {
+        let settings = self.settings()?;
+        self.make_turn(&settings, purpose)?.map_err(|error| answer::failure(&error))
+    }
+
+    fn make_turn(
+        &self,
+        settings: &Settings,
+        purpose: Purpose,
+    ) -> Result<Result<Report, TurnError>, Failure> {
+        let program = program()?;
+        let turn =
+            Turn { host: &self.host, settings, program: &program, root: self.root.as_deref() };
+        Ok(turn.make(purpose))
     }
 
     /// `weft plan DIR`
@@ -99,6 +134,7 @@ impl Node {
         directory: &Utf8Path,
         name: Option<NodeName>,
         facts: Option<&Utf8Path>,
+        profile: Option<Profile>,
     ) -> Result<Exit, Failure> {
         let checked = offline::check(directory)?;
         offline::show(output, &checked);
@@ -106,22 +142,34 @@ impl Node {
             output.document(&json!({ "ok": false, "findings": checked.findings }));
             return Ok(Exit::Refused);
         };
+        let profile = self.profile(profile)?;
         let name = self.name(name)?;
         offline::declared(network, &name)?;
         let facts = match facts {
             Some(path) => offline::read_facts(path)?,
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
+        offline::of_node(&facts, &name)?;
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let found = turn::found(&self.host).map_err(|error| failed(&error))?;
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
-        let wanted = render(network, &name, &facts);
+        let wanted = render(network, &name, &facts, profile);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
         Ok(plan_exit(&plan))
+    }
+
+    /// The profile given, the one of the settings, or the usual one where there are none.
+    fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
+        let path = Utf8Path::new(settings::PATH);
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let settings = self.host.read(path, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
+        Ok(if settings.is_some() { self.settings()?.profile() } else { Profile::default() })
     }
 
     /// The name given, or the one of the settings.
@@ -186,7 +234,7 @@ fn history_line(entry: &Entry) -> String {
         Some(commit) => {
             let id = commit.commit.short();
             format!(
-                "commit {id} (number {}) by {}: {}",
+                "commit {id} (sequence {}) by {}: {}",
                 commit.sequence, commit.signer, commit.subject
             )
         }
@@ -197,71 +245,6 @@ fn history_line(entry: &Entry) -> String {
         "{:>4}  {time}  {:<11} generation {:<4} {commit}",
         record.number, entry.state, record.generation.number
     )
-}
-
-/// Shows what a turn did, and says how the program ends.
-fn show(output: Output, report: &Report, purpose: Purpose) -> Exit {
-    if let Some(recovered) = &report.recovered {
-        output.say(format!("recovered: {recovered}"));
-    }
-    for refused in &report.status.refused {
-        output.say(format!(
-            "refused[{}]: {}\n  = help: {}",
-            refused.code, refused.message, refused.help
-        ));
-    }
-    if !report.findings.is_empty() {
-        let source = |path: &_| report.tree.get(path).map(AsRef::as_ref);
-        output.say(findings::text(&report.findings, source, output.is_coloured()));
-        output.say("");
-    }
-    if let Some(plan) = &report.plan {
-        let interesting = !plan.is_empty() || !plan.edited.is_empty() || purpose == Purpose::Plan;
-        if interesting {
-            output.say(plan.text());
-        }
-    }
-    output.say(format!("{}: {}", report.status.node, report.status.message));
-    output.document(&json!({
-        "status": report.status,
-        "plan": report.plan.as_ref().map(Plan::json),
-        "findings": report.findings,
-        "recovered": report.recovered,
-    }));
-    match (&report.plan, purpose) {
-        (Some(plan), Purpose::Plan) => plan_exit(plan),
-        _ => state_exit(report.status.state),
-    }
-}
-
-fn plan_exit(plan: &Plan) -> Exit {
-    if !plan.guards.is_empty() {
-        Exit::Refused
-    } else if plan.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Pending
-    }
-}
-
-fn state_exit(state: State) -> Exit {
-    match state {
-        State::InOrder => Exit::Ok,
-        State::Pending => Exit::Pending,
-        State::Refused => Exit::Refused,
-        State::RolledBack => Exit::RolledBack,
-        State::Degraded => Exit::Degraded,
-        State::Failed => Exit::Failed,
-    }
-}
-
-fn turn_failure(error: &TurnError) -> Failure {
-    let exit = state_exit(error.state());
-    let failure = Failure::from_error(exit, error);
-    match error.help() {
-        Some(help) => failure.hint(help),
-        None => failure,
-    }
 }
 
 fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {
@@ -278,7 +261,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                 None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
                 Some(commit) => {
                     lines.push(format!(
-                        "runs     commit {} (number {}, generation {}): {}",
+                        "runs     commit {} (sequence {}, generation {}): {}",
                         commit.commit.short(),
                         commit.sequence,
                         running.generation,
@@ -287,11 +270,18 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
                     lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
                 }
             }
-            lines.push(format!("since    {}", running.since));
+            lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
         }
     }
     if let Some(status) = last {
-        lines.push(format!("last     {} at {}", status.message, status.updated));
+        lines.push(format!(
+            "last     {} at {}",
+            status.message,
+            status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
+        ));
+        for unreached in &status.unreached {
+            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+        }
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));

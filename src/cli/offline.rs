@@ -13,7 +13,7 @@ use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers};
 use crate::facts::{self, Facts};
 use crate::network::Network;
-use crate::render::{Managed, Rendering, render};
+use crate::render::{Managed, Profile, Rendering, render};
 use crate::validate;
 use crate::value::{NodeName, Place, RepoPath};
 
@@ -39,7 +39,8 @@ pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
     let (network, mut findings) = validate::check(&tree, None);
     let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
-    if !trust.is_empty() {
+    // Where git's own directory lies beside them, the trust files belong here too.
+    if !trust.is_empty() || path.join(".git").exists() {
         check_trust(&trust, &mut findings);
         findings.sort();
     }
@@ -98,6 +99,7 @@ pub(super) fn render_directory(
     path: &Utf8Path,
     node: &NodeName,
     facts: Option<&Utf8Path>,
+    profile: Profile,
     out: Option<&Utf8Path>,
 ) -> Result<Exit, Failure> {
     let checked = check(path)?;
@@ -107,15 +109,13 @@ pub(super) fn render_directory(
         return Ok(Exit::Refused);
     };
     declared(network, node)?;
+    let no_facts = facts.is_none();
     let facts = match facts {
         Some(path) => read_facts(path)?,
         None => Facts::unknown(node.clone()),
     };
-    if facts.node != *node {
-        let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
-        return Err(Failure::new(Exit::Refused, message));
-    }
-    let rendering = render(network, node, &facts);
+    of_node(&facts, node)?;
+    let rendering = render(network, node, &facts, profile);
     if let Some(out) = out {
         write_files(&rendering, out)?;
     }
@@ -129,12 +129,16 @@ pub(super) fn render_directory(
             output.say(format!("# {managed}\n{text}"));
         }
     }
+    if no_facts {
+        output.say("note: nothing is known of the node; `--facts FILE` gives what `weft facts` recorded there");
+    }
     for note in &rendering.notes {
         output.say(format!("note: vnet {}: {}", note.vnet, note.message));
     }
     output.document(&json!({
         "ok": true,
         "node": node,
+        "profile": profile,
         "rendering": rendering.digest(),
         "files": files,
         "notes": rendering.notes,
@@ -180,6 +184,15 @@ fn write_file(
         std::fs::write(&path, bytes)
     };
     write().map_err(|error| (path.clone(), error))
+}
+
+/// Facts of another node would make a rendering that no node has.
+pub(super) fn of_node(facts: &Facts, node: &NodeName) -> Result<(), Failure> {
+    if facts.node == *node {
+        return Ok(());
+    }
+    let message = format!("the facts are node `{}`'s, not `{node}`'s", facts.node);
+    Err(Failure::new(Exit::Refused, message))
 }
 
 /// Reads recorded facts.

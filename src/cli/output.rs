@@ -66,7 +66,14 @@ impl Output {
         if self.is_json() {
             self.document(&failure.json());
         } else {
-            write(&mut std::io::stderr().lock(), &failure.to_string());
+            self.complain(failure.to_string());
+        }
+    }
+
+    /// What went wrong, for people; nothing when a program reads.
+    pub(super) fn complain(self, text: impl AsRef<str>) {
+        if !self.is_json() {
+            write(&mut std::io::stderr().lock(), text.as_ref());
         }
     }
 }

@@ -7,7 +7,8 @@ use super::output::Output;
 use crate::agent::reasons;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
-use crate::sync::Reason;
+use crate::render::Difference;
+use crate::sync::{FailureCode, Reason};
 
 /// One thing that can be explained.
 struct Explained {
@@ -37,14 +38,42 @@ fn all() -> Vec<Explained> {
         why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
         fix: reason.help(),
     });
-    let guards = reasons::ALL.iter().map(|reason| Explained {
-        code: reason.code,
-        kind: "refusal of a plan",
-        title: reason.title,
-        why: reason.why,
-        fix: reason.fix,
+    let of = |kind| {
+        move |reason: &reasons::Reason| Explained {
+            code: reason.code,
+            kind,
+            title: reason.title,
+            why: reason.why,
+            fix: reason.fix,
+        }
+    };
+    let guards = reasons::ALL.iter().map(of("refusal of a plan"));
+    let processes = reasons::OF_A_FETCH.iter().map(of("failure of a remote"));
+    let failures = FailureCode::ALL.iter().map(|code| Explained {
+        code: code.as_str(),
+        kind: "failure of a remote",
+        title: code.title(),
+        why: if code.retry_helps() {
+            "Without a remote the node keeps what it runs. The next turn tries again, and reads the settings' files anew: it recovers by itself when the cause goes."
+        } else {
+            "Without a remote the node keeps what it runs. This does not pass by itself: somebody has to change something, and the next turn then sees it."
+        },
+        fix: code.help(),
     });
-    findings.chain(refusals).chain(guards).collect()
+    let differences = Difference::ALL.iter().map(|difference| Explained {
+        code: difference.code,
+        kind: "difference of profile `debian` from the files of Proxmox VE",
+        title: difference.what,
+        why: difference.why,
+        fix: difference.fix,
+    });
+    findings
+        .chain(refusals)
+        .chain(guards)
+        .chain(differences)
+        .chain(failures)
+        .chain(processes)
+        .collect()
 }
 
 /// `weft explain`
@@ -59,6 +88,7 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         output.document(&json!(list));
         return Ok(Exit::Ok);
     };
+    let wanted = wanted.trim_start_matches("refused[").trim_end_matches(']');
     let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
         let mut failure =
             Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));

@@ -1,6 +1,7 @@
 //! What is wrong, or doubtful, with a declaration.
 
 use serde::Serialize;
+use serde::ser::SerializeStruct as _;
 
 use crate::value::{Place, RepoPath};
 
@@ -128,7 +129,7 @@ codes! {
     BadSigner "bad-signer" Error
         "a line of `.weft/allowed_signers` cannot be read"
         "A line that is skipped could take trust away or leave it where it was meant to end, so a commit with such a file is refused."
-        "Write `PRINCIPAL [namespaces=\"git\"] [valid-before=\"YYYYMMDDZ\"] TYPE KEY`, as in the section ALLOWED SIGNERS of ssh-keygen(1).";
+        "Write `PRINCIPAL namespaces=\"git\",valid-before=\"YYYYMMDDZ\" TYPE KEY`: options are joined by a comma without a space, and may be left out (ALLOWED SIGNERS in ssh-keygen(1)).";
     SignerUnsupported "signer-unsupported" Error
         "a line of `.weft/allowed_signers` asks for what this version does not verify"
         "A key that nodes cannot verify would look trusted to people and be refused by nodes."
@@ -149,6 +150,10 @@ codes! {
         "a role names a principal without a key"
         "The role has no effect for this principal, most often because of a spelling mistake."
         "Add a line for the principal to `.weft/allowed_signers`, or correct its spelling.";
+    FileNotRead "file-not-read" Error
+        "a file below `sdn/` looks like declarations and is not read"
+        "Only names that end in `.yaml` are read; a file that is silently left out is a network that is silently taken away."
+        "Rename the file so that it ends in `.yaml`, in lower case, or move it out of `sdn/`.";
     // --- rules between objects
     NodeUndeclared "node-undeclared" Tolerated
         "a list of nodes names a node that is not declared"
@@ -312,7 +317,7 @@ pub struct Mark {
 }
 
 /// One thing that is wrong or doubtful.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Which rule.
     pub code: Code,
@@ -326,7 +331,24 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
+impl Serialize for Finding {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Finding", 5)?;
+        fields.serialize_field("code", &self.code)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("marks", &self.marks)?;
+        fields.serialize_field("help", self.what_to_do())?;
+        fields.end()
+    }
+}
+
 impl Finding {
+    /// What to do about it.
+    pub fn what_to_do(&self) -> &str {
+        self.help.as_deref().unwrap_or(self.code.fix())
+    }
+
     /// A finding at a place. A [`Class::Tolerated`] code starts as a warning;
     /// [`Findings::enforce`] makes errors of them.
     pub fn new(code: Code, message: impl Into<String>, place: &Place) -> Self {

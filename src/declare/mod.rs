@@ -83,6 +83,14 @@ pub fn read(tree: &Tree, expected: Option<&ClusterName>) -> (Declared, Findings)
             file(&mut declared, &root, &mut findings);
         }
     }
+    for path in tree.unread() {
+        let message = format!("`{path}` is not read");
+        let mut finding = Finding::new(Code::FileNotRead, message, &Place::start_of(path));
+        if path.as_str().to_ascii_lowercase().rsplit('.').next() == Some("cfg") {
+            finding = finding.help("this looks like a file of Proxmox VE; declarations are YAML, in files that end in `.yaml`");
+        }
+        findings.push(finding);
+    }
     if !any && findings.is_empty() {
         let place = Place::start_of(&tree.path(CLUSTER_FILE));
         let message = format!("no declaration below `{}`", tree.path(DIRECTORY));

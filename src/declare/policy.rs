@@ -78,19 +78,28 @@ pub fn read(
     let removable = written.removable.into_iter().flat_map(|list| list.value);
     let removable = removable.map(|vnet| vnet.value).collect();
     let roles = written.roles.value;
-    let root = members(&roles.root.value, signers, findings);
-    if !root.iter().any(|principal| signers.has_key(principal, NAMESPACE)) {
+    let root = members(&roles.root.value, signers, errors, findings);
+    // Whose line could not be read is not said to have no key.
+    if errors == 0 && !root.iter().any(|principal| signers.has_key(principal, NAMESPACE)) {
         let message = "no principal of `root` has a key";
         findings.push(Finding::new(Code::RootMissing, message, &roles.root.place));
     }
-    let operator = roles.operator.map(|role| members(&role.value, signers, findings));
+    let operator = roles.operator.map(|role| members(&role.value, signers, errors, findings));
     Some(Policy { root, operator: operator.unwrap_or_default(), removable })
 }
 
-fn members(role: &Role, signers: &Signers, findings: &mut Findings) -> BTreeSet<Principal> {
+fn members(
+    role: &Role,
+    signers: &Signers,
+    errors: usize,
+    findings: &mut Findings,
+) -> BTreeSet<Principal> {
     for principal in &role.principals.value {
-        if !signers.has_key(&principal.value, NAMESPACE) {
-            let message = format!("`{}` has no key", principal.value);
+        if errors == 0 && !signers.has_key(&principal.value, NAMESPACE) {
+            let message = format!(
+                "`{}` has no key in `allowed_signers` for the namespace `git`",
+                principal.value
+            );
             findings.push(Finding::new(Code::PrincipalWithoutKey, message, &principal.place));
         }
     }

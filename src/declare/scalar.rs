@@ -10,9 +10,9 @@ use super::shape::{KeyShape, Shape, bad_value, wrong_type};
 use super::yaml::{Node, Value};
 use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DnsId, DnsName, FabricId, Fingerprint, GuestName, IfName, IpamId, IsisNet, MacAddress, Mtu,
-    NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget, ServiceUrl, Tag, VnetId,
-    Word, ZoneId,
+    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
+    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
+    ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
 /// A single value read by its `FromStr`. `wanted` says what belongs there, such as
@@ -76,11 +76,11 @@ name_shapes!(
     Word,
     ServiceUrl,
     Fingerprint,
-    BranchName
+    BranchName,
+    HookName
 );
 
 text_shapes! {
-    IpAddr: "an IP address", json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] });
     Cidr: "a prefix", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" });
     MacAddress: "a MAC address", json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$" });
     AddressRange: "a range of addresses", json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+ ?- ?[0-9A-Fa-f.:]+$" });
@@ -94,6 +94,32 @@ text_shapes! {
 impl KeyShape for Cidr {
     fn key_schema() -> Json {
         json!({ "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$" })
+    }
+}
+
+impl Shape for IpAddr {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let Value::Scalar { text, .. } = &node.value else {
+            wrong_type(node, "an IP address", findings);
+            return None;
+        };
+        let read = text.parse().ok();
+        if read.is_none() {
+            let message = format!("`{}` is not an IP address", text.escape_debug());
+            let mut finding = Finding::new(Code::BadValue, message, &node.place)
+                .help("write an address such as `10.0.0.1` or `2001:db8::1`");
+            if let Some((address, _)) = text.split_once('/')
+                && address.parse::<Self>().is_ok()
+            {
+                finding.help = Some(format!("write it without the prefix length: `{address}`"));
+            }
+            findings.push(finding);
+        }
+        read
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
     }
 }
 

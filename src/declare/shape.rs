@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde_json::{Value as Json, json};
 
-use super::finding::{Code, Finding, Findings, suggestion};
+use super::finding::{Code, Finding, Findings, Severity, suggestion};
 use super::yaml::{Key, Node, Value};
 use crate::value::{At, Place};
 
@@ -90,6 +90,9 @@ impl<T: Shape> Shape for Vec<T> {
 pub struct Entry<T> {
     /// Where its id stands.
     pub place: Place,
+    /// Whether all of it could be read. What is missing from an object that could not
+    /// may be what was wrong.
+    pub whole: bool,
     /// The object.
     pub value: T,
 }
@@ -131,7 +134,9 @@ pub fn merge<K: KeyShape, T: Shape>(
                 continue;
             }
         };
+        let before = findings.count(Severity::Error);
         let read = T::read(value, findings);
+        let whole = findings.count(Severity::Error) == before;
         if let Some(first) = entries.get(&id) {
             let message = format!("{what} `{}` is declared twice", key.text);
             let finding = Finding::new(Code::DuplicateId, message, &key.place)
@@ -140,7 +145,7 @@ pub fn merge<K: KeyShape, T: Shape>(
                 .help("remove one of the two, or give it another id");
             findings.push(finding);
         } else if let Some(value) = read {
-            entries.insert(id, Entry { place: key.place.clone(), value });
+            entries.insert(id, Entry { place: key.place.clone(), whole, value });
         }
     }
     Some(())
@@ -160,7 +165,15 @@ impl<'a> Fields<'a> {
     /// finding, and the first one counts.
     pub fn of(node: &'a Node, what: &'static str, findings: &mut Findings) -> Option<Self> {
         let Value::Map(pairs) = &node.value else {
-            wrong_type(node, what, findings);
+            if matches!(node.value, Value::Null) {
+                let message = format!("there is no value here; {what} is wanted");
+                let finding = Finding::new(Code::NullValue, message, &node.place).help(
+                    "write `{}` for one without options; options stand on lines of their own, indented deeper",
+                );
+                findings.push(finding);
+            } else {
+                wrong_type(node, what, findings);
+            }
             return None;
         };
         let mut entries: Vec<(&Key, &Node)> = Vec::new();

@@ -20,6 +20,8 @@ pub struct Tree {
     /// The node's setting `path`: where in the repository this cluster lies.
     base: Option<RepoPath>,
     files: BTreeMap<RepoPath, Arc<str>>,
+    /// Files below `sdn/` that look like declarations and are not read.
+    unread: Vec<RepoPath>,
 }
 
 impl Tree {
@@ -28,7 +30,28 @@ impl Tree {
         base: Option<RepoPath>,
         files: impl IntoIterator<Item = (RepoPath, Arc<str>)>,
     ) -> Self {
-        Self { base, files: files.into_iter().collect() }
+        Self { base, files: files.into_iter().collect(), unread: Vec::new() }
+    }
+
+    /// With files that look like declarations, and are not read for their names.
+    #[must_use]
+    pub fn with_unread(mut self, unread: Vec<RepoPath>) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// The files that look like declarations and are not read.
+    pub fn unread(&self) -> &[RepoPath] {
+        &self.unread
+    }
+
+    /// Whether a name looks like that of declarations: YAML in another spelling, or a
+    /// file of Proxmox VE.
+    pub fn looks_like_declarations(path: &RepoPath) -> bool {
+        let extension = path.file_name().rsplit_once('.').map(|(_, extension)| extension);
+        extension.is_some_and(|extension| {
+            ["yml", "yaml", "cfg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+        })
     }
 
     /// The repository path of a file of this cluster.
@@ -54,7 +77,7 @@ impl Tree {
 
     /// Whether a file at this path is one that a node reads.
     pub fn wants(base: Option<&RepoPath>, path: &RepoPath) -> bool {
-        let empty = Self { base: base.cloned(), files: BTreeMap::new() };
+        let empty = Self { base: base.cloned(), ..Self::default() };
         *path == empty.path(CLUSTER_FILE)
             || (path.is_below(empty.path(DIRECTORY).as_str()) && path.is_yaml())
     }

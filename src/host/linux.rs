@@ -1,5 +1,7 @@
 //! The machine itself, or a directory that stands for one.
 
+mod inspect;
+
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -15,6 +17,8 @@ use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{Kernel, NetworkStep, Table};
 use crate::value::NodeName;
+
+pub use inspect::{Entry, EntryKind, Room};
 
 /// The most names that a directory may hold to be listed.
 const MAX_NAMES: usize = 65_536;

@@ -14,6 +14,7 @@ mod linux;
 mod network;
 mod program;
 mod routes;
+mod socket;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,7 +30,8 @@ use crate::value::NodeName;
 
 pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
-pub use linux::{Linux, Lock};
+pub use linux::{Entry, EntryKind, Linux, Lock, Room};
+pub use socket::{Socket, connect};
 
 /// Where weft keeps its state on a node. Directories below it are for root only.
 pub const STATE: &str = "/var/lib/weft";

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::network::Target;
 use super::{Found, Owned};
-use crate::render::Managed;
 use crate::value::IfName;
 
 /// A reason not to carry out a plan.
@@ -16,16 +15,6 @@ pub struct Guard {
     pub message: String,
     /// What to do.
     pub help: String,
-}
-
-pub(super) fn not_ours(managed: Managed) -> Guard {
-    Guard {
-        code: "not-ours",
-        message: format!("`{managed}` was not written by weft and would be replaced"),
-        help: format!(
-            "compare the plan with the file, then move `{managed}` away, or declare what it holds until the plan is empty"
-        ),
-    }
 }
 
 /// What the running network forbids.

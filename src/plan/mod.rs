@@ -3,6 +3,7 @@
 //! Every choice is made here, in pure code: what is written and removed, what it
 //! disturbs, and what must not be done at all. Does not know how a step is done.
 
+mod adoption;
 mod change;
 mod guard;
 mod guests;
@@ -14,6 +15,7 @@ mod stanza;
 mod text;
 mod verify;
 
+pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
 pub use guard::Guard;
 pub use guests::{ConfiguredGuest, GuestPort};
@@ -44,6 +46,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// Why the plan must not be carried out; empty when it may.
     pub guards: Vec<Guard>,
+    /// Files that are there and that weft did not write.
+    pub foreign: Vec<Foreign>,
     /// Files of ours that somebody changed since weft wrote them.
     pub edited: Vec<Managed>,
 }
@@ -120,6 +124,7 @@ pub fn plan(
     let mut changes = Vec::new();
     let mut guards = Vec::new();
     let mut edited = Vec::new();
+    let mut foreign = Vec::new();
     for &managed in Managed::ALL {
         let is = found.files.get(&managed);
         let should = wanted.bytes(managed, sequence);
@@ -131,19 +136,23 @@ pub fn plan(
         } else if written.is_some() {
             edited.push(managed);
         }
-        if is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning) {
+        let same = is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning);
+        if let (Some(is), None) = (is, written) {
+            // One that means the same too: from then on it would be replaced.
+            guards.push(adoption::not_ours(managed));
+            foreign.push(Foreign::new(managed, is, should.as_deref(), same));
+        }
+        if same {
             continue;
         }
-        if is.is_some() && written.is_none() {
-            guards.push(guard::not_ours(managed));
+        if managed == Managed::Interfaces {
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            changes = change::changes(
+                &is.map(text).unwrap_or_default(),
+                &should.as_ref().map(text).unwrap_or_default(),
+                |name| served(&wanted, owned, name),
+            );
         }
-        let vnets = |name: &str| served(&wanted, owned, name);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        changes.extend(change::changes(
-            &is.map(|bytes| text(bytes)).unwrap_or_default(),
-            &should.as_deref().map(text).unwrap_or_default(),
-            vnets,
-        ));
         steps.push(match should {
             Some(bytes) => Step::Write { managed, bytes },
             None => Step::Remove { managed },
@@ -158,7 +167,16 @@ pub fn plan(
         steps.extend(files);
         steps.extend(after.into_iter().map(Step::Network));
     }
-    Plan { node: facts.node.clone(), rendering: wanted, facts, steps, changes, guards, edited }
+    Plan {
+        node: facts.node.clone(),
+        rendering: wanted,
+        facts,
+        steps,
+        changes,
+        guards,
+        foreign,
+        edited,
+    }
 }
 
 /// The bytes by which two files mean the same: the number of the version line is

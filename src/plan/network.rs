@@ -170,6 +170,14 @@ impl Target {
         self.before.contains_key(name)
     }
 
+    /// Whether anything of it is there.
+    pub fn is_running(&self, kernel: &Kernel) -> bool {
+        self.wanted
+            .keys()
+            .chain(self.before.keys())
+            .any(|name| kernel.links.contains_key(name.as_str()))
+    }
+
     /// The wanted interfaces whose name something has that is not ours.
     pub fn foreign<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = &'a IfName> {
         let names = self.wanted.keys();

@@ -33,6 +33,28 @@ pub(super) fn stanzas(text: &str) -> BTreeMap<String, Vec<String>> {
     stanzas
 }
 
+/// The lines of a file that are no option of a stanza, one space between words: what
+/// begins a stanza, and what stands before the first one. Without comments.
+pub(super) fn outside(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.first() {
+            None => continue,
+            Some(word) if word.starts_with('#') => continue,
+            Some(&"iface") => inside = true,
+            Some(&("auto" | "allow-hotplug" | "source" | "source-directory" | "mapping")) => {
+                inside = false;
+            }
+            Some(_) if inside => continue,
+            Some(_) => {}
+        }
+        found.push(words.join(" "));
+    }
+    found
+}
+
 /// The first word of a line: the option it sets, with Proxmox's two spellings of
 /// one option as one.
 pub(super) fn option(line: &str) -> String {

@@ -45,6 +45,9 @@ pub(super) fn text(plan: &Plan) -> String {
             let _ = writeln!(text, "        {} {}", line.sign, line.text);
         }
     }
+    for foreign in plan.foreign.iter().filter(|_| plan.guards.is_empty()) {
+        let _ = writeln!(text, "note: {} was not written by weft", foreign.managed);
+    }
     for managed in &plan.edited {
         let _ =
             writeln!(text, "note: {managed} is not as weft wrote it; somebody changed it since");
@@ -79,11 +82,13 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
     let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();
     json!({
         "node": plan.node,
+        "profile": plan.rendering.profile,
         "rendering": plan.rendering.digest(),
         "pending": !plan.is_empty(),
         "steps": steps,
         "changes": plan.changes,
         "guards": plan.guards,
+        "foreign": plan.foreign.iter().map(|foreign| foreign.managed.path()).collect::<Vec<_>>(),
         "edited": edited,
         "notes": plan.rendering.notes,
         "counts": {

@@ -6,23 +6,27 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use super::Profile;
 use crate::value::{Digest, IfName, VnetId};
 
 /// The closed set of files that weft may write on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Managed {
+    /// `/etc/iproute2/rt_tables.d/weft.conf`. Profile `debian` only.
+    RouteTables,
     /// `/etc/network/interfaces.d/sdn`.
     Interfaces,
 }
 
 impl Managed {
     /// Every file, in the order of writing.
-    pub const ALL: &'static [Self] = &[Self::Interfaces];
+    pub const ALL: &'static [Self] = &[Self::RouteTables, Self::Interfaces];
 
     /// Where the file lies on the node.
     pub fn path(self) -> &'static Utf8Path {
         match self {
+            Self::RouteTables => Utf8Path::new("/etc/iproute2/rt_tables.d/weft.conf"),
             Self::Interfaces => Utf8Path::new("/etc/network/interfaces.d/sdn"),
         }
     }
@@ -30,7 +34,7 @@ impl Managed {
     /// The permission bits of the file.
     pub fn mode(self) -> u32 {
         match self {
-            Self::Interfaces => 0o644,
+            Self::RouteTables | Self::Interfaces => 0o644,
         }
     }
 }
@@ -41,10 +45,12 @@ impl fmt::Display for Managed {
     }
 }
 
-/// What one node should have at one commit: a pure function of network, node and
-/// facts. Holds no commit, so that two commits that mean the same are equal.
+/// What one node should have at one commit: a pure function of network, node,
+/// facts and profile. Holds no commit, so that two commits that mean the same are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendering {
+    /// The ifupdown2 that it is for.
+    pub profile: Profile,
     /// The texts of files, without the line that carries the sequence number. A
     /// file of [`Managed::ALL`] that is not here should not be there.
     pub files: BTreeMap<Managed, String>,
@@ -64,10 +70,10 @@ pub struct Note {
 }
 
 impl Rendering {
-    /// The digest by which two renderings are the same: of every path, mode and
-    /// text. Notes do not count.
+    /// The digest by which two renderings are the same: of the profile, and of every
+    /// path, mode and text. Notes do not count.
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::new();
+        let mut bytes = format!("{}\0", self.profile).into_bytes();
         for (managed, text) in &self.files {
             let head = format!("{}\0{:o}\0{}\0", managed.path(), managed.mode(), text.len());
             bytes.extend_from_slice(head.as_bytes());
@@ -81,6 +87,7 @@ impl Rendering {
     pub fn bytes(&self, managed: Managed, sequence: u64) -> Option<Vec<u8>> {
         let text = self.files.get(&managed)?;
         Some(match managed {
+            Managed::RouteTables => text.clone().into_bytes(),
             Managed::Interfaces => format!("{VERSION_LINE}{sequence}\n{text}").into_bytes(),
         })
     }

@@ -54,6 +54,11 @@ impl CacheDirectory {
         self.path.join("repository.git")
     }
 
+    /// A directory for files that libgit2 looks for in a home directory.
+    pub(super) fn home(&self) -> Utf8PathBuf {
+        self.path.join("home")
+    }
+
     /// Removes all but the marker, which stays to the last so that a directory
     /// that was emptied by half is still known.
     pub(super) fn empty(&self) -> Result<(), Failure> {

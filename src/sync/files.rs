@@ -146,6 +146,7 @@ pub fn tree<T>(
         directories: Directories::new(store),
         base,
         files: Vec::new(),
+        unread: Vec::new(),
         bytes: 0,
         entries: 0,
     };
@@ -163,7 +164,10 @@ pub fn tree<T>(
             reading.directory(entry.id, &path, 0)?;
         }
     }
-    Ok(Verified::new(Tree::new(base.cloned(), reading.files), record.clone()))
+    Ok(Verified::new(
+        Tree::new(base.cloned(), reading.files).with_unread(reading.unread),
+        record.clone(),
+    ))
 }
 
 struct Reading<'a> {
@@ -171,9 +175,13 @@ struct Reading<'a> {
     directories: Directories<'a>,
     base: Option<&'a RepoPath>,
     files: Vec<(RepoPath, Arc<str>)>,
+    unread: Vec<RepoPath>,
     bytes: u64,
     entries: usize,
 }
+
+/// The most files of other names that are spelled out.
+const MAX_UNREAD: usize = 100;
 
 impl Reading<'_> {
     /// The directory of this cluster.
@@ -236,6 +244,9 @@ impl Reading<'_> {
             return Err(TreeError::BadName { path: path.escape_debug().to_string() });
         };
         if !Tree::wants(self.base, &name) {
+            if Tree::looks_like_declarations(&name) && self.unread.len() < MAX_UNREAD {
+                self.unread.push(name);
+            }
             return Ok(());
         }
         let bytes = match self.store.read(entry.id, Kind::Blob, MAX_FILE_BYTES) {

@@ -4,14 +4,18 @@
 //! side hashes what it is told, reads it strictly, and judges the history by the
 //! policy of each commit's first parent. Knows nothing of zones.
 
+pub mod access;
 pub mod anchor;
 mod cache;
 mod climb;
 pub mod commit;
+pub mod failure;
 pub mod files;
 pub mod history;
+pub mod known_hosts;
 mod line;
 pub mod objects;
+pub mod origin;
 pub mod protocol;
 pub mod refusal;
 pub mod remote;
@@ -23,9 +27,12 @@ pub mod trust;
 mod verified;
 pub mod worker;
 
+pub use access::{Access, Login};
 pub use anchor::{Anchor, AnchorError, Anchors};
+pub use failure::FailureCode;
 pub use files::{TreeError, removable, tree};
 pub use history::{HistoryError, Judgement, Standing, judge};
+pub use origin::Origin;
 pub use protocol::FetchLimits;
 pub use refusal::{Reason, Refusal};
 pub use remote::{Remote, RemoteUrl};

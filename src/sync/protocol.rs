@@ -3,27 +3,33 @@
 //! The agent writes one line of JSON, a [`Request`]; the process answers with one
 //! line of JSON, an [`Answer`]. [`Answer::Object`] is followed by exactly the
 //! number of raw bytes that it names. Both ends are the same program, so that
-//! there is no version; what a new kind of remote needs to be reached goes
-//! beside `url` in [`Fetch`].
+//! there is no version. Secrets go this way and no other: not by arguments, not by
+//! the environment.
 
 use std::fmt;
 
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::access::Access;
+pub use super::failure::FailureCode;
 use super::objects::Kind;
 use super::remote::{RemoteUrl, Scheme};
 use crate::value::ObjectId;
 
-/// The longest line that either end takes, in bytes, its line feed included.
+/// The longest line that the process answers, in bytes, its line feed included.
 pub const LINE_LIMIT: usize = 64 * 1024;
+
+/// The longest line that the process is asked, in bytes, its line feed included: what
+/// [`Access`] holds goes with it.
+pub const REQUEST_LIMIT: usize = 1024 * 1024;
 
 /// What the agent asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Bring the cache up to the tip of a branch.
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
     /// Send an object of the cache that was fetched last.
     Read {
         /// The object.
@@ -39,6 +45,9 @@ pub enum Request {
 pub struct Fetch {
     /// The repository.
     pub url: RemoteUrl,
+    /// Whom to believe there, and how to log in.
+    #[serde(default)]
+    pub access: Access,
     /// The branch, without `refs/heads/`.
     pub branch: String,
     /// The directory of the cache. Only one process may use it at a time: the
@@ -127,75 +136,5 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
-    }
-}
-
-/// The classes of failures. Their names are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailureCode {
-    /// The request makes no sense.
-    BadRequest,
-    /// The remote is reached in a way that is not allowed, or that this version
-    /// does not have.
-    SchemeRefused,
-    /// There is nothing at that place.
-    Absent,
-    /// What is there is no git repository.
-    NotARepository,
-    /// The repository has SHA-256 object ids.
-    Sha256,
-    /// The repository has no such branch; an empty one has none at all.
-    NoBranch,
-    /// The repository lacks objects of the branch, or they cannot be read.
-    DamagedRemote,
-    /// The machine does not allow it.
-    Permission,
-    /// More was sent than may be received, or more memory was needed than there is.
-    TooLarge,
-    /// The disk of the cache is full.
-    DiskFull,
-    /// The directory of the cache holds something that weft did not put there.
-    ForeignCache,
-    /// The cache cannot be used, and to fetch it anew did not help.
-    DamagedCache,
-}
-
-impl FailureCode {
-    /// The name, as it is in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad-request",
-            Self::SchemeRefused => "scheme-refused",
-            Self::Absent => "absent",
-            Self::NotARepository => "not-a-repository",
-            Self::Sha256 => "sha256",
-            Self::NoBranch => "no-branch",
-            Self::DamagedRemote => "damaged-remote",
-            Self::Permission => "permission",
-            Self::TooLarge => "too-large",
-            Self::DiskFull => "disk-full",
-            Self::ForeignCache => "foreign-cache",
-            Self::DamagedCache => "damaged-cache",
-        }
-    }
-
-    /// Whether the same request may succeed later, although nobody changes the
-    /// node's settings or the repository's place.
-    pub const fn retry_helps(self) -> bool {
-        match self {
-            Self::Absent
-            | Self::NoBranch
-            | Self::DamagedRemote
-            | Self::DiskFull
-            | Self::DamagedCache => true,
-            Self::BadRequest
-            | Self::SchemeRefused
-            | Self::NotARepository
-            | Self::Sha256
-            | Self::Permission
-            | Self::TooLarge
-            | Self::ForeignCache => false,
-        }
     }
 }

@@ -60,10 +60,10 @@ reasons! {
         "let a root principal add the signer to a role of `.weft/policy.yaml` in a commit below this one";
     PathNotAllowed "path-not-allowed"
         "The first parent's policy does not let the signer change a path."
-        "have the change signed by a principal of the role `root`";
+        "take the commit off the branch (`git reset`, `git push --force-with-lease`: nodes have not accepted it) and have the change made by a principal of the role `root`";
     KeyExpired "key-expired"
         "The key was valid earlier."
-        "sign with a key that is valid, or let a root principal extend `valid-before` in `.weft/allowed_signers` and commit on top";
+        "take the commit off the branch (nodes have not accepted it) and sign it with a key that is valid; or let a root principal first extend `valid-before` in `.weft/allowed_signers`";
     KeyTooEarly "key-too-early"
         "The key is valid later."
         "wait until the key is valid, or correct `valid-after` in `.weft/allowed_signers`; check the clock of the machine that made the commit";
@@ -78,7 +78,7 @@ reasons! {
         "restore `.weft/allowed_signers` and `.weft/policy.yaml`; `weft validate` names what is wrong with them";
     Rewritten "rewritten"
         "The accepted commit is not in the history of the tip."
-        "restore the branch on the server to contain the accepted commit, and use `git revert` to take changes back; nobody may force-push it";
+        "restore the branch on the server to contain the accepted commit, and use `git revert` to take changes back: what nodes have accepted cannot be amended or taken off the branch";
     Foxtrot "foxtrot"
         "The accepted commit is reachable only through the second parent of a merge."
         "someone merged the branch into their own work and pushed the result: make the merge the other way round (check the branch out, `git merge WORK`) and put it on the server instead";
@@ -87,10 +87,10 @@ reasons! {
         "check `introduction` in the node's settings, the remote and its branch; if they are right, the branch was replaced on the server";
     IntroductionSigner "introduction-signer"
         "The introduction is signed by another key than the one that introduces it."
-        "check `introduction` in the node's settings: the fingerprint is that of the key which signed this commit (`git log --show-signature -1 COMMIT`)";
+        "correct `introduction` in the node's settings; nothing is wrong with the branch. The fingerprint is that of the key which signed this commit (`git log --show-signature -1 COMMIT`)";
     OnRefused "on-refused"
         "The commit stands on one that is refused."
-        "take the refused commit off the branch and make this change on top of the last accepted one";
+        "deal with the refused commit below first; nodes have accepted neither, so both may be taken off the branch";
 }
 
 impl fmt::Display for Reason {

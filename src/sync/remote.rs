@@ -66,6 +66,35 @@ impl RemoteUrl {
         (self.scheme == Scheme::File).then(|| Utf8Path::new(self.rest()))
     }
 
+    /// Who logs in, where the URL says so. Only one of ssh may.
+    pub fn user(&self) -> Option<&str> {
+        Some(self.authority()?.rsplit_once('@')?.0)
+    }
+
+    /// The host, an IPv6 address without its brackets, and the port where one is given;
+    /// `None` for a directory of this machine.
+    pub(super) fn host_and_port(&self) -> Option<(&str, Option<u16>)> {
+        let authority = self.authority()?;
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (host, port) = match host.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some((address, after)) => (address, after.strip_prefix(':')),
+            None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+        };
+        Some((host, port.and_then(|port| port.parse().ok())))
+    }
+
+    fn authority(&self) -> Option<&str> {
+        if self.scheme == Scheme::File {
+            return None;
+        }
+        self.rest().split_once('/').map(|(authority, _)| authority)
+    }
+
+    /// What libgit2 is given.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// What follows `://`.
     fn rest(&self) -> &str {
         self.text.get(self.scheme.as_str().len() + 3..).unwrap_or_default()
@@ -76,7 +105,7 @@ impl FromStr for RemoteUrl {
     type Err = BadRemoteUrl;
 
     fn from_str(text: &str) -> Result<Self, BadRemoteUrl> {
-        let bad = |reason| BadRemoteUrl { url: without_user(text), reason };
+        let bad = |reason| BadRemoteUrl::of(text, reason);
         if text.len() > Self::LIMIT || !text.chars().all(printable) {
             return Err(bad("holds a space, a control character, or more than 2048 bytes"));
         }
@@ -187,10 +216,17 @@ impl fmt::Debug for RemoteUrl {
 
 /// A text that is not the URL of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the remote `{url}` {reason}")]
+#[error("`{url}` {reason}")]
 pub struct BadRemoteUrl {
     url: String,
     reason: &'static str,
+}
+
+impl BadRemoteUrl {
+    /// A text that is not what was wanted; what may be a password is left out.
+    pub(super) fn of(text: &str, reason: &'static str) -> Self {
+        Self { url: without_user(text), reason }
+    }
 }
 
 #[cfg(test)]

@@ -5,23 +5,29 @@
 //! It can be killed at any moment; what is then left in the cache is cleaned up,
 //! or fetched anew, by the next one.
 
+mod authorities;
 mod copy;
+mod diagnose;
+mod network;
 mod open;
+mod preference;
 
+use std::cell::Cell;
 use std::io::{self, BufRead, Read as _, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use camino::Utf8Path;
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::alarm;
+use zeroize::Zeroizing;
 
 use super::cache::CacheDirectory;
 use super::objects::Kind;
-use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, LINE_LIMIT, Request};
+use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, REQUEST_LIMIT, Request};
 use crate::value::ObjectId;
-use copy::fill;
-use open::{find_tip, open_remote};
+use open::{check_scheme, find_tip, open_remote};
 
 /// The oldest libgit2 with the fixes of 2026.
 const OLDEST: (u32, u32, u32) = (1, 9, 7);
@@ -29,6 +35,12 @@ const OLDEST: (u32, u32, u32) = (1, 9, 7);
 /// The memory that the process may use, in bytes. The last resort: what is read is
 /// bounded by the limits of the fetch.
 const MEMORY: u64 = 512 << 20;
+
+/// How long to wait for a connection, in milliseconds.
+const CONNECT_TIMEOUT_MS: i32 = 10_000;
+/// How long to wait for a server to say something more, in milliseconds.
+const SERVER_TIMEOUT_MS: i32 = 20_000;
+const SERVER_TIMEOUT: Duration = Duration::from_millis(SERVER_TIMEOUT_MS.unsigned_abs() as u64);
 
 /// Answers requests on standard input until it ends. Run by the agent, as another
 /// process and with an empty environment; complaints go to standard error.
@@ -71,15 +83,16 @@ fn confine() -> Result<(), String> {
 fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
     let mut session = Session::default();
     loop {
-        let mut line = Vec::new();
-        input.by_ref().take(LINE_LIMIT as u64).read_until(b'\n', &mut line)?;
+        // May hold a secret.
+        let mut line = Zeroizing::new(Vec::new());
+        input.by_ref().take(REQUEST_LIMIT as u64).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(());
         }
         let (answer, bytes) = match serde_json::from_slice(&line) {
             Ok(Request::Fetch(fetch)) => {
                 alarm::set(fetch.seconds.max(1));
-                (session.fetch(fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+                (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
             Ok(Request::Read { object, limit }) => match session.read(object, limit) {
                 Ok(Found::Object(kind, bytes)) => {
@@ -93,7 +106,9 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
                 Err(failure) => (Answer::Failed(failure), Vec::new()),
             },
             Err(error) => {
-                let message = format!("the request cannot be read: {error}");
+                // Where and how, but not what: it may hold a secret.
+                let (what, column) = (error.classify(), error.column());
+                let message = format!("the request cannot be read ({what:?} at column {column})");
                 (Answer::Failed(Failure::new(FailureCode::BadRequest, message)), Vec::new())
             }
         };
@@ -130,7 +145,17 @@ impl From<Failure> for Trouble {
 struct Store {
     fetch: Fetch,
     cache: Repository,
-    remote: Repository,
+    tip: Oid,
+    source: Source,
+}
+
+/// Where objects come from.
+enum Source {
+    /// A repository of this machine.
+    Directory(Repository),
+    /// A server. Once it is known that all is there that the tip stands on, what is
+    /// missing is not there at all.
+    Server { whole: Cell<bool> },
 }
 
 #[derive(Default)]
@@ -143,24 +168,41 @@ struct Session {
 impl Session {
     fn fetch(&mut self, fetch: Fetch) -> Result<ObjectId, Failure> {
         self.store = None;
+        check_scheme(&fetch.url, &fetch.limits)?;
+        // Before anything else of libgit2, which reads them when it begins.
+        authorities::set(fetch.access.authorities.as_deref())?;
         limit_libgit2(&fetch.limits).map_err(|e| {
             Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {e}"))
         })?;
-        let remote = open_remote(&fetch.url, &fetch.limits)?;
-        let tip = find_tip(&remote, &fetch.branch)?;
+        let source = match fetch.url.path() {
+            Some(path) => {
+                let remote = open_remote(path)?;
+                let tip = find_tip(&remote, &fetch.branch)?;
+                Some((remote, tip))
+            }
+            None => None,
+        };
         let directory = CacheDirectory::claim(&fetch.cache)?;
         directory.tidy()?;
-        let mut filled = fill(&directory, &remote, tip, &fetch);
+        let fill = || match &source {
+            Some((remote, tip)) => Ok((copy::fill(&directory, remote, *tip, &fetch)?, *tip)),
+            None => network::fill(&directory, &fetch),
+        };
+        let mut filled = fill();
         if let Err(Trouble::Cache(reason)) = &filled
             && !self.emptied
         {
             complain(&format!("the cache `{}` is fetched anew: {reason}", fetch.cache));
             self.emptied = true;
             directory.empty()?;
-            filled = fill(&directory, &remote, tip, &fetch);
+            filled = fill();
         }
-        let cache = filled.map_err(|trouble| damaged(&fetch.cache, trouble))?;
-        self.store = Some(Store { fetch, cache, remote });
+        let (cache, tip) = filled.map_err(|trouble| damaged(&fetch.cache, trouble))?;
+        let source = match source {
+            Some((remote, _)) => Source::Directory(remote),
+            None => Source::Server { whole: Cell::new(false) },
+        };
+        self.store = Some(Store { fetch, cache, tip, source });
         object_id(tip)
     }
 
@@ -209,15 +251,20 @@ impl Store {
                     _ => Err(Trouble::Cache(format!("object {id} is not what its header says"))),
                 }
             }
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                match self.remote.odb().and_then(|objects| objects.read_header(oid)) {
+            Err(error) if error.code() == ErrorCode::NotFound => match &self.source {
+                Source::Directory(remote) => match remote.odb().and_then(|o| o.read_header(oid)) {
                     Ok((size, _)) if size as u64 > limit => {
                         Ok(Some(Found::TooLarge { size: size as u64, limit }))
                     }
                     Ok(_) => Ok(None),
                     Err(_) => Ok(Some(Found::Missing)),
+                },
+                Source::Server { whole } => {
+                    let most = self.fetch.limits.objects;
+                    whole.set(whole.get() || network::is_whole(&self.cache, self.tip, most));
+                    Ok(whole.get().then_some(Found::Missing))
                 }
-            }
+            },
             Err(error) => Err(unreadable(&error)),
         }
     }
@@ -285,8 +332,8 @@ fn limit_libgit2(limits: &FetchLimits) -> Result<(), git2::Error> {
         for level in [ProgramData, System, XDG, Global] {
             opts::set_search_path(level, "")?;
         }
-        opts::set_server_connect_timeout_in_milliseconds(10_000)?;
-        opts::set_server_timeout_in_milliseconds(20_000)?;
+        opts::set_server_connect_timeout_in_milliseconds(CONNECT_TIMEOUT_MS)?;
+        opts::set_server_timeout_in_milliseconds(SERVER_TIMEOUT_MS)?;
         opts::set_mwindow_size(4 << 20)?;
         opts::set_mwindow_mapped_limit(64 << 20)?;
         opts::set_mwindow_file_limit(256)?;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
+use super::access::Access;
 use super::objects::{ObjectError, Objects, Raw};
 use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, Request, kind_named};
 use super::remote::{Remote, RemoteUrl};
@@ -63,34 +64,30 @@ impl Worker {
         self.process
     }
 
-    /// Brings a cache up to a branch of a remote and gives the branch's tip. The
-    /// caller holds the lock of the cache until the worker is dropped.
+    /// Brings a cache up to a branch of a remote and gives the branch's tip. What
+    /// `access` holds goes to the process through a pipe, and nowhere else. The caller holds the lock of the cache until the worker is dropped.
     pub fn fetch(
         &self,
         remote: &Remote,
+        access: &Access,
         branch: &str,
         cache: &Utf8Path,
         limits: &FetchLimits,
     ) -> Result<ObjectId, TransportError> {
-        let refused = |failure: Failure| TransportError::Remote {
-            remote: remote.name.clone(),
-            url: remote.url.clone(),
-            code: failure.code,
-            message: printable(&failure.message),
-        };
         let mut talk = self.talk();
         let left = talk.left();
-        let request = Request::Fetch(Fetch {
+        let request = Request::Fetch(Box::new(Fetch {
             url: remote.url.clone(),
+            access: access.clone(),
             branch: branch.to_owned(),
             cache: cache.to_owned(),
             limits: limits.clone(),
             // Later than this end does it.
             seconds: u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(2),
-        });
+        }));
         match talk.ask(&request)? {
             (Answer::Tip(tip), _) => Ok(tip),
-            (Answer::Failed(failure), _) => Err(refused(failure)),
+            (Answer::Failed(failure), _) => Err(TransportError::of(remote, &failure)),
             _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
         }
     }
@@ -163,6 +160,16 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// A failure of a remote.
+    pub fn of(remote: &Remote, failure: &Failure) -> Self {
+        Self::Remote {
+            remote: remote.name.clone(),
+            url: remote.url.clone(),
+            code: failure.code,
+            message: printable(&failure.message),
+        }
+    }
+
     /// A stable name of the class, for programs.
     pub fn code(&self) -> &'static str {
         match self {

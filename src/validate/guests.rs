@@ -44,7 +44,7 @@ pub(super) fn addresses_inside(declared: &Declared, report: &mut Report) {
     let mut prefixes: BTreeMap<&VnetId, BTreeSet<IpNet>> = BTreeMap::new();
     for (guest, nic) in nics(declared) {
         let id = &nic.vnet.value;
-        let Some(Entry { value: vnet, place }) = declared.vnets.get(id) else { continue };
+        let Some(Entry { value: vnet, place, .. }) = declared.vnets.get(id) else { continue };
         let prefixes = prefixes.entry(id).or_insert_with(|| networks(vnet));
         for address in addresses(nic) {
             if !is_in(address.value, prefixes) {

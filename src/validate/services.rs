@@ -99,7 +99,7 @@ fn option(
                 .also(&kind.place, "the type is set here");
             report.push(finding);
         }
-        None if required => {
+        None if required && ipam.whole => {
             let message = format!("{} IPAM `{id}` has no `{option}`", kind.value);
             let finding = Finding::new(Code::OptionRequired, message, &ipam.place)
                 .also(&kind.place, "this type requires it")

@@ -70,7 +70,7 @@ pub(super) fn tag_fits(declared: &Declared, report: &mut Report) {
                     .also(&kind.place, "this type has no tags");
                 report.push(finding);
             }
-            (ZoneType::Vxlan | ZoneType::Evpn | ZoneType::Vlan, None) => {
+            (ZoneType::Vxlan | ZoneType::Evpn | ZoneType::Vlan, None) if vnet.whole => {
                 let message = format!("vnet `{id}` has no `tag`");
                 let finding = Finding::new(Code::OptionRequired, message, &vnet.place)
                     .also(&kind.place, format!("a vnet of a {} zone has one", kind.value))

@@ -110,7 +110,7 @@ pub(super) fn options_present(declared: &Declared, report: &mut Report) {
                 ("vrf-vxlan", zone.vrf_vxlan.is_none()),
             ],
         };
-        for (option, _) in missing.iter().filter(|(_, missing)| *missing) {
+        for (option, _) in missing.iter().filter(|(_, missing)| *missing && entry.whole) {
             let message = format!("{} zone `{id}` has no `{option}`", zone.kind.value);
             let finding = Finding::new(Code::OptionRequired, message, &entry.place)
                 .also(&zone.kind.place, "this type requires it")

@@ -8,13 +8,16 @@ mod name;
 mod net;
 mod number;
 mod object;
+mod secret;
 mod span;
 
 pub use name::{
     Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,
-    Fingerprint, GuestName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId, Word, ZoneId,
+    Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId,
+    Word, ZoneId,
 };
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};
 pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, Tag};
 pub use object::{BadDigest, BadObjectId, Digest, ObjectId};
+pub use secret::Secret;
 pub use span::{At, BadPath, Place, Range32, RepoPath, Span};

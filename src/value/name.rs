@@ -248,6 +248,12 @@ name!(
     "32 pairs of hexadecimal digits joined by `:`", fingerprint
 );
 name!(
+    /// The name of a webhook: the last part of the path that is posted to.
+    HookName, "hook name", "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$",
+    "1 to 32 lower-case letters, digits and `-`, no `-` at the ends",
+    |t| t.len() <= 32 && host_label(t) && !t.bytes().any(|b| b.is_ascii_uppercase())
+);
+name!(
     /// The name of a branch.
     BranchName, "branch name", "^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$",
     "1 to 100 letters, digits and `_ . / -`, a letter or digit first, no `..`, `//`, `.lock` at the end",

@@ -10,7 +10,7 @@ use weft::declare::finding::{Code, Finding, Findings};
 use weft::declare::{Severity, Tree};
 use weft::facts::Facts;
 use weft::network::Network;
-use weft::render::{Managed, Rendering, render};
+use weft::render::{Difference, Effect, Managed, Profile, Rendering, render};
 use weft::validate;
 use weft::value::{ClusterName, RepoPath};
 
@@ -40,7 +40,10 @@ fn every_case_is_as_expected() {
         assert_eq!(network.is_none(), findings.has_errors(), "{}", directory.display());
         for facts in facts(&directory) {
             let network = network.as_ref().expect("a case with facts can be rendered");
-            made.extend(rendered(network, &facts));
+            for profile in Profile::ALL {
+                made.extend(rendered(network, &facts, *profile));
+            }
+            differs_as_listed(network, &facts);
         }
         let expected = expected(&directory);
         if std::env::var_os("UPDATE").is_some() {
@@ -98,13 +101,14 @@ fn cluster() -> ClusterName {
 }
 
 /// The files that one node gets, and what is said about them.
-fn rendered(network: &Network, facts: &Facts) -> BTreeMap<String, String> {
+fn rendered(network: &Network, facts: &Facts, profile: Profile) -> BTreeMap<String, String> {
     assert!(network.declares(&facts.node));
-    let rendering = render(network, &facts.node, facts);
+    let rendering = render(network, &facts.node, facts, profile);
+    let below = format!("{}/{}", directory_of(profile), facts.node);
     let mut made = BTreeMap::new();
     for managed in Managed::ALL {
         if let Some(bytes) = rendering.bytes(*managed, SEQUENCE) {
-            let path = format!("expect/{}{}", facts.node, managed.path());
+            let path = format!("{below}{}", managed.path());
             made.insert(path, String::from_utf8(bytes).unwrap());
         }
     }
@@ -113,10 +117,47 @@ fn rendered(network: &Network, facts: &Facts) -> BTreeMap<String, String> {
             writeln!(text, "{}: {}", note.vnet, note.message).unwrap();
             text
         });
-        made.insert(format!("expect/{}/notes.txt", facts.node), notes);
+        made.insert(format!("{below}/notes.txt"), notes);
     }
     serves_its_vnets(network, facts, &rendering);
     made
+}
+
+/// Where a case has what it expects of a profile.
+fn directory_of(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Pve => "expect",
+        Profile::Debian => "expect-debian",
+    }
+}
+
+/// Without what the list of differences adds, the files of profile `debian` are those
+/// of profile `pve`.
+fn differs_as_listed(network: &Network, facts: &Facts) {
+    let of = |profile| render(network, &facts.node, facts, profile);
+    let (wanted, mut left) = (of(Profile::Pve), of(Profile::Debian));
+    assert_ne!(wanted.digest(), left.digest());
+    for difference in Difference::ALL {
+        match difference.effect {
+            Effect::BridgeLine(line) => {
+                let line = format!("\t{line}\n");
+                let text = left.files.get_mut(&Managed::Interfaces).unwrap();
+                let bridges = text.matches("bridge_ports ").count();
+                assert_eq!(text.matches(&line).count(), bridges, "{}", difference.code);
+                *text = text.replace(&line, "");
+            }
+            Effect::File(managed, text) => assert_eq!(left.files.remove(&managed).unwrap(), text),
+            Effect::VlanAwareNote(message) => {
+                let vlan_aware = left.files[&Managed::Interfaces].matches("bridge-vlan-aware yes");
+                let notes = left.notes.len();
+                let vlan_aware = vlan_aware.count();
+                left.notes.retain(|note| note.message != message);
+                assert_eq!(notes - left.notes.len(), vlan_aware, "{}", difference.code);
+            }
+            Effect::Nothing => {}
+        }
+    }
+    assert_eq!((left.files, left.notes), (wanted.files, wanted.notes));
 }
 
 /// Every interface of the file is known with the vnets of this node that it is for.
@@ -192,7 +233,10 @@ fn facts(directory: &Path) -> Vec<Facts> {
 }
 
 fn expected(directory: &Path) -> BTreeMap<String, String> {
-    let mut found = files(directory, "expect");
+    let mut found = BTreeMap::new();
+    for profile in Profile::ALL {
+        found.extend(files(directory, directory_of(*profile)));
+    }
     if let Ok(text) = std::fs::read_to_string(directory.join("findings.txt")) {
         found.insert("findings.txt".to_owned(), text);
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
 use weft::facts::{Facts, InterfaceAddress, Route};
-use weft::render::{Managed, render};
+use weft::render::{Managed, Profile, render};
 use weft::validate;
 use weft::value::NodeName;
 
@@ -75,7 +75,8 @@ fn rendered(name: &str, directory: &Path, config: &str) -> String {
         eprintln!("  {name}: {} {}", finding.code.id(), finding.message);
     }
     let interfaces = std::fs::read_to_string(directory.join("interfaces")).unwrap();
-    let rendering = render(&network.unwrap(), &node, &facts(node.clone(), &interfaces));
+    let rendering =
+        render(&network.unwrap(), &node, &facts(node.clone(), &interfaces), Profile::Pve);
     String::from_utf8(rendering.bytes(Managed::Interfaces, imported.version).unwrap()).unwrap()
 }
 

@@ -8,7 +8,7 @@ use weft::agent::{Mode, settings};
 use weft::declare::{Findings, Tree, policy, signers};
 use weft::facts::{Facts, Route};
 use weft::network::Network;
-use weft::render::{Managed, render};
+use weft::render::{Managed, Profile, render};
 use weft::validate::check;
 
 fn examples() -> PathBuf {
@@ -53,7 +53,7 @@ fn the_small_repository_renders_on_each_node_without_a_finding() {
             metric: 0,
         };
         let facts = Facts { routes: vec![way_out], ..Facts::unknown(node.clone()) };
-        let rendering = render(&network, node, &facts);
+        let rendering = render(&network, node, &facts, Profile::Pve);
         assert_eq!(rendering.notes, []);
         let text = &rendering.files[&Managed::Interfaces];
         for stanza in ["iface localnet\n", "iface front\n", "iface back\n", "iface vxlan_front\n"] {
@@ -91,7 +91,7 @@ fn the_settings_of_a_node_can_be_read_with_and_without_what_is_optional() {
     assert_eq!(read.remotes.value.len(), 2);
 
     // Optional keys stand in the file as comments of one line; each must be right.
-    let optional = ["path: ", "revoked: ", "allow-file: "];
+    let optional = ["path: ", "revoked: ", "profile: ", "allow-file: "];
     let mut all = text.replace("SHA256:…", &format!("SHA256:{}", "A".repeat(43)));
     for key in optional {
         assert!(all.contains(&format!("\n# {key}")), "{key}");
@@ -99,6 +99,7 @@ fn the_settings_of_a_node_can_be_read_with_and_without_what_is_optional() {
     }
     let read = settings::read(&all).unwrap();
     assert!(read.path.is_some() && read.revoked.is_some() && read.allow_file.is_some());
+    assert_eq!(read.profile(), Profile::Debian);
 }
 
 #[test]

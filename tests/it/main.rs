@@ -7,15 +7,24 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test that is skipped says why")]
 
+mod adopt;
 mod cases;
 mod conformance;
+mod daemon;
+mod doctor;
 mod examples;
 mod floors;
 mod guide;
 mod host;
 mod import;
+mod machine;
 mod node;
+mod profiles;
 mod properties;
+mod quarantine;
+mod remotes;
 mod schema;
+mod settings;
 mod transport;
 mod trust;
+mod webhook;

@@ -11,37 +11,37 @@ use super::trust::repository::Repository;
 const NODES: &[u8] = b"nodes:\n  n1: {address: 192.0.2.1}\n  n2: {address: 192.0.2.2}\n";
 const VNETS: &[u8] =
     b"vnets:\n  va:\n    zone: one\n    subnets:\n      10.0.0.0/24: {gateway: 10.0.0.1}\n";
-const FILE: &str = "etc/network/interfaces.d/sdn";
+pub(super) const FILE: &str = "etc/network/interfaces.d/sdn";
 
 /// A node below a directory of the repository's home, introduced to it.
-struct Node<'a> {
+pub(super) struct Node<'a> {
     repository: &'a Repository,
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 /// What a run of the program said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}{}", self.out, self.err))
     }
 
-    fn all(&self) -> String {
+    pub(super) fn all(&self) -> String {
         format!("{}{}", self.out, self.err)
     }
 }
 
 impl<'a> Node<'a> {
-    fn new(repository: &'a Repository, name: &str) -> Self {
+    pub(super) fn new(repository: &'a Repository, name: &str) -> Self {
         Self::with(repository, name, "lab", "mode: apply\n")
     }
 
-    fn with(repository: &'a Repository, name: &str, cluster: &str, more: &str) -> Self {
+    pub(super) fn with(repository: &'a Repository, name: &str, cluster: &str, more: &str) -> Self {
         let root = repository.home().join(format!("root-{name}"));
         let node = Self { repository, root };
         let settings = format!(
@@ -58,17 +58,17 @@ impl<'a> Node<'a> {
         node
     }
 
-    fn put(&self, path: &str, bytes: &[u8]) {
+    pub(super) fn put(&self, path: &str, bytes: &[u8]) {
         let path = self.root.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
 
-    fn file(&self) -> Option<String> {
+    pub(super) fn file(&self) -> Option<String> {
         std::fs::read_to_string(self.root.join(FILE)).ok()
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    pub(super) fn run(&self, arguments: &[&str]) -> Said {
         weft(
             self.repository.home(),
             &[&["--root", self.root.to_str().unwrap()], arguments].concat(),
@@ -76,7 +76,7 @@ impl<'a> Node<'a> {
     }
 
     /// The commit that runs, by the journal.
-    fn runs(&self) -> Option<String> {
+    pub(super) fn runs(&self) -> Option<String> {
         let status = self.run(&["status", "--json"]).json();
         status["running"]["commit"]["commit"].as_str().map(str::to_owned)
     }
@@ -97,7 +97,7 @@ fn weft(directory: &Path, arguments: &[&str]) -> Said {
 }
 
 /// A repository that declares two nodes and one vnet.
-fn declared() -> Repository {
+pub(super) fn declared() -> Repository {
     let repository = Repository::new();
     repository.commit("alice", &[("sdn/nodes.yaml", NODES), ("sdn/vnets.yaml", VNETS)]);
     repository
@@ -280,7 +280,7 @@ fn a_node_that_cannot_be_says_why() {
         said.err
     );
     let said = weft(repository.home(), &["sync", "--root", "nowhere"]);
-    assert_eq!(said.code, 64, "{}", said.err);
+    assert_eq!(said.code, 1, "{}", said.err);
     node.put(
         "etc/weft/agent.yaml",
         b"cluster: lab\nnode: n1\nremotes: []\nintroduction: {commit: abc, signer: x}\nmod: bad\n",
@@ -424,4 +424,36 @@ fn a_killed_run_is_finished_or_undone_by_the_next() {
         "killed runs that had not changed the file: {}",
         states.iter().filter(|old| **old).count()
     );
+}
+
+#[test]
+fn boot_restore_settles_an_interrupted_apply_before_the_network_comes_up() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let (first, before) = (node.runs(), node.file());
+    let changed =
+        std::str::from_utf8(VNETS).unwrap().replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
+    repository.commit("alice", &[("sdn/vnets.yaml", changed.as_bytes())]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+
+    // As if the power had failed while the file was written.
+    let journal = node.root.join("var/lib/weft/journal");
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let newest = entries.pop().unwrap();
+    assert_eq!(newest.extension().unwrap(), "confirmed", "{}", newest.display());
+    std::fs::rename(&newest, newest.with_extension("armed")).unwrap();
+    node.put("etc/weft/agent.yaml", b"of no use: settings are not read\n");
+
+    let said = node.run(&["boot-restore"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    assert!(said.out.contains("was interrupted; what ran before is back"), "{}", said.out);
+    assert_eq!(node.file(), before);
+    let again = node.run(&["boot-restore", "--json"]);
+    assert_eq!((again.code, &again.json()["restored"]), (0, &Value::Null), "{}", again.all());
+    let history = node.run(&["history", "--json"]).json();
+    let runs = history.as_array().unwrap().iter().find(|entry| entry["state"] == "confirmed");
+    assert_eq!(runs.unwrap()["commit"]["commit"].as_str(), first.as_deref());
 }

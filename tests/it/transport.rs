@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
+use weft::sync::Access;
 use weft::sync::protocol::{FailureCode, FetchLimits};
 use weft::sync::remote::{Remote, Scheme};
 use weft::sync::worker::{TransportError, Worker};
@@ -101,7 +102,8 @@ impl Place {
 
     fn fetch(&self) -> Result<(Worker, ObjectId), TransportError> {
         let worker = start();
-        let tip = worker.fetch(&self.remote(), "main", &self.cache(), &limits())?;
+        let tip =
+            worker.fetch(&self.remote(), &Access::default(), "main", &self.cache(), &limits())?;
         Ok((worker, tip))
     }
 

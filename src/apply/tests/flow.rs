@@ -11,7 +11,7 @@ use crate::facts::{Facts, Route};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault};
 use crate::plan::Step;
-use crate::render::Managed;
+use crate::render::{Managed, Profile};
 use crate::value::Digest;
 
 fn text(host: &Fake, path: &str) -> String {
@@ -47,7 +47,8 @@ fn a_first_apply_keeps_what_was_found() {
     assert_eq!(manifest.commit, Some(commit(1)));
     let file = &manifest.files[&Managed::Interfaces];
     assert_eq!((file.path.as_str(), file.sha256), (SDN, Digest::of(b"#version:1\none\n")));
-    assert!(manifest.absent.is_empty() && manifest.interfaces.len() == 1);
+    assert!(manifest.absent.iter().eq([&Managed::RouteTables]));
+    assert_eq!((manifest.interfaces.len(), manifest.profile), (1, Some(Profile::Pve)));
     let facts = text(&host, "/var/lib/weft/gen/00000001/facts.json");
     assert_eq!(manifest.facts, Some(Digest::of(facts.as_bytes())));
     let facts: Facts = serde_json::from_str(&facts).expect("facts");

@@ -14,7 +14,7 @@ use super::{ApplyError, Authority, Entry, Outcome, apply, generation, running};
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
 use crate::plan::{Plan, Step};
-use crate::render::{Managed, Rendering, without_version};
+use crate::render::{Managed, Profile, Rendering, without_version};
 use crate::sync::{CommitRecord, Verified};
 use crate::value::{NodeName, ObjectId};
 
@@ -40,7 +40,8 @@ fn rendering(text: Option<&str>) -> Rendering {
     let files = text.map(|text| (Managed::Interfaces, text.to_owned())).into_iter().collect();
     let name = "vnet1".parse().expect("an interface");
     let interfaces = text.map(|_| (name, vec!["vnet1".parse().expect("a vnet")]));
-    Rendering { files, interfaces: interfaces.into_iter().collect(), notes: Vec::new() }
+    let interfaces = interfaces.into_iter().collect();
+    Rendering { profile: Profile::default(), files, interfaces, notes: Vec::new() }
 }
 
 /// What `plan` would say: the step from what is on the node to the text.
@@ -61,6 +62,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         steps,
         changes: Vec::new(),
         guards: Vec::new(),
+        foreign: Vec::new(),
         edited: Vec::new(),
     })
 }

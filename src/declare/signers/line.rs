@@ -262,9 +262,16 @@ impl Line<'_> {
             ));
         }
         if !VERIFIED.contains(&kind) {
-            let message =
-                format!("`{}` is neither an option nor a type of key", kind.escape_debug());
-            return Err(self.refuse(Code::BadSigner, message, range, VERIFIED_HELP, findings));
+            let message = format!(
+                "`{}` is neither an option nor a type of key",
+                kind.escape_default().to_string().replace("\\\"", "\"")
+            );
+            let help = if kind.contains('=') {
+                "join options by a comma without a space: `namespaces=\"git\",valid-before=\"20270101Z\"`"
+            } else {
+                VERIFIED_HELP
+            };
+            return Err(self.refuse(Code::BadSigner, message, range, help, findings));
         }
         let data = self.word(self.blanks(range.end));
         // Without the comment, so that nothing in it can change what is read.

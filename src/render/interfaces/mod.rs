@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use self::stanza::Stanza;
-use super::Note;
+use super::{Note, Profile};
 use crate::facts::Facts;
 use crate::network::{Network, ZoneKind};
 use crate::value::{IfName, NodeName, VnetId};
@@ -30,19 +30,25 @@ struct Part {
     notes: Vec<String>,
 }
 
-pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Interfaces {
+pub(super) fn render(
+    network: &Network,
+    node: &NodeName,
+    facts: &Facts,
+    profile: Profile,
+) -> Interfaces {
     let mut parts: BTreeMap<&VnetId, Part> = BTreeMap::new();
     for zone in network.zones.values().filter(|zone| zone.nodes.contains(node)) {
         match &zone.kind {
             ZoneKind::Simple(simple) => {
                 for (id, vnet) in &simple.vnets {
-                    parts.insert(id, simple::part(id, vnet, zone.mtu, facts));
+                    parts.insert(id, simple::part(id, vnet, zone.mtu, facts, profile));
                 }
             }
             ZoneKind::Vxlan(vxlan) => {
-                let peers = vxlan::Peers::new(vxlan, facts);
+                let declared = network.nodes.get(node).and_then(|node| node.address);
+                let peers = vxlan::Peers::new(vxlan, facts, declared);
                 for (id, vnet) in &vxlan.vnets {
-                    parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers));
+                    parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers, profile));
                 }
             }
         }
@@ -68,6 +74,11 @@ fn merge(parts: BTreeMap<&VnetId, Part>) -> Interfaces {
         write!(text, "\n{stanza}").expect("writing to a string does not fail");
     }
     Interfaces { text, serves, notes }
+}
+
+/// What a person should know of a VLAN-aware vnet.
+fn vlan_aware_notes(vlan_aware: bool, profile: Profile) -> impl Iterator<Item = String> {
+    profile.vlan_aware_notes().filter(move |_| vlan_aware).map(str::to_owned)
 }
 
 /// The bridge of a vnet: an interface of the same name.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::stanza::{Family, Hook, Line, Stanza, bridge_lines};
-use super::{Part, bridge};
+use super::{Part, bridge, vlan_aware_notes};
 use crate::facts::Facts;
 use crate::network::{Subnet, Vnet};
+use crate::render::Profile;
 use crate::value::{Cidr, Mtu, VnetId};
 
 impl Family {
@@ -29,7 +30,13 @@ impl Family {
     }
 }
 
-pub(super) fn part(id: &VnetId, vnet: &Vnet, mtu: Option<Mtu>, facts: &Facts) -> Part {
+pub(super) fn part(
+    id: &VnetId,
+    vnet: &Vnet,
+    mtu: Option<Mtu>,
+    facts: &Facts,
+    profile: Profile,
+) -> Part {
     let mut part = Part::default();
     let mut lines = Vec::new();
     let mut gateways = BTreeSet::new();
@@ -51,11 +58,12 @@ pub(super) fn part(id: &VnetId, vnet: &Vnet, mtu: Option<Mtu>, facts: &Facts) ->
             }
         }
     }
-    lines.extend(bridge_lines(None, vnet.is_vlan_aware()));
+    lines.extend(bridge_lines(None, vnet.is_vlan_aware(), profile));
     lines.extend(mtu.map(Line::Mtu));
     lines.extend(vnet.alias.clone().map(Line::Alias));
     lines.extend(gateways.iter().any(IpAddr::is_ipv4).then_some(Line::Forward(Family::V4)));
     lines.extend(gateways.iter().any(IpAddr::is_ipv6).then_some(Line::Forward(Family::V6)));
+    part.notes.extend(vlan_aware_notes(vnet.is_vlan_aware(), profile));
     part.stanzas.push(Stanza { name: bridge(id), lines });
     part
 }

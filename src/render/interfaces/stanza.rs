@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::render::Profile;
 use crate::value::{Alias, Cidr, IfName, Mtu, Port, Tag};
 
 /// One interface: `auto` and `iface`, then its lines.
@@ -60,6 +61,8 @@ pub(super) enum Line {
     VlanAware,
     /// Every VLAN that guests may use.
     AllVlans,
+    /// What the profile adds to every bridge.
+    OfProfile(&'static str),
     /// The largest packet.
     Mtu(Mtu),
     /// The comment.
@@ -107,6 +110,7 @@ impl fmt::Display for Line {
             Self::ForwardDelayZero => f.write_str("bridge_fd 0"),
             Self::VlanAware => f.write_str("bridge-vlan-aware yes"),
             Self::AllVlans => f.write_str("bridge-vids 2-4094"),
+            Self::OfProfile(line) => f.write_str(line),
             Self::Mtu(mtu) => write!(f, "mtu {mtu}"),
             Self::Alias(alias) => write!(f, "alias {alias}"),
             Self::Forward(Family::V4) => f.write_str("ip-forward on"),
@@ -136,11 +140,13 @@ impl Family {
     }
 }
 
-/// The lines that begin the bridge of every vnet: its port, and what no vnet does.
-pub(super) fn bridge_lines(port: Option<IfName>, vlan_aware: bool) -> Vec<Line> {
+/// The lines that begin the bridge of every vnet: its port, what no vnet does, and what
+/// the profile needs.
+pub(super) fn bridge_lines(port: Option<IfName>, vlan_aware: bool, profile: Profile) -> Vec<Line> {
     let mut lines = vec![Line::BridgePorts(port), Line::SpanningTreeOff, Line::ForwardDelayZero];
     if vlan_aware {
         lines.extend([Line::VlanAware, Line::AllVlans]);
     }
+    lines.extend(profile.bridge_lines().map(Line::OfProfile));
     lines
 }

@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 
 use super::stanza::{Line, Stanza, bridge_lines};
-use super::{Part, bridge};
+use super::{Part, bridge, vlan_aware_notes};
 use crate::facts::Facts;
 use crate::network::{VxlanVnet, VxlanZone};
+use crate::render::Profile;
 use crate::value::{IfName, Mtu, Number, Port, VnetId};
 
 /// What a zone without `mtu` gets. The reference means "the underlay's less 50",
@@ -21,8 +22,12 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(zone: &VxlanZone, facts: &Facts) -> Self {
-        let own = own_address(&zone.peers, facts);
+    /// `declared` is the address that the repository gives to this node. The reference
+    /// knows no such thing: it decides only where the facts name no peer.
+    pub(super) fn new(zone: &VxlanZone, facts: &Facts, declared: Option<IpAddr>) -> Self {
+        let is_peer = |address: &IpAddr| zone.peers.contains(address);
+        let found = own_address(&zone.peers, facts);
+        let own = found.filter(is_peer).or(declared.filter(is_peer)).or(found);
         let others = zone.peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
         let note = match own {
             None => Some("this node has no route to its peers".to_owned()),
@@ -53,6 +58,7 @@ pub(super) fn part(
     port: Option<Port>,
     mtu: Option<Mtu>,
     peers: &Peers,
+    profile: Profile,
 ) -> Part {
     let mtu = mtu.unwrap_or_else(|| Mtu::checked(DEFAULT_MTU).expect("1450 is an MTU"));
     let tunnel = tunnel(id);
@@ -63,12 +69,14 @@ pub(super) fn part(
     lines.push(Line::Mtu(mtu));
     let end = Stanza { name: tunnel.clone(), lines };
 
-    let mut lines = bridge_lines(Some(tunnel), vnet.vnet.is_vlan_aware());
+    let mut lines = bridge_lines(Some(tunnel), vnet.vnet.is_vlan_aware(), profile);
     lines.push(Line::Mtu(mtu));
     lines.extend(vnet.vnet.alias.clone().map(Line::Alias));
     let bridge = Stanza { name: bridge(id), lines };
 
-    Part { stanzas: vec![bridge, end], notes: peers.note.iter().cloned().collect() }
+    let mut notes: Vec<String> = peers.note.iter().cloned().collect();
+    notes.extend(vlan_aware_notes(vnet.vnet.is_vlan_aware(), profile));
+    Part { stanzas: vec![bridge, end], notes }
 }
 
 /// The tunnel interface of a vnet.

@@ -22,22 +22,36 @@ pub(super) fn fill(
     fetch: &Fetch,
 ) -> Result<Repository, Trouble> {
     let path = directory.repository();
-    let unusable = |e: git2::Error| match failure(FailureCode::DamagedCache, "the cache", &e) {
-        Failure { code: FailureCode::DamagedCache, message } => Trouble::Cache(message),
-        failure => Trouble::Final(failure),
-    };
-    let cache = if path.exists() { Repository::open_bare(&path) } else { create(&path) };
-    let cache = cache.map_err(unusable)?;
-    if !has(&cache.odb().map_err(unusable)?, tip) {
-        let view = view(&path, remote).map_err(unusable)?;
-        copy(remote, &view, &cache.odb().map_err(unusable)?, tip, &fetch.limits)?;
+    let cache = open_or_create(&path)?;
+    if !has(&cache.odb().map_err(|e| unusable(&e))?, tip) {
+        let view = view(&path, remote).map_err(|e| unusable(&e))?;
+        copy(remote, &view, &cache.odb().map_err(|e| unusable(&e))?, tip, &fetch.limits)?;
     }
-    let name = format!("refs/weft/{}", fetch.branch);
+    set_branch(&cache, &fetch.branch, tip)?;
+    Ok(cache)
+}
+
+/// The repository of a cache, made where there is none.
+pub(super) fn open_or_create(path: &Utf8Path) -> Result<Repository, Trouble> {
+    let cache = if path.exists() { Repository::open_bare(path) } else { create(path) };
+    cache.map_err(|e| unusable(&e))
+}
+
+/// Lets a branch of the cache be at a commit.
+pub(super) fn set_branch(cache: &Repository, branch: &str, tip: Oid) -> Result<(), Trouble> {
+    let name = format!("refs/weft/{branch}");
     let there = cache.find_reference(&name).is_ok_and(|found| found.target() == Some(tip));
     if !there {
-        cache.reference(&name, tip, true, "fetch").map_err(unusable)?;
+        cache.reference(&name, tip, true, "fetch").map_err(|e| unusable(&e))?;
     }
-    Ok(cache)
+    Ok(())
+}
+
+fn unusable(error: &git2::Error) -> Trouble {
+    match failure(FailureCode::DamagedCache, "the cache", error) {
+        Failure { code: FailureCode::DamagedCache, message } => Trouble::Cache(message),
+        failure => Trouble::Final(failure),
+    }
 }
 
 /// Whether an object is there; does not look for packs that others just added.

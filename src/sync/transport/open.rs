@@ -7,18 +7,20 @@ use git2::{ErrorCode, Oid, Repository};
 
 use super::failure;
 use crate::sync::protocol::{Failure, FailureCode, FetchLimits};
-use crate::sync::remote::{RemoteUrl, Scheme};
+use crate::sync::remote::RemoteUrl;
 
-/// Opens the remote, or says why that is not possible.
-pub(super) fn open_remote(url: &RemoteUrl, limits: &FetchLimits) -> Result<Repository, Failure> {
-    let refused = |message| Failure::new(FailureCode::SchemeRefused, message);
-    if !limits.schemes.contains(&url.scheme()) {
-        let word = url.scheme().as_str();
-        return Err(refused(format!("`{word}://` remotes are not allowed by the node's settings")));
+/// Whether a remote may be reached in the way that its URL says.
+pub(super) fn check_scheme(url: &RemoteUrl, limits: &FetchLimits) -> Result<(), Failure> {
+    if limits.schemes.contains(&url.scheme()) {
+        return Ok(());
     }
-    let (Scheme::File, Some(path)) = (url.scheme(), url.path()) else {
-        return Err(refused("this version fetches from file:// remotes only".to_owned()));
-    };
+    let word = url.scheme().as_str();
+    let message = format!("`{word}://` remotes are not allowed by the node's settings");
+    Err(Failure::new(FailureCode::SchemeRefused, message))
+}
+
+/// Opens a repository on this machine, or says why that is not possible.
+pub(super) fn open_remote(path: &Utf8Path) -> Result<Repository, Failure> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
@@ -66,23 +68,14 @@ fn has_sha256_ids(path: &Utf8Path) -> bool {
 
 /// The commit that a branch of the remote is at.
 pub(super) fn find_tip(remote: &Repository, branch: &str) -> Result<Oid, Failure> {
+    check_branch(branch)?;
     let name = format!("refs/heads/{branch}");
-    if !git2::Reference::is_valid_name(&name) {
-        let message = format!("`{}` cannot be the name of a branch", branch.escape_debug());
-        return Err(Failure::new(FailureCode::BadRequest, message));
-    }
     match remote.find_reference(&name).and_then(|reference| reference.resolve()) {
         Ok(reference) => reference.target().ok_or_else(|| {
             Failure::new(FailureCode::DamagedRemote, format!("branch `{branch}` names no commit"))
         }),
         Err(error) if error.code() == ErrorCode::NotFound => {
-            let branches = branches(remote);
-            let message = if branches.is_empty() {
-                format!("the repository has no branch `{branch}`: it is empty")
-            } else {
-                format!("the repository has no branch `{branch}`; it has {}", branches.join(", "))
-            };
-            Err(Failure::new(FailureCode::NoBranch, message))
+            Err(absent_branch(branch, branches(remote)))
         }
         Err(error) => Err(failure(
             FailureCode::DamagedRemote,
@@ -92,12 +85,34 @@ pub(super) fn find_tip(remote: &Repository, branch: &str) -> Result<Oid, Failure
     }
 }
 
+/// Whether a text can be the name of a branch.
+pub(super) fn check_branch(branch: &str) -> Result<(), Failure> {
+    if git2::Reference::is_valid_name(&format!("refs/heads/{branch}")) {
+        return Ok(());
+    }
+    let message = format!("`{}` cannot be the name of a branch", branch.escape_debug());
+    Err(Failure::new(FailureCode::BadRequest, message))
+}
+
+/// That a repository has no such branch, and which ones it has.
+pub(super) fn absent_branch(branch: &str, branches: Vec<String>) -> Failure {
+    let names = branches.into_iter().take(5);
+    let names =
+        names.map(|name| format!("`{}`", name.chars().take(80).collect::<String>().escape_debug()));
+    let names: Vec<String> = names.collect();
+    let message = if names.is_empty() {
+        format!("the repository has no branch `{branch}`: it is empty")
+    } else {
+        format!("the repository has no branch `{branch}`; it has {}", names.join(", "))
+    };
+    Failure::new(FailureCode::NoBranch, message)
+}
+
 /// The names of some branches, to help whoever mistyped one.
 fn branches(remote: &Repository) -> Vec<String> {
     let Ok(references) = remote.references_glob("refs/heads/*") else { return Vec::new() };
     let names = references.filter_map(|reference| {
-        let name = reference.ok()?.name().ok()?.strip_prefix("refs/heads/")?.to_owned();
-        Some(format!("`{}`", name.chars().take(80).collect::<String>().escape_debug()))
+        Some(reference.ok()?.name().ok()?.strip_prefix("refs/heads/")?.to_owned())
     });
     names.take(5).collect()
 }

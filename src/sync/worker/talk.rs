@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use zeroize::Zeroizing;
 
 use super::TransportError;
 use super::keeper::Keeper;
-use crate::sync::protocol::{Answer, LINE_LIMIT, Request};
+use crate::sync::protocol::{Answer, LINE_LIMIT, REQUEST_LIMIT, Request};
 
 /// How much of what the process says on standard error is kept, in bytes.
 const COMPLAINT_LIMIT: usize = 4096;
@@ -80,9 +81,12 @@ impl Talk {
 
     fn try_ask(&mut self, request: &Request) -> Result<(Answer, Vec<u8>), Over> {
         let broken = |message: &str| Over::Broken(message.to_owned());
-        let mut line = serde_json::to_vec(request).map_err(|e| Over::Broken(e.to_string()))?;
+        // May hold a secret. With all the room that it may take it is never moved, which
+        // would leave a copy behind.
+        let mut line = Zeroizing::new(Vec::with_capacity(REQUEST_LIMIT));
+        serde_json::to_writer(&mut *line, request).map_err(|e| Over::Broken(e.to_string()))?;
         line.push(b'\n');
-        if line.len() > LINE_LIMIT {
+        if line.len() > REQUEST_LIMIT {
             return Err(broken("cannot be asked in so many words"));
         }
         let mut unsent = line.as_slice();

@@ -12,7 +12,7 @@ use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
 use weft::facts::{FORMAT, Facts, InterfaceAddress, Route};
 use weft::network::Network;
-use weft::render::{Managed, Rendering, render};
+use weft::render::{Managed, Profile, Rendering, render};
 use weft::validate;
 use weft::value::NodeName;
 
@@ -78,7 +78,8 @@ fn facts(number: usize) -> Facts {
 
 fn renderings(network: &Network) -> Vec<Rendering> {
     let nodes = nodes();
-    (1..).zip(&nodes).map(|(number, node)| render(network, node, &facts(number))).collect()
+    let one = |(number, node)| render(network, node, &facts(number), Profile::Pve);
+    (1..).zip(&nodes).map(one).collect()
 }
 
 /// The stanzas of a file by the interface.
@@ -217,7 +218,7 @@ proptest! {
         prop_assert_eq!(network.is_none(), findings.has_errors());
         let Some(network) = network else { return Ok(()) };
         let facts = facts(1);
-        let rendering = render(&network, &facts.node, &facts);
+        let rendering = render(&network, &facts.node, &facts, Profile::Pve);
         let text = &rendering.files[&Managed::Interfaces];
         for line in text.lines() {
             let first = line.split(' ').next().unwrap();

@@ -127,7 +127,13 @@ fn a_directory_of_somebody_else_is_left_alone() {
     // An empty directory is nobody's.
     fs::create_dir(&cache).unwrap();
     place.fetch().unwrap();
-    let refused = start().fetch(&place.remote(), "main", Utf8Path::new("here"), &limits());
+    let refused = start().fetch(
+        &place.remote(),
+        &Access::default(),
+        "main",
+        Utf8Path::new("here"),
+        &limits(),
+    );
     assert_eq!(failure(refused.unwrap_err()).0, FailureCode::BadRequest);
 }
 
@@ -148,7 +154,7 @@ fn a_full_disk_is_named() {
         return;
     }
     let cache = disk.join("cache");
-    let refused = start().fetch(&place.remote(), "main", &cache, &limits());
+    let refused = start().fetch(&place.remote(), &Access::default(), "main", &cache, &limits());
     let left = files(&cache.join("repository.git/objects/pack"), "pack");
     assert!(Command::new("umount").arg(disk.as_str()).status().unwrap().success());
     let (code, text) = failure(refused.unwrap_err());

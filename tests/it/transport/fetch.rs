@@ -116,7 +116,8 @@ fn a_huge_file_is_refused_before_it_is_inflated() {
     // Somebody who allows it meets the limit of memory, and not of the machine.
     let worker = start();
     let limits = FetchLimits { object_bytes: 2 << 30, ..limits() };
-    let refused = worker.fetch(&place.remote(), "main", &place.path("other"), &limits);
+    let refused =
+        worker.fetch(&place.remote(), &Access::default(), "main", &place.path("other"), &limits);
     let memory = most_memory(worker.process());
     let (code, text) = failure(refused.unwrap_err());
     assert_eq!(code, FailureCode::TooLarge, "{text}");
@@ -169,7 +170,9 @@ fn limits_hold() {
         (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     place.commit("a", &noise);
     let fetch = |limits: &FetchLimits| {
-        start().fetch(&place.remote(), "main", &place.cache(), limits).map_err(failure)
+        start()
+            .fetch(&place.remote(), &Access::default(), "main", &place.cache(), limits)
+            .map_err(failure)
     };
     let (code, text) = fetch(&FetchLimits { received_bytes: 50_000, ..limits() }).unwrap_err();
     assert_eq!(code, FailureCode::TooLarge);

@@ -45,7 +45,9 @@ fn a_worker_that_hangs_is_killed_at_the_deadline() {
         let begin = Instant::now();
         let worker = script(&place, text, deadline);
         let process = worker.process();
-        let error = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap_err();
+        let error = worker
+            .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+            .unwrap_err();
         let took = begin.elapsed();
         assert!(matches!(error, TransportError::Deadline { after } if after == deadline));
         assert!(error.retry_helps() && error.code() == "deadline");
@@ -63,7 +65,9 @@ fn the_deadline_holds_while_nobody_asks() {
     let place = Place::new();
     place.commit("a", b"a");
     let worker = Worker::start(Utf8Path::new(WEFT), Duration::from_millis(700)).unwrap();
-    let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+    let tip = worker
+        .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+        .unwrap();
     std::thread::sleep(Duration::from_secs(1));
     assert!(is_gone(worker.process()));
     let error = worker.read(tip, 1000).unwrap_err();
@@ -125,7 +129,9 @@ fn a_lie_is_an_error_and_the_end() {
         ("printf '\"missing\"\\n\"missing\"\\n'", "sent more than an answer"),
     ] {
         let worker = script(&place, &format!("{fetched}{text}{wait}"), MINUTE);
-        let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+        let tip = worker
+            .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+            .unwrap();
         let begin = Instant::now();
         let error = worker.read(tip, 10).unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");
@@ -137,7 +143,9 @@ fn a_lie_is_an_error_and_the_end() {
     // Less than was promised, and then nothing.
     let short = format!("{fetched}printf '{{\"object\":{{\"kind\":\"blob\",\"size\":9}}}}\\n123'");
     let worker = script(&place, &format!("{short}; echo oh no >&2; exit 3"), MINUTE);
-    let tip = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap();
+    let tip = worker
+        .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+        .unwrap();
     let text = worker.read(tip, 10).unwrap_err().to_string();
     assert!(text.contains("ended before it answered"), "{text}");
     // The text of a failure cannot write to a terminal.
@@ -146,7 +154,9 @@ fn a_lie_is_an_error_and_the_end() {
         r#"read l; printf '%s\n' '{"failed":{"code":"absent","message":"a\u001b[2J\nb\u009b"}}'; read l"#,
         MINUTE,
     );
-    let error = worker.fetch(&place.remote(), "main", &place.cache(), &limits()).unwrap_err();
+    let error = worker
+        .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+        .unwrap_err();
     assert!(error.to_string().ends_with("a [2J b"), "{error:?}");
 }
 

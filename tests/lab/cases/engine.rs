@@ -429,8 +429,11 @@ fn rolls_back_what_fails(lab: &Lab) {
     assert_eq!(said.code(), 5, "{}{}", said.stdout, said.stderr);
     assert_eq!(file(&node), bytes);
     node.exec(&["mv", "/usr/sbin/ifup.real", "/usr/sbin/ifup"]).ok();
-    // The next turn brings it to an end, and goes on.
+    // The next turn brings it to an end; what failed is tried again when a person says so.
     let said = scene.try_sync(&node, &["sync"]);
+    assert_eq!(said.code(), 6, "{}{}", said.stdout, said.stderr);
+    assert_same(&kernel(&node), &before);
+    let said = scene.try_sync(&node, &["apply", "--refresh"]);
     assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
     assert!(node.exists("/sys/class/net/vd") && !node.exists("/sys/class/net/vc"));
 

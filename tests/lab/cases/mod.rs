@@ -2,6 +2,8 @@
 
 mod engine;
 mod git_server;
+mod profile;
+mod remotes;
 mod simple;
 mod underlay;
 mod vxlan;
@@ -15,9 +17,18 @@ use crate::runner::Case;
 
 /// Every case, in the order in which they run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    [underlay::CASES, simple::CASES, vxlan::CASES, git_server::CASES, weft::CASES, engine::CASES]
-        .into_iter()
-        .flatten()
+    [
+        underlay::CASES,
+        simple::CASES,
+        vxlan::CASES,
+        git_server::CASES,
+        remotes::CASES,
+        weft::CASES,
+        profile::CASES,
+        engine::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// A file of the reference renderings, for cases that need [`crate::need::Need::Reference`].

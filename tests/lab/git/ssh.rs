@@ -49,6 +49,46 @@ impl<'lab> Ssh<'lab> {
         format!("{OUTSIDE} {}\n", public_key(self.machine, HOST_KEY))
     }
 
+    /// Lets the server show an ECDSA key as well from now on; gives the line of
+    /// `known_hosts` for it.
+    #[track_caller]
+    pub(crate) fn add_ecdsa_key(&mut self) -> String {
+        let path = format!("{DIRECTORY}/host_key_ecdsa");
+        self.machine
+            .exec(&["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", "", "-f", &path])
+            .ok();
+        let path_of_settings = format!("{DIRECTORY}/sshd_config");
+        let settings = self.machine.read(&path_of_settings);
+        self.machine.put(&path_of_settings, format!("{settings}HostKey {path}\n"));
+        self.restart();
+        format!("{OUTSIDE} {}\n", public_key(self.machine, &path))
+    }
+
+    /// Takes the ECDSA key away again.
+    #[track_caller]
+    pub(crate) fn remove_ecdsa_key(&mut self) {
+        self.machine.put(&format!("{DIRECTORY}/sshd_config"), configuration());
+        self.restart();
+    }
+
+    #[track_caller]
+    fn restart(&mut self) {
+        self.sshd.signal(Signal::SIGTERM);
+        wait_for_closed_port(self.machine, PORT);
+        self.sshd = listen(self.machine);
+    }
+
+    /// The same private key, under a passphrase.
+    #[track_caller]
+    pub(crate) fn encrypted(&self, key: &SshKey, passphrase: &str) -> SshKey {
+        let path = format!("{DIRECTORY}/encrypted");
+        self.machine.put_with_mode(&path, &key.private, 0o600);
+        self.machine
+            .exec(&["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", &path])
+            .ok();
+        SshKey { private: self.machine.read(&path), public: key.public.clone() }
+    }
+
     /// Gives the server another key, as after a new installation.
     #[track_caller]
     pub(crate) fn change_host_key(&mut self) {

@@ -1,0 +1,433 @@
+//! The one task that owns a node for as long as the agent runs.
+//!
+//! [`Machine`] decides; this carries out: it makes turns one after the other, listens
+//! to signals, the socket and nudges, and says how it is.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use jiff::Unit;
+use jiff::tz::TimeZone;
+use thiserror::Error;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::condition::{Condition, Last};
+use super::control::{self, Answer, Asked, Desk};
+use super::error::{TurnError, chain};
+use super::handle::Ends;
+use super::hook;
+use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
+use super::notify::Notify;
+use super::quarantine::Quarantine;
+use super::settings::{self, Settings};
+use super::status::State;
+use super::turn::{Purpose, Report, Turn};
+use crate::host::{Host, HostError, Socket};
+
+/// How long the last answers may take to leave when the agent ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How many requests for turns may wait at the socket.
+const WAITING_ASKS: usize = 16;
+
+/// How a turn is put into words for whoever asked for it.
+pub type Voice = fn(Result<&Report, &TurnError>, Purpose) -> Answer;
+
+/// What an agent is made of.
+#[derive(Debug)]
+pub struct Daemon<H: Host> {
+    /// The machine.
+    pub host: Arc<H>,
+    /// The lock of the node, held until the agent ends.
+    pub lock: H::Lock,
+    /// Where requests of this machine's root come in.
+    pub socket: Socket,
+    /// This program, which is started again to fetch.
+    pub program: Utf8PathBuf,
+    /// The directory that stands for `/` of a dry node.
+    pub root: Option<Utf8PathBuf>,
+    /// The zone in which crontab lines are read.
+    pub zone: TimeZone,
+    /// How a turn is put into words.
+    pub voice: Voice,
+    /// The line to systemd.
+    pub notify: Notify,
+}
+
+/// Why an agent ended before it was told to.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Signals cannot be listened to, or the socket not be waited for.
+    #[error("the agent cannot wait for what happens")]
+    Wait(#[source] std::io::Error),
+    /// A turn ended in a panic; what it did is settled by the next start.
+    #[error("a turn broke down; this is a fault of weft, and its log says where")]
+    Turn(#[source] tokio::task::JoinError),
+}
+
+/// How a turn ended.
+struct Ended<L> {
+    lock: L,
+    purpose: Purpose,
+    result: Result<Report, TurnError>,
+    answer: Answer,
+    took: Duration,
+    quarantined: Option<usize>,
+}
+
+impl<H: Host + 'static> Daemon<H>
+where
+    H::Lock: 'static,
+{
+    /// Owns the node until it is told to end.
+    pub async fn run(self, ends: Ends) -> Result<(), DaemonError> {
+        let listener = self.socket.listener()?;
+        let listener = UnixListener::from_std(listener).map_err(DaemonError::Wait)?;
+        let mut senses = Senses::new(self.notify.heartbeat())?;
+        let (asks, asked) = mpsc::channel(WAITING_ASKS);
+        let (busy, mut done) = mpsc::channel(1);
+        let desk = Desk { asks, condition: ends.condition.subscribe(), busy };
+        let desk = tokio::spawn(control::answer(listener, desk));
+        let mut owner = Owner::new(self, ends, asked);
+        let result = owner.work(&mut senses).await;
+        // Nobody comes in any more, and whoever was served still gets the answer.
+        desk.abort();
+        drop(owner);
+        let _ = tokio::time::timeout(FAREWELL, done.recv()).await;
+        result
+    }
+}
+
+/// Where events come from, beside turns.
+struct Senses {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    heartbeat: Interval,
+}
+
+impl Senses {
+    fn new(heartbeat: Duration) -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Wait);
+        let mut heartbeat = tokio::time::interval(heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            heartbeat,
+        })
+    }
+}
+
+/// What woke the agent.
+enum Woken<L> {
+    Time,
+    Heartbeat,
+    Hangup,
+    End,
+    Nudge(Nudge),
+    Asked(Asked),
+    Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
+}
+
+struct Owner<H: Host> {
+    host: Arc<H>,
+    /// Here between turns, with the turn while there is one.
+    lock: Option<H::Lock>,
+    _socket: Socket,
+    program: Utf8PathBuf,
+    root: Option<Utf8PathBuf>,
+    zone: TimeZone,
+    voice: Voice,
+    notify: Notify,
+    ends: Ends,
+    asked: mpsc::Receiver<Asked>,
+    started: Instant,
+    machine: Machine,
+    settings: Option<Arc<Settings>>,
+    condition: Condition,
+    turn: Option<JoinHandle<Ended<H::Lock>>>,
+    /// Who waits for a turn that has not begun.
+    waiting: Vec<Asked>,
+    /// Who waits for the end of the one that has.
+    served: Vec<Asked>,
+}
+
+impl<H: Host + 'static> Owner<H>
+where
+    H::Lock: 'static,
+{
+    fn new(daemon: Daemon<H>, ends: Ends, asked: mpsc::Receiver<Asked>) -> Self {
+        let condition = Condition::starting(daemon.host.now());
+        Self {
+            host: daemon.host,
+            lock: Some(daemon.lock),
+            _socket: daemon.socket,
+            program: daemon.program,
+            root: daemon.root,
+            zone: daemon.zone,
+            voice: daemon.voice,
+            notify: daemon.notify,
+            ends,
+            asked,
+            started: Instant::now(),
+            machine: Machine::default(),
+            settings: None,
+            condition,
+            turn: None,
+            waiting: Vec::new(),
+            served: Vec::new(),
+        }
+    }
+
+    async fn work(&mut self, senses: &mut Senses) -> Result<(), DaemonError> {
+        let mut events = VecDeque::from([self.reload()]);
+        let mut effect = Effect::Await;
+        self.notify.ready();
+        loop {
+            while let Some(event) = events.pop_front() {
+                effect = self.machine.step(self.clock(), chance(), event);
+                if let Effect::Turn(purpose) = effect {
+                    self.begin(purpose);
+                }
+            }
+            self.publish();
+            let wake = match effect {
+                Effect::Exit => return Ok(()),
+                Effect::SleepUntil(up) => Some(self.started + up),
+                Effect::Turn(_) | Effect::Await => None,
+            };
+            let woken = self.wait(senses, wake).await;
+            self.take_in(woken, &mut events)?;
+        }
+    }
+
+    async fn wait(&mut self, senses: &mut Senses, wake: Option<Instant>) -> Woken<H::Lock> {
+        let time = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        let turn = async {
+            match &mut self.turn {
+                Some(turn) => turn.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = turn => Woken::Ended(Box::new(ended)),
+            _ = senses.terminate.recv() => Woken::End,
+            _ = senses.interrupt.recv() => Woken::End,
+            _ = senses.hangup.recv() => Woken::Hangup,
+            Some(asked) = self.asked.recv() => Woken::Asked(asked),
+            Some(nudge) = self.ends.nudges.recv() => Woken::Nudge(nudge),
+            () = time => Woken::Time,
+            _ = senses.heartbeat.tick() => Woken::Heartbeat,
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        woken: Woken<H::Lock>,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), DaemonError> {
+        match woken {
+            Woken::Time if self.settings.is_none() => events.push_back(self.reload()),
+            Woken::Time => events.push_back(Event::Tick),
+            Woken::Heartbeat => {
+                let ending = self.machine.activity() == Activity::Stopping;
+                self.notify.alive(ending);
+                self.listen();
+                events.push_back(Event::Tick);
+            }
+            Woken::Hangup => {
+                tracing::info!("SIGHUP: reading the settings again");
+                events.extend([self.reload(), Event::Nudge(Nudge::Signal)]);
+            }
+            Woken::End => {
+                tracing::info!("told to end");
+                self.notify.stopping();
+                self.notify.alive(true);
+                events.push_back(Event::Term);
+            }
+            Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
+            Woken::Asked(asked) => {
+                if self.settings.is_none() {
+                    events.push_back(self.reload());
+                }
+                if self.settings.is_some() {
+                    events.push_back(Event::Nudge(Nudge::Operator(asked.purpose)));
+                    self.waiting.push(asked);
+                } else {
+                    // Whoever asked may have gone.
+                    let _ = asked.reply.send(Answer::failure(&self.condition.message));
+                }
+            }
+            Woken::Ended(ended) => {
+                self.turn = None;
+                let ended = (*ended).map_err(DaemonError::Turn)?;
+                events.push_back(self.end(ended));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the settings. Those that were good stay where the new ones are not.
+    fn reload(&mut self) -> Event {
+        self.condition.warnings.clear();
+        let problem = match settings::load(&*self.host) {
+            Ok(Some(settings)) => {
+                let event = Event::Introduced(settings.schedule(&self.zone), settings.phase());
+                self.settings = Some(Arc::new(settings));
+                self.listen();
+                return event;
+            }
+            Ok(None) => format!("waiting to be introduced: there is no `{}`", settings::PATH),
+            Err(error) => chain(&error),
+        };
+        if self.settings.is_some() {
+            tracing::warn!("{problem}; the settings from before stay in force");
+            self.listen();
+            self.condition.warnings.insert(0, problem);
+            return Event::Tick;
+        }
+        if self.condition.message != problem {
+            tracing::warn!("{problem}");
+        }
+        self.condition.message = problem;
+        Event::Unintroduced
+    }
+
+    /// Says where to listen and whom to believe, with the secrets as they are now.
+    fn listen(&mut self) {
+        let Some(settings) = &self.settings else { return };
+        let (listening, errors) = hook::listening(&*self.host, settings);
+        let errors: Vec<String> = errors
+            .iter()
+            .map(|(name, error)| format!("webhook `{name}` is not listened to: {}", chain(error)))
+            .collect();
+        for error in errors.iter().filter(|error| !self.condition.warnings.contains(error)) {
+            tracing::warn!("{error}");
+        }
+        self.condition.warnings.retain(|warning| !warning.starts_with("webhook "));
+        self.condition.warnings.extend(errors);
+        self.ends.listening.send_replace(Arc::new(listening));
+    }
+
+    fn begin(&mut self, purpose: Purpose) {
+        let settings = self.settings.clone().expect("a turn begins only where settings were read");
+        let lock = self.lock.take().expect("a turn begins only when the one before has ended");
+        let serves = |asked: &Asked| {
+            asked.purpose == purpose
+                || (asked.purpose == Purpose::Sync && purpose == Purpose::Refresh)
+        };
+        self.served.extend(self.waiting.extract_if(.., |asked| serves(asked)));
+        let (host, program, root) =
+            (Arc::clone(&self.host), self.program.clone(), self.root.clone());
+        let voice = self.voice;
+        self.turn = Some(tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let turn = Turn {
+                host: &*host,
+                settings: &settings,
+                program: &program,
+                root: root.as_deref(),
+            };
+            let result = turn.make_under(&lock, purpose);
+            let answer = voice(result.as_ref(), purpose);
+            let quarantined =
+                Quarantine::load(&*host).ok().map(|quarantine| quarantine.held().len());
+            Ended { lock, purpose, result, answer, took: begun.elapsed(), quarantined }
+        }));
+    }
+
+    fn end(&mut self, ended: Ended<H::Lock>) -> Event {
+        let Ended { lock, purpose, result, answer, took, quarantined } = ended;
+        self.lock = Some(lock);
+        for asked in self.served.drain(..) {
+            // Whoever asked may have gone.
+            let _ = asked.reply.send(answer.clone());
+        }
+        if purpose == Purpose::Plan {
+            return Event::Turned;
+        }
+        let now = self.host.now();
+        let metrics = &self.ends.metrics;
+        if let Some(count) = quarantined {
+            metrics.quarantined(count);
+        }
+        self.condition.turns += 1;
+        let (state, message, status, event) = match result {
+            Ok(report) => {
+                let edited = report.plan.as_ref().map_or(0, |plan| plan.edited.len());
+                metrics.turn(&report.status, edited, took);
+                let status = report.status;
+                (status.state, status.message.clone(), Some(status), Event::Turned)
+            }
+            Err(error) => {
+                let state = error.state();
+                if matches!(error, TurnError::Remotes(_)) {
+                    metrics.fetched(false);
+                }
+                metrics.failure(state, now, took);
+                let event = if state == State::Refused { Event::Turned } else { Event::Failed };
+                (state, chain(&error), None, event)
+            }
+        };
+        let before = self.condition.last.as_ref();
+        if before.is_some_and(|last| last.state == state && last.message == message) {
+            tracing::debug!(state = state.as_str(), "{message}");
+        } else {
+            tracing::info!(state = state.as_str(), "{message}");
+        }
+        self.condition.last = Some(Last { ended: now, state, message, status });
+        event
+    }
+
+    /// Says how the agent is to whoever watches.
+    fn publish(&mut self) {
+        let clock = self.clock();
+        self.ends.metrics.progress(clock.wall);
+        self.condition.activity = self.machine.activity();
+        self.condition.failures = self.machine.failures();
+        let next = self.machine.next_poll(clock);
+        self.condition.next_poll = next.and_then(|next| next.round(Unit::Second).ok());
+        if let (Some(_), Some(last)) = (&self.settings, &self.condition.last) {
+            self.condition.message.clone_from(&last.message);
+        } else if self.settings.is_some() {
+            "the first turn has not ended".clone_into(&mut self.condition.message);
+        }
+        let changed = |shown: &mut Arc<Condition>| {
+            let differs = **shown != self.condition;
+            if differs {
+                *shown = Arc::new(self.condition.clone());
+            }
+            differs
+        };
+        if watch::Sender::send_if_modified(&self.ends.condition, changed) {
+            self.notify.status(&self.condition.message);
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { up: self.started.elapsed(), wall: self.host.now() }
+    }
+}
+
+/// A random number from 0 to 1, good enough to spread load. The keys of a hash map are
+/// random, and others with each map.
+fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 32;
+    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
+}

@@ -1,0 +1,219 @@
+//! weft's own things on a machine: settings, trust, remotes, room.
+
+use super::super::Code;
+use super::super::examined::{KnownTrust, SettingsFile};
+use super::{Patient, Said, quoted};
+use crate::agent::settings::PATH;
+use crate::host::EntryKind;
+
+/// Below this, an apply may be refused for want of a way back: a rendering of a large
+/// node and its predecessor, three times.
+const LITTLE_BYTES: u64 = 64 << 20;
+
+/// Below this, a directory cannot take the files of one generation.
+const FEW_FILES: u64 = 64;
+
+/// The commit of the settings that are copied to be filled in.
+const EXAMPLE_COMMIT: &str = "1111111111111111111111111111111111111111";
+
+/// What of `/etc/weft` is no secret, by the ends of its names.
+const PUBLIC: [&str; 6] =
+    ["agent.yaml", "known_hosts", "allowed_signers", ".pub", ".crt", "ca.pem"];
+
+pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
+    settings(patient, said);
+    anchor(patient, said);
+    files(patient, said);
+    remotes(patient, said);
+    disk(patient, said);
+}
+
+fn settings(patient: &Patient<'_>, said: &mut Said) {
+    match said.look(&patient.examined.settings, &[Code::Settings, Code::Introduction]) {
+        None => {}
+        Some(SettingsFile::Missing) => {
+            let message = format!("`{PATH}` is missing: the agent waits to be introduced");
+            let mend = format!(
+                "install -D -m 0644 /usr/share/doc/weft/examples/agent.yaml {PATH} && editor {PATH}"
+            );
+            said.warning(Code::Settings, message, mend);
+            said.skipped(Code::Introduction, "there are no settings");
+        }
+        Some(SettingsFile::Wrong(lines)) => {
+            let more = match lines.len() {
+                0 | 1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            let first = lines.first().map_or("it cannot be read", String::as_str);
+            said.error(
+                Code::Settings,
+                format!("`{PATH}`: {first}{more}"),
+                format!("editor {PATH}"),
+            );
+            said.skipped(Code::Introduction, "the settings are wrong");
+        }
+        Some(SettingsFile::Legal) => {
+            said.ok(Code::Settings, format!("`{PATH}` is legal"));
+            introduction(patient, said);
+        }
+    }
+}
+
+fn introduction(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Introduction;
+    let Some(settings) = patient.settings else {
+        said.skipped(code, "the settings were not given");
+        return;
+    };
+    let introduction = &settings.introduction.value;
+    let signer = introduction.signer.value;
+    if introduction.commit.value.to_string() == EXAMPLE_COMMIT {
+        let message =
+            "the introduction is the example's; name your repository's first trusted commit";
+        said.error(code, message, "git log --format='%H %GF' --reverse");
+    } else if settings.trust().revoked.contains(&signer) {
+        let message = format!(
+            "the key {signer} that signed the introduction is itself revoked in the settings"
+        );
+        said.warning(code, message, format!("editor {PATH}"));
+    } else {
+        said.ok(code, format!("trust begins at commit {}", introduction.commit.value.short()));
+    }
+}
+
+fn anchor(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Anchor;
+    match said.look(&patient.examined.anchor, &[code]) {
+        None => {}
+        Some(KnownTrust::Nothing) => said.ok(code, "no commit was trusted so far"),
+        Some(KnownTrust::Commit { commit, broken: None, .. }) => {
+            said.ok(code, format!("the newest trusted commit is {}", commit.short()));
+        }
+        Some(KnownTrust::Commit { broken: Some(path), .. }) => {
+            let message = format!(
+                "`{path}` is broken; the other of the two serves until the next commit mends it"
+            );
+            said.warning(code, message, "weft sync");
+        }
+        Some(KnownTrust::Damaged { message, help }) => {
+            let help = if help.is_empty() { String::new() } else { format!("; {help}") };
+            said.error(code, format!("{message}{help}"), "ls -l /var/lib/weft");
+        }
+    }
+}
+
+fn files(patient: &Patient<'_>, said: &mut Said) {
+    let codes = [Code::FileOwner, Code::FileWritable, Code::SecretReadable];
+    let Some(files) = said.look(&patient.examined.own_files, &codes) else { return };
+    let named = |wrong: &[&str]| (quoted(wrong), wrong.join(" "));
+    // A link has no mode of its own, and what it leads to is judged where it lies.
+    let real = || files.iter().filter(|file| file.entry.kind != EntryKind::Link);
+
+    let owned: Vec<&str> =
+        files.iter().filter(|file| file.entry.owner != 0).map(|file| file.path.as_str()).collect();
+    if patient.examined.dry {
+        said.skipped(Code::FileOwner, "files of a dry node belong to whoever made it");
+    } else if owned.is_empty() {
+        said.ok(Code::FileOwner, "`/etc/weft` and what is in it are root's");
+    } else {
+        let (list, words) = named(&owned);
+        said.error(
+            Code::FileOwner,
+            format!("{list}: not root's"),
+            format!("chown -h root:root {words}"),
+        );
+    }
+
+    let writable: Vec<&str> =
+        real().filter(|file| file.entry.mode & 0o022 != 0).map(|file| file.path.as_str()).collect();
+    if writable.is_empty() {
+        said.ok(Code::FileWritable, "nobody else writes to `/etc/weft`");
+    } else {
+        let (list, words) = named(&writable);
+        let message = format!(
+            "{list}: others than the owner may write there, and so choose whom the node trusts"
+        );
+        said.error(Code::FileWritable, message, format!("chmod go-w {words}"));
+    }
+
+    // The directories above a file are of no help: a link may lead past them.
+    let readable =
+        || real().filter(|file| file.entry.kind == EntryKind::File && file.entry.mode & 0o004 != 0);
+    let keys: Vec<&str> =
+        readable().filter(|file| file.private_key).map(|file| file.path.as_str()).collect();
+    let perhaps: Vec<&str> = readable()
+        .filter(|file| {
+            !file.private_key && !PUBLIC.iter().any(|end| file.path.as_str().ends_with(end))
+        })
+        .map(|file| file.path.as_str())
+        .collect();
+    if !keys.is_empty() {
+        let (list, words) = named(&keys);
+        let message = format!("{list}: everybody on this machine can read the private key");
+        said.error(Code::SecretReadable, message, format!("chmod o= {words}"));
+    }
+    if !perhaps.is_empty() {
+        let (list, words) = named(&perhaps);
+        let message = format!("{list}: everybody on this machine can read it; is it a secret?");
+        said.warning(Code::SecretReadable, message, format!("chmod o= {words}"));
+    }
+    if keys.is_empty() && perhaps.is_empty() {
+        said.ok(Code::SecretReadable, "everybody else reads nothing secret in `/etc/weft`");
+    }
+}
+
+fn remotes(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Remote;
+    let Some(remotes) = said.look(&patient.examined.remotes, &[code]) else { return };
+    let any = remotes.iter().any(|remote| remote.answer.is_ok());
+    for remote in remotes {
+        match &remote.answer {
+            Ok(tip) => {
+                said.ok(code, format!("remote `{}` shows commit {}", remote.name, tip.short()));
+            }
+            Err(trouble) => {
+                let retry = if trouble.retry_helps { "; it may work later" } else { "" };
+                let message = format!("{} [{}]{retry}", trouble.message, trouble.code);
+                let mend = if trouble.retry_helps {
+                    "weft doctor --online".to_owned()
+                } else {
+                    format!("editor {PATH}")
+                };
+                if any {
+                    said.warning(code, message, mend);
+                } else {
+                    said.error(code, message, mend);
+                }
+            }
+        }
+    }
+}
+
+fn disk(patient: &Patient<'_>, said: &mut Said) {
+    for (path, looked) in &patient.examined.rooms {
+        let Some(room) = said.look(looked, &[Code::DiskWritable, Code::DiskSpace]) else {
+            continue;
+        };
+        if room.writable {
+            said.ok(Code::DiskWritable, format!("`{path}` can be written to"));
+        } else {
+            let message = format!("`{path}` cannot be written to");
+            let mend = format!("mount -o remount,rw \"$(findmnt -n -o TARGET -T {path})\"");
+            said.error(Code::DiskWritable, message, mend);
+        }
+        let mebibytes = room.bytes >> 20;
+        if room.bytes < LITTLE_BYTES {
+            let message =
+                format!("`{path}` has {mebibytes} MiB left, less than {} MiB", LITTLE_BYTES >> 20);
+            said.error(Code::DiskSpace, message, format!("df -h {path}"));
+        } else if room.files.is_some_and(|files| files < FEW_FILES) {
+            said.error(
+                Code::DiskSpace,
+                format!("`{path}` can take hardly a new file"),
+                format!("df -i {path}"),
+            );
+        } else {
+            said.ok(Code::DiskSpace, format!("`{path}` has {mebibytes} MiB left"));
+        }
+    }
+}

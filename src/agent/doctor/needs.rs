@@ -1,0 +1,245 @@
+//! What a network asks of a machine: by its declarations, and by the files of the
+//! network that the machine has already, whoever wrote them.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Route;
+use crate::network::{Network, ZoneKind};
+use crate::value::{IfName, NodeName};
+
+/// The kernel's UDP port for VXLAN.
+const VXLAN_PORT: u16 = 4789;
+
+/// What is asked of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// The interfaces that weft makes, or that stand in its file.
+    pub interfaces: BTreeSet<IfName>,
+    /// What must get in from other machines.
+    pub openings: BTreeSet<Opening>,
+    /// The interfaces by which guests leave with the address of the machine.
+    pub exits: BTreeSet<IfName>,
+    /// Whether guests of any vnet leave so.
+    pub source_nat: bool,
+    /// How many bridges tell VLANs apart.
+    pub vlan_aware_bridges: usize,
+    /// Whether there are VLAN interfaces.
+    pub vlans: bool,
+    /// Whether there are VRFs.
+    pub vrfs: bool,
+}
+
+/// A hole in a firewall.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// What comes in.
+    pub service: Service,
+    /// The destination port of what comes in; OSPF has none.
+    pub port: Option<u16>,
+    /// Whether it comes by IPv6.
+    pub v6: bool,
+    /// What asks for it, such as ``zone `front` ``.
+    pub by: String,
+}
+
+/// What comes in by an opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// Tunnels of other nodes.
+    Vxlan,
+    /// Sessions of routers (RFC 4271).
+    Bgp,
+    /// Detection of dead links, one hop (RFC 5881).
+    Bfd,
+    /// Routes of a fabric, IP protocol 89 (RFC 2328).
+    Ospf,
+    /// Requests of guests.
+    Dhcp,
+}
+
+impl Service {
+    /// Its name for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vxlan => "VXLAN",
+            Self::Bgp => "BGP",
+            Self::Bfd => "BFD",
+            Self::Ospf => "OSPF",
+            Self::Dhcp => "DHCP",
+        }
+    }
+
+    /// The protocol below it, as firewalls name it.
+    pub const fn protocol(self) -> &'static str {
+        match self {
+            Self::Bgp => "tcp",
+            Self::Vxlan | Self::Bfd | Self::Dhcp => "udp",
+            Self::Ospf => "ospf",
+        }
+    }
+}
+
+impl Needs {
+    /// Both together.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.interfaces.extend(other.interfaces.iter().cloned());
+        self.openings.extend(other.openings.iter().cloned());
+        self.exits.extend(other.exits.iter().cloned());
+        self.source_nat |= other.source_nat;
+        self.vlan_aware_bridges = self.vlan_aware_bridges.max(other.vlan_aware_bridges);
+        self.vlans |= other.vlans;
+        self.vrfs |= other.vrfs;
+        self
+    }
+
+    /// Whether something asks for a service.
+    pub fn asks(&self, service: Service) -> bool {
+        self.openings.iter().any(|opening| opening.service == service)
+    }
+
+    fn open(&mut self, service: Service, port: Option<u16>, v6: bool, by: &str) {
+        self.openings.insert(Opening { service, port, v6, by: by.to_owned() });
+    }
+}
+
+/// What the declarations ask of a node. Its routes say by which interfaces guests
+/// leave.
+pub fn of_network(network: &Network, node: &NodeName, routes: &[Route]) -> Needs {
+    let mut needs = Needs::default();
+    for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.nodes.contains(node)) {
+        let by = format!("zone `{id}`");
+        let subnets = || zone.vnets().flat_map(|(_, vnet)| vnet.subnets());
+        let names = zone.vnets().filter_map(|(vnet, _)| vnet.as_str().parse::<IfName>().ok());
+        needs.interfaces.extend(names);
+        needs.vlan_aware_bridges += zone.vnets().filter(|(_, vnet)| vnet.is_vlan_aware()).count();
+        match &zone.kind {
+            ZoneKind::Vxlan(vxlan) => {
+                let port = vxlan.port.and_then(|port| u16::try_from(port.get()).ok());
+                for v6 in [false, true] {
+                    if vxlan.peers.iter().any(|peer| peer.is_ipv6() == v6) {
+                        needs.open(Service::Vxlan, Some(port.unwrap_or(VXLAN_PORT)), v6, &by);
+                    }
+                }
+            }
+            ZoneKind::Simple(simple) => {
+                if simple.dhcp.is_some() {
+                    for (v6, port) in [(false, 67), (true, 547)] {
+                        if subnets().any(|(prefix, _)| prefix.net().addr().is_ipv6() == v6) {
+                            needs.open(Service::Dhcp, Some(port), v6, &by);
+                        }
+                    }
+                }
+                for (prefix, _) in subnets().filter(|(_, subnet)| subnet.snat) {
+                    needs.source_nat = true;
+                    needs.exits.extend(way_out(routes, prefix.net().addr()));
+                }
+            }
+        }
+    }
+    needs
+}
+
+/// The interface by which packets of a family leave for the outside.
+fn way_out(routes: &[Route], family: IpAddr) -> Option<IfName> {
+    let unspecified: IpAddr = match family {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let everywhere = routes.iter().filter(|route| {
+        route.destination.prefix_len() == 0 && route.destination.addr() == unspecified
+    });
+    everywhere.min_by_key(|route| route.metric).map(|route| route.interface.clone())
+}
+
+/// What the files of the network ask of the machine that has them: the text of
+/// `/etc/network/interfaces.d/sdn`, that of `/etc/frr/frr.conf`, and whether dnsmasq
+/// serves zones. `None` where there is nothing of it.
+pub fn of_files(interfaces: Option<&str>, frr: Option<&str>, dhcp: bool) -> Option<Needs> {
+    let mut needs = Needs::default();
+    if let Some(text) = interfaces {
+        of_interfaces(&mut needs, text);
+    }
+    if let Some(text) = frr {
+        of_frr(&mut needs, text);
+    }
+    if dhcp {
+        needs.open(Service::Dhcp, Some(67), false, "`/etc/dnsmasq.d`");
+    }
+    (interfaces.is_some() || needs != Needs::default()).then_some(needs)
+}
+
+/// Reads the words that change what a machine must have, and no others.
+fn of_interfaces(needs: &mut Needs, text: &str) {
+    let by = "`/etc/network/interfaces.d/sdn`";
+    // A tunnel's port stands behind its id, and none means the kernel's.
+    let mut tunnel: Option<Tunnel> = None;
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            ["iface", name, ..] => {
+                needs.close(tunnel.take(), by);
+                needs.interfaces.extend(name.parse());
+                let is_vlan =
+                    name.rsplit_once('.').is_some_and(|(_, tag)| tag.parse::<u16>().is_ok());
+                needs.vlans |= is_vlan;
+            }
+            ["vxlan-id", ..] => tunnel = Some(Tunnel { port: VXLAN_PORT, v6: false }),
+            ["vxlan-port", port, ..] => {
+                if let (Some(tunnel), Ok(port)) = (&mut tunnel, port.parse()) {
+                    tunnel.port = port;
+                }
+            }
+            ["vxlan_remoteip" | "vxlan-remoteip" | "vxlan-local-tunnelip", address, ..] => {
+                if let (Some(tunnel), Ok(address)) = (&mut tunnel, address.parse::<IpAddr>()) {
+                    tunnel.v6 |= address.is_ipv6();
+                }
+            }
+            ["vlan-raw-device", ..] => needs.vlans = true,
+            ["vrf-table", ..] => needs.vrfs = true,
+            ["bridge-vlan-aware" | "bridge_vlan_aware", "yes" | "1" | "on" | "true", ..] => {
+                needs.vlan_aware_bridges += 1;
+            }
+            ["post-up", rule @ ..] if rule.contains(&"SNAT") || rule.contains(&"MASQUERADE") => {
+                needs.source_nat = true;
+                let out = rule.iter().skip_while(|word| **word != "-o").nth(1);
+                needs.exits.extend(out.and_then(|name| name.parse().ok()));
+            }
+            _ => {}
+        }
+    }
+    needs.close(tunnel.take(), by);
+}
+
+#[derive(Clone, Copy)]
+struct Tunnel {
+    port: u16,
+    v6: bool,
+}
+
+impl Needs {
+    fn close(&mut self, tunnel: Option<Tunnel>, by: &str) {
+        if let Some(Tunnel { port, v6 }) = tunnel {
+            self.open(Service::Vxlan, Some(port), v6, by);
+        }
+    }
+}
+
+fn of_frr(needs: &mut Needs, text: &str) {
+    let by = "`/etc/frr/frr.conf`";
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("router bgp") {
+            needs.open(Service::Bgp, Some(179), false, by);
+        } else if line.starts_with("router ospf") {
+            needs.open(Service::Ospf, None, line.starts_with("router ospf6"), by);
+        } else if line == "bfd" || line.ends_with(" bfd") {
+            needs.open(Service::Bfd, Some(3784), false, by);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Renderings that were applied and undone: `/var/lib/weft/quarantine`.
+//!
+//! What failed once most often fails again, and each try disturbs guests. So a
+//! rendering that was rolled back is left alone for a while that grows, and after the
+//! last while until a person asks for it. It is known by its digest, so another commit
+//! that renders the same is held as well, and one that renders something else is not.
+
+use camino::Utf8Path;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::error::chain;
+use crate::apply::{Failure, Outcome};
+use crate::host::{Host, HostError};
+use crate::value::{Digest, ObjectId};
+
+/// Where the quarantine lies on a node.
+pub const PATH: &str = "/var/lib/weft/quarantine";
+/// How long a rendering is left alone after its first, second and third failure.
+pub const WHILES: [SignedDuration; 3] =
+    [SignedDuration::from_mins(10), SignedDuration::from_hours(1), SignedDuration::from_hours(24)];
+/// How many renderings are remembered; the oldest is forgotten first.
+pub const MAX_HELD: usize = 32;
+const FORMAT: u32 = 1;
+const MAX_BYTES: u64 = 1 << 20;
+const MAX_REASON: usize = 1000;
+
+/// The renderings that were undone on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    format: u32,
+    held: Vec<Held>,
+}
+
+/// One rendering that was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The digest of the rendering.
+    pub rendering: Digest,
+    /// The commit that it was rendered from when it failed last.
+    pub commit: ObjectId,
+    /// Why it was undone.
+    pub reason: String,
+    /// How often it was undone.
+    pub failures: u32,
+    /// When it was undone last.
+    pub since: Timestamp,
+    /// When it may be tried again; `None` when only a person may.
+    pub until: Option<Timestamp>,
+}
+
+impl Held {
+    /// What is held back and for how long, in one sentence.
+    pub fn sentence(&self) -> String {
+        let until = match self.until {
+            Some(until) => format!("it is tried again after {until}"),
+            None => "it is tried again only by `weft apply --refresh`".to_owned(),
+        };
+        let times = match self.failures {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        format!(
+            "this rendering was undone {times}, last at {}: {}; {until}",
+            self.since, self.reason
+        )
+    }
+}
+
+/// Why the quarantine is not known.
+#[derive(Debug, Error)]
+pub enum QuarantineError {
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The file is not one that weft wrote.
+    #[error("`{PATH}` cannot be read; look at it, then remove it to go on")]
+    Damaged(#[source] serde_json::Error),
+    /// A later version of weft wrote the file.
+    #[error("`{PATH}` has format {0}, which this version does not read; upgrade weft")]
+    Format(u32),
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self { format: FORMAT, held: Vec::new() }
+    }
+}
+
+impl Quarantine {
+    /// The quarantine of a node; empty where there is no file.
+    pub fn load(host: &impl Host) -> Result<Self, QuarantineError> {
+        let Some(file) = host.read(Utf8Path::new(PATH), MAX_BYTES)? else {
+            return Ok(Self::default());
+        };
+        let read: Self = serde_json::from_slice(&file.bytes).map_err(QuarantineError::Damaged)?;
+        if read.format == FORMAT { Ok(read) } else { Err(QuarantineError::Format(read.format)) }
+    }
+
+    /// Writes it down.
+    pub fn store(&self, host: &impl Host) -> Result<(), QuarantineError> {
+        let text = serde_json::to_vec_pretty(self).map_err(QuarantineError::Damaged)?;
+        Ok(host.replace(Utf8Path::new(PATH), &text, 0o600)?)
+    }
+
+    /// What forbids the agent to try a rendering now.
+    pub fn blocks(&self, rendering: Digest, now: Timestamp) -> Option<&Held> {
+        let held = self.held.iter().find(|held| held.rendering == rendering)?;
+        held.until.is_none_or(|until| now < until).then_some(held)
+    }
+
+    /// Every rendering that is held, whether or not its while is over.
+    pub fn held(&self) -> &[Held] {
+        &self.held
+    }
+
+    /// Takes in a rendering that was undone now, and says for how long it is held.
+    pub fn hold(
+        &mut self,
+        rendering: Digest,
+        commit: ObjectId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Held {
+        let before = self.held.iter().position(|held| held.rendering == rendering);
+        let failures = before.map_or(0, |index| self.held.remove(index).failures);
+        let wait = usize::try_from(failures).ok().and_then(|index| WHILES.get(index));
+        if self.held.len() >= MAX_HELD {
+            self.held.remove(0);
+        }
+        let held = Held {
+            rendering,
+            commit,
+            reason: reason.chars().take(MAX_REASON).collect(),
+            failures: failures.saturating_add(1),
+            since: now,
+            until: wait.map(|wait| now.checked_add(*wait).unwrap_or(Timestamp::MAX)),
+        };
+        self.held.push(held.clone());
+        held
+    }
+
+    /// Forgets a rendering, because it runs now. Says whether it was held.
+    pub fn release(&mut self, rendering: Digest) -> bool {
+        let before = self.held.len();
+        self.held.retain(|held| held.rendering != rendering);
+        self.held.len() != before
+    }
+}
+
+/// What forbids the agent to try a rendering at this time, by what a node remembers.
+pub fn blocks(
+    host: &impl Host,
+    rendering: Digest,
+    now: Timestamp,
+) -> Result<Option<Held>, QuarantineError> {
+    Ok(Quarantine::load(host)?.blocks(rendering, now).cloned())
+}
+
+/// Takes in how an apply ended. What was undone for a reason of its own is held; what
+/// was merely interrupted is not, and what runs is forgotten.
+pub fn remember(host: &impl Host, outcome: &Outcome, rendering: Digest, commit: ObjectId) {
+    let changed = |change: &dyn Fn(&mut Quarantine) -> bool| {
+        let mut quarantine = Quarantine::load(host)?;
+        if change(&mut quarantine) { quarantine.store(host) } else { Ok(()) }
+    };
+    let result = match outcome {
+        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => {
+            changed(&|quarantine| quarantine.release(rendering))
+        }
+        Outcome::RolledBack { failure, .. } | Outcome::Degraded { failure, .. } => match failure {
+            Failure::Step { .. }
+            | Failure::Differs { .. }
+            | Failure::Kernel(_)
+            | Failure::Unread(_) => changed(&|quarantine| {
+                quarantine.hold(rendering, commit, &chain(failure), host.now());
+                true
+            }),
+            Failure::Journal(_) | Failure::Overtaken | Failure::Interrupted => Ok(()),
+        },
+    };
+    if let Err(error) = result {
+        // The apply has ended, and its own result is worth more.
+        tracing::warn!(%error, "what was undone is not remembered, and may be tried again at once");
+    }
+}

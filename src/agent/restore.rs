@@ -1,0 +1,19 @@
+//! What a machine does when it starts, before its network does: an apply that was
+//! interrupted is settled, by files alone.
+
+use camino::Utf8Path;
+
+use super::error::TurnError;
+use super::turn::recover;
+use crate::apply::LOCK;
+use crate::host::Host;
+
+/// Settles what was interrupted, so that the network comes up from the files of one
+/// generation and never of two. Says what became of it; `None` where nothing had been
+/// interrupted. Needs no settings, no remote and no program.
+pub fn restore(host: &impl Host) -> Result<Option<String>, TurnError> {
+    match host.lock(Utf8Path::new(LOCK))? {
+        Some(_lock) => recover(host),
+        None => Err(TurnError::Busy),
+    }
+}

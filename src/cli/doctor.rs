@@ -1,0 +1,87 @@
+//! `weft doctor`.
+
+use camino::Utf8Path;
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::node::{self, Node};
+use super::offline;
+use super::output::Output;
+use crate::agent::doctor::{self, Diagnosis, Severity};
+
+/// Looks at the machine, judges and prints. `directory` holds declarations that are
+/// judged instead of the newest trusted ones.
+pub(super) fn examine(
+    output: Output,
+    machine: &Node,
+    directory: Option<&Utf8Path>,
+    online: bool,
+) -> Result<Exit, Failure> {
+    let checked = directory.map(offline::check).transpose()?;
+    if let Some(checked) = &checked {
+        offline::show(output, checked);
+        if checked.network.is_none() {
+            output.document(&json!({ "ok": false, "findings": checked.findings }));
+            return Ok(Exit::Refused);
+        }
+    }
+    let fetch = if online { Some(node::program()?) } else { None };
+    let examination = doctor::examine(machine.host(), fetch.as_deref());
+    let declared = checked.as_ref().and_then(|checked| checked.network.as_ref());
+    let network = declared.or(examination.network.as_ref());
+    let diagnoses = doctor::diagnose(&examination.examined, examination.settings.as_ref(), network);
+
+    output.say(text(&diagnoses));
+    let worst = diagnoses.iter().map(|diagnosis| diagnosis.severity).max();
+    let ok = worst != Some(Severity::Error);
+    let list: Vec<_> = diagnoses.iter().map(document).collect();
+    output.document(&json!({ "ok": ok, "diagnoses": list, "examined": examination.examined }));
+    Ok(if ok { Exit::Ok } else { Exit::Failed })
+}
+
+fn document(diagnosis: &Diagnosis) -> serde_json::Value {
+    json!({
+        "area": diagnosis.code.area().as_str(),
+        "code": diagnosis.code,
+        "severity": diagnosis.severity,
+        "message": diagnosis.message,
+        "mend": diagnosis.mend,
+    })
+}
+
+/// The diagnoses below the headings of their areas, what mends below what is wrong, and
+/// a line that counts.
+fn text(diagnoses: &[Diagnosis]) -> String {
+    let mut lines = Vec::new();
+    let mut area = None;
+    for diagnosis in diagnoses {
+        let here = diagnosis.code.area();
+        if area.replace(here) != Some(here) {
+            lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, here.as_str()));
+        }
+        let severity = diagnosis.severity.as_str();
+        // What a program or a file said may hold anything.
+        let message = printable(&diagnosis.message);
+        lines.push(format!("  {severity:<8} {}: {message}", diagnosis.code.as_str()));
+        if let Some(mend) = &diagnosis.mend {
+            lines.push(format!("           = mend: {}", printable(mend)));
+        }
+    }
+    let count = |severity, word: &str, many: &str| {
+        let count = diagnoses.iter().filter(|diagnosis| diagnosis.severity == severity).count();
+        format!("{count} {}", if count == 1 { word } else { many })
+    };
+    lines.push(format!(
+        "\n{}, {}, {}, {}",
+        count(Severity::Error, "error", "errors"),
+        count(Severity::Warning, "warning", "warnings"),
+        count(Severity::Skipped, "skipped", "skipped"),
+        count(Severity::Ok, "in order", "in order"),
+    ));
+    lines.join("\n")
+}
+
+/// The text without what steers a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

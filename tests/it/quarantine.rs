@@ -1,0 +1,79 @@
+//! Renderings that were undone, on the disk of a dry node.
+
+use camino::Utf8PathBuf;
+use jiff::{SignedDuration, Timestamp};
+use weft::agent::quarantine::{self, MAX_HELD, PATH, Quarantine, QuarantineError, WHILES};
+use weft::host::Linux;
+use weft::value::{Digest, ObjectId};
+
+fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn commit() -> ObjectId {
+    ObjectId::from_bytes([7; 20])
+}
+
+#[test]
+fn is_left_alone_for_ten_minutes_an_hour_a_day_and_then_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(directory.path().to_owned()).unwrap();
+    let host = Linux::new(Some(root.clone()));
+    let (bad, other) = (Digest::of(b"bad"), Digest::of(b"other"));
+    let second = SignedDuration::from_secs(1);
+    let mut time = now();
+    assert_eq!(quarantine::blocks(&host, bad, time).unwrap(), None);
+    for wait in WHILES {
+        let mut quarantine = Quarantine::load(&host).unwrap();
+        quarantine.hold(bad, commit(), "the uplink went down", time);
+        quarantine.store(&host).unwrap();
+        let held = quarantine::blocks(&host, bad, time + wait - second).unwrap().unwrap();
+        assert!(held.sentence().contains("the uplink went down"), "{}", held.sentence());
+        assert_eq!(quarantine::blocks(&host, other, time).unwrap(), None);
+        assert_eq!(quarantine::blocks(&host, bad, time + wait).unwrap(), None);
+        // A clock that was set back holds it no less.
+        assert!(quarantine::blocks(&host, bad, time - wait).unwrap().is_some());
+        time += wait;
+    }
+    let mut quarantine = Quarantine::load(&host).unwrap();
+    let held = quarantine.hold(bad, commit(), "again", time);
+    assert_eq!((held.failures, held.until), (4, None));
+    assert!(held.sentence().contains("weft apply --refresh"));
+    quarantine.store(&host).unwrap();
+    let years = SignedDuration::from_hours(24 * 3650);
+    assert!(quarantine::blocks(&host, bad, time + years).unwrap().is_some());
+    // It ran after all.
+    let mut quarantine = Quarantine::load(&host).unwrap();
+    assert!(quarantine.release(bad));
+    assert!(!quarantine.release(bad));
+    quarantine.store(&host).unwrap();
+    assert_eq!(quarantine::blocks(&host, bad, time).unwrap(), None);
+}
+
+#[test]
+fn is_bounded_and_never_guessed() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(directory.path().to_owned()).unwrap();
+    let host = Linux::new(Some(root.clone()));
+    let mut quarantine = Quarantine::default();
+    for number in 0..=MAX_HELD {
+        quarantine.hold(Digest::of(&number.to_le_bytes()), commit(), &"x".repeat(100_000), now());
+    }
+    assert_eq!(quarantine.held().len(), MAX_HELD);
+    assert!(quarantine.blocks(Digest::of(&0_usize.to_le_bytes()), now()).is_none());
+    assert!(quarantine.blocks(Digest::of(&MAX_HELD.to_le_bytes()), now()).is_some());
+    quarantine.store(&host).unwrap();
+    assert_eq!(Quarantine::load(&host).unwrap(), quarantine);
+
+    let file = root.join(PATH.trim_start_matches('/'));
+    for (text, damaged) in [
+        ("", true),
+        ("{", true),
+        (r#"{"format":1,"held":[],"more":1}"#, true),
+        (r#"{"format":2,"held":[]}"#, false),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = Quarantine::load(&host).unwrap_err();
+        assert_eq!(matches!(error, QuarantineError::Damaged(_)), damaged, "{text}: {error}");
+    }
+}

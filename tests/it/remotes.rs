@@ -1,0 +1,7 @@
+//! Remotes over https and ssh: whom weft believes, what it says when it does not, and
+//! where its credentials go.
+
+mod https;
+mod known_hosts;
+mod server;
+mod settings;

@@ -1,0 +1,158 @@
+//! What a node's settings say of the daemon: schedule, listening, webhooks.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use jiff::tz::TimeZone;
+use secrecy::ExposeSecret;
+use weft::agent::hook::{self, Provider};
+use weft::agent::schedule::Schedule;
+use weft::agent::settings::{self, Settings, SettingsError};
+use weft::host::Linux;
+
+const BASE: &str = "\
+cluster: home
+node: node1
+remotes: [{name: origin, url: \"https://git.example/net.git\"}]
+introduction:
+  commit: 0123456789abcdef0123456789abcdef01234567
+  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+";
+
+fn read(more: &str) -> Result<Settings, String> {
+    settings::read(&format!("{BASE}{more}\n")).map_err(|findings| {
+        let messages: Vec<&str> = findings.iter().map(|f| f.message.as_str()).collect();
+        messages.join("; ")
+    })
+}
+
+#[test]
+fn a_schedule_is_an_interval_or_a_crontab_line() {
+    let schedule = |more| read(more).unwrap().schedule(&TimeZone::UTC);
+    assert!(matches!(schedule(""), Schedule::Every(period) if period == Duration::from_secs(60)));
+    for (text, seconds) in
+        [("5s", 5), ("90s", 90), ("1h 30m", 5400), ("1 day", 86_400), ("24h", 86_400)]
+    {
+        let read = read(&format!("schedule: {{every: {text}}}"));
+        if text == "1 day" {
+            // A day is not always 24 hours.
+            assert!(read.is_err());
+            continue;
+        }
+        let Schedule::Every(period) = read.unwrap().schedule(&TimeZone::UTC) else { panic!() };
+        assert_eq!(period.as_secs(), seconds);
+    }
+    let Schedule::Cron(line, _) = schedule("schedule: {cron: \"*/5 * * * *\"}") else { panic!() };
+    assert_eq!(line.as_str(), "*/5 * * * *");
+    for (wrong, what) in [
+        ("schedule: {every: 4s}", "5 seconds to 1 day"),
+        ("schedule: {every: 25h}", "5 seconds to 1 day"),
+        ("schedule: {every: 60}", "with its unit"),
+        ("schedule: {every: -60s}", "5 seconds"),
+        ("schedule: {every: forever}", "5 seconds"),
+        ("schedule: {cron: \"* * * *\"}", "five fields"),
+        ("schedule: {cron: \"0 0 30 2 *\"}", "no date"),
+        ("schedule: {}", "`every` or `cron`"),
+        ("schedule: {every: 60s, cron: \"* * * * *\"}", "not both"),
+        ("schedule: {often: true}", "no option"),
+        ("fetch-deadline: 1s", "5 seconds"),
+    ] {
+        let message = read(wrong).unwrap_err();
+        assert!(message.contains(what), "{wrong}: {message}");
+    }
+    assert_eq!(read("fetch-deadline: 30s").unwrap().fetch_deadline(), Duration::from_secs(30));
+    assert_eq!(read("").unwrap().fetch_deadline(), Duration::from_secs(300));
+}
+
+#[test]
+fn other_machines_are_let_in_only_on_purpose() {
+    assert_eq!(read("").unwrap().listen(), None);
+    for good in ["127.0.0.1:9470", "\"[::1]:9470\"", "127.9.9.9:1"] {
+        assert!(read(&format!("listen: {good}")).unwrap().listen().is_some(), "{good}");
+    }
+    assert!(read("listen: 0.0.0.0:9470\nlisten-anywhere: true").unwrap().listen().is_some());
+    for (wrong, what) in [
+        ("listen: 0.0.0.0:9470", "other machines"),
+        ("listen: \"[::]:9470\"", "other machines"),
+        ("listen: 10.0.0.1:9470\nlisten-anywhere: false", "other machines"),
+        ("listen: 127.0.0.1:0", "port 0"),
+        ("listen: localhost:9470", "address with its port"),
+        ("listen: 127.0.0.1", "address with its port"),
+        ("listen: 127.0.0.1:99999", "address with its port"),
+        ("hooks: {forge: {provider: github, secret-file: /etc/weft/s}}", "a place to arrive"),
+    ] {
+        let message = read(wrong).unwrap_err();
+        assert!(message.contains(what), "{wrong}: {message}");
+    }
+}
+
+#[test]
+fn webhooks_and_their_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(directory.path().to_owned()).unwrap();
+    let host = Linux::new(Some(root.clone()));
+    std::fs::create_dir_all(root.join("etc/weft")).unwrap();
+    let put = |name: &str, text: &str, mode: u32| {
+        let path = root.join("etc/weft").join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    put("good", "a secret that is long enough\n", 0o600);
+    put("old", "the secret that was before\r\n", 0o640);
+    put("short", "short\n", 0o600);
+    put("open", "a secret that everybody reads", 0o644);
+    let settings = read(
+        "listen: 127.0.0.1:9470
+hooks:
+  forge: {provider: forgejo, secret-file: /etc/weft/good, previous-secret-file: /etc/weft/old}
+  gone: {provider: gitlab, secret-file: /etc/weft/good, previous-secret-file: /etc/weft/none}
+  missing: {provider: github, secret-file: /etc/weft/none}
+  short: {provider: github, secret-file: /etc/weft/short}
+  open: {provider: github, secret-file: /etc/weft/open}",
+    )
+    .unwrap();
+    let (listening, errors) = hook::listening(&host, &settings);
+    let forge = &listening.hooks["forge"];
+    assert_eq!(forge.provider, Provider::Forgejo);
+    let secrets: Vec<&[u8]> = forge.secrets.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(secrets, [&b"a secret that is long enough"[..], b"the secret that was before"]);
+    assert_eq!(listening.hooks["gone"].secrets.len(), 1);
+    assert_eq!(listening.hooks.len(), 2);
+    let errors: Vec<String> =
+        errors.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+    assert_eq!(errors.len(), 3);
+    assert!(errors[0].starts_with("missing: there is no `/etc/weft/none`"), "{errors:?}");
+    assert!(errors[1].starts_with("open: everybody may read"), "{errors:?}");
+    assert!(errors[2].starts_with("short: the secret in"), "{errors:?}");
+    assert!(!format!("{listening:?}").contains("long enough"));
+    for (wrong, what) in [
+        ("hooks: {A: {provider: github, secret-file: /s}}", "hook name"),
+        ("hooks: {a/b: {provider: github, secret-file: /s}}", "hook name"),
+        ("hooks: {a: {provider: svn, secret-file: /s}}", "webhook provider"),
+        ("hooks: {a: {provider: github}}", "secret-file"),
+        ("hooks: {a: {provider: github, secret-file: s}}", "whole path"),
+        ("hooks: {a: {provider: github, secret-file: /etc/../s}}", "whole path"),
+    ] {
+        let message = read(&format!("listen: 127.0.0.1:9470\n{wrong}")).unwrap_err();
+        assert!(message.contains(what), "{wrong}: {message}");
+    }
+}
+
+#[test]
+fn settings_that_are_not_there_or_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(directory.path().to_owned()).unwrap();
+    let host = Linux::new(Some(root.clone()));
+    assert!(settings::load(&host).unwrap().is_none());
+    let file = root.join("etc/weft/agent.yaml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, b"\xff").unwrap();
+    assert!(matches!(settings::load(&host), Err(SettingsError::NotText)));
+    std::fs::write(&file, format!("{BASE}schedule: {{every: 1s}}\nlisten: x\n")).unwrap();
+    let error = settings::load(&host).unwrap_err().to_string();
+    assert!(error.contains("/etc/weft/agent.yaml:7:"), "{error}");
+    assert!(error.ends_with("(and 1 more)"), "{error}");
+    std::fs::write(&file, BASE).unwrap();
+    assert!(settings::load(&host).unwrap().is_some());
+}
