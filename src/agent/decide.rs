@@ -45,7 +45,9 @@ pub(super) fn decide(
     }
     let commit = commit.short();
     let situation = match (same_commit, same_rendering) {
-        (true, true) => format!("commit {commit} runs, but files were edited since"),
+        (true, true) => {
+            format!("commit {commit} runs, but files were edited since, or the network was changed")
+        }
         (true, false) => format!(
             "commit {commit} runs, but would render differently now (facts of the node, its profile or the version of weft changed)"
         ),

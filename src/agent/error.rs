@@ -15,9 +15,6 @@ pub enum TurnError {
     /// Another process owns the node.
     #[error("another weft is at work on this node (it holds `{LOCK}`)")]
     Busy,
-    /// The node is told to change a running network.
-    #[error("this version writes files of dry nodes and loads nothing into a running network")]
-    NoEngine,
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -64,7 +61,7 @@ impl TurnError {
     pub fn state(&self) -> State {
         match self {
             Self::Tree { source: TreeError::Object(_), .. } => State::Failed,
-            Self::Tree { .. } | Self::NoEngine => State::Refused,
+            Self::Tree { .. } => State::Refused,
             Self::Unrecovered(_)
             | Self::Apply(
                 ApplyError::State(StateError::Damaged { .. }) | ApplyError::Unsettled { .. },
@@ -76,9 +73,6 @@ impl TurnError {
     /// What to do about it, where more can be said than the error itself says.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::NoEngine => {
-                Some("give `--root DIR`, or set `mode: observe` to plan on this machine")
-            }
             Self::Busy => Some("wait for it to end; the lock goes with its process"),
             Self::Anchor(error) => Some(error.help()),
             Self::Tree { source, .. } => Some(source.help()),

@@ -172,7 +172,10 @@ pub fn remember(host: &impl Host, outcome: &Outcome, rendering: Digest, commit: 
             changed(&|quarantine| quarantine.release(rendering))
         }
         Outcome::RolledBack { failure, .. } | Outcome::Degraded { failure, .. } => match failure {
-            Failure::Step { .. } | Failure::Differs { .. } => changed(&|quarantine| {
+            Failure::Step { .. }
+            | Failure::Differs { .. }
+            | Failure::Kernel(_)
+            | Failure::Unread(_) => changed(&|quarantine| {
                 quarantine.hold(rendering, commit, &chain(failure), host.now());
                 true
             }),

@@ -28,6 +28,20 @@ pub const ALL: &[Reason] = &[
         why: "A node is taken over without disturbing it: every interface stays as it is, and new ones may come. A change is made afterwards, by a commit that people can review.",
         fix: "Declare what the node has, line for line of the plan, until the plan is empty or only adds; or bring the node's file to what the declarations say.",
     },
+    Reason {
+        code: "interface-not-ours",
+        title: "an interface of the name of one of weft's was not made by weft",
+        why: "What weft did not make it does not change: the interface may be somebody's network.",
+        fix: "Remove the interface, or give the vnet another id.",
+    },
+    Reason {
+        code: "guests-on-vnet",
+        title: "a vnet would be taken away from guests of this node",
+        why: "Guests come first: a running guest would lose its network, and one that is only \
+              configured could not start any more.",
+        fix: "Move the guests to another vnet or node first, then remove the vnet; or let a root \
+              principal list it under `allow-removal-with-guests` in `.weft/policy.yaml`.",
+    },
 ];
 
 /// Why a fetch ended that is not the remote's answer: see

@@ -44,6 +44,14 @@ choices! {
     }
 }
 
+choices! {
+    /// What brings the running network to what the files say.
+    pub enum Engine as "an engine" {
+        /// ifupdown2, as Proxmox VE has it.
+        "ifupdown2" Ifupdown2,
+    }
+}
+
 impl Shape for Profile {
     fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
         choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
@@ -133,6 +141,9 @@ declaration! {
         optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
+        /// What brings the running network to what the files say. `ifupdown2` when
+        /// absent, which is the only one.
+        optional "engine" engine: Engine,
         /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
         /// machine looks like.
         optional "profile" profile: Profile,

@@ -1,19 +1,21 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
 use super::quarantine;
-use super::settings::{Mode, Settings};
+use super::settings::Settings;
 use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan};
+use crate::plan::{Found, Owned, Plan, plan, target};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
@@ -21,7 +23,7 @@ use crate::sync::{
     TreeError, Verified, Worker,
 };
 use crate::validate;
-use crate::value::{Digest, NodeName, ObjectId, Place};
+use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -93,9 +95,6 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
     /// [`LOCK`] already.
     pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
-        if self.root.is_none() && purpose != Purpose::Plan && self.settings.mode() == Mode::Apply {
-            return Err(TurnError::NoEngine);
-        }
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
@@ -138,6 +137,8 @@ impl<H: Host> Turn<'_, H> {
                 return Err(TurnError::Tree { commit: accepted.record().commit, source });
             }
         };
+        let removable = sync::removable(store, &accepted)
+            .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
         drop(worker);
         let considered = tree.map(|tree| self.consider(tree));
         report.findings = considered.get().findings.clone();
@@ -145,11 +146,11 @@ impl<H: Host> Turn<'_, H> {
         // A commit of another cluster must not become what this node is tied to.
         let foreign = report.findings.iter().any(|finding| finding.code == Code::OtherCluster);
         if purpose != Purpose::Plan && !foreign {
-            anchors.advance(self.host, &considered)?;
+            anchors.advance(self.host, &accepted)?;
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, purpose, &mut report)?;
+        self.carry_out(considered, removable, purpose, &mut report)?;
         Ok(report)
     }
 
@@ -230,6 +231,7 @@ impl<H: Host> Turn<'_, H> {
     fn carry_out(
         &self,
         considered: Verified<Considered>,
+        removable: BTreeSet<VnetId>,
         purpose: Purpose,
         report: &mut Report,
     ) -> Result<(), TurnError> {
@@ -260,11 +262,14 @@ impl<H: Host> Turn<'_, H> {
         };
         let facts = self.host.facts(&self.settings.node.value)?;
         let owned = owned(self.host)?;
-        let found = found(self.host)?;
-        let planned = network.map(|network| {
-            let wanted = render(&network, &facts.node, &facts, self.settings.profile());
-            plan(wanted, facts, &found, owned.as_ref(), record.sequence)
-        });
+        let mut found = found(self.host)?;
+        let wanted =
+            network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
+        found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
+        found.guests = configured_guests(self.host)?;
+        found.removable = removable;
+        let planned =
+            wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,

@@ -4,7 +4,8 @@ use tracing::warn;
 
 use super::generation::{self, Generation};
 use super::journal::{Entry, Kind, State};
-use super::prepare::{Action, Work};
+use super::network::{self, NetworkError, WayBack};
+use super::prepare::Work;
 use super::{ApplyError, Failure, Outcome, StateError, tidy};
 use crate::host::Host;
 use crate::render::Managed;
@@ -50,7 +51,7 @@ fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, Apply
             return Err(error);
         }
     };
-    Ok(match carry_out(host, &armed, &work.actions, &wanted) {
+    Ok(match carry_out(host, &armed, work, &wanted) {
         Ok(running) => Outcome::Confirmed { running },
         Err(failure) => roll_back(host, &armed, &way_back, failure),
     })
@@ -79,17 +80,27 @@ fn arm(
 fn carry_out(
     host: &impl Host,
     armed: &Entry,
-    actions: &[Action],
+    work: &Work,
     wanted: &Generation,
 ) -> Result<Entry, Failure> {
-    for action in actions {
+    let mut complaints = Vec::new();
+    for action in &work.actions {
         let step = || action.to_string();
-        action.run(host).map_err(|source| Failure::Step { step: step(), source })?;
+        action
+            .run(host, &mut complaints)
+            .map_err(|source| Failure::Step { step: step(), source })?;
     }
     for &managed in Managed::ALL {
         if !generation::is_in_place(host, &wanted.manifest, managed) {
             return Err(Failure::Differs { path: managed.path().to_owned() });
         }
+    }
+    if let Some(target) = &work.network {
+        let guests = &armed.record.guests;
+        network::settle(host, target, guests, &[], complaints).map_err(|error| match error {
+            NetworkError::Host(error) => Failure::Unread(error),
+            NetworkError::Unmet(unmet) => Failure::Kernel(unmet),
+        })?;
     }
     let turn = |entry: &Entry, state| {
         let turned = entry.turn(host, state).map_err(Failure::Journal)?;
@@ -141,7 +152,12 @@ fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError> {
 }
 
 fn put_back(host: &impl Host, armed: &Entry, way_back: &Generation) -> Result<Entry, StateError> {
+    // Whatever becomes of the network, the files are put back first of all.
+    let network = WayBack::begin(host, &armed.record, way_back);
     way_back.put_back(host)?;
+    if let Some(network) = network? {
+        network.finish(host, &armed.record)?;
+    }
     match armed.turn(host, State::RolledBack) {
         Ok(Some(ended)) => Ok(ended),
         // The same rename: either somebody else's, or one whose flush failed.

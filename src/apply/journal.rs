@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Link, StateError};
 use crate::host::{Host, HostError, TEMPORARY};
+use crate::plan::{GuestPort, Mismatch};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
 
@@ -108,6 +109,14 @@ pub struct Record {
     pub begun: Timestamp,
     /// What is done, in words.
     pub steps: Vec<String>,
+    /// The ports of guests before the first change, so that they can be put back. None
+    /// on a dry node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guests: Vec<GuestPort>,
+    /// What the network lacked of `previous` before the first change. The way back does
+    /// not have to mend it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Mismatch>,
 }
 
 /// An entry of the journal.

@@ -13,6 +13,7 @@
 mod execute;
 mod generation;
 mod journal;
+mod network;
 mod prepare;
 mod recover;
 mod tidy;
@@ -33,6 +34,7 @@ use crate::sync::Verified;
 
 pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
+pub use network::Unmet;
 pub use prepare::Restored;
 pub use recover::{Recovery, recover};
 
@@ -98,6 +100,12 @@ pub enum Failure {
         /// The file.
         path: Utf8PathBuf,
     },
+    /// The kernel is not what was asked for.
+    #[error("the network did not become what was asked for: {0}")]
+    Kernel(Unmet),
+    /// The kernel could not be read back.
+    #[error("the network could not be read back")]
+    Unread(#[source] HostError),
     /// The journal could not be carried on.
     #[error("the journal cannot be written")]
     Journal(#[source] HostError),
@@ -175,6 +183,9 @@ pub enum StateError {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// The kernel did not go back to what it was.
+    #[error("the network is not what it was: {0}")]
+    Kernel(Unmet),
     /// Something is not what weft wrote. The network is kept as it is.
     #[error(
         "`{path}` is damaged: it {message}; bring it back from a backup, or move `{}` and `{}` \

@@ -7,9 +7,9 @@ use camino::Utf8Path;
 
 use super::generation::{self, Draft, FILE_LIMIT, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
-use super::{ApplyError, Authority, Entry, tidy};
+use super::{ApplyError, Authority, Entry, network, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
-use crate::plan::{Plan, Step};
+use crate::plan::{Kernel, NetworkStep, Plan, Step, Steps, Target};
 use crate::render::{Managed, without_version};
 use crate::sync::Verified;
 
@@ -62,20 +62,37 @@ pub(super) struct Work {
     /// Generations to write first: generation 0 before the first apply, and the new one.
     pub(super) drafts: Vec<Draft>,
     pub(super) actions: Vec<Action>,
+    /// What the running network is to be brought to; none on a dry node.
+    pub(super) network: Option<Target>,
 }
 
-/// A change of one file.
+/// A change of one file, or of the running network.
 #[derive(Debug)]
 pub(super) enum Action {
     Write(Managed, FoundFile),
     Remove(Managed),
+    Network(NetworkStep),
 }
 
 impl Action {
-    pub(super) fn run(&self, host: &impl Host) -> Result<(), HostError> {
+    /// Does it; what programs complained about on the way is added.
+    pub(super) fn run(
+        &self,
+        host: &impl Host,
+        complaints: &mut Vec<String>,
+    ) -> Result<(), HostError> {
         match self {
             Self::Write(managed, file) => host.replace(managed.path(), &file.bytes, file.mode),
             Self::Remove(managed) => host.remove(managed.path()),
+            Self::Network(step) => network::change(host, step, complaints),
+        }
+    }
+
+    /// The file that it is about, if it is about one.
+    fn managed(&self) -> Option<Managed> {
+        match self {
+            Self::Write(managed, _) | Self::Remove(managed) => Some(*managed),
+            Self::Network(_) => None,
         }
     }
 }
@@ -85,6 +102,7 @@ impl fmt::Display for Action {
         match self {
             Self::Write(managed, file) => write!(f, "write {managed} ({} bytes)", file.bytes.len()),
             Self::Remove(managed) => write!(f, "remove {managed}"),
+            Self::Network(step) => step.fmt(f),
         }
     }
 }
@@ -126,16 +144,21 @@ fn of_plan(
         rendering: Some(digest),
         begun: host.now(),
         steps: Vec::new(),
+        guests: Vec::new(),
+        unmet: Vec::new(),
     };
     let mut drafts = Vec::new();
+    let mut previous = on_node(host)?;
     if let Some(running) = journal.running() {
         record.previous = running.record.generation;
+        previous = network::text(host, &Generation::load(host, record.previous)?)?;
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
             if running.record.commit == record.commit {
                 return Ok(Prepared::Nothing(running.clone()));
             }
             (record.kind, record.generation) = (Kind::Advance, record.previous);
-            return Ok(Prepared::Work(Work { record, drafts, actions: Vec::new() }));
+            let work = Work { record, drafts, actions: Vec::new(), network: None };
+            return Ok(Prepared::Work(work));
         }
     } else {
         let found = Draft::found(host, plan.node.clone())?;
@@ -156,7 +179,29 @@ fn of_plan(
     record.generation = draft.link();
     record.steps = actions.iter().map(Action::to_string).collect();
     drafts.push(draft);
-    Ok(Prepared::Work(Work { record, drafts, actions }))
+    let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
+    let network = running_network(host, &mut record, &previous, new)?.map(|(target, _)| target);
+    Ok(Prepared::Work(Work { record, drafts, actions, network }))
+}
+
+/// The text of the interfaces file that is on the node now.
+fn on_node(host: &impl Host) -> Result<String, HostError> {
+    let file = host.read(Managed::Interfaces.path(), FILE_LIMIT)?;
+    Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default())
+}
+
+/// What the running network is to be brought to, and its kernel, of which the record
+/// keeps what a way back needs. `None` on a dry node.
+fn running_network(
+    host: &impl Host,
+    record: &mut Record,
+    previous: &str,
+    new: &str,
+) -> Result<Option<(Target, Kernel)>, HostError> {
+    let target = Target::between(&[previous, &on_node(host)?], new);
+    let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
+    network::note(record, previous, new, &kernel);
+    Ok(Some((target, kernel)))
 }
 
 fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
@@ -169,6 +214,10 @@ fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
                 (*managed, Action::Write(*managed, file))
             }
             Step::Remove { managed } => (*managed, Action::Remove(*managed)),
+            Step::Network(step) => {
+                actions.push(Action::Network(step.clone()));
+                continue;
+            }
         };
         let bad = |message| Err(ApplyError::BadPlan { path: managed.path().to_owned(), message });
         if seen.contains(&managed) {
@@ -201,13 +250,11 @@ fn wanted(
 ) -> Result<BTreeMap<Managed, FoundFile>, ApplyError> {
     let mut files = BTreeMap::new();
     for &managed in Managed::ALL {
-        let action = actions.iter().find(|action| match action {
-            Action::Write(other, _) | Action::Remove(other) => *other == managed,
-        });
+        let action = actions.iter().find(|action| action.managed() == Some(managed));
         let file = match action {
             Some(Action::Write(_, file)) => Some(file.clone()),
             Some(Action::Remove(_)) => None,
-            None => {
+            Some(Action::Network(_)) | None => {
                 let found = host.read(managed.path(), FILE_LIMIT)?;
                 let as_planned = match (&found, plan.rendering.files.get(&managed)) {
                     (Some(file), Some(text)) => is_rendered(file, text),
@@ -239,7 +286,9 @@ fn of_generation(
         .copied()
         .filter(|managed| !generation::is_in_place(host, &generation.manifest, *managed))
         .collect();
-    let actions: Vec<Action> = away
+    let text = network::text(host, &generation)?;
+    let previous = network::text(host, &Generation::load(host, running.record.generation)?)?;
+    let mut actions: Vec<Action> = away
         .into_iter()
         .map(|managed| match files.remove(&managed) {
             Some(file) => Action::Write(managed, file),
@@ -248,11 +297,8 @@ fn of_generation(
         .collect();
     // The running generation may have advanced to a later commit than its own.
     let same = running.record.generation == generation.link;
-    if same && actions.is_empty() {
-        return Ok(Prepared::Nothing(running.clone()));
-    }
     let commit = if same { &running.record.commit } else { &generation.manifest.commit };
-    let record = Record {
+    let mut record = Record {
         format: FORMAT,
         number: journal.next_number(),
         kind: Kind::Restore,
@@ -261,9 +307,24 @@ fn of_generation(
         commit: commit.clone(),
         rendering: generation.manifest.rendering,
         begun: host.now(),
-        steps: actions.iter().map(Action::to_string).collect(),
+        steps: Vec::new(),
+        guests: Vec::new(),
+        unmet: Vec::new(),
     };
-    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions }))
+    let network = running_network(host, &mut record, &previous, &text)?;
+    if let Some((target, kernel)) = &network {
+        let Steps { before, after } = target.steps(kernel);
+        let files = std::mem::take(&mut actions);
+        actions.extend(before.into_iter().map(Action::Network));
+        actions.extend(files);
+        actions.extend(after.into_iter().map(Action::Network));
+    }
+    if same && actions.is_empty() {
+        return Ok(Prepared::Nothing(running.clone()));
+    }
+    record.steps = actions.iter().map(Action::to_string).collect();
+    let network = network.map(|(target, _)| target);
+    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network }))
 }
 
 /// Refuses to begin what could fill a disk: the new files, the old ones again, and as
@@ -271,13 +332,13 @@ fn of_generation(
 fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
     let written = |action: &Action| match action {
         Action::Write(_, file) => file.bytes.len() as u64,
-        Action::Remove(_) => 0,
+        Action::Remove(_) | Action::Network(_) => 0,
     };
     let files: u64 = work.actions.iter().map(written).sum();
     let generations: u64 = work.drafts.iter().map(Draft::size).sum();
     let managed = work.actions.iter().filter_map(|action| match action {
         Action::Write(managed, _) => managed.path().parent().map(|directory| (directory, files)),
-        Action::Remove(_) => None,
+        Action::Remove(_) | Action::Network(_) => None,
     });
     let state = [(Utf8Path::new(STATE), generations.max(files))];
     for (directory, size) in state.into_iter().chain(managed) {

@@ -48,12 +48,6 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
             return Ok(end(output, &report, None, &message, Exit::Pending));
         }
     }
-    if node.root.is_none() && !plan.is_empty() {
-        let message =
-            "this version writes files of dry nodes and loads nothing into a running network";
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("declare what the node has: an empty plan is taken over"));
-    }
     let done = node.make(Purpose::Adopt { shown: adopt::shown(&plan) })?;
     let exit = state_exit(done.status.state);
     let mut message = format!("{name}: {}", done.status.message);

@@ -9,7 +9,7 @@ use super::output::Output;
 use super::{daemon, findings, offline};
 use crate::agent::TurnError;
 use crate::agent::restore;
-use crate::agent::settings::{self, Mode, Settings, SettingsError};
+use crate::agent::settings::{self, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
 use crate::agent::turn::{self, Purpose, Report, Turn};
 use crate::apply::{self, Entry};
@@ -100,14 +100,6 @@ impl Node {
     /// `weft sync`, `weft apply`, `weft plan`
     pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        if self.root.is_none() && purpose != Purpose::Plan && settings.mode() == Mode::Apply {
-            let message =
-                "this version writes files of dry nodes and loads nothing into a running network";
-            let failure = Failure::new(Exit::Refused, message);
-            return Err(
-                failure.hint("give `--root DIR`, or set `mode: observe` to plan on this machine")
-            );
-        }
         let result = self.make_turn(&settings, purpose)?;
         if matches!(result, Err(TurnError::Busy))
             && let Some(answer) = daemon::ask(self, purpose)?

@@ -9,7 +9,7 @@ use super::finding::{Code, Finding, Findings};
 use super::shape::Shape;
 use super::signers::Signers;
 use super::yaml;
-use crate::value::{At, Place, Principal, RepoPath};
+use crate::value::{At, Place, Principal, RepoPath, VnetId};
 
 /// Where the file lies, from the root of the repository.
 pub const FILE: &str = ".weft/policy.yaml";
@@ -25,6 +25,8 @@ declaration! {
     pub struct Written as "a policy" {
         /// The roles by name.
         required "roles" roles: Roles,
+        /// Vnets that may be taken away from guests.
+        optional "allow-removal-with-guests" removable: Vec<At<VnetId>>,
     }
 }
 
@@ -51,6 +53,7 @@ declaration! {
 pub struct Policy {
     root: BTreeSet<Principal>,
     operator: BTreeSet<Principal>,
+    removable: BTreeSet<VnetId>,
 }
 
 /// Reads a file. `signers` are those of the same tree. A file with a finding of
@@ -71,7 +74,10 @@ pub fn read(
         }
         return None;
     };
-    let roles = Written::read(&node, findings)?.roles.value;
+    let written = Written::read(&node, findings)?;
+    let removable = written.removable.into_iter().flat_map(|list| list.value);
+    let removable = removable.map(|vnet| vnet.value).collect();
+    let roles = written.roles.value;
     let root = members(&roles.root.value, signers, errors, findings);
     // Whose line could not be read is not said to have no key.
     if errors == 0 && !root.iter().any(|principal| signers.has_key(principal, NAMESPACE)) {
@@ -79,7 +85,7 @@ pub fn read(
         findings.push(Finding::new(Code::RootMissing, message, &roles.root.place));
     }
     let operator = roles.operator.map(|role| members(&role.value, signers, errors, findings));
-    Some(Policy { root, operator: operator.unwrap_or_default() })
+    Some(Policy { root, operator: operator.unwrap_or_default(), removable })
 }
 
 fn members(
@@ -105,6 +111,11 @@ impl Policy {
     /// starts at the root of the repository.
     pub fn may(&self, principal: &Principal, path: &str) -> bool {
         self.root.contains(principal) || (self.operator.contains(principal) && !is_reserved(path))
+    }
+
+    /// The vnets that may be taken away from guests of a node.
+    pub fn removable(&self) -> &BTreeSet<VnetId> {
+        &self.removable
     }
 
     /// Whether a principal has any role.

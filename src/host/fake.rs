@@ -5,38 +5,26 @@
 //! their directory is. A step is what a crash can come between: `replace` is made of
 //! five.
 
+mod fault;
+mod lock;
+mod network;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
+use crate::plan::{Kernel, NetworkStep, Table};
 use crate::value::NodeName;
+use lock::FakeLock;
 
-/// What happens at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The process dies before the step: no call does anything until a restart.
-    Die,
-    /// The step fails.
-    Fail(io::ErrorKind),
-    /// From this step on every write fails, because the disk is full or read-only. A
-    /// full disk still takes renames and removals.
-    FailWrites(io::ErrorKind),
-}
-
-/// How a machine came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
-    /// Only the process was gone.
-    Process,
-    /// The power was: what had not been flushed is lost.
-    Power,
-}
+pub(crate) use fault::{Fault, Restart};
 
 /// What a step does to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +59,7 @@ struct Machine {
     inodes: Vec<Inode>,
     seen: Tree,
     kept: Tree,
+    network: Option<network::Network>,
 }
 
 impl Default for Machine {
@@ -88,6 +77,7 @@ impl Default for Machine {
             inodes: Vec::new(),
             seen: Tree::default(),
             kept: Tree::default(),
+            network: None,
         }
     }
 }
@@ -105,19 +95,6 @@ struct Inode {
     seen: Arc<FoundFile>,
     /// What is on the disk; nothing before the first flush.
     kept: Option<Arc<FoundFile>>,
-}
-
-/// A lock of the fake, given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct FakeLock {
-    path: Utf8PathBuf,
-    locks: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
-}
-
-impl Drop for FakeLock {
-    fn drop(&mut self) {
-        hold(&self.locks).remove(&self.path);
-    }
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -156,6 +133,7 @@ impl Fake {
                 (path, &seen.bytes, seen.mode, kept).hash(&mut hasher);
             }
         }
+        format!("{:?}", machine.network).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -166,6 +144,7 @@ impl Fake {
         (machine.refusal, machine.dead) = (None, false);
         if how == Restart::Power {
             machine.lose_power();
+            machine.boot_network();
         }
         hold(&self.locks).clear();
     }
@@ -447,4 +426,14 @@ impl Host for Fake {
         machine.step("read the facts of", Utf8Path::new("/"), Effect::Nothing)?;
         Ok(machine.facts.clone().unwrap_or_else(|| Facts::unknown(node.clone())))
     }
+
+    fn kernel(&self, _tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
+        hold(&self.machine).kernel()
+    }
+
+    fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
+        hold(&self.machine).change(step)
+    }
+
+    fn wait(&self, _time: Duration) {}
 }

@@ -2,9 +2,11 @@
 
 mod inspect;
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -13,6 +15,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
+use crate::plan::{Kernel, NetworkStep, Table};
 use crate::value::NodeName;
 
 pub use inspect::{Entry, EntryKind, Room};
@@ -244,6 +247,18 @@ impl Host for Linux {
 
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError> {
         super::facts::collect(self.root.as_deref(), node)
+    }
+
+    fn kernel(&self, tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
+        if self.is_dry() { Ok(None) } else { super::kernel::read(tables).map(Some) }
+    }
+
+    fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
+        if self.is_dry() { Ok(Vec::new()) } else { super::network::change(step) }
+    }
+
+    fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 }
 

@@ -7,21 +7,28 @@
 mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
+mod guests;
 mod interfaces;
+mod kernel;
 mod linux;
+mod network;
 mod program;
 mod routes;
 mod socket;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
+use crate::plan::{Kernel, NetworkStep, Table};
 use crate::value::NodeName;
 
+pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
 pub use socket::{Socket, connect};
@@ -78,6 +85,23 @@ pub trait Host: Send + Sync {
 
     /// What rendering needs to know of this machine.
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError>;
+
+    /// What the kernel has, with the rules of these tables; `None` on a dry node, as a
+    /// host is that says nothing else.
+    fn kernel(&self, _tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
+        Ok(None)
+    }
+
+    /// Changes the running network. Programs are run for it one after the other; what
+    /// they complain about is returned, and that one ended well is no proof: read the
+    /// kernel back. An error where a program could not be started or had to be killed.
+    /// Does nothing on a dry node.
+    fn change(&self, _step: &NetworkStep) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
+
+    /// Lets time pass, where there is a kernel to wait for.
+    fn wait(&self, _time: Duration) {}
 }
 
 /// A file as it was found.

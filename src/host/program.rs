@@ -18,35 +18,84 @@ use super::HostError;
 const DIRECTORIES: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long a program may take.
-const TIME: Duration = Duration::from_secs(10);
+pub(super) const TIME: Duration = Duration::from_secs(10);
 
 /// The most bytes that a program may write.
-const OUTPUT: u64 = 4 << 20;
+const OUTPUT: u64 = 64 << 20;
 
 /// How much of what a program complains about is kept.
-const COMPLAINT: u64 = 4096;
+const COMPLAINT: usize = 4096;
 
 /// What a program writes when it ends well.
 pub(super) fn run(name: &str, arguments: &[&str]) -> Result<Vec<u8>, HostError> {
     run_within(name, arguments, TIME)
 }
 
+fn run_within(name: &str, arguments: &[&str], time: Duration) -> Result<Vec<u8>, HostError> {
+    let ended = execute(name, arguments, time)?;
+    match ended.complaint() {
+        None => Ok(ended.output),
+        Some(message) => Err(failed(name, arguments, message)),
+    }
+}
+
+/// Runs a program whose status is no proof of anything; what it complained about, if it
+/// did not end well or wrote to its standard error.
+pub(super) fn try_within(
+    name: &str,
+    arguments: &[&str],
+    time: Duration,
+) -> Result<Option<String>, HostError> {
+    let ended = execute(name, arguments, time)?;
+    let said = ended.said();
+    Ok(match ended.complaint() {
+        Some(message) => Some(format!("`{}` {message}", words(name, arguments))),
+        None if said.is_empty() => None,
+        None => Some(format!("`{}` said: {said}", words(name, arguments))),
+    })
+}
+
+/// How a program ended.
+struct Ended {
+    status: ExitStatus,
+    output: Vec<u8>,
+    said: Vec<u8>,
+}
+
+impl Ended {
+    /// The head of what it wrote to its standard error, in one line.
+    fn said(&self) -> String {
+        let head = &self.said[..self.said.len().min(COMPLAINT)];
+        String::from_utf8_lossy(head).trim().escape_debug().to_string()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        (!self.status.success()).then(|| format!("ended with {}: {}", self.status, self.said()))
+    }
+}
+
+fn words(name: &str, arguments: &[&str]) -> String {
+    [&[name], arguments].concat().join(" ")
+}
+
+fn failed(name: &str, arguments: &[&str], message: String) -> HostError {
+    HostError::Program { program: words(name, arguments), message }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the only place of this floor that runs a program: by absolute path, bounded"
 )]
-fn run_within(name: &str, arguments: &[&str], time: Duration) -> Result<Vec<u8>, HostError> {
-    let fail = |message: String| HostError::Program {
-        program: [&[name], arguments].concat().join(" "),
-        message,
-    };
+fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, HostError> {
+    let fail = |message: String| failed(name, arguments, message);
     let path = find(name)
         .ok_or_else(|| fail(format!("was not found in {DIRECTORIES}; install what it is in")))?;
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
         .env("PATH", DIRECTORIES)
-        .env("LC_ALL", "C")
+        .env("LANG", "C.UTF-8")
+        .env("LC_ALL", "C.UTF-8")
         .current_dir("/")
         // A group of its own, so that what it starts ends with it.
         .process_group(0)
@@ -57,23 +106,19 @@ fn run_within(name: &str, arguments: &[&str], time: Duration) -> Result<Vec<u8>,
         .map_err(|error| fail(format!("cannot be started: {error}")))?;
     let deadline = Instant::now() + time;
     let output = collect(child.stdout.take(), OUTPUT + 1);
-    let complaint = collect(child.stderr.take(), COMPLAINT);
+    let said = collect(child.stderr.take(), OUTPUT + 1);
     // Ends at the bound or at the end of the output, whichever is first.
-    let bytes = output.recv_timeout(time);
-    if bytes.as_ref().is_ok_and(|bytes| bytes.len() as u64 > OUTPUT) {
+    let output = output.recv_timeout(time);
+    if output.as_ref().is_ok_and(|bytes| bytes.len() as u64 > OUTPUT) {
         stop(&mut child);
         return Err(fail(format!("wrote more than {OUTPUT} bytes")));
     }
-    let (Ok(bytes), Some(status)) = (bytes, wait(&mut child, deadline)) else {
+    let (Ok(output), Some(status)) = (output, wait(&mut child, deadline)) else {
         stop(&mut child);
         return Err(fail(format!("took longer than {} s", time.as_secs())));
     };
-    if !status.success() {
-        let said = complaint.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).trim().escape_debug().to_string();
-        return Err(fail(format!("ended with {status}: {said}")));
-    }
-    Ok(bytes)
+    let said = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    Ok(Ended { status, output, said })
 }
 
 fn find(name: &str) -> Option<PathBuf> {
@@ -131,10 +176,10 @@ mod tests {
     fn a_program_answers_in_a_clean_environment() {
         let output = run("sh", &["-c", "echo $LC_ALL; env | wc -l"]).expect("sh runs");
         let text = String::from_utf8(output).expect("ASCII");
-        // PATH, LC_ALL and what the shell itself sets: PWD, and in some also SHLVL, _.
+        // PATH, LANG, LC_ALL and what the shell itself sets: PWD, and in some also SHLVL, _.
         let (locale, count) = text.split_once('\n').expect("two lines");
-        assert_eq!(locale, "C");
-        assert!(count.trim().parse::<u32>().expect("a number") <= 5, "{text}");
+        assert_eq!(locale, "C.UTF-8");
+        assert!(count.trim().parse::<u32>().expect("a number") <= 6, "{text}");
     }
 
     #[test]

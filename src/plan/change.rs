@@ -85,11 +85,23 @@ const FIXED: &[&str] = &[
     "vxlan-port",
 ];
 
-/// Options whose lines may go without making the interface again. Of every other
-/// option the interface would keep what it had, because ifupdown2 sets only what
-/// a file names.
-const DROPPABLE: &[&str] =
-    &["address", "alias", "bridge-ports", "post-down", "post-up", "up", "vxlan-remoteip"];
+/// Options whose lines may go without making the interface again: ifupdown2 takes
+/// the value away, or there is a step that does. Of every other option the interface
+/// would keep what it had.
+const DROPPABLE: &[&str] = &[
+    "address",
+    "alias",
+    "bridge-ports",
+    "bridge-vids",
+    "bridge-vlan-aware",
+    "ip-forward",
+    "ip6-forward",
+    "mtu",
+    "post-down",
+    "post-up",
+    "up",
+    "vxlan-remoteip",
+];
 
 /// What happens to the interfaces of a file when its text becomes another one.
 /// `wanted` and `owned` say which vnets an interface serves, or served.

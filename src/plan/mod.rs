@@ -5,15 +5,27 @@
 
 mod adoption;
 mod change;
+mod guard;
+mod guests;
+mod interface;
+mod kernel;
+mod network;
+mod rule;
 mod stanza;
 mod text;
+mod verify;
 
 pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
+pub use guard::Guard;
+pub use guests::{ConfiguredGuest, GuestPort};
+pub use interface::{Interface, Kind, interfaces};
+pub use kernel::{Kernel, Link, PortVlan, Tunnel};
+pub use network::{NetworkStep, Steps, Target};
+pub use rule::{Family, NotARule, Rule, Table, TableName};
+pub use verify::Mismatch;
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::render::{Managed, Rendering, without_version};
@@ -55,33 +67,39 @@ pub enum Step {
         /// Which file.
         managed: Managed,
     },
+    /// The running network is changed. Never on a dry node, which has none.
+    Network(NetworkStep),
 }
 
 impl Step {
-    /// The file that the step is about.
-    pub fn managed(&self) -> Managed {
+    /// The file that the step is about, if it is about one.
+    pub fn managed(&self) -> Option<Managed> {
         match self {
-            Self::Write { managed, .. } | Self::Remove { managed } => *managed,
+            Self::Write { managed, .. } | Self::Remove { managed } => Some(*managed),
+            Self::Network(_) => None,
         }
     }
 }
 
-/// A reason not to carry out a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Guard {
-    /// The stable name of the reason.
-    pub code: &'static str,
-    /// The sentence.
-    pub message: String,
-    /// What to do.
-    pub help: String,
-}
-
-/// What stands on the node now.
+/// What stands on the node now, and what the commit allows to be done to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The contents of each file of [`Managed::ALL`] that is there.
     pub files: BTreeMap<Managed, Vec<u8>>,
+    /// What the kernel has; `None` on a dry node.
+    pub kernel: Option<Kernel>,
+    /// The guests whose configuration names a bridge.
+    pub guests: Vec<ConfiguredGuest>,
+    /// The vnets that the commit's policy lets a node take away from guests.
+    pub removable: BTreeSet<VnetId>,
+}
+
+impl Found {
+    /// The text of the interfaces file, empty where there is none.
+    pub fn interfaces_text(&self) -> String {
+        let bytes = self.files.get(&Managed::Interfaces);
+        bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    }
 }
 
 /// What weft put on the node last.
@@ -140,6 +158,15 @@ pub fn plan(
             None => Step::Remove { managed },
         });
     }
+    let target = target(&wanted, found);
+    guards.extend(guard::of_network(&target, found, owned));
+    if let Some(kernel) = &found.kernel {
+        let Steps { before, after } = target.steps(kernel);
+        let files = std::mem::take(&mut steps);
+        steps.extend(before.into_iter().map(Step::Network));
+        steps.extend(files);
+        steps.extend(after.into_iter().map(Step::Network));
+    }
     Plan {
         node: facts.node.clone(),
         rendering: wanted,
@@ -164,6 +191,12 @@ fn meaning(bytes: &[u8]) -> Vec<u8> {
 fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> {
     let before = owned.and_then(|owned| owned.interfaces.get(name));
     wanted.interfaces.get(name).or(before).cloned().unwrap_or_default()
+}
+
+/// What the kernel is to be brought to from what the found file asks for.
+pub fn target(wanted: &Rendering, found: &Found) -> Target {
+    let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
+    Target::between(&[&found.interfaces_text()], new)
 }
 
 impl Plan {

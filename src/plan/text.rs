@@ -10,7 +10,7 @@ pub(super) fn summary(plan: &Plan) -> String {
     if plan.is_empty() {
         return "Nothing to do: the node is as it should be.".to_owned();
     }
-    let files = plan.steps.len();
+    let files = plan.steps.iter().filter(|step| step.managed().is_some()).count();
     format!(
         "Plan: {} to add, {} to change, {} to recreate, {} to remove; {files} file{} to write.",
         plan.count(Impact::Adds),
@@ -24,11 +24,11 @@ pub(super) fn summary(plan: &Plan) -> String {
 pub(super) fn text(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
-        let word = match step {
-            Step::Write { .. } => "written",
-            Step::Remove { .. } => "removed",
+        let _ = match step {
+            Step::Write { managed, .. } => writeln!(text, "{managed} is written:"),
+            Step::Remove { managed } => writeln!(text, "{managed} is removed:"),
+            Step::Network(step) => writeln!(text, "step: {step}"),
         };
-        let _ = writeln!(text, "{} is {word}:", step.managed());
     }
     for change in &plan.changes {
         let vnets: Vec<&str> = change.vnets.iter().map(AsRef::as_ref).collect();
@@ -76,6 +76,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
                 json!({ "action": "write", "path": managed.path(), "bytes": bytes.len() })
             }
             Step::Remove { managed } => json!({ "action": "remove", "path": managed.path() }),
+            Step::Network(step) => json!({ "action": "network", "what": step.to_string() }),
         })
         .collect();
     let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();

@@ -3,7 +3,7 @@
 //! Only `weft.yaml` and `sdn/**/*.yaml` are read, and nothing else of the repository
 //! is looked at. There is no checkout: no link is followed, no name reaches a disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -12,10 +12,11 @@ use super::commit::{self, CommitError};
 use super::objects::{Kind, ObjectError};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError, Entry, MAX_DEPTH, Mode};
+use super::trust::{Files, TrustFilesError};
 use super::verified::Verified;
 use crate::declare::tree::{MAX_BYTES, MAX_FILE_BYTES, MAX_FILES};
 use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree};
-use crate::value::{ObjectId, RepoPath};
+use crate::value::{ObjectId, RepoPath, VnetId};
 
 /// Why the declarations of a commit cannot be read.
 #[derive(Debug, Error)]
@@ -110,6 +111,26 @@ impl TreeError {
     }
 }
 
+/// The vnets that an accepted commit's own policy lets a node take away from guests. A
+/// commit without a policy that can be read allows none.
+pub fn removable<T>(
+    store: Store<'_>,
+    verified: &Verified<T>,
+) -> Result<BTreeSet<VnetId>, TreeError> {
+    let top = top(store, verified.record().commit)?;
+    match Files::new(store).of(&mut Directories::new(store), top) {
+        Ok(files) => Ok(files.policy.removable().clone()),
+        Err(TrustFilesError::Object(error)) => Err(error.into()),
+        Err(TrustFilesError::Broken(_)) => Ok(BTreeSet::new()),
+    }
+}
+
+/// The top directory of a commit.
+fn top(store: Store<'_>, commit: ObjectId) -> Result<ObjectId, TreeError> {
+    let raw = store.read(commit, Kind::Commit, commit::MAX_BYTES as u64)?;
+    Ok(commit::parse(&raw).map_err(|source| TreeError::Commit { commit, source })?.tree)
+}
+
 /// Reads the declarations of an accepted commit. `base` is the node's setting `path`.
 /// A file or directory that is missing is no error here: what that means is
 /// [`crate::declare::read`]'s to say.
@@ -119,10 +140,7 @@ pub fn tree<T>(
     base: Option<&RepoPath>,
 ) -> Result<Verified<Tree>, TreeError> {
     let record = verified.record();
-    let raw = store.read(record.commit, Kind::Commit, commit::MAX_BYTES as u64)?;
-    let top = commit::parse(&raw)
-        .map_err(|source| TreeError::Commit { commit: record.commit, source })?
-        .tree;
+    let top = top(store, record.commit)?;
     let mut reading = Reading {
         store,
         directories: Directories::new(store),

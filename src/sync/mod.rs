@@ -30,7 +30,7 @@ pub mod worker;
 pub use access::{Access, Login};
 pub use anchor::{Anchor, AnchorError, Anchors};
 pub use failure::FailureCode;
-pub use files::{TreeError, tree};
+pub use files::{TreeError, removable, tree};
 pub use history::{Accepted, HistoryError, Judgement, Standing, judge};
 pub use origin::Origin;
 pub use protocol::FetchLimits;

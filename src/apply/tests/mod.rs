@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod flow;
+mod live;
 mod race;
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use crate::host::{Host, Linux};
 fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Generation) {
     let plan = plan(host, sequence, Some(text)).expect("it can be read");
     let authority = with_authority(plan, sequence);
-    let Ok(Prepared::Work(Work { record, drafts, actions })) = prepare(host, authority) else {
+    let Ok(Prepared::Work(Work { record, drafts, actions, .. })) = prepare(host, authority) else {
         panic!("there is something to do");
     };
     let entry = Entry { state: State::Intent, record };
@@ -28,7 +28,7 @@ fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Generation) {
     }
     let armed = entry.turn(host, State::Armed).expect("renamed").expect("alone");
     for action in actions {
-        action.run(host).expect("written");
+        action.run(host, &mut Vec::new()).expect("written");
     }
     let applied = armed.turn(host, State::Applied).expect("renamed").expect("alone");
     let way_back = Generation::load(host, applied.record.previous).expect("it is there");

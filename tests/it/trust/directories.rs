@@ -317,15 +317,15 @@ fn a_line_that_takes_too_long_to_compare() {
     let (start, huge) = (begin(900), begin(3000));
     let one = next(999, 900, start);
     let two = next(1000, 900, one);
-    let three = next(999, 900, two);
+    let last = next(999, 900, two);
     let alone = next(999, 3000, huge);
     repository.introduction = start;
     // As far as it goes, and then on from there.
-    let judgement = repository.judge(three);
+    let judgement = repository.judge(last);
     assert_eq!((accepted(&judgement), judgement.remaining), (Some(two), 1));
     assert_eq!(refused(&judgement), []);
-    let judgement = repository.judge_from(three, Some(&repository.anchor(two)));
-    assert_eq!((accepted(&judgement), judgement.remaining), (Some(three), 0));
+    let judgement = repository.judge_from(last, Some(&repository.anchor(two)));
+    assert_eq!((accepted(&judgement), judgement.remaining), (Some(last), 0));
     // One commit that is too much for anybody.
     repository.introduction = huge;
     let anchor = repository.anchor(huge);

@@ -1,5 +1,6 @@
 //! All cases, by what they are about.
 
+mod engine;
 mod git_server;
 mod profile;
 mod remotes;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         remotes::CASES,
         weft::CASES,
         profile::CASES,
+        engine::CASES,
     ]
     .into_iter()
     .flatten()

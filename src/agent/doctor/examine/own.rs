@@ -63,7 +63,9 @@ pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Know
         Ok(entries) => !entries.is_empty(),
         Err(apply::StateError::Host(error)) => return Looked::Unseen(chain(&error)),
         // The message says what to do.
-        Err(error @ apply::StateError::Damaged { .. }) => return damaged(chain(&error), ""),
+        Err(error @ (apply::StateError::Damaged { .. } | apply::StateError::Kernel(_))) => {
+            return damaged(chain(&error), "");
+        }
     };
     match Anchors::open(look.host, &settings.trust(), ran) {
         Ok(anchors) => Looked::Seen(match anchors.anchor() {

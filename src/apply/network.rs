@@ -1,0 +1,167 @@
+//! Bringing the running network to what the files say, and proving it.
+//!
+//! What programs say of themselves is not believed. The kernel is read back; what can
+//! be amended in place is, and what remains is a failure that names the object.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::StateError;
+use super::generation::Generation;
+use super::journal::Record;
+use crate::host::{Host, HostError};
+use crate::plan::{GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
+use crate::render::Managed;
+
+/// How often the kernel is read back before what differs counts as a failure.
+const ROUNDS: u32 = 14;
+
+/// How often something may be amended in that time.
+const AMENDMENTS: u32 = 5;
+
+/// The time between two looks at a kernel that differs and cannot be amended.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How much is told of what differs, and of what programs said.
+const TOLD: usize = 4;
+
+/// A kernel that is not as it was asked to be.
+#[derive(Debug, Error)]
+pub struct Unmet {
+    /// What differs.
+    pub mismatches: Vec<Mismatch>,
+    /// What programs complained about on the way.
+    pub complaints: Vec<String>,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.mismatches.iter().take(TOLD).map(ToString::to_string);
+        write!(f, "{}", told.collect::<Vec<_>>().join(", "))?;
+        if let Some(more) = self.mismatches.len().checked_sub(TOLD).filter(|more| *more > 0) {
+            write!(f, " and {more} more")?;
+        }
+        for complaint in self.complaints.iter().take(TOLD) {
+            write!(f, "; {complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the network could not be brought to what was wanted.
+#[derive(Debug, Error)]
+pub(super) enum NetworkError {
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
+}
+
+/// Carries out one step. What its programs complained about is only told if the kernel
+/// turns out to be wrong.
+pub(super) fn change(
+    host: &impl Host,
+    step: &NetworkStep,
+    complaints: &mut Vec<String>,
+) -> Result<(), HostError> {
+    info!("{step}");
+    complaints.extend(host.change(step)?);
+    Ok(())
+}
+
+/// Reads the kernel back until it is what the target says; amends what can be amended.
+/// What is in `known` was so before and is no failure.
+pub(super) fn settle(
+    host: &impl Host,
+    target: &Target,
+    guests: &[GuestPort],
+    known: &[Mismatch],
+    mut complaints: Vec<String>,
+) -> Result<(), NetworkError> {
+    let tables = target.tables();
+    let mut amended = 0;
+    let mut mismatches = Vec::new();
+    for _ in 0..ROUNDS {
+        let Some(kernel) = host.kernel(&tables)? else { return Ok(()) };
+        let steps = target.amend(&kernel, guests);
+        if !steps.is_empty() && amended < AMENDMENTS {
+            amended += 1;
+            for step in &steps {
+                if let NetworkStep::ReturnPort { port, bridge, .. } = step {
+                    warn!("the port {port} of a guest was thrown out of {bridge}; it is put back");
+                }
+                change(host, step, &mut complaints)?;
+            }
+            continue;
+        }
+        mismatches = target.verify(&kernel, guests);
+        mismatches.retain(|mismatch| !known.contains(mismatch));
+        if mismatches.is_empty() {
+            return Ok(());
+        }
+        host.wait(PAUSE);
+    }
+    Err(Unmet { mismatches, complaints }.into())
+}
+
+/// What a record keeps of the network before the first change: the guests' ports, and
+/// what the network did not have that the previous generation asks for.
+pub(super) fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
+    let back = Target::between(&[new], previous);
+    record.guests = back.guests(kernel);
+    record.unmet = back.verify(kernel, &[]);
+}
+
+/// The text of a generation's interfaces file.
+pub(super) fn text(host: &impl Host, generation: &Generation) -> Result<String, StateError> {
+    let file = generation.file(host, Managed::Interfaces)?;
+    Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default())
+}
+
+/// The way of a running network back to the generation before.
+pub(super) struct WayBack {
+    target: Target,
+    steps: Steps,
+    complaints: Vec<String>,
+}
+
+impl WayBack {
+    /// Reads the kernel, and takes down what cannot change in place while the files that
+    /// made it are there. `None` on a dry node, and
+    /// where nothing of the network is there.
+    pub(super) fn begin(
+        host: &impl Host,
+        record: &Record,
+        way_back: &Generation,
+    ) -> Result<Option<Self>, StateError> {
+        let tried = Generation::load(host, record.generation)?;
+        let target = Target::between(&[&text(host, &tried)?], &text(host, way_back)?);
+        let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
+        // Before the network of a machine came up there is nothing to change: it comes up
+        // from the files.
+        if !target.is_running(&kernel) {
+            return Ok(None);
+        }
+        let steps = target.steps(&kernel);
+        let mut way = Self { target, steps, complaints: Vec::new() };
+        for step in std::mem::take(&mut way.steps.before) {
+            change(host, &step, &mut way.complaints)?;
+        }
+        Ok(Some(way))
+    }
+
+    /// With the files of the generation before in place again.
+    pub(super) fn finish(mut self, host: &impl Host, record: &Record) -> Result<(), StateError> {
+        for step in &self.steps.after {
+            change(host, step, &mut self.complaints)?;
+        }
+        let settled = settle(host, &self.target, &record.guests, &record.unmet, self.complaints);
+        settled.map_err(|error| match error {
+            NetworkError::Host(error) => error.into(),
+            NetworkError::Unmet(unmet) => StateError::Kernel(unmet),
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! The running network of the fake: as much of a kernel and of ifupdown2 as plans are
+//! made of. Each interface that is worked on is a step of its own.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+
+use super::{Effect, Fake, Machine, hold};
+use crate::host::HostError;
+use crate::plan::{Interface, Kernel, Kind, Link, NetworkStep, Tunnel, interfaces};
+use crate::render::Managed;
+use crate::value::IfName;
+
+/// A running network.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Network {
+    kernel: Kernel,
+    next_index: u32,
+    /// What ifupdown2 remembers of the interfaces that it brought up.
+    remembered: BTreeMap<IfName, Interface>,
+    /// Whether ifupdown2 throws ports out of bridges that no stanza names.
+    ejects: bool,
+    /// Interfaces that ifupdown2 says to have brought up and does not touch.
+    lies: Vec<String>,
+}
+
+impl Fake {
+    /// Makes this a machine with a running network, empty so far. Without this it is a
+    /// dry node.
+    pub(crate) fn set_live(&self) {
+        hold(&self.machine).network = Some(Network::default());
+    }
+
+    /// Changes the running network as somebody else would.
+    pub(crate) fn with_network<T>(&self, change: impl FnOnce(&mut Network) -> T) -> T {
+        let mut machine = hold(&self.machine);
+        change(machine.network.as_mut().expect("a machine with a running network"))
+    }
+}
+
+impl Network {
+    pub(crate) fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    pub(crate) fn set_ejects(&mut self, ejects: bool) {
+        self.ejects = ejects;
+    }
+
+    pub(crate) fn set_lies(&mut self, interfaces: &[&str]) {
+        self.lies = interfaces.iter().map(|&name| name.to_owned()).collect();
+    }
+
+    /// Puts a guest's port into a bridge.
+    pub(crate) fn add_guest(&mut self, port: &str, bridge: &str) {
+        let flags = [("isolated", true), ("learning", true)];
+        let link = Link {
+            index: self.index(),
+            kind: Some("tun".to_owned()),
+            master: Some(bridge.to_owned()),
+            mtu: 1500,
+            up: true,
+            flags: flags.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+            ..Link::default()
+        };
+        self.kernel.links.insert(port.to_owned(), link);
+    }
+
+    fn index(&mut self) -> u32 {
+        self.next_index += 1;
+        self.next_index
+    }
+
+    fn eject(&mut self, port: &str) {
+        if let Some(link) = self.kernel.links.get_mut(port) {
+            (link.master, link.up) = (None, false);
+            link.flags.clear();
+        }
+    }
+
+    fn up(&mut self, name: &IfName, wanted: &Interface) -> Option<String> {
+        if self.lies.iter().any(|lie| lie == name.as_str()) {
+            return None;
+        }
+        let index = self.index();
+        let link = self.kernel.links.entry(name.to_string()).or_insert_with(|| Link {
+            index,
+            kind: match wanted.kind {
+                Kind::Bridge { .. } => Some("bridge".to_owned()),
+                Kind::Vxlan { .. } => Some("vxlan".to_owned()),
+                Kind::Any => None,
+            },
+            mtu: 1500,
+            ..Link::default()
+        });
+        link.up = true;
+        link.mtu = wanted.mtu.unwrap_or(link.mtu);
+        link.alias = wanted.alias.clone().or(link.alias.take());
+        link.addresses.clone_from(&wanted.addresses);
+        link.forwards.extend(&wanted.forwards);
+        let mut complaint = None;
+        match &wanted.kind {
+            Kind::Vxlan { id, port, local, remotes } => {
+                let new = Tunnel { id: *id, port: *port, local: *local, remotes: remotes.clone() };
+                match &mut link.tunnel {
+                    Some(tunnel) if tunnel.id != *id => {
+                        complaint = Some("cannot change running vxlan id".to_owned());
+                    }
+                    tunnel => *tunnel = Some(new),
+                }
+            }
+            Kind::Bridge { ports, vlan_aware } => {
+                link.vlan_filtering |= vlan_aware;
+                let ejects = self.ejects;
+                let others: Vec<String> = self
+                    .kernel
+                    .ports(name.as_str())
+                    .map(|(port, _)| port.to_owned())
+                    .filter(|port| !ports.contains(port))
+                    .collect();
+                for port in others.iter().filter(|_| ejects) {
+                    self.eject(port);
+                }
+                for port in ports {
+                    if let Some(link) = self.kernel.links.get_mut(port) {
+                        link.master = Some(name.to_string());
+                    }
+                }
+            }
+            Kind::Any => {}
+        }
+        self.kernel.routes.extend(wanted.routes.iter().map(|route| (*route, name.to_string())));
+        for rule in &wanted.rules {
+            self.kernel.rules.entry(rule.table()).or_default().push(rule.clone());
+        }
+        self.remembered.insert(name.clone(), wanted.clone());
+        complaint
+    }
+
+    fn down(&mut self, name: &IfName) -> Option<String> {
+        let Some(old) = self.remembered.remove(name) else {
+            self.delete(name);
+            return Some(format!("cannot find interfaces: {name}"));
+        };
+        for rule in &old.rules {
+            self.remove_rule(rule);
+        }
+        self.delete(name);
+        None
+    }
+
+    fn delete(&mut self, name: &IfName) {
+        self.kernel.links.remove(name.as_str());
+        self.kernel.routes.retain(|(_, interface)| interface != name.as_str());
+        let ports: Vec<String> =
+            self.kernel.ports(name.as_str()).map(|(port, _)| port.to_owned()).collect();
+        for port in &ports {
+            self.eject(port);
+        }
+    }
+
+    fn remove_rule(&mut self, rule: &crate::plan::Rule) {
+        let rules = self.kernel.rules.entry(rule.table()).or_default();
+        if let Some(place) = rules.iter().position(|found| found == rule) {
+            rules.remove(place);
+        }
+    }
+
+    fn link(&mut self, name: &str) -> Option<&mut Link> {
+        self.kernel.links.get_mut(name)
+    }
+
+    /// Everything that does not go by ifupdown2.
+    fn mend(&mut self, step: &NetworkStep) {
+        match step {
+            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
+            NetworkStep::Delete { interface } => self.delete(interface),
+            NetworkStep::SetMtu { interface, mtu } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.mtu = *mtu;
+                }
+            }
+            NetworkStep::ClearAlias { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.alias = None;
+                }
+            }
+            NetworkStep::StopVlanFiltering { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.vlan_filtering = false;
+                }
+            }
+            NetworkStep::StopForwarding { interface, family } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.forwards.remove(family);
+                }
+            }
+            NetworkStep::DropRemote { interface, remote } => {
+                let tunnel = self.link(interface.as_str()).and_then(|link| link.tunnel.as_mut());
+                if let Some(tunnel) = tunnel {
+                    tunnel.remotes.remove(remote);
+                }
+            }
+            NetworkStep::DropRoute { interface, destination } => {
+                self.kernel.routes.remove(&(*destination, interface.to_string()));
+            }
+            NetworkStep::AddRule(rule) => {
+                self.kernel.rules.entry(rule.table()).or_default().push(rule.clone());
+            }
+            NetworkStep::RemoveRule(rule) => self.remove_rule(rule),
+            NetworkStep::ReturnPort { port, bridge, up } => {
+                if let Some(link) = self.link(port) {
+                    link.master = Some(bridge.clone());
+                    link.up |= up;
+                    let flags = [("isolated", false), ("learning", true)];
+                    link.flags =
+                        flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+                }
+            }
+            NetworkStep::SetPortFlags { port, flags } => {
+                if let Some(link) = self.link(port) {
+                    link.flags.extend(flags.clone());
+                }
+            }
+            NetworkStep::SetPortVlans { port, remove, add } => {
+                if let Some(link) = self.link(port) {
+                    link.vlans.retain(|vlan| !remove.contains(vlan));
+                    link.vlans.extend(add);
+                }
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// What the interfaces file asks for, as processes see it.
+    fn interfaces(&self) -> BTreeMap<IfName, Interface> {
+        let inode = self.seen.files.get(Managed::Interfaces.path().as_str());
+        let text = inode.map(|inode| self.inodes[*inode].seen.bytes.clone()).unwrap_or_default();
+        interfaces(&String::from_utf8_lossy(&text))
+    }
+
+    pub(super) fn kernel(&mut self) -> Result<Option<Kernel>, HostError> {
+        if self.network.is_some() {
+            self.step("read the kernel of", Utf8Path::new("/"), Effect::Nothing)?;
+        }
+        Ok(self.network.as_ref().map(|network| network.kernel.clone()))
+    }
+
+    pub(super) fn change(&mut self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
+        if self.network.is_none() {
+            return Ok(Vec::new());
+        }
+        let (names, up) = match step {
+            NetworkStep::Up { interfaces } => (interfaces.as_slice(), true),
+            NetworkStep::Down { interfaces } => (interfaces.as_slice(), false),
+            other => {
+                self.step("change the network of", Utf8Path::new("/"), Effect::Nothing)?;
+                self.network.iter_mut().for_each(|network| network.mend(other));
+                return Ok(Vec::new());
+            }
+        };
+        let mut complaints = Vec::new();
+        for name in names {
+            let killed = self.step("run ifupdown2 on", Utf8Path::new("/"), Effect::Nothing);
+            if let (Err(_), Some(network)) = (&killed, &mut self.network) {
+                // It writes down what it did when it ends.
+                network.remembered.retain(|name, _| !names.contains(name));
+            }
+            killed?;
+            let stanza = self.interfaces().remove(name);
+            let Some(network) = &mut self.network else { continue };
+            complaints.extend(match (up, stanza) {
+                (true, Some(stanza)) => network.up(name, &stanza),
+                (true, None) => Some(format!("cannot find interfaces: {name}")),
+                (false, _) => network.down(name),
+            });
+        }
+        Ok(complaints)
+    }
+
+    /// A machine that starts brings up what its interfaces file says; guests start later.
+    pub(super) fn boot_network(&mut self) {
+        let wanted = self.interfaces();
+        let Some(network) = &mut self.network else { return };
+        let (ejects, lies) = (network.ejects, std::mem::take(&mut network.lies));
+        *network = Network { ejects, lies, next_index: 1000, ..Network::default() };
+        let (bridges, others): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|(_, interface)| interface.is_bridge());
+        for (name, interface) in others.into_iter().chain(bridges) {
+            network.up(name, interface);
+        }
+    }
+}

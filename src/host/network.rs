@@ -1,0 +1,190 @@
+//! Changes of the running network as programs and their arguments.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::kernel::PORT_FLAGS;
+use super::{HostError, program};
+use crate::plan::{Family, NetworkStep, PortVlan};
+use crate::value::IfName;
+
+/// Time that ifupdown2 has for every call, and for each interface beyond that.
+const IFUPDOWN_TIME: Duration = Duration::from_secs(60);
+const INTERFACE_TIME: Duration = Duration::from_millis(500);
+
+/// What goes before ifupdown2. It ignores SIGTERM and leaves what it started behind, so
+/// it is process 1 of a pid namespace of its own, which dies with its parent, and that
+/// one with this process.
+const CAGE: &str = "setpriv";
+const CAGE_WORDS: &[&str] =
+    &["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL", "--"];
+
+/// Carries out a step; what programs complained about.
+pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
+    let mut complaints = carry_out(calls(step))?;
+    if let NetworkStep::Down { interfaces } = step {
+        // ifupdown2 takes down only what it remembers to have brought up, and one that
+        // was killed remembers nothing.
+        let left = interfaces.iter().filter(|name| is_there(name)).cloned();
+        let delete = |interface| calls(&NetworkStep::Delete { interface });
+        complaints.extend(carry_out(left.flat_map(delete))?);
+    }
+    Ok(complaints)
+}
+
+fn carry_out(calls: impl IntoIterator<Item = Call>) -> Result<Vec<String>, HostError> {
+    let mut complaints = Vec::new();
+    for Call { program, arguments, time } in calls {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        complaints.extend(program::try_within(program, &words, time)?);
+    }
+    Ok(complaints)
+}
+
+fn is_there(interface: &IfName) -> bool {
+    Path::new("/sys/class/net").join(interface.as_str()).exists()
+}
+
+/// One program.
+#[derive(Debug, PartialEq, Eq)]
+struct Call {
+    program: &'static str,
+    arguments: Vec<String>,
+    time: Duration,
+}
+
+fn call(program: &'static str, arguments: &[&str]) -> Call {
+    let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    Call { program, arguments, time: program::TIME }
+}
+
+fn ifupdown(program: &str, interfaces: &[IfName]) -> Call {
+    let names = interfaces.iter().map(IfName::as_str);
+    let words: Vec<&str> = CAGE_WORDS.iter().copied().chain([program]).chain(names).collect();
+    let more = u32::try_from(interfaces.len()).unwrap_or(u32::MAX);
+    let time = IFUPDOWN_TIME.saturating_add(INTERFACE_TIME.saturating_mul(more));
+    Call { time, ..call(CAGE, &words) }
+}
+
+fn calls(step: &NetworkStep) -> Vec<Call> {
+    let on = |value: &bool| if *value { "on" } else { "off" };
+    match step {
+        NetworkStep::Down { interfaces } => vec![ifupdown("ifdown", interfaces)],
+        NetworkStep::Up { interfaces } => vec![ifupdown("ifup", interfaces)],
+        NetworkStep::Delete { interface } => {
+            vec![call("ip", &["link", "delete", "dev", interface.as_str()])]
+        }
+        NetworkStep::SetMtu { interface, mtu } => {
+            vec![call("ip", &["link", "set", "dev", interface.as_str(), "mtu", &mtu.to_string()])]
+        }
+        NetworkStep::ClearAlias { interface } => {
+            vec![call("ip", &["link", "set", "dev", interface.as_str(), "alias", ""])]
+        }
+        NetworkStep::StopVlanFiltering { interface } => vec![call(
+            "ip",
+            &["link", "set", "dev", interface.as_str(), "type", "bridge", "vlan_filtering", "0"],
+        )],
+        NetworkStep::StopForwarding { interface, family } => {
+            let protocol = if *family == Family::V4 { "ipv4" } else { "ipv6" };
+            // With `/` as separator a `.` in the name is one.
+            let variable = format!("net/{protocol}/conf/{interface}/forwarding=0");
+            vec![call("sysctl", &["-q", "-w", &variable])]
+        }
+        NetworkStep::DropRemote { interface, remote } => vec![call(
+            "bridge",
+            &[
+                "fdb",
+                "del",
+                "00:00:00:00:00:00",
+                "dev",
+                interface.as_str(),
+                "dst",
+                &remote.to_string(),
+            ],
+        )],
+        NetworkStep::DropRoute { interface, destination } => {
+            vec![call("ip", &["route", "del", &destination.to_string(), "dev", interface.as_str()])]
+        }
+        NetworkStep::AddRule(rule) => {
+            let arguments = rule.adding();
+            vec![Call { arguments, ..call(rule.table().family.program(), &[]) }]
+        }
+        NetworkStep::RemoveRule(rule) => {
+            let arguments = rule.removing();
+            vec![Call { arguments, ..call(rule.table().family.program(), &[]) }]
+        }
+        NetworkStep::ReturnPort { port, bridge, up } => {
+            let mut words = vec!["link", "set", "dev", port, "master", bridge];
+            words.extend(up.then_some("up"));
+            vec![call("ip", &words)]
+        }
+        NetworkStep::SetPortFlags { port, flags } => {
+            let mut words = vec!["link", "set", "dev", port];
+            for (name, value) in
+                flags.iter().filter(|(name, _)| PORT_FLAGS.contains(&name.as_str()))
+            {
+                words.extend([name.as_str(), on(value)]);
+            }
+            vec![call("bridge", &words)]
+        }
+        NetworkStep::SetPortVlans { port, remove, add } => {
+            let remove = remove.iter().map(|&vlan| port_vlan("del", port, vlan));
+            remove.chain(add.iter().map(|&vlan| port_vlan("add", port, vlan))).collect()
+        }
+    }
+}
+
+fn port_vlan(action: &str, port: &str, vlan: PortVlan) -> Call {
+    let vid = if vlan.first == vlan.last {
+        vlan.first.to_string()
+    } else {
+        format!("{}-{}", vlan.first, vlan.last)
+    };
+    let mut words = vec!["vlan", action, "dev", port, "vid", &vid];
+    words.extend((action == "add" && vlan.pvid).then_some("pvid"));
+    words.extend((action == "add" && vlan.untagged).then_some("untagged"));
+    call("bridge", &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls;
+    use crate::plan::{NetworkStep, PortVlan};
+
+    fn words(step: &NetworkStep) -> Vec<String> {
+        let calls = calls(step);
+        calls.iter().map(|c| format!("{} {}", c.program, c.arguments.join(" "))).collect()
+    }
+
+    #[test]
+    fn steps_are_programs_with_their_words() {
+        let interfaces = vec!["vxlan_va".parse().expect("a name"), "va".parse().expect("a name")];
+        assert_eq!(
+            words(&NetworkStep::Up { interfaces }),
+            ["setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL -- ifup vxlan_va va"]
+        );
+        let (port, bridge) = ("tap1i0".to_owned(), "va".to_owned());
+        let step = NetworkStep::ReturnPort { port: port.clone(), bridge, up: true };
+        assert_eq!(words(&step), ["ip link set dev tap1i0 master va up"]);
+        let flags = [("flood", false), ("isolated", true), ("--help", true)];
+        let flags = flags.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let step = NetworkStep::SetPortFlags { port: port.clone(), flags };
+        assert_eq!(words(&step), ["bridge link set dev tap1i0 flood off isolated on"]);
+        let one = PortVlan { first: 1, last: 1, pvid: true, untagged: true };
+        let more = PortVlan { first: 2, last: 9, pvid: false, untagged: false };
+        let step = NetworkStep::SetPortVlans { port, remove: vec![one], add: vec![one, more] };
+        assert_eq!(
+            words(&step),
+            [
+                "bridge vlan del dev tap1i0 vid 1",
+                "bridge vlan add dev tap1i0 vid 1 pvid untagged",
+                "bridge vlan add dev tap1i0 vid 2-9",
+            ]
+        );
+        let rule = "iptables -t raw -I PREROUTING -i fwbr+ -j CT --zone 1".parse().expect("a rule");
+        assert_eq!(
+            words(&NetworkStep::RemoveRule(rule)),
+            ["iptables -w 5 -t raw -D PREROUTING -i fwbr+ -j CT --zone 1"]
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! What a node's kernel has: plain data that was read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::rule::{Family, Rule, Table};
+
+/// What was read of a kernel at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Every interface by its name.
+    pub links: BTreeMap<String, Link>,
+    /// The rules of each table that was asked for, in order.
+    pub rules: BTreeMap<Table, Vec<Rule>>,
+    /// Routes that somebody added by hand or by `up ip route add`, with their
+    /// interface.
+    pub routes: BTreeSet<(IpNet, String)>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number of the interface: another one made later has another.
+    pub index: u32,
+    /// The kind, such as `bridge`; none of real hardware.
+    pub kind: Option<String>,
+    /// The bridge or other interface that it is a port of.
+    pub master: Option<String>,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Whether somebody set it up.
+    pub up: bool,
+    /// The comment.
+    pub alias: Option<String>,
+    /// The addresses of global scope that do not expire.
+    pub addresses: BTreeSet<IpNet>,
+    /// Of a bridge: whether it filters VLANs.
+    pub vlan_filtering: bool,
+    /// Of a VXLAN interface.
+    pub tunnel: Option<Tunnel>,
+    /// Of a bridge: the versions of IP whose packets are routed when they come in.
+    pub forwards: BTreeSet<Family>,
+    /// Of a port of a bridge: its flags by the kernel's names.
+    pub flags: BTreeMap<String, bool>,
+    /// Of a port of a bridge that filters VLANs: its VLANs.
+    pub vlans: BTreeSet<PortVlan>,
+}
+
+/// A VXLAN tunnel end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The VXLAN network identifier.
+    pub id: u32,
+    /// The UDP port.
+    pub port: u16,
+    /// The address that packets are sent from, where one was set.
+    pub local: Option<IpAddr>,
+    /// Where frames go whose receiver was not learnt.
+    pub remotes: BTreeSet<IpAddr>,
+}
+
+/// VLANs of a port that are treated alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortVlan {
+    /// The first VLAN.
+    pub first: u16,
+    /// The last one.
+    pub last: u16,
+    /// Whether frames without a tag belong to it.
+    pub pvid: bool,
+    /// Whether its frames leave without a tag.
+    pub untagged: bool,
+}
+
+impl Kernel {
+    /// The interfaces that are ports of this one.
+    pub fn ports<'a>(&'a self, bridge: &'a str) -> impl Iterator<Item = (&'a str, &'a Link)> {
+        let links = self.links.iter().map(|(name, link)| (name.as_str(), link));
+        links.filter(move |(_, link)| link.master.as_deref() == Some(bridge))
+    }
+
+    /// How often a rule is there.
+    pub fn count(&self, rule: &Rule) -> usize {
+        let rules = self.rules.get(&rule.table()).into_iter().flatten();
+        rules.filter(|found| *found == rule).count()
+    }
+}

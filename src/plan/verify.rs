@@ -1,0 +1,265 @@
+//! Whether a kernel has what interfaces files ask for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::interface::{Interface, Kind};
+use super::kernel::{Kernel, Link};
+
+/// Something that a kernel has otherwise than it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mismatch {
+    /// The interface.
+    pub interface: String,
+    /// What is so and what was wanted, after the name.
+    pub message: String,
+}
+
+impl Mismatch {
+    pub(super) fn new(interface: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { interface: interface.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.interface, self.message)
+    }
+}
+
+/// What an interface has otherwise than its stanza asks for. Rules are not looked at.
+pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Vec<Mismatch> {
+    let Some(link) = kernel.links.get(name) else {
+        return vec![Mismatch::new(name, "is not there")];
+    };
+    let mut found = Vec::new();
+    let mut say = |message: String| found.push(Mismatch::new(name, message));
+    for line in &wanted.unread {
+        say(format!("cannot have `{line}`, which is not understood"));
+    }
+    if !link.up {
+        say("is down".to_owned());
+    }
+    if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != link.mtu) {
+        say(format!("has the MTU {}, where {mtu} is wanted", link.mtu));
+    }
+    if wanted.alias != link.alias {
+        let shown = |alias: &Option<String>| match alias {
+            Some(alias) => format!("the alias `{}`", alias.escape_debug()),
+            None => "no alias".to_owned(),
+        };
+        say(format!("has {}, where {} is wanted", shown(&link.alias), shown(&wanted.alias)));
+    }
+    for address in wanted.addresses.difference(&link.addresses) {
+        say(format!("has no address {address}"));
+    }
+    if !matches!(wanted.kind, Kind::Any) {
+        for address in link.addresses.difference(&wanted.addresses) {
+            say(format!("has the address {address}, which is not wanted"));
+        }
+    }
+    for family in wanted.forwards.difference(&link.forwards) {
+        say(format!("does not forward {}", family.as_str()));
+    }
+    for route in &wanted.routes {
+        if !kernel.routes.contains(&(*route, name.to_owned())) {
+            say(format!("has no route to {route}"));
+        }
+    }
+    if let Some(message) = unfit(wanted, link) {
+        say(message);
+    }
+    match &wanted.kind {
+        Kind::Bridge { ports, vlan_aware } => {
+            for port in ports {
+                let master = kernel.links.get(port).and_then(|port| port.master.as_deref());
+                if master != Some(name) {
+                    say(format!("lacks its port `{port}`"));
+                }
+            }
+            if *vlan_aware != link.vlan_filtering {
+                let is = if *vlan_aware { "does not filter" } else { "filters" };
+                say(format!("{is} VLANs"));
+            }
+        }
+        Kind::Vxlan { remotes, .. } => {
+            let has = link.tunnel.clone().unwrap_or_default().remotes;
+            for remote in remotes.difference(&has) {
+                say(format!("does not send to {remote}"));
+            }
+            for remote in has.difference(remotes) {
+                say(format!("sends to {remote}, which is not wanted"));
+            }
+        }
+        Kind::Any => {}
+    }
+    found
+}
+
+/// Why an interface cannot become what its stanza asks for without being made again.
+pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
+    let kind = link.kind.as_deref().unwrap_or("hardware");
+    match &wanted.kind {
+        Kind::Any => None,
+        Kind::Bridge { .. } => (kind != "bridge").then(|| format!("is {kind} and no bridge")),
+        Kind::Vxlan { id, port, local, .. } => {
+            let Some(tunnel) = link.tunnel.as_ref().filter(|_| kind == "vxlan") else {
+                return Some(format!("is {kind} and no VXLAN interface"));
+            };
+            if tunnel.id != *id {
+                return Some(format!("has the VXLAN id {}, where {id} is wanted", tunnel.id));
+            }
+            if tunnel.port != *port {
+                return Some(format!("has the UDP port {}, where {port} is wanted", tunnel.port));
+            }
+            let shown = |local: Option<std::net::IpAddr>| {
+                local.map_or_else(|| "no address of its own".to_owned(), |local| local.to_string())
+            };
+            (tunnel.local != *local).then(|| {
+                format!("sends from {}, where {} is wanted", shown(tunnel.local), shown(*local))
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Family, Kernel, Link, NetworkStep, Target, Tunnel};
+
+    const TEXT: &str = "auto va\niface va\n\taddress 10.0.0.1/24\n\tup ip route add 10.9.9.9/32 dev va\n\
+        \tpost-up iptables -t nat -A POSTROUTING -s '10.0.0.0/24' -o vmbr0 -j SNAT --to-source 192.0.2.1\n\
+        \tbridge_ports vxlan_va\n\tmtu 1400\n\talias text\n\tip-forward on\n\
+        auto vxlan_va\niface vxlan_va\n\tvxlan-id 7\n\tvxlan_remoteip 192.0.2.2\n";
+
+    type Damage = fn(&mut Kernel);
+
+    /// A kernel that has all of it, and a guest's port.
+    fn kernel() -> Kernel {
+        let up = Link { index: 1, mtu: 1400, up: true, ..Link::default() };
+        let va = Link {
+            kind: Some("bridge".to_owned()),
+            alias: Some("text".to_owned()),
+            addresses: ["10.0.0.1/24".parse().expect("an address")].into(),
+            forwards: [Family::V4].into(),
+            ..up.clone()
+        };
+        let remotes = ["192.0.2.2".parse().expect("an address")].into();
+        let vxlan = Link {
+            kind: Some("vxlan".to_owned()),
+            master: Some("va".to_owned()),
+            tunnel: Some(Tunnel { id: 7, port: 4789, local: None, remotes }),
+            ..up.clone()
+        };
+        let flags = [("isolated".to_owned(), true)].into();
+        let guest = Link { master: Some("va".to_owned()), flags, ..up };
+        let links = [("va", va), ("vxlan_va", vxlan), ("tap1i0", guest)];
+        let mut kernel = Kernel {
+            links: links.map(|(name, link)| (name.to_owned(), link)).into(),
+            routes: [("10.9.9.9/32".parse().expect("a route"), "va".to_owned())].into(),
+            ..Kernel::default()
+        };
+        let rules = crate::plan::interfaces(TEXT)["va"].rules.clone();
+        for rule in rules {
+            kernel.rules.entry(rule.table()).or_default().push(rule);
+        }
+        kernel
+    }
+
+    fn va(kernel: &mut Kernel) -> &mut Link {
+        kernel.links.get_mut("va").expect("there")
+    }
+
+    fn tunnel(kernel: &mut Kernel) -> &mut Tunnel {
+        let link = kernel.links.get_mut("vxlan_va").expect("there");
+        link.tunnel.as_mut().expect("a tunnel")
+    }
+
+    fn guest(kernel: &mut Kernel) -> &mut Link {
+        kernel.links.get_mut("tap1i0").expect("there")
+    }
+
+    #[test]
+    fn whatever_differs_is_named() {
+        let target = Target::between(&[], TEXT);
+        let guests = target.guests(&kernel());
+        assert_eq!(guests.len(), 1);
+        assert_eq!(target.verify(&kernel(), &guests), []);
+        assert_eq!(target.amend(&kernel(), &guests), []);
+        let cases: &[(Damage, &str)] = &[
+            (|k| drop(k.links.remove("va")), "`va` is not there"),
+            (|k| va(k).up = false, "`va` is down"),
+            (|k| va(k).mtu = 1500, "has the MTU 1500, where 1400 is wanted"),
+            (|k| va(k).alias = None, "has no alias, where the alias `text` is wanted"),
+            (|k| va(k).addresses.clear(), "has no address 10.0.0.1/24"),
+            (
+                |k| va(k).addresses.extend("10.1.1.1/24".parse::<ipnet::IpNet>()),
+                "has the address 10.1.1.1/24, which is not wanted",
+            ),
+            (|k| va(k).forwards.clear(), "does not forward IPv4"),
+            (|k| va(k).vlan_filtering = true, "`va` filters VLANs"),
+            (|k| va(k).kind = Some("dummy".to_owned()), "is dummy and no bridge"),
+            (|k| k.routes.clear(), "has no route to 10.9.9.9/32"),
+            (|k| k.rules.clear(), "is there 0 times, where 1 is wanted"),
+            (
+                |k| k.rules.values_mut().for_each(|rules| rules.push(rules[0].clone())),
+                "is there 2 times, where 1 is wanted",
+            ),
+            (|k| drop(k.links.remove("vxlan_va")), "lacks its port `vxlan_va`"),
+            (|k| tunnel(k).id = 8, "has the VXLAN id 8, where 7 is wanted"),
+            (|k| tunnel(k).port = 8, "has the UDP port 8, where 4789 is wanted"),
+            (|k| tunnel(k).local = "192.0.2.9".parse().ok(), "sends from 192.0.2.9"),
+            (|k| tunnel(k).remotes.clear(), "does not send to 192.0.2.2"),
+            (
+                |k| tunnel(k).remotes.extend("192.0.2.3".parse::<std::net::IpAddr>()),
+                "sends to 192.0.2.3, which is not wanted",
+            ),
+            (|k| guest(k).master = None, "is no port of `va` any more"),
+            (|k| guest(k).up = false, "of a guest is down"),
+            (
+                |k| guest(k).flags = [("isolated".to_owned(), false)].into(),
+                "lost its flag `isolated on`",
+            ),
+        ];
+        for (change, wanted) in cases {
+            let mut kernel = kernel();
+            change(&mut kernel);
+            let found = target.verify(&kernel, &guests);
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert!(found.iter().any(|text| text.contains(wanted)), "{wanted}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_went_or_was_moved_is_left_alone() {
+        let target = Target::between(&[], TEXT);
+        let guests = target.guests(&kernel());
+        let changes: [Damage; 3] = [
+            |k| drop(k.links.remove("tap1i0")),
+            |k| guest(k).master = Some("fwbr1i0".to_owned()),
+            |k| (guest(k).index, guest(k).master) = (9, None),
+        ];
+        for change in changes {
+            let mut kernel = kernel();
+            change(&mut kernel);
+            assert_eq!(
+                (target.verify(&kernel, &guests), target.amend(&kernel, &guests)),
+                (vec![], vec![])
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_change_in_place_is_made_again() {
+        let other = TEXT.replace("vxlan-id 7", "vxlan-id 8");
+        let steps = Target::between(&[TEXT], &other).steps(&kernel());
+        let names =
+            |steps: &[NetworkStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(&steps.before), ["take down vxlan_va"]);
+        assert_eq!(names(&steps.after), ["bring up vxlan_va va"]);
+        let steps = Target::between(&[TEXT], "").steps(&kernel());
+        assert_eq!(names(&steps.before), Vec::<String>::new());
+        assert_eq!(steps.after[0].to_string(), "take down va vxlan_va");
+    }
+}
