@@ -35,7 +35,7 @@ pub struct Interval(Duration);
 
 impl Interval {
     const RULE: &'static str =
-        "a time from 5 seconds to 1 day with its unit, such as `60s`, `5m` or `1h 30m`";
+        "a time from 5 seconds to 24 hours with its unit, such as `60s`, `5m` or `1h 30m`";
 
     /// The time.
     pub fn duration(self) -> Duration {

@@ -57,7 +57,7 @@ const VOLATILE: &[&str] = &[
     "link",
 ];
 
-const FIRST: &str = "\
+pub(super) const FIRST: &str = "\
 zones:
   outz: {type: simple, mtu: 1400}
   tunz: {type: vxlan}
@@ -71,17 +71,17 @@ vnets:
 ";
 
 /// A repository with a signer, and the nodes that follow it.
-struct Scene<'lab> {
+pub(super) struct Scene<'lab> {
     lab: &'lab Lab,
-    alice: Signer,
-    copy: WorkingCopy<'lab>,
-    introduction: String,
-    fingerprint: String,
-    _server: GitServer<'lab>,
+    pub(super) alice: Signer,
+    pub(super) copy: WorkingCopy<'lab>,
+    pub(super) introduction: String,
+    pub(super) fingerprint: String,
+    pub(super) server: GitServer<'lab>,
 }
 
 impl<'lab> Scene<'lab> {
-    fn start(lab: &'lab Lab) -> Self {
+    pub(super) fn start(lab: &'lab Lab) -> Self {
         let server = GitServer::start(lab);
         server.create("config");
         let (alice, copy) = (server.signer("alice"), server.working_copy("config"));
@@ -97,11 +97,11 @@ impl<'lab> Scene<'lab> {
         lab.outside().put("/tmp/alice.pub", &alice.public_key);
         let said = lab.outside().exec(&["ssh-keygen", "-lf", "/tmp/alice.pub"]).ok();
         let fingerprint = said.split(' ').nth(1).expect("a fingerprint").to_owned();
-        Self { lab, alice, copy, introduction, fingerprint, _server: server }
+        Self { lab, alice, copy, introduction, fingerprint, server }
     }
 
     /// A node with weft, introduced to the repository.
-    fn node(&self, number: u8) -> Node {
+    pub(super) fn node(&self, number: u8) -> Node {
         let node = self.lab.node(number);
         node.remove(SDN_FILE);
         node.boot_network();
@@ -118,7 +118,7 @@ impl<'lab> Scene<'lab> {
     }
 
     /// Commits a network, and pushes it.
-    fn push(&self, network: &str) -> String {
+    pub(super) fn push(&self, network: &str) -> String {
         self.copy.write("sdn/network.yaml", network);
         let commit = self.copy.commit(&self.alice, "A change");
         self.copy.push();
@@ -166,7 +166,7 @@ fn json(text: &str) -> Value {
 
 /// Links, addresses, tunnels, routes and rules of a node: all that a commit decides, and
 /// all that belongs to guests.
-fn kernel(node: &Node) -> BTreeMap<&'static str, String> {
+pub(super) fn kernel(node: &Node) -> BTreeMap<&'static str, String> {
     let shown = |words: &[&str]| {
         let mut value = json(&node.exec(words).ok());
         calm(&mut value);
@@ -229,7 +229,10 @@ fn calm(value: &mut Value) {
 }
 
 #[track_caller]
-fn assert_same(now: &BTreeMap<&'static str, String>, before: &BTreeMap<&'static str, String>) {
+pub(super) fn assert_same(
+    now: &BTreeMap<&'static str, String>,
+    before: &BTreeMap<&'static str, String>,
+) {
     for (what, text) in now {
         if *text != before[what] {
             let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();

@@ -1,5 +1,6 @@
 //! All cases, by what they are about.
 
+mod agent;
 mod engine;
 mod git_server;
 mod profile;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         weft::CASES,
         profile::CASES,
         engine::CASES,
+        agent::CASES,
     ]
     .into_iter()
     .flatten()
