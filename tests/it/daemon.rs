@@ -320,7 +320,7 @@ fn a_hangup_polls_and_reads_the_settings_again() {
     agent.signal(Signal::SIGHUP);
     until("the commit is applied", || node.has(3));
     let warning = agent.condition()["warnings"][0].as_str().unwrap().to_owned();
-    assert!(warning.contains("5 seconds to 1 day"), "{warning}");
+    assert!(warning.contains("5 seconds to 24 hours"), "{warning}");
     assert!(get(address, "/healthz").is_some());
 
     // One that is not listened to is no reason to stop.

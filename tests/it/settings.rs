@@ -46,8 +46,8 @@ fn a_schedule_is_an_interval_or_a_crontab_line() {
     let Schedule::Cron(line, _) = schedule("schedule: {cron: \"*/5 * * * *\"}") else { panic!() };
     assert_eq!(line.as_str(), "*/5 * * * *");
     for (wrong, what) in [
-        ("schedule: {every: 4s}", "5 seconds to 1 day"),
-        ("schedule: {every: 25h}", "5 seconds to 1 day"),
+        ("schedule: {every: 4s}", "5 seconds to 24 hours"),
+        ("schedule: {every: 25h}", "5 seconds to 24 hours"),
         ("schedule: {every: 60}", "with its unit"),
         ("schedule: {every: -60s}", "5 seconds"),
         ("schedule: {every: forever}", "5 seconds"),
