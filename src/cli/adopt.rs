@@ -4,18 +4,29 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
 use serde_json::json;
 
-use super::answer::state_exit;
+use super::answer::{self, state_exit};
+use super::daemon;
 use super::failure::{Exit, Failure};
 use super::node::Node;
 use super::output::Output;
+use crate::agent::TurnError;
 use crate::agent::adopt;
+use crate::agent::control::Answer;
 use crate::agent::settings::Mode;
 use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
+use crate::value::Digest;
 
 /// Shows what would be taken over, asks unless it was agreed before, and does it.
 pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Failure> {
-    let report = node.make(Purpose::Plan)?;
+    let report = match node.attempt(Purpose::Plan)? {
+        // An agent owns the node: it makes the turns, and this asks and shows.
+        Err(TurnError::Busy) => {
+            let plan = daemon::ask(node, Purpose::Plan)?.ok_or_else(busy)?;
+            return beside(node, output, agreed, &plan);
+        }
+        result => result.map_err(|error| answer::failure(&error))?,
+    };
     let name = &report.status.node;
     let Some(plan) = report.plan.clone().map(Plan::adopting) else {
         let message = format!("{name}: {}", report.status.message);
@@ -56,6 +67,40 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
     }
     let shown = agreed.then_some(&plan);
     Ok(end(output, &done, shown, &message, exit))
+}
+
+fn busy() -> Failure {
+    answer::failure(&TurnError::Busy)
+}
+
+/// Takes over beside a running agent, by the plan that it answered.
+fn beside(node: &Node, output: Output, agreed: bool, plan: &Answer) -> Result<Exit, Failure> {
+    let adoption = &plan.document["adoption"];
+    let shown = adoption["shown"].as_str().and_then(|text| Digest::try_from(text.to_owned()).ok());
+    let Some(shown) = shown else { return Ok(answer::give(output, plan)) };
+    let end = |message: &str, exit: Exit| {
+        output.say(message);
+        output.document(&json!({ "message": message, "plan": plan.document["plan"] }));
+        Ok(exit)
+    };
+    if adoption["ours"] == true {
+        return end("nothing to take over, this node is weft's already", Exit::Ok);
+    }
+    output.say(adoption["text"].as_str().unwrap_or_default());
+    if adoption["guarded"] == true {
+        let message =
+            "not taken over, because what is there would not stay as it is; nothing was changed";
+        return end(message, Exit::Refused);
+    }
+    if !agreed {
+        let asked = !output.is_json() && std::io::stdin().is_terminal();
+        if !asked || !yes(output, node.settings()?.node.value.as_str()) {
+            let message = "nothing was changed; `weft adopt --yes` takes it over";
+            return end(message, Exit::Pending);
+        }
+    }
+    let done = daemon::ask(node, Purpose::Adopt { shown })?.ok_or_else(busy)?;
+    Ok(answer::give(output, &done))
 }
 
 /// The last words, or the one document.

@@ -7,6 +7,7 @@ use super::failure::{Exit, Failure};
 use super::findings;
 use super::output::Output;
 use crate::agent::TurnError;
+use crate::agent::adopt;
 use crate::agent::control::Answer;
 use crate::agent::status::State;
 use crate::agent::turn::{Purpose, Report};
@@ -33,6 +34,10 @@ pub(super) fn answer(
                 "plan": report.plan.as_ref().map(Plan::json),
                 "findings": report.findings,
                 "recovered": report.recovered,
+                "adoption": match purpose {
+                    Purpose::Plan => adoption(report),
+                    _ => serde_json::Value::Null,
+                },
             }),
         },
         Err(error) => {
@@ -45,6 +50,20 @@ pub(super) fn answer(
             }
         }
     }
+}
+
+/// What `weft adopt` beside a running agent has to know of its plan.
+fn adoption(report: &Report) -> serde_json::Value {
+    let Some(plan) = report.plan.clone().map(Plan::adopting) else {
+        return serde_json::Value::Null;
+    };
+    let runs = report.status.running.as_ref().is_some_and(|running| running.commit.is_some());
+    json!({
+        "shown": adopt::shown(&plan),
+        "ours": adopt::is_ours(&plan, runs),
+        "guarded": !plan.guards.is_empty(),
+        "text": plan.text(),
+    })
 }
 
 /// Prints an answer, and says how the program ends.

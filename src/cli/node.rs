@@ -112,8 +112,13 @@ impl Node {
 
     /// One turn of the node.
     pub(super) fn make(&self, purpose: Purpose) -> Result<Report, Failure> {
+        self.attempt(purpose)?.map_err(|error| answer::failure(&error))
+    }
+
+    /// One turn of the node, or why it could not be finished.
+    pub(super) fn attempt(&self, purpose: Purpose) -> Result<Result<Report, TurnError>, Failure> {
         let settings = self.settings()?;
-        self.make_turn(&settings, purpose)?.map_err(|error| answer::failure(&error))
+        self.make_turn(&settings, purpose)
     }
 
     fn make_turn(

@@ -603,3 +603,30 @@ fn what_was_rolled_back_is_left_alone() {
     let text = std::fs::read_to_string(node.root.join("var/lib/weft/quarantine")).unwrap();
     assert!(!text.contains("rendering"), "what runs is forgotten: {text}");
 }
+
+#[test]
+fn a_node_is_taken_over_beside_its_agent() {
+    let node = Node::new(NEVER);
+    node.put(FILE, b"# by hand\n");
+    let agent = node.start();
+    until("the first turn refuses", || agent.log().contains("was not written by weft"));
+    assert!(!node.has(1), "a file of somebody else was replaced");
+    let said = node.run(&["adopt"]);
+    assert_eq!(said.code, 2, "{}", said.text);
+    assert!(said.text.contains("weft adopt --yes"), "{}", said.text);
+    assert!(!node.has(1));
+    let said = node.run(&["adopt", "--yes"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(node.has(1), "{}", said.text);
+    let said = node.run(&["adopt"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.text.contains("nothing to take over"), "{}", said.text);
+    // What would be lost is not taken over.
+    let other = Node::new(NEVER);
+    other.put(FILE, b"auto vz\niface vz\n\tbridge_ports none\n");
+    let agent = other.start();
+    until("the first turn refuses", || agent.log().contains("was not written by weft"));
+    let said = other.run(&["adopt", "--yes"]);
+    assert_eq!(said.code, 4, "{}", said.text);
+    assert!(!other.has(1));
+}
