@@ -217,7 +217,8 @@ impl<H: Host> Turn<'_, H> {
     }
 
     fn consider(&self, tree: Tree) -> Considered {
-        let (network, mut findings) = validate::check(&tree, Some(&self.settings.cluster.value));
+        let (network, mut findings) =
+            validate::check(&tree, Some(&self.settings.cluster.value), &[]);
         let node = &self.settings.node.value;
         if let Some(network) = network.as_ref().filter(|network| !network.declares(node)) {
             findings.push(undeclared(node, network, &tree));

@@ -37,7 +37,7 @@ impl Checked {
 /// Reads and checks a directory, and its trust files where it has any.
 pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
-    let (network, mut findings) = validate::check(&tree, None);
+    let (network, mut findings) = validate::check(&tree, None, &[]);
     let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
     // Where git's own directory lies beside them, the trust files belong here too.
     if !trust.is_empty() || path.join(".git").exists() {
@@ -86,7 +86,7 @@ pub(super) fn validate_directory(output: Output, path: &Utf8Path) -> Result<Exit
             "In order: {} nodes, {} zones, {} vnets.",
             network.nodes.len(),
             network.zones.len(),
-            network.zones.values().map(|zone| zone.vnets().count()).sum::<usize>(),
+            network.zones.values().map(|zone| zone.vnets.len()).sum::<usize>(),
         ));
     }
     output.document(&json!({ "ok": ok, "findings": checked.findings }));
@@ -133,7 +133,7 @@ pub(super) fn render_directory(
         output.say("note: nothing is known of the node; `--facts FILE` gives what `weft facts` recorded there");
     }
     for note in &rendering.notes {
-        output.say(format!("note: vnet {}: {}", note.vnet, note.message));
+        output.say(format!("note: {note}"));
     }
     output.document(&json!({
         "ok": true,

@@ -150,18 +150,6 @@ codes! {
         "a vnet names a zone that is not declared"
         "Proxmox skips such a vnet with a line in a task log; guests on it have no network."
         "Declare the zone, or correct the name.";
-    ZoneTypeUnavailable "zone-type-unavailable" Error
-        "this version of weft renders no zones of this type"
-        "A zone that is silently left out would be removed from the nodes."
-        "Use a simple or a VXLAN zone, or leave this cluster's SDN to Proxmox until your version of weft renders the type.";
-    KindUnavailable "kind-unavailable" Error
-        "this version of weft renders no objects of this kind"
-        "Controllers and fabrics make routing; what is declared must be rendered or refused."
-        "Remove the declaration, or wait for a version of weft that renders it.";
-    DhcpUnavailable "dhcp-unavailable" Warning
-        "this version of weft writes no dnsmasq configuration"
-        "The zone asks for DHCP, and its guests would get no lease from weft."
-        "Serve DHCP by other means, or give guests fixed addresses.";
     OptionNotForType "option-not-for-type" Error
         "an option belongs to objects of another type"
         "The option would have no effect here."

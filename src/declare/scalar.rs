@@ -12,7 +12,7 @@ use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
     DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
     MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
-    ServiceUrl, Tag, VnetId, Word, ZoneId,
+    ServiceTag, ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
 /// A single value read by its `FromStr`. `wanted` says what belongs there, such as
@@ -138,7 +138,7 @@ macro_rules! number_shapes {
     )*};
 }
 
-number_shapes!(Tag, Mtu, Port, Asn);
+number_shapes!(Tag, ServiceTag, Mtu, Port, Asn);
 
 /// A whole number from 0 to 4294967295 without a meaning of its own.
 impl Shape for u32 {

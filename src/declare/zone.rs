@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::value::{
     At, ControllerId, DnsId, DnsName, FabricId, IfName, IpamId, MacAddress, Mtu, NodeName, Port,
-    RouteTarget, Tag,
+    RouteTarget, ServiceTag, Tag,
 };
 
 choices! {
@@ -59,14 +59,14 @@ declaration! {
         optional "dnszone" dnszone: DnsName,
         /// MTU of the vnets, in bytes. 0 is `not set`.
         optional "mtu" mtu: Mtu,
-        /// Simple zones: who serves DHCP.
+        /// Simple and EVPN zones: who serves DHCP.
         optional "dhcp" dhcp: DhcpServer,
         /// VLAN and QinQ zones: the node's bridge that carries the tags.
         optional "bridge" bridge: IfName,
         /// Guests' ports neither learn nor flood.
         optional "bridge-disable-mac-learning" bridge_disable_mac_learning: bool,
         /// QinQ zones: the service VLAN.
-        optional "tag" tag: Tag,
+        optional "tag" tag: ServiceTag,
         /// QinQ zones: the protocol of the service VLAN.
         optional "vlan-protocol" vlan_protocol: VlanProtocol,
         /// VXLAN zones: the tunnel ends. The nodes' addresses when neither this nor `fabric` is there.

@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 
 use super::{Host, HostError, Linux, interfaces, program, routes};
-use crate::facts::{FORMAT, Facts};
+use crate::facts::Facts;
 use crate::value::NodeName;
 
 /// The only file that the reference takes addresses from.
@@ -28,7 +28,7 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         None => kernel_routes()?,
     };
     let addresses = interfaces::interface_addresses(&text);
-    Ok(Facts { format: FORMAT, node: node.clone(), addresses, routes })
+    Ok(Facts { addresses, routes, ..Facts::unknown(node.clone()) })
 }
 
 fn kernel_routes() -> Result<Vec<crate::facts::Route>, HostError> {

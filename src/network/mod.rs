@@ -4,6 +4,8 @@
 //! Knows no text, no places and no files. Where a rule says that two things
 //! exclude each other, there is no value here that holds both.
 
+mod controller;
+mod fabric;
 mod guest;
 mod service;
 mod vnet;
@@ -12,12 +14,19 @@ mod zone;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub use controller::{BgpController, Controller, EvpnController, IsisController};
+pub use fabric::{Fabric, FabricInterface, FabricNode, FabricProtocol};
 pub use guest::{Guest, Nic};
 pub use service::{Dns, Ipam, IpamServer};
-pub use vnet::{Subnet, Traffic, Vnet, VxlanVnet};
-pub use zone::{DhcpServer, Naming, Nodes, SimpleZone, VxlanZone, Zone, ZoneKind};
+pub use vnet::{Subnet, Traffic, Vnet};
+pub use zone::{
+    DhcpServer, EvpnZone, Naming, Nodes, Peers, QinqZone, VlanProtocol, VlanZone, VxlanZone, Zone,
+    ZoneKind,
+};
 
-use crate::value::{DnsId, GuestName, IpamId, NodeName, VnetId, Word, ZoneId};
+use crate::value::{
+    ControllerId, DnsId, FabricId, GuestName, IpamId, NodeName, VnetId, Word, ZoneId,
+};
 
 /// The whole of what is declared, for all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +35,10 @@ pub struct Network {
     pub nodes: BTreeMap<NodeName, Node>,
     /// The zones, their vnets inside them. A vnet id is unique in the network.
     pub zones: BTreeMap<ZoneId, Zone>,
+    /// The controllers.
+    pub controllers: BTreeMap<ControllerId, Controller>,
+    /// The fabrics.
+    pub fabrics: BTreeMap<FabricId, Fabric>,
     /// The guests whose addresses and names are declared.
     pub guests: BTreeMap<GuestName, Guest>,
     /// The IPAM servers that are declared; the built-in ones are not among them.
@@ -43,7 +56,17 @@ impl Network {
     /// The vnets that a node gets, with their zones, in the byte order of their ids.
     pub fn vnets_on(&self, node: &NodeName) -> BTreeMap<&VnetId, &ZoneId> {
         let zones = self.zones.iter().filter(|(_, zone)| zone.nodes.contains(node));
-        zones.flat_map(|(id, zone)| zone.vnets().map(move |(vnet, _)| (vnet, id))).collect()
+        zones.flat_map(|(id, zone)| zone.vnets.keys().map(move |vnet| (vnet, id))).collect()
+    }
+}
+
+impl Network {
+    /// The EVPN controller of a network that has one.
+    pub fn evpn_controller(&self) -> Option<(&ControllerId, &EvpnController)> {
+        self.controllers.iter().find_map(|(id, controller)| match controller {
+            Controller::Evpn(evpn) => Some((id, evpn)),
+            Controller::Bgp(_) | Controller::Isis(_) => None,
+        })
     }
 }
 

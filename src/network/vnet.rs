@@ -5,9 +5,14 @@ use std::net::IpAddr;
 
 use crate::value::{AddressRange, Alias, Cidr, DnsName, Tag};
 
-/// What a vnet has in every type of zone. Its id is the name of its bridge.
+/// One vnet. Its id is the name of its bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vnet {
+    /// The VLAN of VLAN and QinQ zones, the VXLAN network identifier of VXLAN and EVPN
+    /// zones, where no two vnets of the network have the same. A vnet without one in a
+    /// VLAN, VXLAN or EVPN zone is tolerated and has no interface; one with a tag in a
+    /// simple zone is as one without.
+    pub tag: Option<Tag>,
     /// A comment.
     pub alias: Option<Alias>,
     /// Guests of one node do not reach each other.
@@ -46,15 +51,6 @@ impl Default for Traffic {
     fn default() -> Self {
         Self::Untagged(BTreeMap::new())
     }
-}
-
-/// A vnet of a VXLAN zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VxlanVnet {
-    /// The VXLAN network identifier. No other vnet of the network has it.
-    pub tag: Tag,
-    /// The rest of it.
-    pub vnet: Vnet,
 }
 
 /// One subnet; its prefix is the key that it is found under.

@@ -53,7 +53,7 @@ pub(super) fn text(plan: &Plan) -> String {
             writeln!(text, "note: {managed} is not as weft wrote it; somebody changed it since");
     }
     for note in &plan.rendering.notes {
-        let _ = writeln!(text, "note: vnet {}: {}", note.vnet, note.message);
+        let _ = writeln!(text, "note: {note}");
     }
     for guard in &plan.guards {
         let _ =

@@ -6,7 +6,7 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use super::Profile;
+use super::{Note, Profile};
 use crate::value::{Digest, IfName, VnetId};
 
 /// The closed set of files that weft may write on a node.
@@ -58,15 +58,6 @@ pub struct Rendering {
     pub interfaces: BTreeMap<IfName, Vec<VnetId>>,
     /// What a person should know about this node.
     pub notes: Vec<Note>,
-}
-
-/// Something that is worth knowing about an object on this node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Note {
-    /// The vnet that it is about.
-    pub vnet: VnetId,
-    /// The sentence.
-    pub message: String,
 }
 
 impl Rendering {

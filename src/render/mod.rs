@@ -6,11 +6,13 @@
 
 mod interfaces;
 mod managed;
+mod note;
 mod profile;
 
 use std::collections::BTreeMap;
 
-pub use managed::{Managed, Note, Rendering, VERSION_LINE, without_version};
+pub use managed::{Managed, Rendering, VERSION_LINE, without_version};
+pub use note::{Note, Subject};
 pub use profile::{Difference, Effect, NoProfile, Profile};
 
 use crate::facts::Facts;

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{peers, subnets};
+use super::{peers, routing, subnets};
 use crate::declare::Declared;
 use crate::declare::service;
 use crate::declare::vnet;
 use crate::declare::zone::{self, ZoneType};
 use crate::network::{
-    DhcpServer, Dns, Guest, Ipam, IpamServer, Naming, Network, Nic, Node, Nodes, SimpleZone,
-    Subnet, Traffic, Vnet, VxlanVnet, VxlanZone, Zone, ZoneKind,
+    DhcpServer, Dns, EvpnZone, Guest, Ipam, IpamServer, Naming, Network, Nic, Node, Nodes, Peers,
+    QinqZone, Subnet, Traffic, VlanProtocol, VlanZone, Vnet, VxlanZone, Zone, ZoneKind,
 };
 use crate::value::{At, VnetId, ZoneId};
 
@@ -26,6 +26,12 @@ pub(super) fn network(declared: &Declared) -> Option<Network> {
         let vnets = vnets.remove(id).unwrap_or_default();
         Some((id.clone(), zone(&entry.value, vnets, declared)?))
     });
+    let controllers = declared
+        .controllers
+        .iter()
+        .map(|(id, entry)| Some((id.clone(), routing::controller(&entry.value, declared)?)));
+    let fabrics = declared.fabrics.iter();
+    let fabrics = fabrics.map(|(id, entry)| Some((id.clone(), routing::fabric(&entry.value)?)));
     let ipams = declared.ipams.iter().map(|(id, entry)| Some((id.clone(), ipam(&entry.value)?)));
     Some(Network {
         nodes: declared
@@ -34,6 +40,8 @@ pub(super) fn network(declared: &Declared) -> Option<Network> {
             .map(|(name, node)| (name.clone(), self::node(&node.value)))
             .collect(),
         zones: zones.collect::<Option<_>>()?,
+        controllers: controllers.collect::<Option<_>>()?,
+        fabrics: fabrics.collect::<Option<_>>()?,
         guests: declared
             .guests
             .iter()
@@ -44,11 +52,11 @@ pub(super) fn network(declared: &Declared) -> Option<Network> {
     })
 }
 
-fn plain<T: Clone>(option: Option<&At<T>>) -> Option<T> {
+pub(super) fn plain<T: Clone>(option: Option<&At<T>>) -> Option<T> {
     option.map(|at| at.value.clone())
 }
 
-fn is_set(option: Option<&At<bool>>) -> bool {
+pub(super) fn is_set(option: Option<&At<bool>>) -> bool {
     option.is_some_and(|at| at.value)
 }
 
@@ -66,24 +74,28 @@ fn zone(
     vnets: Vec<(&VnetId, &vnet::Vnet)>,
     declared: &Declared,
 ) -> Option<Zone> {
-    let vnets = vnets.into_iter();
+    let vnets = vnets.into_iter().map(|(id, declared)| Some((id.clone(), vnet(declared)?)));
     let kind = match zone.kind.value {
-        ZoneType::Simple => ZoneKind::Simple(SimpleZone {
-            dhcp: zone.dhcp.as_ref().map(|dhcp| match dhcp.value {
-                zone::DhcpServer::Dnsmasq => DhcpServer::Dnsmasq,
+        ZoneType::Simple => ZoneKind::Simple,
+        ZoneType::Vlan => ZoneKind::Vlan(VlanZone { bridge: plain(zone.bridge.as_ref())? }),
+        ZoneType::Qinq => ZoneKind::Qinq(QinqZone {
+            bridge: plain(zone.bridge.as_ref())?,
+            tag: plain(zone.tag.as_ref())?,
+            protocol: zone.vlan_protocol.as_ref().map(|protocol| match protocol.value {
+                zone::VlanProtocol::Dot1q => VlanProtocol::Dot1q,
+                zone::VlanProtocol::Dot1ad => VlanProtocol::Dot1ad,
             }),
-            vnets: vnets
-                .map(|(id, declared)| Some((id.clone(), vnet(declared)?)))
-                .collect::<Option<_>>()?,
         }),
-        ZoneType::Vxlan if zone.fabric.is_none() => ZoneKind::Vxlan(VxlanZone {
-            peers: peers::of(zone, declared).into_iter().map(|(peer, _)| peer).collect(),
+        ZoneType::Vxlan => ZoneKind::Vxlan(VxlanZone {
+            peers: if let Some(fabric) = &zone.fabric {
+                Peers::Fabric(fabric.value.clone())
+            } else {
+                let peers = peers::of(&peers::Source::of_zone(zone), declared);
+                Peers::Addresses(peers.into_iter().map(|(peer, _)| peer).collect())
+            },
             port: plain(zone.vxlan_port.as_ref()),
-            vnets: vnets
-                .map(|(id, declared)| vxlan_vnet(id, declared))
-                .collect::<Option<BTreeMap<_, _>>>()?,
         }),
-        ZoneType::Vxlan | ZoneType::Vlan | ZoneType::Qinq | ZoneType::Evpn => return None,
+        ZoneType::Evpn => ZoneKind::Evpn(evpn(zone)?),
     };
     let forward = plain(zone.dns.as_ref()).map(|server| (server, plain(zone.dnszone.as_ref())));
     Some(Zone {
@@ -94,13 +106,30 @@ fn zone(
         mtu: plain(zone.mtu.as_ref()).filter(|mtu| mtu.get() != 0),
         ipam: plain(zone.ipam.as_ref()),
         naming: Naming { forward, reverse: plain(zone.reversedns.as_ref()) },
+        dhcp: zone.dhcp.as_ref().map(|dhcp| match dhcp.value {
+            zone::DhcpServer::Dnsmasq => DhcpServer::Dnsmasq,
+        }),
+        bridge_disable_mac_learning: is_set(zone.bridge_disable_mac_learning.as_ref()),
         kind,
+        vnets: vnets.collect::<Option<_>>()?,
     })
 }
 
-fn vxlan_vnet(id: &VnetId, declared: &vnet::Vnet) -> Option<(VnetId, VxlanVnet)> {
-    let tag = declared.tag.as_ref()?.value;
-    Some((id.clone(), VxlanVnet { tag, vnet: vnet(declared)? }))
+fn evpn(zone: &zone::Zone) -> Option<EvpnZone> {
+    let targets = zone.rt_import.iter().flat_map(|targets| &targets.value);
+    let exit_nodes = zone.exitnodes.iter().flat_map(|nodes| &nodes.value);
+    Some(EvpnZone {
+        controller: plain(zone.controller.as_ref())?,
+        vrf_vxlan: plain(zone.vrf_vxlan.as_ref())?,
+        mac: plain(zone.mac.as_ref()),
+        exit_nodes: exit_nodes.map(|node| node.value.clone()).collect(),
+        exit_nodes_primary: plain(zone.exitnodes_primary.as_ref()),
+        exit_nodes_local_routing: is_set(zone.exitnodes_local_routing.as_ref()),
+        advertise_subnets: is_set(zone.advertise_subnets.as_ref()),
+        disable_arp_nd_suppression: is_set(zone.disable_arp_nd_suppression.as_ref()),
+        rt_import: targets.map(|target| target.value).collect(),
+        port: plain(zone.vxlan_port.as_ref()),
+    })
 }
 
 fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
@@ -114,6 +143,7 @@ fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
         true => return None,
     };
     Some(Vnet {
+        tag: plain(declared.tag.as_ref()),
         alias: plain(declared.alias.as_ref()),
         isolate_ports: is_set(declared.isolate_ports.as_ref()),
         traffic,

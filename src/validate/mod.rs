@@ -10,6 +10,7 @@ mod guests;
 mod nodes;
 mod peers;
 mod report;
+mod routing;
 mod services;
 mod subnets;
 mod vnets;
@@ -19,21 +20,26 @@ pub use self::bounds::MAX_TUNNELS;
 
 use self::report::Report;
 use crate::declare::{self, Declared, Findings, Tree};
+use crate::facts::Facts;
 use crate::network::Network;
 use crate::value::ClusterName;
 
 /// One rule.
 type Rule = fn(&Declared, &mut Report);
 
+/// One rule about what is known of nodes. Its findings are warnings: two nodes must not
+/// disagree on whether a commit is in order.
+type FactRule = fn(&Declared, &[Facts], &mut Report);
+
+/// Every rule that needs facts.
+const FACT_RULES: &[FactRule] = &[];
+
 /// Every rule there is.
 const RULES: &[Rule] = &[
     nodes::declared,
     nodes::addresses_differ,
-    zones::type_available,
-    zones::kinds_available,
     zones::options_fit,
     zones::options_present,
-    zones::dhcp_available,
     zones::mtu_possible,
     zones::port_possible,
     zones::controllers_declared,
@@ -64,12 +70,16 @@ const RULES: &[Rule] = &[
 
 /// Applies every rule. There is a network exactly if no finding is an error; what
 /// is only tolerated is left as Proxmox renders it. What reading has found is not
-/// repeated: use [`check`] unless that has been looked at.
-pub fn validate(declared: &Declared) -> (Option<Network>, Findings) {
+/// repeated: use [`check`] unless that has been looked at. `facts` are those of none, one
+/// or many nodes.
+pub fn validate(declared: &Declared, facts: &[Facts]) -> (Option<Network>, Findings) {
     let mut report = Report::default();
     if bounds::hold(declared, &mut report) {
         for rule in RULES {
             rule(declared, &mut report);
+        }
+        for rule in FACT_RULES {
+            rule(declared, facts, &mut report);
         }
     }
     let mut findings = report.findings;
@@ -83,9 +93,13 @@ pub fn validate(declared: &Declared) -> (Option<Network>, Findings) {
 
 /// Reads and validates the files of a tree. There is a network only if neither
 /// finds an error. `expected` is the cluster that the node's settings name.
-pub fn check(tree: &Tree, expected: Option<&ClusterName>) -> (Option<Network>, Findings) {
+pub fn check(
+    tree: &Tree,
+    expected: Option<&ClusterName>,
+    facts: &[Facts],
+) -> (Option<Network>, Findings) {
     let (declared, mut findings) = declare::read(tree, expected);
-    let (network, more) = validate(&declared);
+    let (network, more) = validate(&declared, facts);
     findings.extend(more);
     findings.sort();
     let network = if findings.has_errors() { None } else { network };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::report::Report;
+use crate::declare::controller::Controller;
 use crate::declare::finding::{Code, Finding};
 use crate::declare::node::Node;
 use crate::declare::zone::{Zone, ZoneType};
@@ -17,34 +18,58 @@ fn vxlan_zones(declared: &Declared) -> impl Iterator<Item = (&ZoneId, &Entry<Zon
     declared.zones.iter().filter(|(_, zone)| zone.value.kind.value == ZoneType::Vxlan)
 }
 
-/// The tunnel ends of a zone without a fabric, each with the place that it comes
-/// from: those listed, in their order; else the addresses of the zone's nodes, in
-/// the order of their names, then the external ones.
-pub(super) fn of<'a>(zone: &'a Zone, declared: &'a Declared) -> Vec<(IpAddr, &'a Place)> {
-    let listed = |list: &'a Option<At<Vec<At<IpAddr>>>>| {
-        list.iter().flat_map(|list| &list.value).map(|peer| (peer.value, &peer.place))
-    };
-    if zone.peers.is_some() {
-        return listed(&zone.peers).collect();
+/// What says where tunnels or sessions end.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    peers: Option<&'a At<Vec<At<IpAddr>>>>,
+    external: Option<&'a At<Vec<At<IpAddr>>>>,
+    /// All declared nodes where there are none.
+    nodes: Option<&'a At<Vec<At<NodeName>>>>,
+}
+
+impl<'a> Source<'a> {
+    /// That of a VXLAN zone.
+    pub(super) fn of_zone(zone: &'a Zone) -> Self {
+        let (peers, external) = (zone.peers.as_ref(), zone.external_peers.as_ref());
+        Self { peers, external, nodes: zone.nodes.as_ref() }
     }
-    nodes(zone, declared)
+
+    /// That of an EVPN controller, which is on every node.
+    pub(super) fn of_controller(controller: &'a Controller) -> Self {
+        let (peers, external) = (controller.peers.as_ref(), controller.external_peers.as_ref());
+        Self { peers, external, nodes: None }
+    }
+
+    /// The declared nodes among those that it speaks of.
+    fn nodes(&self, declared: &'a Declared) -> BTreeMap<&'a NodeName, &'a Entry<Node>> {
+        match self.nodes {
+            None => declared.nodes.iter().collect(),
+            Some(named) => named
+                .value
+                .iter()
+                .filter_map(|node| declared.nodes.get_key_value(&node.value))
+                .collect(),
+        }
+    }
+}
+
+/// The other ends where there is no fabric, each with the place that it comes from:
+/// those listed, in their order; else the addresses of the nodes, in the order of their
+/// names, then the external ones.
+pub(super) fn of<'a>(source: &Source<'a>, declared: &'a Declared) -> Vec<(IpAddr, &'a Place)> {
+    let listed = |list: Option<&'a At<Vec<At<IpAddr>>>>| {
+        list.into_iter().flat_map(|list| &list.value).map(|peer| (peer.value, &peer.place))
+    };
+    if source.peers.is_some() {
+        return listed(source.peers).collect();
+    }
+    source
+        .nodes(declared)
         .into_values()
         .filter_map(|node| node.value.address.as_ref())
         .map(|address| (address.value, &address.place))
-        .chain(listed(&zone.external_peers))
+        .chain(listed(source.external))
         .collect()
-}
-
-/// The declared nodes that a zone is on.
-fn nodes<'a>(zone: &Zone, declared: &'a Declared) -> BTreeMap<&'a NodeName, &'a Entry<Node>> {
-    match &zone.nodes {
-        None => declared.nodes.iter().collect(),
-        Some(named) => named
-            .value
-            .iter()
-            .filter_map(|node| declared.nodes.get_key_value(&node.value))
-            .collect(),
-    }
 }
 
 /// There is one source of tunnel ends.
@@ -101,13 +126,14 @@ pub(super) fn there_are_some(declared: &Declared, report: &mut Report) {
             }
             continue;
         }
-        let mut without = nodes(zone, declared)
+        let mut without = Source::of_zone(zone)
+            .nodes(declared)
             .into_iter()
             .filter(|(_, node)| node.value.address.is_none())
             .peekable();
         let message = if let Some((first, _)) = without.peek() {
             format!("zone `{id}` has no `peers`, and node `{first}` has no `address`")
-        } else if of(zone, declared).is_empty() {
+        } else if of(&Source::of_zone(zone), declared).is_empty() {
             format!("zone `{id}` has no `peers`, and no node to take an address from")
         } else {
             continue;
@@ -123,7 +149,7 @@ pub(super) fn there_are_some(declared: &Declared, report: &mut Report) {
 pub(super) fn differ(declared: &Declared, report: &mut Report) {
     for (id, zone) in vxlan_zones(declared) {
         let mut seen: BTreeMap<_, &Place> = BTreeMap::new();
-        for (peer, place) in of(&zone.value, declared) {
+        for (peer, place) in of(&Source::of_zone(&zone.value), declared) {
             if let Some(first) = seen.get(&peer) {
                 let message = format!("zone `{id}` has the tunnel end {peer} twice");
                 report.twice(Code::PeerRepeated, message, first, place);

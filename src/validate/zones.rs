@@ -6,48 +6,6 @@ use crate::declare::finding::{Code, Finding};
 use crate::declare::zone::{Zone, ZoneType};
 use crate::value::{At, ControllerId, Place};
 
-/// Every zone is of a type that is rendered.
-pub(super) fn type_available(declared: &Declared, report: &mut Report) {
-    for (id, zone) in &declared.zones {
-        let kind = &zone.value.kind;
-        if !matches!(kind.value, ZoneType::Simple | ZoneType::Vxlan) {
-            let message = format!(
-                "zone `{id}` is of type `{}`, which this version of weft does not render",
-                kind.value
-            );
-            let finding = Finding::new(Code::ZoneTypeUnavailable, message, &kind.place)
-                .help("the types `simple` and `vxlan` are rendered");
-            report.push(finding);
-        }
-    }
-}
-
-/// Every object is of a kind that is rendered.
-pub(super) fn kinds_available(declared: &Declared, report: &mut Report) {
-    for (id, controller) in &declared.controllers {
-        unavailable(
-            &format!("controller `{id}` is declared"),
-            "controllers",
-            &controller.place,
-            report,
-        );
-    }
-    for (id, fabric) in &declared.fabrics {
-        unavailable(&format!("fabric `{id}` is declared"), "fabrics", &fabric.place, report);
-    }
-    for (id, zone) in &declared.zones {
-        if let Some(fabric) = &zone.value.fabric {
-            let who = format!("zone `{id}` has fabric `{}`", fabric.value);
-            unavailable(&who, "fabrics", &fabric.place, report);
-        }
-    }
-}
-
-fn unavailable(who: &str, kinds: &str, place: &Place, report: &mut Report) {
-    let message = format!("{who}, and this version of weft renders no {kinds}");
-    report.push(Finding::new(Code::KindUnavailable, message, place));
-}
-
 /// The types of zones that have an option beyond those of all zones, and where it
 /// stands.
 fn special_options(zone: &Zone) -> [(&'static str, &'static [ZoneType], Option<&Place>); 18] {
@@ -56,7 +14,7 @@ fn special_options(zone: &Zone) -> [(&'static str, &'static [ZoneType], Option<&
     }
     use ZoneType::{Evpn, Qinq, Simple, Vlan, Vxlan};
     [
-        ("dhcp", &[Simple], place(zone.dhcp.as_ref())),
+        ("dhcp", &[Simple, Evpn], place(zone.dhcp.as_ref())),
         ("bridge", &[Vlan, Qinq], place(zone.bridge.as_ref())),
         (
             "bridge-disable-mac-learning",
@@ -116,20 +74,6 @@ pub(super) fn options_present(declared: &Declared, report: &mut Report) {
                 .also(&zone.kind.place, "this type requires it")
                 .help(format!("add `{option}: …`"));
             report.push(finding);
-        }
-    }
-}
-
-/// Zones that ask for DHCP are told that they get none.
-pub(super) fn dhcp_available(declared: &Declared, report: &mut Report) {
-    for (id, zone) in &declared.zones {
-        if zone.value.kind.value != ZoneType::Simple {
-            continue;
-        }
-        if let Some(dhcp) = &zone.value.dhcp {
-            let message =
-                format!("zone `{id}` asks for DHCP, and this version of weft does not serve it");
-            report.push(Finding::new(Code::DhcpUnavailable, message, &dhcp.place));
         }
     }
 }

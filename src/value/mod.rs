@@ -17,7 +17,7 @@ pub use name::{
     Word, ZoneId,
 };
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};
-pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, Tag};
+pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, ServiceTag, Tag};
 pub use object::{BadDigest, BadObjectId, Digest, ObjectId};
 pub use secret::Secret;
 pub use span::{At, BadPath, Place, Range32, RepoPath, Span};

@@ -115,6 +115,11 @@ number!(
     Tag, "tag", 1..=16_777_215
 );
 number!(
+    /// The service VLAN of a QinQ zone. Proxmox sets no upper bound and takes 0;
+    /// `validate` speaks of what is no VLAN.
+    ServiceTag, "service VLAN", 0..=4_294_967_295
+);
+number!(
     /// An MTU in bytes. Proxmox sets no bounds and takes 0 as "not set".
     Mtu, "MTU", 0..=4_294_967_295
 );

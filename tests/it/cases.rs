@@ -36,7 +36,7 @@ const ELSEWHERE: &[(Code, &str)] = &[
 fn every_case_is_as_expected() {
     let mut wrong = Vec::new();
     for directory in cases() {
-        let (network, findings) = validate::check(&tree(&directory), Some(&cluster()));
+        let (network, findings) = validate::check(&tree(&directory), Some(&cluster()), &[]);
         let mut made = BTreeMap::from([("findings.txt".into(), text_of(&findings))]);
         assert_eq!(network.is_none(), findings.has_errors(), "{}", directory.display());
         for facts in facts(&directory) {
@@ -60,7 +60,7 @@ fn every_case_is_as_expected() {
 fn every_code_is_raised_by_a_case() {
     let mut raised = BTreeSet::new();
     for directory in cases() {
-        let (_, findings) = validate::check(&tree(&directory), Some(&cluster()));
+        let (_, findings) = validate::check(&tree(&directory), Some(&cluster()), &[]);
         raised.extend(findings.iter().map(|finding| finding.code));
     }
     let elsewhere: BTreeSet<Code> = ELSEWHERE.iter().map(|(code, _)| *code).collect();
@@ -81,7 +81,7 @@ fn every_code_is_raised_by_a_case() {
 fn every_place_of_a_finding_is_in_its_file() {
     for directory in cases() {
         let tree = tree(&directory);
-        let (_, findings) = validate::check(&tree, Some(&cluster()));
+        let (_, findings) = validate::check(&tree, Some(&cluster()), &[]);
         for mark in findings.iter().flat_map(|finding| &finding.marks) {
             let Some(text) = tree.get(&mark.place.file) else {
                 // The one file that a finding may miss.
@@ -115,7 +115,7 @@ fn rendered(network: &Network, facts: &Facts, profile: Profile) -> BTreeMap<Stri
     }
     if !rendering.notes.is_empty() {
         let notes = rendering.notes.iter().fold(String::new(), |mut text, note| {
-            writeln!(text, "{}: {}", note.vnet, note.message).unwrap();
+            writeln!(text, "{note}").unwrap();
             text
         });
         made.insert(format!("{below}/notes.txt"), notes);

@@ -69,7 +69,7 @@ fn rendered(name: &str, directory: &Path, config: &str) -> String {
     assert!(imported.remarks.is_empty(), "{name}: {:?}", imported.remarks);
 
     let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
-    let (network, findings) = validate::check(&Tree::new(None, files), None);
+    let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);
     assert_eq!(findings.count(Severity::Error), 0, "{name}: {findings:#?}");
     for finding in findings.iter() {
         eprintln!("  {name}: {} {}", finding.code.id(), finding.message);

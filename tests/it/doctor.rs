@@ -27,7 +27,7 @@ fn declared() -> Network {
         let text = fs::read_to_string(place("declared").join(name)).unwrap();
         (name.parse().unwrap(), text.into())
     });
-    let (network, findings) = check(&Tree::new(None, files), None);
+    let (network, findings) = check(&Tree::new(None, files), None, &[]);
     network.unwrap_or_else(|| panic!("{findings:#?}"))
 }
 

@@ -34,7 +34,7 @@ fn small() -> Network {
         let name = path.strip_prefix(&top).unwrap().to_str().unwrap().parse().unwrap();
         Tree::wants(None, &name).then(|| (name, fs::read_to_string(&path).unwrap().into()))
     });
-    let (network, findings) = check(&Tree::new(None, tree), Some(&"small".parse().unwrap()));
+    let (network, findings) = check(&Tree::new(None, tree), Some(&"small".parse().unwrap()), &[]);
     assert!(findings.is_empty(), "{findings:#?}");
     network.unwrap()
 }

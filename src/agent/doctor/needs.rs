@@ -115,21 +115,22 @@ pub fn of_network(network: &Network, node: &NodeName, routes: &[Route]) -> Needs
     let mut needs = Needs::default();
     for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.nodes.contains(node)) {
         let by = format!("zone `{id}`");
-        let subnets = || zone.vnets().flat_map(|(_, vnet)| vnet.subnets());
-        let names = zone.vnets().filter_map(|(vnet, _)| vnet.as_str().parse::<IfName>().ok());
+        let subnets = || zone.vnets.values().flat_map(crate::network::Vnet::subnets);
+        let names = zone.vnets.keys().filter_map(|vnet| vnet.as_str().parse::<IfName>().ok());
         needs.interfaces.extend(names);
-        needs.vlan_aware_bridges += zone.vnets().filter(|(_, vnet)| vnet.is_vlan_aware()).count();
+        needs.vlan_aware_bridges += zone.vnets.values().filter(|vnet| vnet.is_vlan_aware()).count();
         match &zone.kind {
             ZoneKind::Vxlan(vxlan) => {
                 let port = vxlan.port.and_then(|port| u16::try_from(port.get()).ok());
                 for v6 in [false, true] {
-                    if vxlan.peers.iter().any(|peer| peer.is_ipv6() == v6) {
+                    if vxlan.peers.addresses().iter().any(|peer| peer.is_ipv6() == v6) {
                         needs.open(Service::Vxlan, Some(port.unwrap_or(VXLAN_PORT)), v6, &by);
                     }
                 }
             }
-            ZoneKind::Simple(simple) => {
-                if simple.dhcp.is_some() {
+            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => {}
+            ZoneKind::Simple => {
+                if zone.dhcp.is_some() {
                     for (v6, port) in [(false, 67), (true, 547)] {
                         if subnets().any(|(prefix, _)| prefix.net().addr().is_ipv6() == v6) {
                             needs.open(Service::Dhcp, Some(port), v6, &by);

@@ -13,7 +13,7 @@ use super::emit::{Item, Map};
 use crate::declare::zone::{DhcpServer, VlanProtocol};
 use crate::value::{
     Alias, Area, Asn, Cidr, ControllerId, DnsId, DnsName, FabricId, IfName, IpamId, IsisNet,
-    MacAddress, Mtu, NodeName, Port, RouteTarget, Tag, Word, ZoneId,
+    MacAddress, Mtu, NodeName, Port, RouteTarget, ServiceTag, Tag, Word, ZoneId,
 };
 
 /// One option of a kind of object.
@@ -65,7 +65,7 @@ options! { ZONE:
     "dhcp" Text(|word| DhcpServer::WORDS.contains(&word));
     "bridge" Text(is::<IfName>);
     "bridge-disable-mac-learning" Flag;
-    "tag" Number(is::<Tag>);
+    "tag" Number(is::<ServiceTag>);
     "vlan-protocol" Text(|word| VlanProtocol::WORDS.contains(&word));
     "peers" Addresses;
     "fabric" Text(is::<FabricId>);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use self::stanza::Stanza;
-use super::{Note, Profile};
+use super::{Note, Profile, Subject};
 use crate::facts::Facts;
 use crate::network::{Network, ZoneKind};
 use crate::value::{IfName, NodeName, VnetId};
@@ -39,18 +39,21 @@ pub(super) fn render(
     let mut parts: BTreeMap<&VnetId, Part> = BTreeMap::new();
     for zone in network.zones.values().filter(|zone| zone.nodes.contains(node)) {
         match &zone.kind {
-            ZoneKind::Simple(simple) => {
-                for (id, vnet) in &simple.vnets {
+            ZoneKind::Simple => {
+                for (id, vnet) in &zone.vnets {
                     parts.insert(id, simple::part(id, vnet, zone.mtu, facts, profile));
                 }
             }
             ZoneKind::Vxlan(vxlan) => {
                 let declared = network.nodes.get(node).and_then(|node| node.address);
-                let peers = vxlan::Peers::new(vxlan, facts, declared);
-                for (id, vnet) in &vxlan.vnets {
-                    parts.insert(id, vxlan::part(id, vnet, vxlan.port, zone.mtu, &peers, profile));
+                let peers = vxlan::Ends::new(vxlan.peers.addresses(), facts, declared);
+                for (id, vnet) in &zone.vnets {
+                    let Some(tag) = vnet.tag else { continue };
+                    let part = vxlan::part(id, vnet, tag, vxlan.port, zone.mtu, &peers, profile);
+                    parts.insert(id, part);
                 }
             }
+            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => {}
         }
     }
     merge(parts)
@@ -67,7 +70,8 @@ fn merge(parts: BTreeMap<&VnetId, Part>) -> Interfaces {
             serves.entry(stanza.name.clone()).or_default().push(vnet.clone());
             stanzas.entry(stanza.name.clone()).or_insert(stanza);
         }
-        notes.extend(part.notes.into_iter().map(|message| Note { vnet: vnet.clone(), message }));
+        let subject = || Subject::Vnet(vnet.clone());
+        notes.extend(part.notes.into_iter().map(|message| Note::new(subject(), message)));
     }
     let mut text = String::new();
     for stanza in stanzas.values() {

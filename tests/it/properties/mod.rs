@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use weft::declare::finding::{Code, Findings};
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
-use weft::facts::{FORMAT, Facts, InterfaceAddress, Route};
+use weft::facts::{Facts, InterfaceAddress, Route};
 use weft::network::Network;
 use weft::render::{Managed, Profile, Rendering, render};
 use weft::validate;
@@ -41,7 +41,7 @@ fn written(objects: &[Object]) -> Vec<(String, String)> {
 }
 
 fn checked(files: impl IntoIterator<Item = (String, String)>) -> (Option<Network>, Findings) {
-    validate::check(&tree(files), Some(&"lab".parse().unwrap()))
+    validate::check(&tree(files), Some(&"lab".parse().unwrap()), &[])
 }
 
 fn network(objects: &[Object]) -> Network {
@@ -61,8 +61,6 @@ fn facts(number: usize) -> Facts {
     let destinations =
         if number == NODES { vec!["192.168.0.0/24"] } else { vec!["192.168.0.0/24", "0.0.0.0/0"] };
     Facts {
-        format: FORMAT,
-        node: format!("node{number}").parse().unwrap(),
         addresses: vec![InterfaceAddress { interface: interface.clone(), address: own }],
         routes: destinations
             .into_iter()
@@ -73,6 +71,7 @@ fn facts(number: usize) -> Facts {
                 metric: 0,
             })
             .collect(),
+        ..Facts::unknown(format!("node{number}").parse().unwrap())
     }
 }
 

@@ -96,7 +96,7 @@ fn trusted(
     let Some(accepted) = judgement.accepted else { return Ok(None) };
     let tree = sync::tree(store, &accepted, settings.base())
         .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
-    Ok(validate::check(tree.get(), Some(&settings.cluster.value)).0)
+    Ok(validate::check(tree.get(), Some(&settings.cluster.value), &[]).0)
 }
 
 fn trouble(error: &TransportError) -> RemoteTrouble {

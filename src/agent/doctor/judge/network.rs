@@ -202,7 +202,7 @@ fn mtu(patient: &Patient<'_>, said: &mut Said) {
             let link = links.get(interface).filter(|_| interface.as_str() != "lo")?;
             Some((interface, link.mtu, mtu + overhead(*peer)))
         };
-        let ways = zone.peers.iter().filter_map(by);
+        let ways = zone.peers.addresses().iter().filter_map(by);
         match ways.min_by_key(|(_, has, wanted)| i64::from(*has) - i64::from(*wanted)) {
             None => said.skipped(code, format!("zone `{id}`: there is no route to its peers")),
             Some((name, has, wanted)) if has < wanted => {
@@ -231,7 +231,7 @@ fn tunnels<'a>(
         ZoneKind::Vxlan(vxlan) => {
             Some((id.as_str(), zone.mtu.map_or(DEFAULT_MTU, Mtu::get), vxlan))
         }
-        ZoneKind::Simple(_) => None,
+        ZoneKind::Simple | ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => None,
     })
 }
 
