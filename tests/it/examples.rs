@@ -6,7 +6,7 @@ use std::process::Command;
 
 use weft::agent::{Mode, settings};
 use weft::declare::{Findings, Tree, policy, signers};
-use weft::facts::{Facts, Route};
+use weft::facts::Facts;
 use weft::network::Network;
 use weft::render::{Managed, Profile, render};
 use weft::validate::check;
@@ -28,41 +28,57 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn small() -> Network {
-    let top = examples().join("small");
-    let tree = files(&top).into_iter().filter_map(|path| {
-        let name = path.strip_prefix(&top).unwrap().to_str().unwrap().parse().unwrap();
+/// The directories of `examples/` that are repositories.
+fn repositories() -> Vec<PathBuf> {
+    let entries = fs::read_dir(examples()).unwrap();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.join("weft.yaml").is_file());
+    found.sort();
+    found
+}
+
+fn network(top: &Path, facts: &[Facts]) -> Network {
+    let tree = files(top).into_iter().filter_map(|path| {
+        let name = path.strip_prefix(top).unwrap().to_str().unwrap().parse().unwrap();
         Tree::wants(None, &name).then(|| (name, fs::read_to_string(&path).unwrap().into()))
     });
-    let (network, findings) = check(&Tree::new(None, tree), Some(&"small".parse().unwrap()), &[]);
-    assert!(findings.is_empty(), "{findings:#?}");
+    let cluster = top.file_name().unwrap().to_str().unwrap();
+    let (network, findings) =
+        check(&Tree::new(None, tree), Some(&cluster.parse().unwrap()), facts);
+    assert!(findings.is_empty(), "{cluster}: {findings:#?}");
     network.unwrap()
 }
 
+fn facts(top: &Path) -> Vec<Facts> {
+    let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let paths = files(&top.join("facts"));
+    paths.iter().map(read).collect()
+}
+
+/// All of it is there: every vnet's bridge on each node, and routing where it is declared.
 #[test]
-fn the_small_repository_renders_on_each_node_without_a_finding() {
-    let network = small();
-    let nodes: Vec<&str> = network.nodes.keys().map(AsRef::as_ref).collect();
-    assert_eq!(nodes, ["node1", "node2", "node3"]);
-    for (node, declared) in &network.nodes {
-        let address = declared.address.unwrap();
-        let way_out = Route {
-            destination: "0.0.0.0/0".parse().unwrap(),
-            interface: "vmbr0".parse().unwrap(),
-            source: address,
-            metric: 0,
-        };
-        let facts = Facts { routes: vec![way_out], ..Facts::unknown(node.clone()) };
-        let rendering = render(&network, node, &facts, Profile::Pve);
-        assert_eq!(rendering.notes, []);
-        let text = &rendering.files[&Managed::Interfaces];
-        for stanza in ["iface localnet\n", "iface front\n", "iface back\n", "iface vxlan_front\n"] {
-            assert!(text.contains(stanza), "{node}: no `{stanza}` in\n{text}");
+fn every_repository_renders_on_each_node_without_a_finding() {
+    let all = repositories();
+    assert!(all.len() >= 9, "{all:?}");
+    for top in all {
+        let facts = facts(&top);
+        let network = network(&top, &facts);
+        let known: Vec<_> = facts.iter().map(|facts| &facts.node).collect();
+        assert_eq!(known.len(), network.nodes.len(), "{}", top.display());
+        for facts in &facts {
+            assert!(network.declares(&facts.node), "{}: {}", top.display(), facts.node);
+            for &profile in Profile::ALL {
+                let rendering = render(&network, &facts.node, facts, profile);
+                let text = &rendering.files[&Managed::Interfaces];
+                for vnet in network.vnets_on(&facts.node).keys() {
+                    let stanza = format!("\niface {vnet}\n");
+                    assert!(text.contains(&stanza), "{}: no {vnet} in\n{text}", top.display());
+                }
+                if profile == Profile::Pve {
+                    assert_eq!(rendering.notes, [], "{}", top.display());
+                }
+            }
         }
-        let snat = format!("-o vmbr0 -j SNAT --to-source {address}");
-        assert!(text.contains(&snat), "{node}: no `{snat}` in\n{text}");
-        let peers = text.matches("vxlan_remoteip").count();
-        assert_eq!(peers, 4, "two vnets with two peers each in\n{text}");
     }
 }
 
