@@ -51,7 +51,7 @@ impl Profile {
         }
     }
 
-    /// The lines that every bridge of a vnet has more than the reference's.
+    /// The lines that every bridge has more than the reference's.
     pub(super) fn bridge_lines(self) -> impl Iterator<Item = &'static str> {
         self.differences().iter().filter_map(|difference| match difference.effect {
             Effect::BridgeLine(line) => Some(line),
@@ -67,12 +67,25 @@ impl Profile {
         })
     }
 
-    /// What is said of every VLAN-aware vnet.
+    /// What is said of every VLAN-aware bridge.
     pub(super) fn vlan_aware_notes(self) -> impl Iterator<Item = &'static str> {
         self.differences().iter().filter_map(|difference| match difference.effect {
             Effect::VlanAwareNote(note) => Some(note),
             _ => None,
         })
+    }
+
+    /// What is said of every VLAN-aware bridge with a VLAN interface as its port.
+    pub(super) fn vlan_port_notes(self) -> impl Iterator<Item = &'static str> {
+        self.differences().iter().filter_map(|difference| match difference.effect {
+            Effect::VlanPortNote(note) => Some(note),
+            _ => None,
+        })
+    }
+
+    /// Whether the VLAN interfaces below a bridge say what their MTU is.
+    pub(super) fn vlan_stanzas(self) -> bool {
+        self.differences().iter().any(|difference| difference.effect == Effect::VlanMtu)
     }
 }
 
@@ -108,14 +121,18 @@ pub struct Difference {
 /// What a difference does to a rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Every bridge of a vnet has this line.
+    /// Every bridge has this line.
     BridgeLine(&'static str),
     /// There is this file, with this text.
     File(Managed, &'static str),
-    /// No file differs; every VLAN-aware vnet has this note.
+    /// No file differs; every VLAN-aware bridge has this note.
     VlanAwareNote(&'static str),
-    /// Nothing in the zones that this version renders.
-    Nothing,
+    /// No file differs; every VLAN-aware bridge with a VLAN interface as its port has this
+    /// note.
+    VlanPortNote(&'static str),
+    /// A VLAN interface that a bridge names as its port has a line with its MTU, in a stanza
+    /// of its own where it has none.
+    VlanMtu,
 }
 
 impl Difference {
@@ -123,10 +140,12 @@ impl Difference {
     pub const ALL: &'static [Self] = &[
         Self {
             code: "profile-guest-ports",
-            what: "every bridge of a vnet has `bridge-ports-condone-regex ^(?!vxlan_)`",
-            why: "Debian's ifupdown2 takes every port that a stanza does not name out of its bridge, and sets it down, whenever the bridge is looked at: a reload that changes nothing would cut off every guest. The line keeps all ports but those that weft makes, whatever the program that runs the guests calls them.",
+            what: "every bridge has a line `bridge-ports-condone-regex`, which matches every port but those that weft makes and VLAN interfaces",
+            why: "Debian's ifupdown2 takes every port that a stanza does not name out of its bridge, and sets it down, whenever the bridge is looked at: a reload that changes nothing would cut off every guest. The line keeps all ports but those that weft makes and VLAN interfaces, whatever the program that runs the guests calls them.",
             fix: "Nothing. A port that should leave a bridge is taken out by hand: `ip link set PORT nomaster`.",
-            effect: Effect::BridgeLine("bridge-ports-condone-regex ^(?!vxlan_)"),
+            effect: Effect::BridgeLine(
+                r"bridge-ports-condone-regex ^(?!(vxlan|vrfvx|ln|pr|sv)_[A-Za-z0-9]{2,8}$|.*\.[0-9]+$)",
+            ),
         },
         Self {
             code: "profile-route-tables",
@@ -140,7 +159,7 @@ impl Difference {
         },
         Self {
             code: "profile-vlan-aware-bridges",
-            what: "no file differs; a VLAN-aware vnet has a note that a second VLAN-aware bridge needs `multiple_vlan_aware_bridge_support=1`",
+            what: "no file differs; a VLAN-aware bridge has a note that a second one needs `multiple_vlan_aware_bridge_support=1`",
             why: "Debian's ifupdown2 refuses all VLAN-aware bridges of a node but one unless `/etc/network/ifupdown2/ifupdown2.conf` says so. It reads that one file and nothing beside it, so weft could only own the whole of the administrator's file, and does not.",
             fix: "Set `multiple_vlan_aware_bridge_support=1` in `/etc/network/ifupdown2/ifupdown2.conf` on each node that has more than one VLAN-aware bridge, `vmbr0` included.",
             effect: Effect::VlanAwareNote(
@@ -148,11 +167,20 @@ impl Difference {
             ),
         },
         Self {
+            code: "profile-vlan-ports",
+            what: "no file differs; a VLAN-aware bridge whose port is a VLAN interface, as that of every QinQ zone without Open vSwitch is, has a note that ifupdown2 refuses it",
+            why: "Debian's ifupdown2 refuses a VLAN interface as the port of a VLAN-aware bridge, and has no setting for it.",
+            fix: "Use a bridge of Open vSwitch, or an ifupdown2 that takes such a port.",
+            effect: Effect::VlanPortNote(
+                "Debian's ifupdown2 refuses a VLAN interface as the port of a VLAN-aware bridge",
+            ),
+        },
+        Self {
             code: "profile-vlan-mtu",
-            what: "a VLAN interface below a bridge has a stanza of its own with its MTU; no zone type of this version has such an interface",
+            what: "a VLAN interface that a bridge names as its port has its `mtu`, in a stanza of its own where the reference has none: that of the zone, else of the interface that carries it",
             why: "Debian's ifupdown2 makes a VLAN interface that has no stanza with an MTU of 1500, whatever the bridge on top of it says, and larger packets vanish.",
-            fix: "Nothing.",
-            effect: Effect::Nothing,
+            fix: "Nothing. One that `/etc/network/interfaces` has itself is left as it is there.",
+            effect: Effect::VlanMtu,
         },
     ];
 }

@@ -104,7 +104,10 @@ impl PartialOrd for Cidr {
 
 impl Ord for Cidr {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.id().cmp(&other.id())
+        fn id(cidr: &Cidr) -> impl Iterator<Item = u8> {
+            cidr.text.bytes().map(|byte| if byte == b'/' { b'-' } else { byte })
+        }
+        id(self).cmp(id(other))
     }
 }
 
@@ -300,5 +303,33 @@ text_form!(IsisNet, BadNet);
 impl fmt::Display for IsisNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cidr;
+
+    #[test]
+    fn prefixes_stand_in_the_byte_order_of_their_ids() {
+        // Where the other reading of `/` or the other side of a digit would differ.
+        let texts = [
+            "10.0.0.0/8",
+            "10.0.0.0/24",
+            "10.0.0.0/9",
+            "10.0.0.10/24",
+            "10.0.0.1/24",
+            "9.0.0.0/8",
+            "100.0.0.0/8",
+            "2001:db8::/64",
+            "2001:db8::1/64",
+            "2001:DB8::/64",
+            "fd00::/8",
+        ];
+        let mut found: Vec<Cidr> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        found.sort();
+        let mut ids: Vec<String> = texts.iter().map(|text| text.replace('/', "-")).collect();
+        ids.sort();
+        assert_eq!(found.iter().map(Cidr::id).collect::<Vec<_>>(), ids);
     }
 }

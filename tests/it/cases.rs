@@ -10,7 +10,7 @@ use weft::declare::finding::{Code, Finding, Findings};
 use weft::declare::{Severity, Tree};
 use weft::facts::Facts;
 use weft::network::Network;
-use weft::render::{Difference, Effect, Managed, Profile, Rendering, render};
+use weft::render::{Difference, Effect, Managed, Profile, Rendering, Subject, render};
 use weft::validate;
 use weft::value::{ClusterName, RepoPath};
 
@@ -143,33 +143,90 @@ fn differs_as_listed(network: &Network, facts: &Facts) {
             Effect::BridgeLine(line) => {
                 let line = format!("\t{line}\n");
                 let text = left.files.get_mut(&Managed::Interfaces).unwrap();
-                let bridges = text.matches("bridge_ports ").count();
+                let ports = |line: &&str| {
+                    line.starts_with("\tbridge_ports ") || line.starts_with("\tbridge-ports ")
+                };
+                let bridges = text.lines().filter(ports).count();
                 assert_eq!(text.matches(&line).count(), bridges, "{}", difference.code);
                 *text = text.replace(&line, "");
             }
             Effect::File(managed, text) => assert_eq!(left.files.remove(&managed).unwrap(), text),
             Effect::VlanAwareNote(message) => {
-                let vlan_aware = left.files[&Managed::Interfaces].matches("bridge-vlan-aware yes");
-                let notes = left.notes.len();
-                let vlan_aware = vlan_aware.count();
-                left.notes.retain(|note| note.message != message);
-                assert_eq!(notes - left.notes.len(), vlan_aware, "{}", difference.code);
+                let text = &left.files[&Managed::Interfaces];
+                let vlan_aware = text.matches("bridge-vlan-aware yes").count();
+                assert_eq!(take_notes(&mut left, message), vlan_aware, "{}", difference.code);
             }
-            Effect::Nothing => {}
+            Effect::VlanPortNote(message) => {
+                let text = &left.files[&Managed::Interfaces];
+                let refused =
+                    text.split("\n\n").filter(|stanza| has_vlan_port(stanza, text)).count();
+                assert_eq!(take_notes(&mut left, message), refused, "{}", difference.code);
+            }
+            Effect::VlanMtu => {
+                let text = left.files.get_mut(&Managed::Interfaces).unwrap();
+                *text = without_vlan_mtu(text);
+            }
         }
     }
     assert_eq!((left.files, left.notes), (wanted.files, wanted.notes));
 }
 
-/// Every interface of the file is known with the vnets of this node that it is for.
+/// Removes the notes that say this, and says how many there were.
+fn take_notes(rendering: &mut Rendering, message: &str) -> usize {
+    let before = rendering.notes.len();
+    rendering.notes.retain(|note| note.message != message);
+    before - rendering.notes.len()
+}
+
+/// Whether a stanza is of a VLAN-aware bridge with a VLAN interface as its port: one with a
+/// dot, or one whose own stanza names what carries it.
+fn has_vlan_port(stanza: &str, text: &str) -> bool {
+    let ports = stanza.lines().find_map(|line| {
+        line.strip_prefix("\tbridge_ports ").or_else(|| line.strip_prefix("\tbridge-ports "))
+    });
+    let is_vlan = |port: &str| {
+        port.contains('.') || text.contains(&format!("\niface {port}\n\tvlan-raw-device "))
+    };
+    stanza.contains("\tbridge-vlan-aware yes")
+        && ports.is_some_and(|ports| ports.split(' ').any(is_vlan))
+}
+
+/// Without the MTU of VLAN interfaces, and without their stanzas where that is all.
+fn without_vlan_mtu(text: &str) -> String {
+    let mut kept = String::new();
+    for stanza in text.split("\nauto ").skip(1) {
+        let name = stanza.lines().next().unwrap();
+        let (mtu, lines): (Vec<&str>, Vec<&str>) = stanza
+            .split_inclusive('\n')
+            .partition(|line| name.contains('.') && line.starts_with("\tmtu "));
+        assert_eq!(mtu.len(), usize::from(name.contains('.')), "{stanza}");
+        if lines.iter().any(|line| line.starts_with('\t')) {
+            kept.push_str("\nauto ");
+            kept.extend(lines);
+        }
+    }
+    kept
+}
+
+/// Every interface of the file is known with the vnets of this node that it is for, and
+/// every vnet has one or a note.
 fn serves_its_vnets(network: &Network, facts: &Facts, rendering: &Rendering) {
     let text = &rendering.files[&Managed::Interfaces];
-    let made: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("auto ")).collect();
+    let made = text.lines().filter_map(|line| line.strip_prefix("auto "));
+    // The kernel takes no longer name, so there is no such interface.
+    let made: BTreeSet<&str> = made.filter(|name| name.len() <= 15).collect();
     let known: BTreeSet<&str> =
         rendering.interfaces.keys().map(weft::value::IfName::as_str).collect();
     assert_eq!(made, known);
+    let wanted: BTreeSet<_> = network.vnets_on(&facts.node).into_keys().collect();
     let served: BTreeSet<_> = rendering.interfaces.values().flatten().collect();
-    assert_eq!(served, network.vnets_on(&facts.node).into_keys().collect());
+    let noted = rendering.notes.iter().filter_map(|note| match &note.subject {
+        Subject::Vnet(id) if note.message.starts_with("left out") => Some(id),
+        _ => None,
+    });
+    let left_out: BTreeSet<_> = noted.collect();
+    assert!(served.is_disjoint(&left_out));
+    assert_eq!(served.union(&left_out).copied().collect::<BTreeSet<_>>(), wanted);
 }
 
 fn text_of(findings: &Findings) -> String {

@@ -1,133 +1,282 @@
 //! What Proxmox's own renderer wrote, byte for byte, from its running configuration.
+//!
+//! `WEFT_CONFORMANCE=DIR cargo test conformance` compares the cases of another folder,
+//! `DIR/CASE` or `DIR/GROUP/CASE`, each with `interfaces`, `sdn/` and `expected_*`.
+
+mod facts;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
+use weft::declare::finding::Findings;
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
-use weft::facts::{Facts, InterfaceAddress, Route};
-use weft::render::{Managed, Profile, render};
+use weft::render::{Managed, Profile, Rendering, Subject, render};
 use weft::validate;
 use weft::value::NodeName;
 
-/// Cases that this version must render; a reference without them is no reference.
-const DEMANDED: &[&str] = &[
-    "simple/basic",
-    "simple/hetzner",
-    "simple/ipv4",
-    "simple/ipv4snat",
-    "simple/ipv4v6",
-    "simple/ipv4v6nogateway",
-    "simple/ipv6snat",
-    "vxlan/basic",
-    "vxlan/vlanawarevnet",
-    "vxlan/vxlanport",
-    "extra/empty",
-    "extra/simple_all",
-    "extra/simple_nodes_excluded",
-    "extra/simple_two_snat",
-    "extra/simple_v6_snat_nogw",
-    "extra/vnet_unknown_zone",
-    "extra/vxlan_jumbo",
-    "extra/vxlan_mtu_option",
-];
+/// How many cases each group has at least.
+const GROUPS: &[(&str, usize)] =
+    &[("simple", 7), ("vlan", 5), ("qinq", 12), ("vxlan", 3), ("evpn", 32), ("extra", 29)];
+
+/// What the reference left in a case, and where ours is found.
+struct Comparison {
+    /// The file of the case.
+    expected: &'static str,
+    /// The paths on the node and the texts that it stands for.
+    files: fn(&str) -> BTreeMap<String, String>,
+    /// Makes two texts equal that differ only where the reference has no order.
+    unordered: fn(&Case, &str) -> String,
+}
+
+const COMPARISONS: &[Comparison] = &[Comparison {
+    expected: "expected_sdn_interfaces",
+    files: |text| [("/etc/network/interfaces.d/sdn".to_owned(), text.to_owned())].into(),
+    unordered: interfaces_in_order,
+}];
+
+/// One case of the reference.
+struct Case {
+    directory: PathBuf,
+    /// The running configuration.
+    config: String,
+    /// `/etc/network/interfaces`.
+    interfaces: String,
+}
 
 #[test]
-fn simple_and_vxlan_zones_are_rendered_as_the_reference_renders_them() {
-    let Some(shared) = shared() else {
-        eprintln!(
-            "skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED"
-        );
-        return;
+fn every_zone_is_rendered_as_the_reference_renders_it() {
+    let cases = match std::env::var_os("WEFT_CONFORMANCE") {
+        Some(directory) => cases(Path::new(&directory)),
+        None => {
+            let Some(shared) = shared() else {
+                eprintln!(
+                    "skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED"
+                );
+                return;
+            };
+            let mut cases = cases(&shared.join("conformance"));
+            let group = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+            cases.retain(|(name, _)| GROUPS.iter().any(|(known, _)| *known == group(name)));
+            for (known, least) in GROUPS {
+                let found = cases.iter().filter(|(name, _)| group(name) == *known).count();
+                assert!(found >= *least, "{known} has {found} cases");
+            }
+            cases
+        }
     };
-    let mut compared = Vec::new();
-    for group in ["simple", "vxlan", "extra"] {
-        for directory in directories(&shared.join("conformance").join(group)) {
-            let name = format!("{group}/{}", directory.file_name().unwrap().to_str().unwrap());
-            let config = std::fs::read_to_string(directory.join("sdn/.running-config")).unwrap();
-            if let Some(reason) = beyond(&config) {
-                eprintln!("left out {name}: {reason}");
+    assert!(!cases.is_empty(), "there is no case");
+    let mut wrong = 0;
+    // Past the harness, which keeps what a test that passes prints.
+    let mut out = std::io::stderr();
+    for (name, directory) in cases {
+        let said = match compared(&directory) {
+            Ok(files) => format!("same {name}: {}", files.join(", ")),
+            Err(difference) => {
+                wrong += 1;
+                format!("DIFFERS {name}: {difference}")
+            }
+        };
+        writeln!(out, "{said}").unwrap();
+    }
+    assert_eq!(wrong, 0, "cases differ");
+}
+
+/// The harness itself: a case that is the same, one that is not, and one without anything
+/// to compare.
+#[test]
+fn a_conformance_case_that_differs_is_told_with_its_first_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let config = r#"{"version":4,"zones":{"ids":{"zs":{"type":"simple"}}},"vnets":{"ids":{"va":{"type":"vnet","zone":"zs"}}}}"#;
+    let stanza = "#version:4\n\nauto va\niface va\n\tbridge_ports none\n\tbridge_stp off\n";
+    for case in ["one", "group/two", "group/three"] {
+        put(&format!("{case}/sdn/.running-config"), config);
+        put(&format!("{case}/interfaces"), "iface vmbr0 inet static\n\taddress 10.0.0.1/24\n");
+    }
+    put("one/expected_sdn_interfaces", &format!("{stanza}\tbridge_fd 0\n"));
+    put("group/two/expected_sdn_interfaces", &format!("{stanza}\tbridge_fd 15\n"));
+    let said: Vec<_> = cases(directory.path())
+        .iter()
+        .map(|(name, directory)| (name.clone(), compared(directory)))
+        .collect();
+    let wanted = [
+        ("group/three", Err("there is nothing to compare".to_owned())),
+        (
+            "group/two",
+            Err("expected_sdn_interfaces: /etc/network/interfaces.d/sdn:7: expected `\tbridge_fd 15`, found `\tbridge_fd 0`".to_owned()),
+        ),
+        ("one", Ok(vec!["expected_sdn_interfaces"])),
+    ];
+    assert_eq!(said, wanted.map(|(name, said)| (name.to_owned(), said)));
+}
+
+/// What of a case was compared and the same, or its first difference.
+fn compared(directory: &Path) -> Result<Vec<&'static str>, String> {
+    let read = |file: &str| {
+        std::fs::read_to_string(directory.join(file)).map_err(|error| format!("{file}: {error}"))
+    };
+    let case = Case {
+        directory: directory.to_owned(),
+        config: read("sdn/.running-config")?,
+        interfaces: read("interfaces")?,
+    };
+    let (rendering, version, findings) = case.rendered()?;
+    let mut same = Vec::new();
+    for comparison in COMPARISONS {
+        if directory.join(comparison.expected).is_file() {
+            let expected = (comparison.files)(&read(comparison.expected)?);
+            case.compare(comparison, &expected, &rendering, version)?;
+            same.push(comparison.expected);
+        }
+    }
+    if let Ok(said) = read("reference_said") {
+        given_up(&said, &rendering, &findings)?;
+        same.push("reference_said");
+    }
+    if same.is_empty() { Err("there is nothing to compare".to_owned()) } else { Ok(same) }
+}
+
+impl Case {
+    fn rendered(&self) -> Result<(Rendering, u64, Findings), String> {
+        let node: NodeName = "localhost".parse().unwrap();
+        let nodes = BTreeMap::from([(node.clone(), KnownNode::default())]);
+        let imported = running_config(&self.config, &"lab".parse().unwrap(), &nodes)
+            .map_err(|error| error.to_string())?;
+        let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
+        let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);
+        let Some(network) = network else {
+            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+            return Err(format!("an import has errors: {:?}", errors.collect::<Vec<_>>()));
+        };
+        let local = std::fs::read_to_string(self.directory.join("frr.conf.local")).ok();
+        let facts = facts::of(&node, &self.interfaces, local);
+        Ok((render(&network, &node, &facts, Profile::Pve), imported.version, findings))
+    }
+
+    fn compare(
+        &self,
+        comparison: &Comparison,
+        expected: &BTreeMap<String, String>,
+        rendering: &Rendering,
+        version: u64,
+    ) -> Result<(), String> {
+        for (path, expected) in expected {
+            let managed = Managed::ALL.iter().find(|managed| managed.path().as_str() == path);
+            let ours = managed.and_then(|managed| rendering.bytes(*managed, version));
+            let ours = ours.ok_or_else(|| format!("{}: no {path}", comparison.expected))?;
+            let ours = String::from_utf8(ours).unwrap();
+            if ours == *expected {
                 continue;
             }
-            assert_eq!(rendered(&name, &directory, &config), expected(&directory), "{name}");
-            eprintln!("compared {name}");
-            compared.push(name);
-        }
-    }
-    for name in DEMANDED {
-        assert!(compared.iter().any(|case| case == name), "{name} was not compared");
-    }
-}
-
-fn rendered(name: &str, directory: &Path, config: &str) -> String {
-    let node: NodeName = "localhost".parse().unwrap();
-    let nodes = BTreeMap::from([(node.clone(), KnownNode::default())]);
-    let imported = running_config(config, &"lab".parse().unwrap(), &nodes).unwrap();
-    assert!(imported.remarks.is_empty(), "{name}: {:?}", imported.remarks);
-
-    let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
-    let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);
-    assert_eq!(findings.count(Severity::Error), 0, "{name}: {findings:#?}");
-    for finding in findings.iter() {
-        eprintln!("  {name}: {} {}", finding.code.id(), finding.message);
-    }
-    let interfaces = std::fs::read_to_string(directory.join("interfaces")).unwrap();
-    let rendering =
-        render(&network.unwrap(), &node, &facts(node.clone(), &interfaces), Profile::Pve);
-    String::from_utf8(rendering.bytes(Managed::Interfaces, imported.version).unwrap()).unwrap()
-}
-
-fn expected(directory: &Path) -> String {
-    std::fs::read_to_string(directory.join("expected_sdn_interfaces")).unwrap()
-}
-
-/// Why this version does not render a configuration.
-fn beyond(config: &str) -> Option<String> {
-    let config: Value = serde_json::from_str(config).unwrap();
-    let ids = |kind: &str| config[kind]["ids"].as_object().cloned().unwrap_or_default();
-    for kind in ["controllers", "fabrics"] {
-        if !ids(kind).is_empty() {
-            return Some(format!("it has {kind}"));
-        }
-    }
-    ids("zones").values().find_map(|zone| match zone["type"].as_str() {
-        Some("simple" | "vxlan") => None,
-        other => Some(format!("it has a zone of type {}", other.unwrap_or("?"))),
-    })
-}
-
-/// The facts that the reference's own tests pretend: the addresses of the file,
-/// and every route, of both families, by `vmbr0` from its address.
-fn facts(node: NodeName, interfaces: &str) -> Facts {
-    let mut facts = Facts::unknown(node);
-    let mut interface = None;
-    for line in interfaces.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            ["iface", name, ..] => interface = Some(name.parse().unwrap()),
-            ["address", address] => {
-                let address: IpAddr = address.split('/').next().unwrap().parse().unwrap();
-                let interface = interface.clone().expect("an address stands in a stanza");
-                facts.addresses.push(InterfaceAddress { interface, address });
+            let in_order = |text: &str| (comparison.unordered)(self, text);
+            let (expected, ours) = (in_order(expected), in_order(&ours));
+            if let Some(difference) = first_difference(&expected, &ours) {
+                return Err(format!("{}: {path}:{difference}", comparison.expected));
             }
-            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The first line that differs, by its number.
+fn first_difference(expected: &str, found: &str) -> Option<String> {
+    let (mut expected, mut found) = (expected.split('\n'), found.split('\n'));
+    (1..).find_map(|number| match (expected.next(), found.next()) {
+        (None, None) => Some(None),
+        (expected, found) if expected == found => None,
+        (expected, found) => {
+            let shown = |line: Option<&str>| {
+                line.map_or_else(|| "the end".to_owned(), |line| format!("`{line}`"))
+            };
+            Some(Some(format!("{number}: expected {}, found {}", shown(expected), shown(found))))
+        }
+    })?
+}
+
+/// The reference takes the nodes of a fabric and the ports of a bridge in the order of a
+/// hash, which differs from run to run: those of one list stand here in the order of their
+/// names, and of several ports the first stands for whichever was taken.
+fn interfaces_in_order(case: &Case, text: &str) -> String {
+    let config: serde_json::Value = serde_json::from_str(&case.config).unwrap();
+    let zones = config["zones"]["ids"].as_object().cloned().unwrap_or_default();
+    let of_fabric =
+        zones.values().any(|zone| zone["type"] == "vxlan" && zone.get("fabric").is_some());
+    let bridges = facts::bridges(&case.interfaces);
+    let (mut lines, mut remotes) = (Vec::new(), Vec::new());
+    for line in text.split('\n') {
+        if of_fabric && line.starts_with("\tvxlan_remoteip ") {
+            remotes.push(line.to_owned());
+            continue;
+        }
+        remotes.sort();
+        lines.append(&mut remotes);
+        lines.push(if let Some(ports) = line.strip_prefix("\tbridge_ports  ") {
+            let mut ports: Vec<&str> = ports.split(' ').collect();
+            ports.sort_unstable();
+            format!("\tbridge_ports  {}", ports.join(" "))
+        } else if let Some(device) = line.strip_prefix("\tvlan-raw-device ") {
+            let ports = bridges.iter().map(|bridge| &bridge.ports);
+            let ports = ports.filter(|ports| ports.iter().any(|port| port.as_str() == device));
+            let first = ports.flatten().next().map_or(device, |port| port.as_str());
+            format!("\tvlan-raw-device {first}")
+        } else {
+            line.to_owned()
+        });
+    }
+    lines.join("\n")
+}
+
+/// Where the reference says that it left a vnet out, something is said of it here too.
+fn given_up(said: &str, rendering: &Rendering, findings: &Findings) -> Result<(), String> {
+    for line in said.lines() {
+        let after = |mark: &str| line.split_once(mark).map(|(_, rest)| rest);
+        let vnet = after("can't generate vnet '")
+            .and_then(|rest| rest.split('\'').next())
+            .or_else(|| after(" : vnet ").and_then(|rest| rest.split(" : ").next()));
+        let Some(vnet) = vnet else { continue };
+        let noted = rendering.notes.iter().any(|note| match &note.subject {
+            Subject::Vnet(id) => id.as_str() == vnet,
+            _ => false,
+        });
+        let quoted = format!("`{vnet}`");
+        if !noted && !findings.iter().any(|finding| finding.message.contains(&quoted)) {
+            return Err(format!("nothing is said of vnet `{vnet}`; the reference says: {line}"));
         }
     }
-    let bridge = facts.addresses.iter().find(|own| own.interface.as_str() == "vmbr0").cloned();
-    if let Some(InterfaceAddress { interface, address: source }) = bridge {
-        facts.routes = ["0.0.0.0/0", "::/0"]
-            .map(|destination| Route {
-                destination: destination.parse().unwrap(),
-                interface: interface.clone(),
-                source,
-                metric: 0,
-            })
-            .to_vec();
+    Ok(())
+}
+
+/// The cases below a directory, and those of its groups.
+fn cases(parent: &Path) -> Vec<(String, PathBuf)> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let is_case = |path: &Path| path.join("sdn").is_dir();
+    let mut found = Vec::new();
+    for directory in subdirectories(parent) {
+        let inside = subdirectories(&directory);
+        if is_case(&directory) {
+            found.push((name(&directory), directory));
+        } else {
+            let inside = inside.into_iter().filter(|directory| is_case(directory));
+            found
+                .extend(inside.map(|case| (format!("{}/{}", name(&directory), name(&case)), case)));
+        }
     }
-    facts
+    found
+}
+
+fn subdirectories(parent: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(parent).unwrap_or_else(|error| panic!("{parent:?}: {error}"));
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.is_dir());
+    found.sort();
+    found
 }
 
 pub(crate) fn shared() -> Option<PathBuf> {

@@ -1,33 +1,82 @@
 //! `/etc/network/interfaces.d/sdn`, as Proxmox writes it (`pve-rendering.md` §1).
 
+mod evpn;
+mod fabric;
+mod name;
+mod qinq;
+mod routed;
 mod simple;
 mod stanza;
+mod vlan;
 mod vxlan;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use self::stanza::Stanza;
+use self::name::Name;
+use self::routed::Outside;
+use self::stanza::{Line, Stanza};
 use super::{Note, Profile, Subject};
-use crate::facts::Facts;
-use crate::network::{Network, ZoneKind};
-use crate::value::{IfName, NodeName, VnetId};
+use crate::facts::{Bridge, Facts};
+use crate::network::{Network, Vnet, Zone, ZoneKind};
+use crate::value::{IfName, NodeName, VnetId, ZoneId};
+
+/// What a VXLAN or EVPN zone without `mtu` gets. The reference means "the underlay's less
+/// 50", and never finds the underlay's.
+const TUNNEL_MTU: u64 = 1450;
+
+/// What ifupdown2 gives a bridge without `mtu`.
+const PLAIN_MTU: u64 = 1500;
 
 /// The file without its version line, and what is known of it.
 pub(super) struct Interfaces {
     /// The stanzas, each after an empty line.
     pub text: String,
-    /// The vnets that each interface serves.
+    /// The vnets that each interface serves; none by what a fabric has.
     pub serves: BTreeMap<IfName, Vec<VnetId>>,
     /// What a person should know, in the order of the vnets.
     pub notes: Vec<Note>,
 }
 
-/// What one vnet needs.
+/// The node that is rendered, and for what.
+struct Here<'a> {
+    network: &'a Network,
+    node: &'a NodeName,
+    facts: &'a Facts,
+    profile: Profile,
+    outside: Outside<'a>,
+}
+
+/// A zone as one node has it.
+trait ZoneType<'a> {
+    /// What the zone needs once, as the first vnet of it that is rendered makes it.
+    fn zone(&self, _first: &'a Vnet) -> Part<'a> {
+        Part::default()
+    }
+
+    /// What one vnet needs.
+    fn vnet(&self, id: &'a VnetId, vnet: &'a Vnet) -> Result<Part<'a>, LeftOut>;
+}
+
+/// Why a vnet has nothing on this node.
+#[derive(Clone, Debug)]
+struct LeftOut(String);
+
+/// What one vnet or zone needs.
 #[derive(Default)]
-struct Part {
-    stanzas: Vec<Stanza>,
+struct Part<'a> {
+    pieces: Vec<Piece<'a>>,
     notes: Vec<String>,
+}
+
+/// One thing that the file should hold.
+enum Piece<'a> {
+    /// A stanza, unless the interface has one.
+    Stanza(Stanza<'a>),
+    /// A line of ports at the end of the stanza of an Open vSwitch bridge.
+    OvsLine(&'a IfName, Name<'a>),
+    /// A port in the first line of it.
+    OvsPort(&'a IfName, Name<'a>),
 }
 
 pub(super) fn render(
@@ -36,56 +85,202 @@ pub(super) fn render(
     facts: &Facts,
     profile: Profile,
 ) -> Interfaces {
-    let mut parts: BTreeMap<&VnetId, Part> = BTreeMap::new();
-    for zone in network.zones.values().filter(|zone| zone.nodes.contains(node)) {
-        match &zone.kind {
-            ZoneKind::Simple => {
-                for (id, vnet) in &zone.vnets {
-                    parts.insert(id, simple::part(id, vnet, zone.mtu, facts, profile));
-                }
+    let here = Here { network, node, facts, profile, outside: Outside::of(facts) };
+    let here = &here;
+    let zones = network.zones.iter().filter(|(_, zone)| zone.nodes.contains(node));
+    let mut zones: Vec<_> = zones
+        .map(|(id, zone)| (Subject::Zone(id.clone()), zone, zone_type(id, zone, here), None))
+        .collect();
+    let mut vnets: Vec<(&VnetId, &Vnet, usize)> = Vec::new();
+    for (number, (_, zone, ..)) in zones.iter().enumerate() {
+        vnets.extend(zone.vnets.iter().map(|(id, vnet)| (id, vnet, number)));
+    }
+    vnets.sort_unstable_by_key(|(id, ..)| *id);
+
+    let mut file = File::default();
+    for (id, vnet, number) in vnets {
+        let (zone_subject, _, kind, of_zone) = &mut zones[number];
+        let subject = || Subject::Vnet(id.clone());
+        let part = kind.as_ref().map_err(Clone::clone).and_then(|kind| {
+            let part = kind.vnet(id, vnet)?;
+            let of_zone = of_zone.get_or_insert_with(|| {
+                let part = kind.zone(vnet);
+                file.note(|| zone_subject.clone(), part.notes);
+                file.take(part.pieces)
+            });
+            file.serve(of_zone, id);
+            Ok(part)
+        });
+        match part {
+            Ok(part) => {
+                file.note(subject, part.notes);
+                let made = file.take(part.pieces);
+                file.serve(&made, id);
             }
-            ZoneKind::Vxlan(vxlan) => {
-                let declared = network.nodes.get(node).and_then(|node| node.address);
-                let peers = vxlan::Ends::new(vxlan.peers.addresses(), facts, declared);
-                for (id, vnet) in &zone.vnets {
-                    let Some(tag) = vnet.tag else { continue };
-                    let part = vxlan::part(id, vnet, tag, vxlan.port, zone.mtu, &peers, profile);
-                    parts.insert(id, part);
-                }
+            Err(LeftOut(why)) => {
+                let message = format!("left out on this node, because {why}");
+                file.notes.push(Note::new(subject(), message));
             }
-            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => {}
         }
     }
-    merge(parts)
+    file.finish(network, node)
 }
 
-/// All stanzas in the byte order of their names. An interface that several vnets
-/// need is as the first of them has it.
-fn merge(parts: BTreeMap<&VnetId, Part>) -> Interfaces {
-    let mut stanzas: BTreeMap<IfName, Stanza> = BTreeMap::new();
-    let mut serves: BTreeMap<IfName, Vec<VnetId>> = BTreeMap::new();
-    let mut notes = Vec::new();
-    for (vnet, part) in parts {
-        for stanza in part.stanzas {
-            serves.entry(stanza.name.clone()).or_default().push(vnet.clone());
-            stanzas.entry(stanza.name.clone()).or_insert(stanza);
+fn zone_type<'a>(
+    id: &'a ZoneId,
+    zone: &'a Zone,
+    here: &'a Here<'a>,
+) -> Result<Box<dyn ZoneType<'a> + 'a>, LeftOut> {
+    Ok(match &zone.kind {
+        ZoneKind::Simple => Box::new(simple::Simple::new(zone, here)),
+        ZoneKind::Vlan(vlan) => Box::new(vlan::Vlan::new(zone, vlan, here)?),
+        ZoneKind::Qinq(qinq) => Box::new(qinq::Qinq::new(id, zone, qinq, here)?),
+        ZoneKind::Vxlan(vxlan) => Box::new(vxlan::Vxlan::new(zone, vxlan, here)?),
+        ZoneKind::Evpn(evpn) => Box::new(evpn::Evpn::new(id, zone, evpn, here)?),
+    })
+}
+
+/// The file as it grows.
+#[derive(Default)]
+struct File<'a> {
+    stanzas: Vec<(Vec<Line<'a>>, Vec<&'a VnetId>)>,
+    /// Where each is, in the byte order of the names.
+    names: BTreeMap<String, usize>,
+    notes: Vec<Note>,
+}
+
+impl<'a> File<'a> {
+    /// Takes pieces over and says which stanzas they are or belong to.
+    fn take(&mut self, pieces: Vec<Piece<'a>>) -> Vec<usize> {
+        let mut taken = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            taken.push(match piece {
+                Piece::Stanza(Stanza { name, lines }) => self.stanza(name, || lines),
+                Piece::OvsLine(bridge, port) => {
+                    let index = self.stanza(Name::own(bridge), Vec::new);
+                    self.stanzas[index].0.push(Line::OvsPorts(vec![port]));
+                    index
+                }
+                Piece::OvsPort(bridge, port) => {
+                    let index = self.stanza(Name::own(bridge), Vec::new);
+                    match self.stanzas[index].0.as_mut_slice() {
+                        [Line::OvsPorts(ports), ..] => {
+                            if !ports.contains(&port) {
+                                ports.push(port);
+                            }
+                        }
+                        _ => self.stanzas[index].0.push(Line::OvsPorts(vec![port])),
+                    }
+                    index
+                }
+            });
         }
-        let subject = || Subject::Vnet(vnet.clone());
-        notes.extend(part.notes.into_iter().map(|message| Note::new(subject(), message)));
+        taken
     }
-    let mut text = String::new();
-    for stanza in stanzas.values() {
-        write!(text, "\n{stanza}").expect("writing to a string does not fail");
+
+    /// The place of a stanza. An interface that several need is as the first has it.
+    fn stanza(&mut self, name: Name<'a>, lines: impl FnOnce() -> Vec<Line<'a>>) -> usize {
+        let stanzas = &mut self.stanzas;
+        *self.names.entry(name.text()).or_insert_with(|| {
+            stanzas.push((lines(), Vec::new()));
+            stanzas.len() - 1
+        })
     }
-    Interfaces { text, serves, notes }
+
+    /// Notes that these stanzas serve a vnet.
+    fn serve(&mut self, stanzas: &[usize], vnet: &'a VnetId) {
+        for &index in stanzas {
+            let served = &mut self.stanzas[index].1;
+            if served.last() != Some(&vnet) {
+                served.push(vnet);
+            }
+        }
+    }
+
+    fn note(&mut self, subject: impl Fn() -> Subject, messages: Vec<String>) {
+        self.notes.extend(messages.into_iter().map(|message| Note::new(subject(), message)));
+    }
+
+    /// The text, with the fabrics behind the zones.
+    fn finish(self, network: &Network, node: &NodeName) -> Interfaces {
+        const WRITTEN: &str = "writing to a string does not fail";
+        let mut text = String::with_capacity(self.stanzas.len() * 256);
+        let mut serves = Vec::with_capacity(self.stanzas.len());
+        for (name, index) in self.names {
+            let (lines, vnets) = &self.stanzas[index];
+            for part in ["\nauto ", &name, "\niface ", &name, "\n"] {
+                text.push_str(part);
+            }
+            for line in lines {
+                text.push('\t');
+                write!(text, "{line}").expect(WRITTEN);
+                text.push('\n');
+            }
+            // What is too long is no interface, and has a note.
+            if let Ok(name) = name.parse::<IfName>() {
+                serves.push((name, vnets.iter().map(|id| (*id).clone()).collect()));
+            }
+        }
+        let mut serves: BTreeMap<IfName, Vec<VnetId>> = serves.into_iter().collect();
+        for stanza in fabric::stanzas(network, node) {
+            write!(text, "\n{stanza}").expect(WRITTEN);
+            if let Ok(name) = stanza.name.text().parse() {
+                serves.entry(name).or_default();
+            }
+        }
+        Interfaces { text, serves, notes: self.notes }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn add(&mut self, stanza: Stanza<'a>) {
+        self.pieces.push(Piece::Stanza(stanza));
+    }
+
+    fn add_ovs_line(&mut self, bridge: &'a IfName, port: Name<'a>) {
+        self.pieces.push(Piece::OvsLine(bridge, port));
+    }
+
+    fn add_ovs_port(&mut self, bridge: &'a IfName, port: Name<'a>) {
+        self.pieces.push(Piece::OvsPort(bridge, port));
+    }
+
+    /// What the profile adds for a VLAN that the reference leaves to ifupdown2: a stanza that
+    /// says how large packets can be, where that is known.
+    fn stanzas_of_profile(&mut self, here: &Here<'_>, name: Name<'a>, mtu: Option<u64>) {
+        if let Some(mtu) = here.vlan_mtu(name, mtu) {
+            self.add(Stanza { name, lines: vec![mtu] });
+        }
+    }
+}
+
+impl<'a> Here<'a> {
+    /// A bridge of the node's own.
+    fn bridge(&self, name: &IfName) -> Result<&'a Bridge, LeftOut> {
+        let bridge = self.facts.bridge(name);
+        bridge.ok_or_else(|| LeftOut(format!("this node has no bridge `{name}`")))
+    }
+
+    /// How large packets of an interface of the node's own can be.
+    fn mtu_of(&self, name: &IfName) -> Option<u64> {
+        self.facts.interface(name.as_str()).map(|interface| interface.mtu.into())
+    }
+
+    /// The line of the profile for a VLAN of an interface. One that is the node's own is not
+    /// ours to change.
+    fn vlan_mtu<'b>(&self, name: Name<'_>, mtu: Option<u64>) -> Option<Line<'b>> {
+        let wanted = mtu.filter(|_| self.profile.vlan_stanzas())?;
+        self.facts.interface(&name.text()).is_none().then_some(Line::Mtu(wanted))
+    }
+}
+
+impl LeftOut {
+    fn without_tag() -> Self {
+        Self("it has no tag".to_owned())
+    }
 }
 
 /// What a person should know of a VLAN-aware vnet.
 fn vlan_aware_notes(vlan_aware: bool, profile: Profile) -> impl Iterator<Item = String> {
     profile.vlan_aware_notes().filter(move |_| vlan_aware).map(str::to_owned)
-}
-
-/// The bridge of a vnet: an interface of the same name.
-fn bridge(vnet: &VnetId) -> IfName {
-    vnet.as_str().parse().expect("a vnet id is a legal interface name")
 }

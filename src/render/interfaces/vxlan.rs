@@ -3,84 +3,78 @@
 
 use std::net::IpAddr;
 
-use super::stanza::{Line, Stanza, bridge_lines};
-use super::{Part, bridge, vlan_aware_notes};
-use crate::facts::Facts;
-use crate::network::Vnet;
-use crate::render::Profile;
-use crate::value::{IfName, Mtu, Number, Port, Tag, VnetId};
+use super::name::Name;
+use super::stanza::{Line, Stanza, bridge_lines, comment};
+use super::{Here, LeftOut, Part, TUNNEL_MTU, ZoneType, vlan_aware_notes};
+use crate::network::{Peers, Vnet, VxlanZone, Zone};
+use crate::render::endpoint::{Endpoint, NoEndpoint};
+use crate::value::{Port, VnetId};
 
-/// What a zone without `mtu` gets. The reference means "the underlay's less 50",
-/// and never finds the underlay's.
-const DEFAULT_MTU: u64 = 1450;
-
-/// The tunnel ends of a zone as one node sees them.
-pub(super) struct Ends {
-    /// All but this node's own, in the order of the zone.
+/// A VXLAN zone on one node.
+pub(super) struct Vxlan<'a> {
+    here: &'a Here<'a>,
+    mtu: u64,
+    port: Option<Port>,
+    /// All tunnel ends but this node's own: in the order of the zone, or by the names of a
+    /// fabric's nodes.
     others: Vec<IpAddr>,
     note: Option<String>,
 }
 
-impl Ends {
-    /// `declared` is the address that the repository gives to this node. The reference
-    /// knows no such thing: it decides only where the facts name no peer.
-    pub(super) fn new(peers: &[IpAddr], facts: &Facts, declared: Option<IpAddr>) -> Self {
-        let is_peer = |address: &IpAddr| peers.contains(address);
-        let found = own_address(peers, facts);
-        let own = found.filter(is_peer).or(declared.filter(is_peer)).or(found);
-        let others = peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
-        let note = match own {
-            None => Some("this node has no route to its peers".to_owned()),
-            Some(own) if !peers.contains(&own) => Some(format!(
-                "the peers do not name this node's address {own}, so the others send it nothing"
-            )),
-            Some(_) => None,
+impl<'a> Vxlan<'a> {
+    pub(super) fn new(zone: &Zone, vxlan: &VxlanZone, here: &'a Here<'a>) -> Result<Self, LeftOut> {
+        // The loopback of a controller counts in EVPN zones only.
+        let own = Endpoint::of(&vxlan.peers, None, here.network, here.node, here.facts);
+        let peers: Vec<IpAddr> = match &vxlan.peers {
+            Peers::Addresses(addresses) => addresses.clone(),
+            Peers::Fabric(fabric) => {
+                let fabric = here.network.fabrics.get(fabric);
+                let nodes = fabric.into_iter().flat_map(|fabric| fabric.nodes.values());
+                nodes.filter_map(|node| node.ip).map(IpAddr::from).collect()
+            }
         };
-        Self { others, note }
+        let (own, note) = match own {
+            Ok(own) if peers.contains(&own.address) => (Some(own.address), None),
+            Ok(own) => {
+                let note = format!(
+                    "the peers do not name this node's address {}, so the others send it nothing",
+                    own.address
+                );
+                (Some(own.address), Some(note))
+            }
+            Err(no_route @ NoEndpoint::NoRoute) => (None, Some(no_route.to_string())),
+            Err(none) => return Err(LeftOut(none.to_string())),
+        };
+        let others = peers.into_iter().filter(|peer| Some(*peer) != own).collect();
+        let mtu = zone.mtu.map_or(TUNNEL_MTU, u64::from);
+        Ok(Self { here, mtu, port: vxlan.port, others, note })
     }
 }
 
-/// The address by which this node is a peer: the first peer that
-/// `/etc/network/interfaces` gives to an interface, else the address from which
-/// this node reaches the first peer.
-fn own_address(peers: &[IpAddr], facts: &Facts) -> Option<IpAddr> {
-    let is_ours = |peer: &IpAddr| facts.addresses.iter().any(|own| own.address == *peer);
-    peers
-        .iter()
-        .copied()
-        .find(is_ours)
-        .or_else(|| facts.route_to(*peers.first()?).map(|route| route.source))
-}
+impl<'a> ZoneType<'a> for Vxlan<'a> {
+    fn zone(&self, _: &'a Vnet) -> Part<'a> {
+        Part { notes: self.note.iter().cloned().collect(), ..Part::default() }
+    }
 
-pub(super) fn part(
-    id: &VnetId,
-    vnet: &Vnet,
-    tag: Tag,
-    port: Option<Port>,
-    mtu: Option<Mtu>,
-    peers: &Ends,
-    profile: Profile,
-) -> Part {
-    let mtu = mtu.unwrap_or_else(|| Mtu::checked(DEFAULT_MTU).expect("1450 is an MTU"));
-    let tunnel = tunnel(id);
+    fn vnet(&self, id: &'a VnetId, vnet: &'a Vnet) -> Result<Part<'a>, LeftOut> {
+        let tag = vnet.tag.ok_or_else(LeftOut::without_tag)?;
+        let tunnel = Name::of_vnet("vxlan_", id);
+        let mut part = Part::default();
 
-    let mut lines = vec![Line::VxlanId(tag)];
-    lines.extend(peers.others.iter().copied().map(Line::VxlanRemote));
-    lines.extend(port.map(Line::VxlanPort));
-    lines.push(Line::Mtu(mtu));
-    let end = Stanza { name: tunnel.clone(), lines };
+        let mut lines = Vec::with_capacity(self.others.len() + 3);
+        lines.push(Line::VxlanId(tag));
+        lines.extend(self.others.iter().copied().map(Line::VxlanRemote));
+        lines.extend(self.port.map(Line::VxlanPort));
+        lines.push(Line::Mtu(self.mtu));
+        part.add(Stanza { name: tunnel, lines });
 
-    let mut lines = bridge_lines(Some(tunnel), vnet.is_vlan_aware(), profile);
-    lines.push(Line::Mtu(mtu));
-    lines.extend(vnet.alias.clone().map(Line::Alias));
-    let bridge = Stanza { name: bridge(id), lines };
+        let vlan_aware = vnet.is_vlan_aware();
+        let mut lines: Vec<_> = bridge_lines(Some(tunnel), vlan_aware, self.here.profile).collect();
+        lines.push(Line::Mtu(self.mtu));
+        lines.extend(comment(vnet.alias.as_ref()));
+        part.add(Stanza { name: Name::vnet(id), lines });
 
-    let mut notes: Vec<String> = peers.note.iter().cloned().collect();
-    notes.extend(vlan_aware_notes(vnet.is_vlan_aware(), profile));
-    Part { stanzas: vec![bridge, end], notes }
-}
-
-/// The tunnel interface of a vnet.
-fn tunnel(vnet: &VnetId) -> IfName {
-    format!("vxlan_{vnet}").parse().expect("14 characters at most, all legal")
+        part.notes.extend(vlan_aware_notes(vlan_aware, self.here.profile));
+        Ok(part)
+    }
 }

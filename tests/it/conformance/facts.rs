@@ -1,0 +1,121 @@
+//! The facts that the reference's own tests pretend.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use weft::facts::{Bridge, BridgeKind, Facts, Frr, Interface, InterfaceAddress, Route};
+use weft::value::{IfName, NodeName};
+
+/// Every interface has this address.
+const MAC: &str = "bc:24:11:1d:69:60";
+
+/// The facts of a node with this `/etc/network/interfaces`: its addresses, interfaces and
+/// bridges, and every route, of both families, by `vmbr0` from its address.
+pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -> Facts {
+    let stanzas = stanzas(interfaces);
+    let mut facts = Facts::unknown(node.clone());
+    for Stanza { interface, options } in &stanzas {
+        for (_, value) in options.iter().filter(|(name, _)| *name == "address") {
+            let address: IpAddr = value.split('/').next().unwrap().parse().unwrap();
+            facts.addresses.push(InterfaceAddress { interface: interface.clone(), address });
+        }
+    }
+    facts.bridges = bridges(interfaces);
+    facts.interfaces = known(&stanzas, &facts.bridges);
+    let bridge = facts.addresses.iter().find(|own| own.interface.as_str() == "vmbr0").cloned();
+    if let Some(InterfaceAddress { interface, address: source }) = bridge {
+        let to = |destination: &str| Route {
+            destination: destination.parse().unwrap(),
+            interface: interface.clone(),
+            source,
+            metric: 0,
+        };
+        facts.routes = ["0.0.0.0/0", "::/0"].map(to).to_vec();
+    }
+    facts.frr = Some(Frr { local: frr_local, ..Frr::default() });
+    facts
+}
+
+/// The bridges, in the byte order of their names.
+pub(super) fn bridges(interfaces: &str) -> Vec<Bridge> {
+    let mut found = BTreeMap::new();
+    for stanza in stanzas(interfaces) {
+        let value = |names: &[&str]| stanza.value(names);
+        let ovs = value(&["ovs_type"]) == Some("OVSBridge");
+        let ports = value(&["bridge-ports", "bridge_ports"]);
+        if ports.is_none() && !ovs {
+            continue;
+        }
+        let ports = ports.or(value(&["ovs_ports"])).unwrap_or_default().split_whitespace();
+        let mut ports: Vec<IfName> =
+            ports.filter(|port| *port != "none").map(|port| port.parse().unwrap()).collect();
+        ports.sort();
+        let aware = value(&["bridge-vlan-aware", "bridge_vlan_aware"]);
+        let kind = match aware {
+            _ if ovs => BridgeKind::Ovs,
+            Some("yes" | "1" | "on" | "true") => BridgeKind::VlanAware,
+            _ => BridgeKind::Plain,
+        };
+        let name = stanza.interface.clone();
+        found.insert(name.clone(), Bridge { name, kind, ports });
+    }
+    found.into_values().collect()
+}
+
+/// Every interface of a stanza, and every port of a bridge.
+fn known(stanzas: &[Stanza], bridges: &[Bridge]) -> Vec<Interface> {
+    let ports = bridges.iter().flat_map(|bridge| &bridge.ports);
+    let names = stanzas.iter().map(|stanza| &stanza.interface).chain(ports);
+    let found: BTreeMap<IfName, Interface> = names
+        .map(|name| {
+            let master = bridges.iter().find(|bridge| bridge.ports.contains(name));
+            let own = stanzas.iter().filter(|stanza| stanza.interface == *name);
+            let mtu = own.filter_map(|stanza| stanza.value(&["mtu"])).next();
+            let interface = Interface {
+                name: name.clone(),
+                altnames: Vec::new(),
+                mac: Some(MAC.parse().unwrap()),
+                master: master.map(|bridge| bridge.name.clone()),
+                mtu: mtu.map_or(1500, |mtu| mtu.parse().unwrap()),
+            };
+            (name.clone(), interface)
+        })
+        .collect();
+    found.into_values().collect()
+}
+
+/// One `iface` and what stands below it.
+struct Stanza<'a> {
+    interface: IfName,
+    options: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Stanza<'a> {
+    fn value(&self, names: &[&str]) -> Option<&'a str> {
+        self.options.iter().find(|(name, _)| names.contains(name)).map(|(_, value)| *value)
+    }
+}
+
+fn stanzas(interfaces: &str) -> Vec<Stanza<'_>> {
+    let mut found: Vec<Stanza<'_>> = Vec::new();
+    let mut inside = false;
+    for line in interfaces.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word {
+            "iface" => {
+                let interface = rest.split_whitespace().next().unwrap().parse().unwrap();
+                found.push(Stanza { interface, options: Vec::new() });
+                inside = true;
+            }
+            "auto" | "source" | "source-directory" | "mapping" => inside = false,
+            _ if word.starts_with("allow-") => inside = false,
+            "" => {}
+            _ => {
+                if let Some(stanza) = found.last_mut().filter(|_| inside) {
+                    stanza.options.push((word, rest.trim()));
+                }
+            }
+        }
+    }
+    found
+}
