@@ -4,6 +4,7 @@
 //! its facts and its profile, and the same input gives the same bytes. Knows neither the
 //! declarations nor the machine nor the clock.
 
+mod endpoint;
 mod interfaces;
 mod managed;
 mod note;

@@ -45,8 +45,7 @@ pub(super) fn render(
                 }
             }
             ZoneKind::Vxlan(vxlan) => {
-                let declared = network.nodes.get(node).and_then(|node| node.address);
-                let peers = vxlan::Ends::new(vxlan.peers.addresses(), facts, declared);
+                let peers = vxlan::Ends::new(&vxlan.peers, network, node, facts);
                 for (id, vnet) in &zone.vnets {
                     let Some(tag) = vnet.tag else { continue };
                     let part = vxlan::part(id, vnet, tag, vxlan.port, zone.mtu, &peers, profile);

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use super::stanza::{Line, Stanza, bridge_lines};
 use super::{Part, bridge, vlan_aware_notes};
 use crate::facts::Facts;
-use crate::network::Vnet;
+use crate::network::{Network, Peers, Vnet};
 use crate::render::Profile;
-use crate::value::{IfName, Mtu, Number, Port, Tag, VnetId};
+use crate::render::endpoint::Endpoint;
+use crate::value::{IfName, Mtu, NodeName, Number, Port, Tag, VnetId};
 
 /// What a zone without `mtu` gets. The reference means "the underlay's less 50",
 /// and never finds the underlay's.
@@ -22,34 +23,24 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// `declared` is the address that the repository gives to this node. The reference
-    /// knows no such thing: it decides only where the facts name no peer.
-    pub(super) fn new(peers: &[IpAddr], facts: &Facts, declared: Option<IpAddr>) -> Self {
-        let is_peer = |address: &IpAddr| peers.contains(address);
-        let found = own_address(peers, facts);
-        let own = found.filter(is_peer).or(declared.filter(is_peer)).or(found);
-        let others = peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
-        let note = match own {
-            None => Some("this node has no route to its peers".to_owned()),
-            Some(own) if !peers.contains(&own) => Some(format!(
-                "the peers do not name this node's address {own}, so the others send it nothing"
-            )),
-            Some(_) => None,
+    pub(super) fn new(peers: &Peers, network: &Network, node: &NodeName, facts: &Facts) -> Self {
+        // The loopback of a controller counts in EVPN zones only.
+        let own = Endpoint::of(peers, None, network, node, facts);
+        let peers = peers.addresses();
+        let (own, note) = match own {
+            Err(none) => (None, Some(none.to_string())),
+            Ok(own) if !peers.contains(&own.address) => {
+                let note = format!(
+                    "the peers do not name this node's address {}, so the others send it nothing",
+                    own.address
+                );
+                (Some(own.address), Some(note))
+            }
+            Ok(own) => (Some(own.address), None),
         };
+        let others = peers.iter().copied().filter(|peer| Some(*peer) != own).collect();
         Self { others, note }
     }
-}
-
-/// The address by which this node is a peer: the first peer that
-/// `/etc/network/interfaces` gives to an interface, else the address from which
-/// this node reaches the first peer.
-fn own_address(peers: &[IpAddr], facts: &Facts) -> Option<IpAddr> {
-    let is_ours = |peer: &IpAddr| facts.addresses.iter().any(|own| own.address == *peer);
-    peers
-        .iter()
-        .copied()
-        .find(is_ours)
-        .or_else(|| facts.route_to(*peers.first()?).map(|route| route.source))
 }
 
 pub(super) fn part(
