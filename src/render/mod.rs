@@ -4,11 +4,14 @@
 //! its facts and its profile, and the same input gives the same bytes. Knows neither the
 //! declarations nor the machine nor the clock.
 
+pub mod dnsmasq;
 mod endpoint;
+pub mod frr;
 mod interfaces;
 mod managed;
 mod note;
 mod profile;
+pub mod sysctl;
 
 use std::collections::BTreeMap;
 

@@ -14,6 +14,7 @@ mod daemon;
 mod doctor;
 mod examples;
 mod floors;
+mod frr;
 mod guide;
 mod host;
 mod import;

@@ -1,0 +1,199 @@
+//! The files of dnsmasq: one instance for each zone with `dhcp` (`pve-rendering.md` §3).
+//!
+//! Simple zones are as the reference has them, also on nodes that a zone is not on. That EVPN zones
+//! can have DHCP is weft's own: the gateway is there on every node, and so is dnsmasq.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+use camino::Utf8PathBuf;
+use ipnet::IpNet;
+
+use super::{Note, Subject};
+use crate::network::{Network, Subnet, Vnet, Zone, ZoneKind};
+use crate::value::{Cidr, Mtu, NodeName, VnetId, ZoneId};
+
+/// The MTU that guests are told where a zone says nothing.
+const SIMPLE_MTU: u32 = 1500;
+const EVPN_MTU: u32 = 1450;
+
+/// What dnsmasq should have on one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dnsmasq {
+    /// The texts of its files.
+    pub files: BTreeMap<DnsmasqFile, String>,
+    /// What a person should know, in the order of zones and vnets.
+    pub notes: Vec<Note>,
+}
+
+/// A file of dnsmasq.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DnsmasqFile {
+    /// Who may speak to the instance of a zone on the system bus.
+    DnsmasqBus(ZoneId),
+    /// How the instance of a zone is started.
+    DnsmasqOptions(ZoneId),
+    /// What the instance of a zone serves on every vnet.
+    DnsmasqZone(ZoneId),
+    /// What it serves on one vnet.
+    DnsmasqVnet(ZoneId, VnetId),
+}
+
+impl DnsmasqFile {
+    /// Where the file lies on the node.
+    pub fn path(&self) -> Utf8PathBuf {
+        match self {
+            Self::DnsmasqBus(zone) => format!("/etc/dbus-1/system.d/dnsmasq.{zone}.conf").into(),
+            Self::DnsmasqOptions(zone) => format!("/etc/default/dnsmasq.{zone}").into(),
+            Self::DnsmasqZone(zone) => format!("/etc/dnsmasq.d/{zone}/00-default.conf").into(),
+            Self::DnsmasqVnet(zone, vnet) => format!("/etc/dnsmasq.d/{zone}/10-{vnet}.conf").into(),
+        }
+    }
+}
+
+/// What dnsmasq should have on a node.
+pub fn render(network: &Network, node: &NodeName) -> Dnsmasq {
+    let mut dnsmasq = Dnsmasq::default();
+    for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.dhcp.is_some()) {
+        let is_here = zone.nodes.contains(node);
+        let default_mtu = match zone.kind {
+            ZoneKind::Simple => SIMPLE_MTU,
+            ZoneKind::Evpn(_) if is_here => EVPN_MTU,
+            _ => continue,
+        };
+        if !is_here {
+            let message = "the zone is not on this node, and its dnsmasq is, as with Proxmox VE";
+            dnsmasq.notes.push(Note::new(Subject::Zone(id.clone()), message));
+        }
+        dnsmasq.zone(id, zone, zone.mtu.map_or(default_mtu, Mtu::get));
+    }
+    dnsmasq
+}
+
+impl Dnsmasq {
+    fn zone(&mut self, id: &ZoneId, zone: &Zone, mtu: u32) {
+        self.files.insert(DnsmasqFile::DnsmasqBus(id.clone()), bus(id));
+        self.files.insert(DnsmasqFile::DnsmasqOptions(id.clone()), options(id));
+        self.files.insert(DnsmasqFile::DnsmasqZone(id.clone()), defaults(id, mtu));
+        let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || zone.kind == ZoneKind::Simple;
+        for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
+            let mut text = String::new();
+            for (prefix, subnet) in of.subnets() {
+                let message = serve(id, prefix, subnet, &mut text);
+                let subject = || Subject::Vnet(vnet.clone());
+                self.notes.extend(message.map(|message| Note::new(subject(), message)));
+            }
+            if !text.is_empty() {
+                push(&mut text, format_args!("interface={vnet}"));
+                self.files.insert(DnsmasqFile::DnsmasqVnet(id.clone(), vnet.clone()), text);
+            }
+        }
+    }
+}
+
+/// The lines of one subnet, and what is wrong with them. Addresses come from reservations, so
+/// that there are pools or not changes nothing.
+fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Option<String> {
+    let tag = format!("{zone}-{}", prefix.id());
+    let address = prefix.as_str().split_once('/').map_or(prefix.as_str(), |(address, _)| address);
+    let mut note = None;
+    let option = match (prefix.net(), subnet.gateway) {
+        (IpNet::V6(_), None) => {
+            return Some(format!("subnet {prefix}: no DHCP, because it has no gateway"));
+        }
+        (IpNet::V6(net), Some(_)) => {
+            let length = net.prefix_len();
+            push(text, format_args!("dhcp-range=set:{tag},{address},static,{length},infinite"));
+            "option6"
+        }
+        (IpNet::V4(net), gateway) => {
+            let mask: Ipv4Addr = net.netmask();
+            push(text, format_args!("dhcp-range=set:{tag},{address},static,{mask},infinite"));
+            match gateway {
+                Some(gateway) => {
+                    push(text, format_args!("dhcp-option=tag:{tag},option:router,{gateway}"));
+                    "option"
+                }
+                // The word before the colon is missing in the reference as well.
+                None => {
+                    note = Some(if subnet.dhcp_dns_server.is_some() {
+                        format!(
+                            "subnet {prefix}: dnsmasq refuses its line for `dhcp-dns-server`, \
+                             because the subnet has no gateway"
+                        )
+                    } else {
+                        format!(
+                            "subnet {prefix}: guests are told no router, because it has no gateway"
+                        )
+                    });
+                    ""
+                }
+            }
+        }
+    };
+    if let Some(server) = subnet.dhcp_dns_server {
+        push(text, format_args!("dhcp-option=tag:{tag},{option}:dns-server,{server}"));
+    }
+    note
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a string does not fail");
+}
+
+/// Only root and dnsmasq itself speak to the instance.
+fn bus(zone: &ZoneId) -> String {
+    let name = format!("uk.org.thekelleys.dnsmasq.{zone}");
+    let policy = |who: &str, verb: &str| {
+        format!(
+            "        <policy {who}>\n                <{verb} own=\"{name}\"/>\n                \
+             <{verb} send_destination=\"{name}\"/>\n        </policy>\n"
+        )
+    };
+    [
+        "<!DOCTYPE busconfig PUBLIC\n \"-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN\"\n \
+         \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n<busconfig>\n",
+        &policy("user=\"root\"", "allow"),
+        &policy("user=\"dnsmasq\"", "allow"),
+        &policy("context=\"default\"", "deny"),
+        "</busconfig>\n",
+    ]
+    .concat()
+}
+
+fn options(zone: &ZoneId) -> String {
+    format!(
+        "CONFIG_DIR='/etc/dnsmasq.d/{zone},*.conf'\nDNSMASQ_OPTS=\"--conf-file=/dev/null \
+         --enable-dbus=uk.org.thekelleys.dnsmasq.{zone}\"\n"
+    )
+}
+
+fn defaults(zone: &ZoneId, mtu: u32) -> String {
+    format!(
+        "except-interface=lo\n\
+         enable-ra\n\
+         quiet-ra\n\
+         bind-dynamic\n\
+         no-hosts\n\
+         dhcp-leasefile=/var/lib/misc/dnsmasq.{zone}.leases\n\
+         dhcp-hostsfile=/etc/dnsmasq.d/{zone}/ethers\n\
+         dhcp-ignore=tag:!known\n\
+         \n\
+         dhcp-option=26,{mtu}\n\
+         ra-param=*,mtu:{mtu},0\n\
+         \n\
+         # Send an empty WPAD option. This may be REQUIRED to get windows 7 to behave.\n\
+         dhcp-option=252,\"\\n\"\n\
+         \n\
+         # Send microsoft-specific option to tell windows to release the DHCP lease\n\
+         # when it shuts down. Note the \"i\" flag, to tell dnsmasq to send the\n\
+         # value as a four-byte integer - that's what microsoft wants.\n\
+         dhcp-option=vendor:MSFT,2,1i\n\
+         \n\
+         # If a DHCP client claims that its name is \"wpad\", ignore that.\n\
+         # This fixes a security hole. see CERT Vulnerability VU#598349\n\
+         dhcp-name-match=set:wpad-ignore,wpad\n\
+         dhcp-ignore-names=tag:wpad-ignore\n"
+    )
+}

@@ -1,0 +1,164 @@
+//! `/etc/frr/frr.conf` and `/etc/frr/daemons` of one node (`pve-rendering.md` §2).
+
+mod bgp;
+mod config;
+mod controller;
+mod daemons;
+mod fabric;
+mod interior;
+mod local;
+mod policy;
+mod zone;
+
+use std::collections::BTreeMap;
+
+use self::config::Config;
+use self::controller::Speaker;
+use super::{Note, Subject};
+use crate::facts::Facts;
+use crate::facts::frr_local::{self, FrrLocal};
+use crate::network::{Controller, EvpnZone, Network, Zone, ZoneKind};
+use crate::value::{ControllerId, NodeName, ZoneId};
+
+/// What FRR should have on one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frr {
+    /// Whether there is a configuration of FRR.
+    pub conf: Conf,
+    /// The text of `/etc/frr/daemons`: the node's own with the daemons that are needed. `None`
+    /// where there is no configuration, or where the node's own is not known.
+    pub daemons: Option<String>,
+    /// What a person should know, in the order of controllers, zones and fabrics.
+    pub notes: Vec<Note>,
+}
+
+/// Whether a node has a configuration of FRR.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Conf {
+    /// Nothing needs one, or there is no FRR on the node.
+    #[default]
+    Unneeded,
+    /// One is needed and cannot be made, as a note says. The one that runs is better than none.
+    Impossible,
+    /// The text of `/etc/frr/frr.conf`.
+    Text(String),
+}
+
+/// Why a node has no configuration of FRR although one is needed.
+struct Impossible(Note);
+
+impl Impossible {
+    fn new(subject: Subject, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self(Note::new(subject, format!("this node gets no frr.conf, because {why}")))
+    }
+}
+
+/// The place that everything is rendered for.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    network: &'a Network,
+    node: &'a NodeName,
+    facts: &'a Facts,
+}
+
+/// What FRR should have on a node. Proxmox writes its configuration where there is a controller or
+/// a fabric anywhere, or a `frr.conf.local` on the node.
+pub fn render(network: &Network, node: &NodeName, facts: &Facts) -> Frr {
+    let mut notes = Vec::new();
+    let text = facts.frr.as_ref().and_then(|frr| frr.local.as_deref());
+    let subject = {
+        let controller = network.controllers.keys().next().cloned().map(Subject::Controller);
+        let fabric = network.fabrics.keys().next().cloned().map(Subject::Fabric);
+        controller.or(fabric).or(text.map(|_| Subject::FrrLocal))
+    };
+    let Some(subject) = subject else { return Frr::default() };
+    let local = frr_local::parse(text.unwrap_or_default());
+    for (line, refusal) in local.refused() {
+        let message = format!("line {line} is left out: {refusal}");
+        notes.push(Note::new(Subject::FrrLocal, message));
+    }
+    let built = build(&Site { network, node, facts }, &local, &mut notes);
+    let Some(frr) = &facts.frr else {
+        let needs = built.map_or(true, |config| config != Config::default());
+        notes.clear();
+        notes
+            .extend(needs.then(|| {
+                Note::new(subject, "this node needs FRR, and there is no /etc/frr on it")
+            }));
+        return Frr { notes, ..Frr::default() };
+    };
+    match built {
+        Ok(config) => {
+            let daemons = match frr.daemons.as_deref().map(|text| daemons::edit(text, &config)) {
+                Some(Ok(text)) => Some(text),
+                Some(Err(why)) => {
+                    notes.push(Note::new(
+                        subject,
+                        format!("/etc/frr/daemons stays as it is: {why}"),
+                    ));
+                    None
+                }
+                None => {
+                    let message = "which daemons FRR starts is not known, so it stays as it is";
+                    notes.push(Note::new(subject, message));
+                    None
+                }
+            };
+            Frr { conf: Conf::Text(config.text(node)), daemons, notes }
+        }
+        Err(Impossible(note)) => {
+            notes.push(note);
+            Frr { conf: Conf::Impossible, daemons: None, notes }
+        }
+    }
+}
+
+/// The order is the reference's: controllers, zones, the routes of their vnets, the node's own
+/// lines, fabrics.
+fn build(
+    site: &Site<'_>,
+    local: &FrrLocal<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<Config, Impossible> {
+    let mut config = Config::default();
+    let mut speakers: BTreeMap<&ControllerId, Speaker> = BTreeMap::new();
+    for (id, controller) in &site.network.controllers {
+        match controller {
+            Controller::Evpn(evpn) => {
+                if let Some(speaker) = Speaker::of(id, evpn, site, notes)? {
+                    notes.extend(controller::evpn(id, &speaker, &mut config));
+                    speakers.insert(id, speaker);
+                }
+            }
+            Controller::Bgp(bgp) if bgp.node == *site.node => {
+                controller::bgp(id, bgp, site, &mut config, notes)?;
+            }
+            Controller::Isis(isis) if isis.node == *site.node => {
+                controller::isis(isis, site, &mut config);
+            }
+            Controller::Bgp(_) | Controller::Isis(_) => {}
+        }
+    }
+    let subnets = zone::Subnets::of(site.network);
+    for (id, _, evpn) in evpn_zones(site.network) {
+        if let Some(speaker) = speakers.get(&evpn.controller) {
+            zone::evpn(id, evpn, speaker, site, &subnets, &mut config);
+        }
+    }
+    zone::local_routes(evpn_zones(site.network), site, &mut config);
+    local::merge(local, &mut config)?;
+    fabric::all(site, &mut config)?;
+    Ok(config)
+}
+
+/// The EVPN zones whose controller is one for EVPN.
+fn evpn_zones(network: &Network) -> impl Iterator<Item = (&ZoneId, &Zone, &EvpnZone)> {
+    network.zones.iter().filter_map(|(id, zone)| match &zone.kind {
+        ZoneKind::Evpn(evpn) => {
+            let controller = network.controllers.get(&evpn.controller);
+            matches!(controller, Some(Controller::Evpn(_))).then_some((id, zone, evpn))
+        }
+        _ => None,
+    })
+}
