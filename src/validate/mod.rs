@@ -8,6 +8,7 @@ mod bounds;
 mod build;
 mod guests;
 mod nodes;
+mod options;
 mod peers;
 mod report;
 mod routing;
@@ -38,15 +39,14 @@ const FACT_RULES: &[FactRule] = &[];
 const RULES: &[Rule] = &[
     nodes::declared,
     nodes::addresses_differ,
-    zones::options_fit,
-    zones::options_present,
+    options::fit,
+    options::present,
     zones::mtu_possible,
     zones::port_possible,
     zones::controllers_declared,
     services::named_are_declared,
     services::dnszone_has_dns,
     services::ids_are_free,
-    services::ipam_options,
     peers::one_source,
     peers::fabric_declared,
     peers::there_are_some,

@@ -2,9 +2,9 @@
 
 use super::report::Report;
 use crate::declare::finding::{Code, Finding};
-use crate::declare::service::{Ipam, IpamType};
-use crate::declare::{Declared, Entry};
-use crate::value::{At, DnsId, IpamId, Place};
+use crate::declare::Declared;
+use crate::declare::service::IpamType;
+use crate::value::{DnsId, IpamId};
 
 /// The IPAMs that are there without being declared: Proxmox's own database, and
 /// weft's in git.
@@ -63,49 +63,5 @@ pub(super) fn ids_are_free(declared: &Declared, report: &mut Report) {
             let message = format!("the IPAM `{id}` is built in");
             report.push(Finding::new(Code::BuiltInId, message, &ipam.place));
         }
-    }
-}
-
-/// An IPAM has the options of its type and no others.
-pub(super) fn ipam_options(declared: &Declared, report: &mut Report) {
-    fn place<T>(option: Option<&At<T>>) -> Option<&Place> {
-        option.map(|at| &at.place)
-    }
-    for (id, entry) in &declared.ipams {
-        let ipam = &entry.value;
-        let server = ipam.kind.value != IpamType::Pve;
-        let phpipam = ipam.kind.value == IpamType::Phpipam;
-        option(id, entry, "url", server, server, place(ipam.url.as_ref()), report);
-        option(id, entry, "token", server, server, place(ipam.token.as_ref()), report);
-        option(id, entry, "section", phpipam, phpipam, place(ipam.section.as_ref()), report);
-        option(id, entry, "fingerprint", server, false, place(ipam.fingerprint.as_ref()), report);
-    }
-}
-
-fn option(
-    id: &IpamId,
-    ipam: &Entry<Ipam>,
-    option: &str,
-    legal: bool,
-    required: bool,
-    place: Option<&Place>,
-    report: &mut Report,
-) {
-    let kind = &ipam.value.kind;
-    match place {
-        Some(place) if !legal => {
-            let message = format!("`{option}` is no option of {} IPAM `{id}`", kind.value);
-            let finding = Finding::new(Code::OptionNotForType, message, place)
-                .also(&kind.place, "the type is set here");
-            report.push(finding);
-        }
-        None if required && ipam.whole => {
-            let message = format!("{} IPAM `{id}` has no `{option}`", kind.value);
-            let finding = Finding::new(Code::OptionRequired, message, &ipam.place)
-                .also(&kind.place, "this type requires it")
-                .help(format!("add `{option}: …`"));
-            report.push(finding);
-        }
-        _ => {}
     }
 }
