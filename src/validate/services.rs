@@ -1,8 +1,10 @@
 //! Rules about IPAM and DNS servers, and about the zones that name them.
 
 use super::report::Report;
-use crate::declare::finding::{Code, Finding};
+use super::subnets::{Found, all};
+use super::vnets::zone_of;
 use crate::declare::Declared;
+use crate::declare::finding::{Code, Finding};
 use crate::declare::service::IpamType;
 use crate::value::{DnsId, IpamId};
 
@@ -51,6 +53,39 @@ pub(super) fn dnszone_has_dns(declared: &Declared, report: &mut Report) {
         if let (Some(dnszone), None) = (&zone.value.dnszone, &zone.value.dns) {
             let message = format!("zone `{id}` has `dnszone` and no `dns`");
             report.push(Finding::new(Code::DnsZoneWithoutDns, message, &dnszone.place));
+        }
+    }
+}
+
+/// Names are registered within a DNS zone.
+pub(super) fn dns_has_dnszone(declared: &Declared, report: &mut Report) {
+    for (id, entry) in &declared.zones {
+        let zone = &entry.value;
+        if zone.dnszone.is_some() {
+            continue;
+        }
+        for (option, server) in [("dns", &zone.dns), ("reversedns", &zone.reversedns)] {
+            let Some(server) = server else { continue };
+            let message = format!("zone `{id}` has `{option}` and no `dnszone`");
+            report.push(Finding::new(Code::DnsWithoutDnsZone, message, &server.place));
+        }
+    }
+}
+
+/// What stands before a DNS zone has one behind it.
+pub(super) fn dns_prefix_has_dnszone(declared: &Declared, report: &mut Report) {
+    for Found { vnet, prefix, subnet, .. } in all(declared) {
+        let Some(zone) = zone_of(vnet, declared).filter(|zone| zone.value.dnszone.is_none()) else {
+            continue;
+        };
+        if let Some(dns_prefix) = &subnet.value.dnszoneprefix {
+            let message = format!(
+                "subnet {prefix} has `dnszoneprefix`, and zone `{}` no `dnszone`",
+                vnet.zone.value
+            );
+            let finding = Finding::new(Code::DnsPrefixWithoutDnsZone, message, &dns_prefix.place)
+                .also(&zone.place, "the zone");
+            report.push(finding);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::report::Report;
 use crate::declare::Declared;
+use crate::declare::controller::{Controller, ControllerType};
 use crate::declare::finding::{Code, Finding};
-use crate::value::ControllerId;
+use crate::value::{At, ControllerId};
 
 /// An MTU is one that a bridge can have. 0 is "not set".
 pub(super) fn mtu_possible(declared: &Declared, report: &mut Report) {
@@ -30,22 +31,31 @@ pub(super) fn port_possible(declared: &Declared, report: &mut Report) {
     }
 }
 
-/// The controller that a zone names is declared.
+/// The controller that a zone names is declared, and spans zones.
 pub(super) fn controllers_declared(declared: &Declared, report: &mut Report) {
     for (id, zone) in &declared.zones {
-        let Some(controller) = &zone.value.controller else { continue };
-        if !declared.controllers.contains_key(&controller.value) {
-            report.unknown(
-                Code::ReferenceUnknown,
-                format!(
-                    "zone `{id}` names controller `{}`, which is not declared",
-                    controller.value
-                ),
-                &controller.place,
-                controller.value.as_str(),
-                "declared controllers",
-                declared.controllers.keys().map(ControllerId::as_str),
+        let Some(At { value: name, place }) = &zone.value.controller else { continue };
+        let Some(controller) = declared.controllers.get(name) else {
+            let message = format!("zone `{id}` names controller `{name}`, which is not declared");
+            let names = declared.controllers.keys().map(ControllerId::as_str);
+            let code = Code::ReferenceUnknown;
+            report.unknown(code, message, place, name.as_str(), "declared controllers", names);
+            continue;
+        };
+        let kind = &controller.value.kind;
+        if kind.value != ControllerType::Evpn {
+            let message = format!(
+                "zone `{id}` names controller `{name}`, which is one of type {}",
+                kind.value
             );
+            let mut finding =
+                Finding::new(Code::ControllerNotEvpn, message, place).also(&kind.place, "its type");
+            let is_evpn = |of: &Controller| of.kind.value == ControllerType::Evpn;
+            if let Some((evpn, _)) = declared.controllers.iter().find(|(_, of)| is_evpn(&of.value))
+            {
+                finding = finding.help(format!("write `controller: {evpn}`"));
+            }
+            report.push(finding);
         }
     }
 }
