@@ -36,19 +36,22 @@ pub(super) fn text<'a>(
     texts.join("\n\n")
 }
 
-/// One line that counts them.
+/// One line that counts them, such as `2 errors, 1 warning`.
 pub(super) fn summary(findings: &Findings) -> String {
-    let count = |severity, word: &str| {
+    let count = |severity: Severity| {
         let count = findings.count(severity);
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+        let plural = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{count} {}{plural}", severity.as_str()))
     };
-    format!("{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(count);
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn group<'a>(finding: &'a Finding, source: &impl Fn(&RepoPath) -> Option<&'a str>) -> Group<'a> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let mut group = level
         .primary_title(finding.message.as_str())

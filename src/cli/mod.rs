@@ -1,6 +1,7 @@
 //! Floor 11: words in, words out. The only floor that prints.
 
 mod adopt;
+mod annotations;
 mod answer;
 mod daemon;
 pub mod demo;
@@ -11,6 +12,7 @@ mod findings;
 mod node;
 mod offline;
 mod output;
+mod sarif;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -62,6 +64,10 @@ enum Verb {
         /// The directory that holds `weft.yaml` and `sdn/`.
         #[arg(default_value = ".")]
         directory: Utf8PathBuf,
+        /// What is known of a node, as `weft facts` recorded it there, to look for more.
+        /// May be given for several nodes.
+        #[arg(long, value_name = "FILE")]
+        facts: Vec<Utf8PathBuf>,
     },
     /// Print the files that a node gets from a directory of declarations.
     Render {
@@ -204,10 +210,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+    if output.format().is_of_findings() && !matches!(arguments.verb, Verb::Validate { .. }) {
+        let message = "formats `sarif` and `github` are those of `weft validate`";
+        return Err(Failure::new(Exit::Usage, message).hint("use `--format json`"));
+    }
     let node = || node::Node::open(arguments.root.clone());
     match arguments.verb {
         Verb::Demo => demo::run(output),
-        Verb::Validate { directory } => offline::validate_directory(output, &directory),
+        Verb::Validate { directory, facts } => {
+            offline::validate_directory(output, &directory, &facts)
+        }
         Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
             output,
             &directory,

@@ -7,8 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
-use super::output::Output;
-use super::{directory, findings};
+use super::output::{Format, Output};
+use super::{annotations, directory, findings, sarif};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers};
 use crate::facts::{self, Facts};
@@ -36,8 +36,13 @@ impl Checked {
 
 /// Reads and checks a directory, and its trust files where it has any.
 pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
+    check_with(path, &[])
+}
+
+/// The same with what is known of nodes.
+fn check_with(path: &Utf8Path, facts: &[Facts]) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
-    let (network, mut findings) = validate::check(&tree, None, &[]);
+    let (network, mut findings) = validate::check(&tree, None, facts);
     let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
     // Where git's own directory lies beside them, the trust files belong here too.
     if !trust.is_empty() || path.join(".git").exists() {
@@ -77,11 +82,20 @@ pub(super) fn show(output: Output, checked: &Checked) {
 }
 
 /// `weft validate`
-pub(super) fn validate_directory(output: Output, path: &Utf8Path) -> Result<Exit, Failure> {
-    let checked = check(path)?;
-    show(output, &checked);
+pub(super) fn validate_directory(
+    output: Output,
+    path: &Utf8Path,
+    facts: &[Utf8PathBuf],
+) -> Result<Exit, Failure> {
+    let facts = facts.iter().map(|path| read_facts(path)).collect::<Result<Vec<_>, _>>()?;
+    let checked = check_with(path, &facts)?;
+    match output.format() {
+        Format::Human | Format::Json => show(output, &checked),
+        Format::Sarif => Output::print(format!("{:#}", sarif::document(&checked.findings, path))),
+        Format::Github => Output::print(annotations::text(&checked.findings, path)),
+    }
     let ok = checked.network.is_some();
-    if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_empty()) {
+    if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_in_order()) {
         output.say(format!(
             "In order: {} nodes, {} zones, {} vnets.",
             network.nodes.len(),

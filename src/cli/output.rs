@@ -13,6 +13,17 @@ pub enum Format {
     Human,
     /// Programs: one JSON document on standard output.
     Json,
+    /// Code scanners, of `validate` alone: SARIF 2.1.0.
+    Sarif,
+    /// A workflow of GitHub, of `validate` alone: an annotation for each finding.
+    Github,
+}
+
+impl Format {
+    /// Whether only findings can be said in it.
+    pub(super) fn is_of_findings(self) -> bool {
+        matches!(self, Self::Sarif | Self::Github)
+    }
 }
 
 /// The two streams of the program, and how they are used.
@@ -38,6 +49,11 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// Who reads.
+    pub(super) fn format(self) -> Format {
+        self.format
+    }
+
     /// Whether text may carry colour.
     pub(super) fn is_coloured(self) -> bool {
         self.colour
@@ -45,7 +61,7 @@ impl Output {
 
     /// Text for people; nothing when a program reads.
     pub(super) fn say(self, text: impl AsRef<str>) {
-        if !self.is_json() {
+        if self.format == Format::Human {
             write(&mut std::io::stdout().lock(), text.as_ref());
         }
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use crate::agent::reasons;
+use crate::declare::code::Example;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
 use crate::render::Difference;
@@ -17,6 +18,7 @@ struct Explained {
     title: &'static str,
     why: &'static str,
     fix: &'static str,
+    example: Option<Example>,
 }
 
 fn all() -> Vec<Explained> {
@@ -26,10 +28,12 @@ fn all() -> Vec<Explained> {
             Class::Error => "finding, an error",
             Class::Tolerated => "finding, a warning; an error with `strict: true` in weft.yaml",
             Class::Warning => "finding, a warning",
+            Class::Advice => "finding, a note",
         },
         title: code.title(),
         why: code.why(),
         fix: code.fix(),
+        example: Some(code.example()),
     });
     let refusals = Reason::ALL.iter().map(|reason| Explained {
         code: reason.as_str(),
@@ -37,6 +41,7 @@ fn all() -> Vec<Explained> {
         title: reason.title(),
         why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
         fix: reason.help(),
+ example: None,
     });
     let of = |kind| {
         move |reason: &reasons::Reason| Explained {
@@ -45,6 +50,7 @@ fn all() -> Vec<Explained> {
             title: reason.title,
             why: reason.why,
             fix: reason.fix,
+            example: None,
         }
     };
     let guards = reasons::ALL.iter().map(of("refusal of a plan"));
@@ -59,6 +65,7 @@ fn all() -> Vec<Explained> {
             "Without a remote the node keeps what it runs. This does not pass by itself: somebody has to change something, and the next turn then sees it."
         },
         fix: code.help(),
+ example: None,
     });
     let differences = Difference::ALL.iter().map(|difference| Explained {
         code: difference.code,
@@ -66,6 +73,7 @@ fn all() -> Vec<Explained> {
         title: difference.what,
         why: difference.why,
         fix: difference.fix,
+        example: None,
     });
     findings
         .chain(refusals)
@@ -99,12 +107,23 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         });
         return Err(failure);
     };
+    let example = entry.example.map(|example| (example.file, example.text()));
+    let shown = example.as_ref().map(|(file, text)| {
+        let lines = text.lines().map(|line| format!("\n    {line}"));
+        format!("\n\nExample, in {file}:{}", lines.collect::<String>())
+    });
     output.say(format!(
-        "{} ({})\n  {}\n\nWhy: {}\n\nWhat to do: {}",
-        entry.code, entry.kind, entry.title, entry.why, entry.fix
+        "{} ({})\n  {}\n\nWhy: {}{}\n\nWhat to do: {}",
+        entry.code,
+        entry.kind,
+        entry.title,
+        entry.why,
+        shown.unwrap_or_default(),
+        entry.fix
     ));
     output.document(&json!({
         "code": entry.code, "kind": entry.kind, "title": entry.title, "why": entry.why, "fix": entry.fix,
+        "example": example.map(|(file, text)| json!({ "file": file, "text": text })),
     }));
     Ok(Exit::Ok)
 }

@@ -18,32 +18,32 @@ choices! {
 
 declaration! {
     /// One controller.
-    pub struct Controller as "a controller" {
+    pub struct Controller as "a controller" typed ControllerType {
         /// The routing protocol.
         required "type" kind: ControllerType,
         /// The AS number.
-        optional "asn" asn: Asn,
-        /// BGP peers. The nodes' addresses when neither this nor `fabric` is there.
-        optional "peers" peers: Vec<At<IpAddr>>,
-        /// EVPN without `peers`: peers beside the nodes of this cluster.
-        optional "external-peers" external_peers: Vec<At<IpAddr>>,
-        /// EVPN: the fabric whose nodes are the peers.
-        optional "fabric" fabric: FabricId,
-        /// BGP and IS-IS: the node it runs on.
-        optional "node" node: NodeName,
-        /// BGP: the peers have AS numbers of their own.
-        optional "ebgp" ebgp: bool,
-        /// BGP: how many hops away a peer may be.
-        optional "ebgp-multihop" ebgp_multihop: u32,
+        optional "asn" asn: Asn => [Evpn Bgp] required [Evpn Bgp],
+        /// The other ends of sessions. Of an EVPN controller the nodes' addresses when neither this nor `fabric` is there.
+        optional "peers" peers: Vec<At<IpAddr>> => [Evpn Bgp] required [Bgp],
+        /// Without `peers`: peers beside the nodes of this cluster.
+        optional "external-peers" external_peers: Vec<At<IpAddr>> => [Evpn],
+        /// The fabric whose nodes are the peers.
+        optional "fabric" fabric: FabricId => [Evpn],
+        /// The node it runs on.
+        optional "node" node: NodeName => [Bgp Isis] required [Bgp Isis],
+        /// The peers have AS numbers of their own.
+        optional "ebgp" ebgp: bool => [Bgp],
+        /// With `ebgp`: how many hops away a peer may be, 1 to 255.
+        optional "ebgp-multihop" ebgp_multihop: u32 => [Bgp],
         /// The interface whose address is the source.
-        optional "loopback" loopback: IfName,
-        /// BGP: paths of different AS may be used together.
-        optional "bgp-multipath-as-path-relax" bgp_multipath_as_path_relax: bool,
-        /// IS-IS: the domain.
-        optional "isis-domain" isis_domain: Word,
-        /// IS-IS: the interfaces.
-        optional "isis-ifaces" isis_ifaces: Vec<At<IfName>>,
-        /// IS-IS: the network entity title.
-        optional "isis-net" isis_net: IsisNet,
+        optional "loopback" loopback: IfName => [Bgp Isis],
+        /// Paths of different AS may be used together.
+        optional "bgp-multipath-as-path-relax" bgp_multipath_as_path_relax: bool => [Bgp],
+        /// The domain.
+        optional "isis-domain" isis_domain: Word => [Isis] required [Isis],
+        /// The interfaces.
+        optional "isis-ifaces" isis_ifaces: Vec<At<IfName>> => [Isis] required [Isis],
+        /// The network entity title.
+        optional "isis-net" isis_net: IsisNet => [Isis] required [Isis],
     }
 }

@@ -10,6 +10,8 @@ use crate::value::{Place, RepoPath};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Nothing is wrong; somebody may want to know.
+    Note,
     /// Doubtful; the network can be rendered.
     Warning,
     /// Nothing is rendered until it is mended.
@@ -52,18 +54,30 @@ impl Serialize for Finding {
     }
 }
 
+impl Severity {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 impl Finding {
     /// What to do about it.
     pub fn what_to_do(&self) -> &str {
         self.help.as_deref().unwrap_or(self.code.fix())
     }
 
-    /// A finding at a place. A [`Class::Tolerated`] code starts as a warning;
+    /// A finding at a place. One of [`Class::Tolerated`] starts as a warning;
     /// [`Findings::enforce`] makes errors of them.
     pub fn new(code: Code, message: impl Into<String>, place: &Place) -> Self {
         let severity = match code.class() {
             Class::Error => Severity::Error,
             Class::Tolerated | Class::Warning => Severity::Warning,
+            Class::Advice => Severity::Note,
         };
         let marks = vec![Mark { place: place.clone(), label: String::new() }];
         Self { code, severity, message: message.into(), marks, help: None }
@@ -131,6 +145,11 @@ impl Findings {
     /// Whether anything forbids rendering.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Whether nothing is wrong or doubtful. Notes are neither.
+    pub fn is_in_order(&self) -> bool {
+        self.0.iter().all(|finding| finding.severity == Severity::Note)
     }
 
     /// How many there are of a severity.

@@ -5,7 +5,7 @@
 //! [`crate::validate`]'s.
 
 #[macro_use]
-pub mod shape;
+pub mod declaration;
 pub mod cluster;
 pub mod code;
 pub mod controller;
@@ -18,6 +18,7 @@ pub mod policy;
 pub mod scalar;
 pub mod schema;
 pub mod service;
+pub mod shape;
 pub mod signers;
 pub mod tree;
 pub mod vnet;

@@ -17,17 +17,17 @@ choices! {
 
 declaration! {
     /// One IPAM.
-    pub struct Ipam as "an IPAM" {
+    pub struct Ipam as "an IPAM" typed IpamType {
         /// Which kind of server.
         required "type" kind: IpamType,
         /// Where it answers.
-        optional "url" url: ServiceUrl,
+        optional "url" url: ServiceUrl => [Netbox Phpipam] required [Netbox Phpipam],
         /// The id of the credential that is sent.
-        optional "token" token: CredentialId,
-        /// phpIPAM: the number of the section.
-        optional "section" section: u32,
+        optional "token" token: CredentialId => [Netbox Phpipam] required [Netbox Phpipam],
+        /// The number of the section.
+        optional "section" section: u32 => [Phpipam] required [Phpipam],
         /// SHA-256 of the server's certificate, instead of a CA.
-        optional "fingerprint" fingerprint: Fingerprint,
+        optional "fingerprint" fingerprint: Fingerprint => [Netbox Phpipam],
     }
 }
 

@@ -42,9 +42,8 @@ choices! {
 }
 
 declaration! {
-    /// One zone. Which keys go with which `type` is a rule of `validate`, so that
-    /// the message can name both places.
-    pub struct Zone as "a zone" {
+    /// One zone.
+    pub struct Zone as "a zone" typed ZoneType {
         /// The kind of isolation.
         required "type" kind: ZoneType,
         /// Nodes that get this zone. All declared nodes when absent.
@@ -59,41 +58,41 @@ declaration! {
         optional "dnszone" dnszone: DnsName,
         /// MTU of the vnets, in bytes. 0 is `not set`.
         optional "mtu" mtu: Mtu,
-        /// Simple and EVPN zones: who serves DHCP.
-        optional "dhcp" dhcp: DhcpServer,
-        /// VLAN and QinQ zones: the node's bridge that carries the tags.
-        optional "bridge" bridge: IfName,
+        /// Who serves DHCP.
+        optional "dhcp" dhcp: DhcpServer => [Simple Evpn],
+        /// The node's bridge that carries the tags.
+        optional "bridge" bridge: IfName => [Vlan Qinq] required [Vlan Qinq],
         /// Guests' ports neither learn nor flood.
-        optional "bridge-disable-mac-learning" bridge_disable_mac_learning: bool,
-        /// QinQ zones: the service VLAN.
-        optional "tag" tag: ServiceTag,
-        /// QinQ zones: the protocol of the service VLAN.
-        optional "vlan-protocol" vlan_protocol: VlanProtocol,
-        /// VXLAN zones: the tunnel ends. The nodes' addresses when neither this nor `fabric` is there.
-        optional "peers" peers: Vec<At<IpAddr>>,
-        /// VXLAN zones without `peers`: tunnel ends beside the nodes of this cluster.
-        optional "external-peers" external_peers: Vec<At<IpAddr>>,
-        /// VXLAN zones: the fabric whose nodes are the tunnel ends.
-        optional "fabric" fabric: FabricId,
-        /// VXLAN and EVPN zones: the UDP port. 4789 when absent.
-        optional "vxlan-port" vxlan_port: Port,
-        /// EVPN zones: the controller.
-        optional "controller" controller: ControllerId,
-        /// EVPN zones: the VNI of the zone's VRF.
-        optional "vrf-vxlan" vrf_vxlan: Tag,
-        /// EVPN zones: the anycast MAC address of every gateway.
-        optional "mac" mac: MacAddress,
-        /// EVPN zones: nodes that route to the outside.
-        optional "exitnodes" exitnodes: Vec<At<NodeName>>,
-        /// EVPN zones: the exit node that is preferred.
-        optional "exitnodes-primary" exitnodes_primary: NodeName,
-        /// EVPN zones: exit nodes themselves reach the zone's guests.
-        optional "exitnodes-local-routing" exitnodes_local_routing: bool,
-        /// EVPN zones: announce whole subnets.
-        optional "advertise-subnets" advertise_subnets: bool,
-        /// EVPN zones: do not answer ARP and neighbour solicitations for others.
-        optional "disable-arp-nd-suppression" disable_arp_nd_suppression: bool,
-        /// EVPN zones: further route targets to import.
-        optional "rt-import" rt_import: Vec<At<RouteTarget>>,
+        optional "bridge-disable-mac-learning" bridge_disable_mac_learning: bool => [Vlan Qinq Evpn],
+        /// The service VLAN.
+        optional "tag" tag: ServiceTag => [Qinq] required [Qinq],
+        /// The protocol of the service VLAN.
+        optional "vlan-protocol" vlan_protocol: VlanProtocol => [Qinq],
+        /// The tunnel ends. The nodes' addresses when neither this nor `fabric` is there.
+        optional "peers" peers: Vec<At<IpAddr>> => [Vxlan],
+        /// Without `peers`: tunnel ends beside the nodes of this cluster.
+        optional "external-peers" external_peers: Vec<At<IpAddr>> => [Vxlan],
+        /// The fabric whose nodes are the tunnel ends.
+        optional "fabric" fabric: FabricId => [Vxlan],
+        /// The UDP port. 4789 when absent.
+        optional "vxlan-port" vxlan_port: Port => [Vxlan Evpn],
+        /// The controller, one of type evpn.
+        optional "controller" controller: ControllerId => [Evpn] required [Evpn],
+        /// The VNI of the zone's VRF, which no other zone has.
+        optional "vrf-vxlan" vrf_vxlan: Tag => [Evpn] required [Evpn],
+        /// The anycast MAC address of every gateway.
+        optional "mac" mac: MacAddress => [Evpn],
+        /// Nodes that route to the outside.
+        optional "exitnodes" exitnodes: Vec<At<NodeName>> => [Evpn],
+        /// The exit node that is preferred.
+        optional "exitnodes-primary" exitnodes_primary: NodeName => [Evpn],
+        /// Exit nodes themselves reach the zone's guests.
+        optional "exitnodes-local-routing" exitnodes_local_routing: bool => [Evpn],
+        /// Announce whole subnets.
+        optional "advertise-subnets" advertise_subnets: bool => [Evpn],
+        /// Do not answer ARP and neighbour solicitations for others.
+        optional "disable-arp-nd-suppression" disable_arp_nd_suppression: bool => [Evpn],
+        /// Further route targets to import.
+        optional "rt-import" rt_import: Vec<At<RouteTarget>> => [Evpn],
     }
 }

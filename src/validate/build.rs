@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{peers, routing, subnets};
+use super::{dhcp, peers, routing};
 use crate::declare::Declared;
 use crate::declare::service;
 use crate::declare::vnet;
@@ -156,7 +156,7 @@ fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
         gateway: plain(declared.gateway.as_ref()),
         snat: is_set(declared.snat.as_ref()),
         dns_prefix: plain(declared.dnszoneprefix.as_ref()),
-        dhcp_ranges: ranges.map(subnets::range).collect::<Option<_>>()?,
+        dhcp_ranges: ranges.map(dhcp::range).collect::<Option<_>>()?,
         dhcp_dns_server: plain(declared.dhcp_dns_server.as_ref()),
     })
 }

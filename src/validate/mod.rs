@@ -5,10 +5,20 @@
 //! other, so that one run names everything that is wrong.
 
 mod bounds;
+mod bridges;
 mod build;
+mod controllers;
+mod dhcp;
+mod evpn;
+mod fabrics;
 mod guests;
+mod known;
+mod names;
 mod nodes;
+mod options;
+mod overlap;
 mod peers;
+mod placement;
 mod report;
 mod routing;
 mod services;
@@ -32,36 +42,82 @@ type Rule = fn(&Declared, &mut Report);
 type FactRule = fn(&Declared, &[Facts], &mut Report);
 
 /// Every rule that needs facts.
-const FACT_RULES: &[FactRule] = &[];
+const FACT_RULES: &[FactRule] = &[
+    known::bridges,
+    known::present,
+    known::free_names,
+    known::among_peers,
+    known::room,
+    known::frr,
+];
 
 /// Every rule there is.
 const RULES: &[Rule] = &[
+    options::fit,
+    options::present,
+    names::free,
+    names::differ_from_made_ones,
+    names::differ_in_more_than_case,
+    names::fabric_ids_long_enough,
     nodes::declared,
     nodes::addresses_differ,
-    zones::options_fit,
-    zones::options_present,
+    placement::zones_everywhere,
     zones::mtu_possible,
     zones::port_possible,
     zones::controllers_declared,
     services::named_are_declared,
     services::dnszone_has_dns,
+    services::dns_has_dnszone,
+    services::dns_prefix_has_dnszone,
     services::ids_are_free,
-    services::ipam_options,
     peers::one_source,
-    peers::fabric_declared,
+    peers::fabric_serves,
     peers::there_are_some,
     peers::differ,
+    peers::one_family,
     vnets::zone_declared,
-    vnets::name_free,
     vnets::tag_fits,
     vnets::tags_differ,
-    vnets::vlan_aware_without_subnets,
+    vnets::vlan_aware,
+    bridges::service_vlan_possible,
+    bridges::vlans_differ,
+    bridges::names_fit,
+    evpn::vrfs_differ,
+    evpn::vrfs_are_no_tags,
+    evpn::primary_is_exit_node,
+    evpn::exit_nodes_inside,
+    evpn::gateways_have_a_mac,
+    evpn::snat_has_one_way_out,
+    evpn::there_is_a_way_back,
+    controllers::one_evpn,
+    controllers::one_on_a_node,
+    controllers::asn_not_zero,
+    controllers::multihop,
+    controllers::isis_interfaces,
+    controllers::own_address_not_first,
+    fabrics::families,
+    fabrics::have_a_prefix,
+    fabrics::addresses_fit,
+    fabrics::options_of_nodes_fit,
+    fabrics::addresses_differ,
+    fabrics::areas_differ,
+    fabrics::prefixes_apart,
+    fabrics::interfaces_differ,
+    fabrics::timers,
     subnets::differ,
-    subnets::apart,
+    overlap::within_zones,
+    overlap::between_zones,
+    subnets::are_networks,
+    subnets::have_room,
     subnets::gateway_inside,
+    subnets::gateway_is_a_host,
     subnets::snat_has_gateway,
     subnets::are_rendered,
-    subnets::ranges,
+    dhcp::has_ipam,
+    dhcp::has_gateway,
+    dhcp::dns_server_family,
+    dhcp::ranges,
+    dhcp::ranges_are_used,
     guests::vnets_declared,
     guests::addresses_inside,
     guests::addresses_differ,

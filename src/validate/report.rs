@@ -38,7 +38,18 @@ impl Report {
         what: &str,
         candidates: impl ExactSizeIterator<Item = &'a str> + Clone,
     ) {
-        let mut finding = Finding::new(code, message, place);
+        self.suggest(Finding::new(code, message, place), word, what, candidates);
+    }
+
+    /// Adds a finding with the candidate that was most likely meant by a word, or with
+    /// those that there are.
+    pub(super) fn suggest<'a>(
+        &mut self,
+        mut finding: Finding,
+        word: &str,
+        what: &str,
+        candidates: impl ExactSizeIterator<Item = &'a str> + Clone,
+    ) {
         self.compared = self.compared.saturating_add(candidates.len());
         if self.compared <= MAX_COMPARISONS {
             finding.help = suggestion(word, what, candidates);

@@ -1,10 +1,12 @@
 //! Rules about IPAM and DNS servers, and about the zones that name them.
 
 use super::report::Report;
+use super::subnets::{Found, all};
+use super::vnets::zone_of;
+use crate::declare::Declared;
 use crate::declare::finding::{Code, Finding};
-use crate::declare::service::{Ipam, IpamType};
-use crate::declare::{Declared, Entry};
-use crate::value::{At, DnsId, IpamId, Place};
+use crate::declare::service::IpamType;
+use crate::value::{DnsId, IpamId};
 
 /// The IPAMs that are there without being declared: Proxmox's own database, and
 /// weft's in git.
@@ -55,6 +57,39 @@ pub(super) fn dnszone_has_dns(declared: &Declared, report: &mut Report) {
     }
 }
 
+/// Names are registered within a DNS zone.
+pub(super) fn dns_has_dnszone(declared: &Declared, report: &mut Report) {
+    for (id, entry) in &declared.zones {
+        let zone = &entry.value;
+        if zone.dnszone.is_some() {
+            continue;
+        }
+        for (option, server) in [("dns", &zone.dns), ("reversedns", &zone.reversedns)] {
+            let Some(server) = server else { continue };
+            let message = format!("zone `{id}` has `{option}` and no `dnszone`");
+            report.push(Finding::new(Code::DnsWithoutDnsZone, message, &server.place));
+        }
+    }
+}
+
+/// What stands before a DNS zone has one behind it.
+pub(super) fn dns_prefix_has_dnszone(declared: &Declared, report: &mut Report) {
+    for Found { vnet, prefix, subnet, .. } in all(declared) {
+        let Some(zone) = zone_of(vnet, declared).filter(|zone| zone.value.dnszone.is_none()) else {
+            continue;
+        };
+        if let Some(dns_prefix) = &subnet.value.dnszoneprefix {
+            let message = format!(
+                "subnet {prefix} has `dnszoneprefix`, and zone `{}` no `dnszone`",
+                vnet.zone.value
+            );
+            let finding = Finding::new(Code::DnsPrefixWithoutDnsZone, message, &dns_prefix.place)
+                .also(&zone.place, "the zone");
+            report.push(finding);
+        }
+    }
+}
+
 /// No IPAM takes the id of a built-in one. `pve` may be declared as what it is.
 pub(super) fn ids_are_free(declared: &Declared, report: &mut Report) {
     for (id, ipam) in &declared.ipams {
@@ -63,49 +98,5 @@ pub(super) fn ids_are_free(declared: &Declared, report: &mut Report) {
             let message = format!("the IPAM `{id}` is built in");
             report.push(Finding::new(Code::BuiltInId, message, &ipam.place));
         }
-    }
-}
-
-/// An IPAM has the options of its type and no others.
-pub(super) fn ipam_options(declared: &Declared, report: &mut Report) {
-    fn place<T>(option: Option<&At<T>>) -> Option<&Place> {
-        option.map(|at| &at.place)
-    }
-    for (id, entry) in &declared.ipams {
-        let ipam = &entry.value;
-        let server = ipam.kind.value != IpamType::Pve;
-        let phpipam = ipam.kind.value == IpamType::Phpipam;
-        option(id, entry, "url", server, server, place(ipam.url.as_ref()), report);
-        option(id, entry, "token", server, server, place(ipam.token.as_ref()), report);
-        option(id, entry, "section", phpipam, phpipam, place(ipam.section.as_ref()), report);
-        option(id, entry, "fingerprint", server, false, place(ipam.fingerprint.as_ref()), report);
-    }
-}
-
-fn option(
-    id: &IpamId,
-    ipam: &Entry<Ipam>,
-    option: &str,
-    legal: bool,
-    required: bool,
-    place: Option<&Place>,
-    report: &mut Report,
-) {
-    let kind = &ipam.value.kind;
-    match place {
-        Some(place) if !legal => {
-            let message = format!("`{option}` is no option of {} IPAM `{id}`", kind.value);
-            let finding = Finding::new(Code::OptionNotForType, message, place)
-                .also(&kind.place, "the type is set here");
-            report.push(finding);
-        }
-        None if required && ipam.whole => {
-            let message = format!("{} IPAM `{id}` has no `{option}`", kind.value);
-            let finding = Finding::new(Code::OptionRequired, message, &ipam.place)
-                .also(&kind.place, "this type requires it")
-                .help(format!("add `{option}: …`"));
-            report.push(finding);
-        }
-        _ => {}
     }
 }

@@ -1,25 +1,27 @@
 //! Rules about subnets.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::report::Report;
 use super::vnets::zone_of;
 use crate::declare::finding::{Code, Finding};
-use crate::declare::vnet::{DhcpRange, Subnet, Vnet};
+use crate::declare::vnet::{Subnet, Vnet};
 use crate::declare::zone::ZoneType;
 use crate::declare::{Declared, Entry};
-use crate::value::{AddressRange, At, Cidr, Place, VnetId, ZoneId};
+use crate::value::{Cidr, VnetId, ZoneId};
 
 /// One subnet and where it is.
-struct Found<'a> {
-    vnet_id: &'a VnetId,
-    vnet: &'a Vnet,
-    prefix: &'a Cidr,
-    subnet: &'a Entry<Subnet>,
+pub(super) struct Found<'a> {
+    pub(super) vnet_id: &'a VnetId,
+    pub(super) vnet: &'a Vnet,
+    pub(super) prefix: &'a Cidr,
+    pub(super) subnet: &'a Entry<Subnet>,
 }
 
-fn all(declared: &Declared) -> impl Iterator<Item = Found<'_>> {
+/// Every subnet, in the order of vnets and prefixes.
+pub(super) fn all(declared: &Declared) -> impl Iterator<Item = Found<'_>> {
     declared.vnets.iter().flat_map(|(vnet_id, vnet)| {
         let vnet = &vnet.value;
         let subnets = vnet.subnets.iter().flat_map(|subnets| &subnets.value);
@@ -48,40 +50,6 @@ pub(super) fn differ(declared: &Declared, report: &mut Report) {
             report.twice(Code::SubnetReused, message, one, other);
         } else {
             seen.insert(key, found);
-        }
-    }
-}
-
-/// No two prefixes of a zone overlap. Of two that do, one contains the other, so
-/// that in the order of their first addresses, the wider ones first, each is
-/// compared with the one that was still open before it.
-pub(super) fn apart(declared: &Declared, report: &mut Report) {
-    let mut zones: BTreeMap<&ZoneId, Vec<Found<'_>>> = BTreeMap::new();
-    for found in all(declared) {
-        zones.entry(&found.vnet.zone.value).or_default().push(found);
-    }
-    for (zone, mut subnets) in zones {
-        subnets.sort_by_key(|found| {
-            let net = found.prefix.net();
-            (net.network(), net.prefix_len(), found.prefix, found.vnet_id)
-        });
-        let mut open: Vec<Found<'_>> = Vec::new();
-        for found in subnets {
-            let net = found.prefix.net();
-            while open.last().is_some_and(|outer| !outer.prefix.net().contains(&net.network())) {
-                open.pop();
-            }
-            if let Some(outer) = open.last().filter(|outer| outer.prefix != found.prefix) {
-                let message = format!(
-                    "subnets {} and {} of zone `{zone}` overlap",
-                    outer.prefix, found.prefix
-                );
-                let finding = Finding::new(Code::SubnetOverlap, message, &found.subnet.place)
-                    .label(format!("of vnet `{}`", found.vnet_id))
-                    .also(&outer.subnet.place, format!("of vnet `{}`", outer.vnet_id));
-                report.push(finding);
-            }
-            open.push(found);
         }
     }
 }
@@ -118,71 +86,70 @@ pub(super) fn are_rendered(declared: &Declared, report: &mut Report) {
     for found in all(declared).filter(|found| is_layer_two(found, declared)) {
         let Some(zone) = zone_of(found.vnet, declared) else { continue };
         let subnet = &found.subnet.value;
-        let snat = subnet.snat.as_ref().filter(|snat| snat.value);
-        let gateway = subnet.gateway.as_ref();
-        let what = match (gateway, snat) {
-            (Some(At { place, .. }), None) => Some((place, "`gateway`")),
-            (None, Some(At { place, .. })) => Some((place, "`snat`")),
-            (Some(At { place, .. }), Some(_)) => Some((place, "`gateway` and `snat`")),
-            (None, None) => None,
-        };
-        if let Some((place, what)) = what {
+        let snat = subnet.snat.as_ref().filter(|snat| snat.value).map(|snat| &snat.place);
+        let gateway = subnet.gateway.as_ref().map(|gateway| &gateway.place);
+        let asked = [
+            (Code::SnatNotRendered, "`snat`", snat),
+            (Code::SubnetNotRendered, "`gateway`", gateway),
+        ];
+        for (code, what, place) in asked {
+            let Some(place) = place else { continue };
             let message = format!(
                 "subnet {} has {what}, which no node gets, because vnet `{}` is in a {} zone",
                 found.prefix, found.vnet_id, zone.value.kind.value
             );
-            let finding = Finding::new(Code::SubnetNotRendered, message, place)
+            let finding = Finding::new(code, message, place)
                 .also(&zone.value.kind.place, "this type carries frames only");
             report.push(finding);
         }
     }
 }
 
-/// The addresses of a declared range, if its ends are in order.
-pub(super) fn range(declared: &DhcpRange) -> Option<AddressRange> {
-    AddressRange::new(declared.start_address.value, declared.end_address.value).ok()
-}
-
-/// Ranges have addresses, lie in their subnet, and do not overlap.
-pub(super) fn ranges(declared: &Declared, report: &mut Report) {
+/// A prefix is written as its network.
+pub(super) fn are_networks(declared: &Declared, report: &mut Report) {
     for Found { prefix, subnet, .. } in all(declared) {
-        let mut good: Vec<(AddressRange, &Place)> = Vec::new();
-        for written in subnet.value.dhcp_range.iter().flat_map(|ranges| &ranges.value) {
-            let (start, end) = (&written.start_address, &written.end_address);
-            let Some(range) = range(written) else {
-                let message = format!("there is no range from {} to {}", start.value, end.value);
-                let finding = Finding::new(Code::DhcpRangeReversed, message, &start.place)
-                    .also(&end.place, "its end");
-                report.push(finding);
-                continue;
-            };
-            let outside = [start, end].into_iter().find(|at| !prefix.contains(at.value));
-            if let Some(At { value, place }) = outside {
-                let message = format!("{value} is not in subnet {prefix}");
-                let finding = Finding::new(Code::DhcpRangeOutside, message, place)
-                    .also(&subnet.place, "the subnet");
-                report.push(finding);
-            }
-            good.push((range, &start.place));
+        let (net, network) = (prefix.net(), prefix.net().trunc());
+        if net != network {
+            let message = format!("subnet {prefix} is not written as the network {network}");
+            let finding = Finding::new(Code::SubnetHostBits, message, &subnet.place);
+            report.push(finding.help(format!("write `{network}`")));
         }
-        overlaps(prefix, good, report);
     }
 }
 
-/// Compares each range with the one before it that reaches farthest.
-fn overlaps(prefix: &Cidr, mut ranges: Vec<(AddressRange, &Place)>, report: &mut Report) {
-    let ends = |range: &AddressRange| -> (IpAddr, IpAddr) { (range.start(), range.end()) };
-    ranges.sort_by_key(|(range, place)| (ends(range), *place));
-    let mut farthest: Option<(AddressRange, &Place)> = None;
-    for (range, place) in ranges {
-        if let Some((other, first)) = farthest.filter(|(other, _)| other.overlaps(&range)) {
-            let message = format!("ranges {other} and {range} of subnet {prefix} overlap");
-            let finding = Finding::new(Code::DhcpRangeOverlap, message, place)
-                .also(first, "the other one begins here");
-            report.push(finding);
+/// A gateway is an address that hosts can have.
+pub(super) fn gateway_is_a_host(declared: &Declared, report: &mut Report) {
+    for Found { prefix, subnet, .. } in all(declared) {
+        let Some(gateway) = &subnet.value.gateway else { continue };
+        let net = prefix.net();
+        let what = match net {
+            // Of two addresses or one, each is a host's (RFC 3021, RFC 6164).
+            _ if net.max_prefix_len() - net.prefix_len() < 2 => continue,
+            IpNet::V4(net) if gateway.value == net.network() => "network",
+            IpNet::V4(net) if gateway.value == net.broadcast() => "broadcast",
+            IpNet::V6(net) if gateway.value == net.network() => "anycast",
+            IpNet::V4(_) | IpNet::V6(_) => continue,
+        };
+        let message = format!("gateway {} is the {what} address of {prefix}", gateway.value);
+        let mut finding = Finding::new(Code::GatewayNotAHost, message, &gateway.place)
+            .also(&subnet.place, "the subnet");
+        if let Some(first) = net.hosts().find(|host| *host != net.network()) {
+            finding = finding.help(format!("use another address, such as {first}"));
         }
-        if farthest.is_none_or(|(other, _)| other.end() <= range.end()) {
-            farthest = Some((range, place));
+        report.push(finding);
+    }
+}
+
+/// A subnet has an address for a guest beside its gateway.
+pub(super) fn have_room(declared: &Declared, report: &mut Report) {
+    for Found { prefix, subnet, .. } in all(declared) {
+        let Some(gateway) = &subnet.value.gateway else { continue };
+        let net = prefix.net();
+        if net.prefix_len() == net.max_prefix_len() && net.addr() == gateway.value {
+            let message = format!("the gateway is the only address of subnet {prefix}");
+            let finding = Finding::new(Code::SubnetTooSmall, message, &subnet.place)
+                .also(&gateway.place, "no address is left for a guest");
+            report.push(finding);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rules about vnets.
+//! Rules about vnets and their tags.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,11 @@ use crate::declare::finding::{Code, Finding};
 use crate::declare::zone::{Zone, ZoneType};
 use crate::declare::{Declared, Entry, vnet};
 use crate::value::{Place, ZoneId};
+
+/// The last number of a VLAN (IEEE 802.1Q).
+pub(super) const LAST_VLAN: u32 = 4094;
+/// The largest tag that Proxmox takes in VLAN and QinQ zones.
+const LAST_TAG: u32 = 4096;
 
 /// The zone of a vnet, if it is declared.
 pub(super) fn zone_of<'a>(vnet: &vnet::Vnet, declared: &'a Declared) -> Option<&'a Entry<Zone>> {
@@ -30,34 +35,6 @@ pub(super) fn zone_declared(declared: &Declared, report: &mut Report) {
     }
 }
 
-/// Names below `/proc/sys/net/*/conf` that are not the node's to give.
-const RESERVED: &[&str] = &["lo", "all", "default"];
-
-/// How interfaces are named that Debian, Proxmox or container engines make: one
-/// of these, then a digit.
-const FAMILIES: &[&str] = &[
-    "bond", "br", "docker", "dummy", "ens", "eno", "enp", "eth", "fwbr", "fwln", "fwpr", "lxcbr",
-    "nic", "tap", "tun", "veth", "virbr", "vmbr", "wg", "wlan",
-];
-
-/// The bridge of a vnet takes no name that is another interface's.
-pub(super) fn name_free(declared: &Declared, report: &mut Report) {
-    for (id, vnet) in &declared.vnets {
-        let name = id.as_str();
-        if RESERVED.contains(&name) {
-            let message = format!("the kernel uses the name `{name}` itself");
-            report.push(Finding::new(Code::NameReserved, message, &vnet.place));
-        } else if let Some(family) = FAMILIES.iter().find(|family| {
-            let rest = name.strip_prefix(**family);
-            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        }) {
-            let message =
-                format!("vnet `{name}` is named like the interfaces `{family}0`, `{family}1`, …");
-            report.push(Finding::new(Code::NameTaken, message, &vnet.place));
-        }
-    }
-}
-
 /// A vnet has a tag where its zone's type uses tags, and none elsewhere.
 pub(super) fn tag_fits(declared: &Declared, report: &mut Report) {
     for (id, vnet) in &declared.vnets {
@@ -71,10 +48,20 @@ pub(super) fn tag_fits(declared: &Declared, report: &mut Report) {
                 report.push(finding);
             }
             (ZoneType::Vxlan | ZoneType::Evpn | ZoneType::Vlan, None) if vnet.whole => {
-                let message = format!("vnet `{id}` has no `tag`");
-                let finding = Finding::new(Code::OptionRequired, message, &vnet.place)
+                let message = format!("vnet `{id}` has no `tag`, and no node gets it");
+                let finding = Finding::new(Code::TagMissing, message, &vnet.place)
                     .also(&kind.place, format!("a vnet of a {} zone has one", kind.value))
                     .help("add `tag: NUMBER`, a number that no other vnet has");
+                report.push(finding);
+            }
+            (ZoneType::Vlan | ZoneType::Qinq, Some(tag)) if tag.value.get() > LAST_VLAN => {
+                let (code, what) = match tag.value.get() {
+                    ..=LAST_TAG => (Code::VlanReserved, "which is no VLAN that can be used"),
+                    _ => (Code::VlanTagTooLarge, "which is no VLAN"),
+                };
+                let message = format!("vnet `{id}` has tag {}, {what}", tag.value);
+                let finding = Finding::new(code, message, &tag.place)
+                    .also(&kind.place, format!("tags of a {} zone are VLANs", kind.value));
                 report.push(finding);
             }
             _ => {}
@@ -82,38 +69,63 @@ pub(super) fn tag_fits(declared: &Declared, report: &mut Report) {
     }
 }
 
-/// No two vnets of VXLAN and EVPN zones have one network identifier: all tunnels
-/// of a node share them.
+/// No two vnets have one tag where they could not be told apart: in a VLAN or QinQ zone,
+/// and in all VXLAN and EVPN zones together, because the tunnels of a node share the
+/// network identifiers. One vnet of a QinQ zone has none.
 pub(super) fn tags_differ(declared: &Declared, report: &mut Report) {
     let mut seen: BTreeMap<_, (_, &Place)> = BTreeMap::new();
     for (id, vnet) in &declared.vnets {
         let Some(zone) = zone_of(&vnet.value, declared) else { continue };
-        let Some(tag) = &vnet.value.tag else { continue };
-        if !matches!(zone.value.kind.value, ZoneType::Vxlan | ZoneType::Evpn) {
+        let within = Some(&vnet.value.zone.value);
+        let tag = vnet.value.tag.as_ref();
+        let (within, place) = match (zone.value.kind.value, tag) {
+            (ZoneType::Vxlan | ZoneType::Evpn, Some(tag)) => (None, &tag.place),
+            (ZoneType::Vlan | ZoneType::Qinq, Some(tag)) => (within, &tag.place),
+            (ZoneType::Qinq, None) if vnet.whole => (within, &vnet.place),
+            _ => continue,
+        };
+        let key = (within, tag.map(|tag| tag.value));
+        let Some((other, first)) = seen.get(&key) else {
+            seen.insert(key, (id, place));
             continue;
-        }
-        if let Some((other, place)) = seen.get(&tag.value) {
-            let message = format!("vnets `{other}` and `{id}` both have tag {}", tag.value);
-            report.twice(Code::TagReused, message, place, &tag.place);
-        } else {
-            seen.insert(tag.value, (id, &tag.place));
+        };
+        match tag {
+            Some(tag) => {
+                let message = format!("vnets `{other}` and `{id}` both have tag {}", tag.value);
+                report.twice(Code::TagReused, message, first, place);
+            }
+            None => {
+                let message = format!(
+                    "vnets `{other}` and `{id}` of zone `{}` both have no tag",
+                    vnet.value.zone.value
+                );
+                report.twice(Code::TaglessVnetRepeated, message, first, place);
+            }
         }
     }
 }
 
-/// A VLAN-aware vnet has no subnets.
-pub(super) fn vlan_aware_without_subnets(declared: &Declared, report: &mut Report) {
+/// A VLAN-aware vnet has no subnets, and is not routed.
+pub(super) fn vlan_aware(declared: &Declared, report: &mut Report) {
     for (id, vnet) in &declared.vnets {
         let Some(aware) = vnet.value.vlanaware.as_ref().filter(|aware| aware.value) else {
             continue;
         };
+        if let Some(zone) = zone_of(&vnet.value, declared)
+            && zone.value.kind.value == ZoneType::Evpn
+        {
+            let message = format!("vnet `{id}` is VLAN-aware and in an evpn zone");
+            let finding = Finding::new(Code::VlanAwareEvpn, message, &aware.place)
+                .also(&zone.value.kind.place, "vnets of this type are routed");
+            report.push(finding);
+        }
         let subnets = vnet.value.subnets.iter().flat_map(|subnets| &subnets.value);
         let finding = Finding::new(
             Code::VlanAwareSubnets,
             format!("vnet `{id}` is VLAN-aware and has subnets"),
             &aware.place,
         );
-        let mut subnets = subnets.peekable();
+        let mut subnets = subnets.take(SHOWN).peekable();
         if subnets.peek().is_some() {
             report.push(subnets.fold(finding, |finding, (prefix, subnet)| {
                 finding.also(&subnet.place, format!("subnet {prefix}"))
@@ -121,3 +133,6 @@ pub(super) fn vlan_aware_without_subnets(declared: &Declared, report: &mut Repor
         }
     }
 }
+
+/// How many subnets are shown in one finding.
+const SHOWN: usize = 8;

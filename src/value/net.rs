@@ -249,6 +249,13 @@ pub struct RouteTarget {
     number: u32,
 }
 
+impl RouteTarget {
+    /// The second number: of an EVPN zone's own target the VNI of its VRF.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
 impl FromStr for RouteTarget {
     type Err = BadNet;
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use weft::declare::Tree;
 use weft::declare::finding::{Code, Finding, Findings};
-use weft::declare::{Severity, Tree};
 use weft::facts::Facts;
 use weft::network::Network;
 use weft::render::{Difference, Effect, Managed, Profile, Rendering, Subject, render};
@@ -36,10 +36,10 @@ const ELSEWHERE: &[(Code, &str)] = &[
 fn every_case_is_as_expected() {
     let mut wrong = Vec::new();
     for directory in cases() {
-        let (network, findings) = validate::check(&tree(&directory), Some(&cluster()), &[]);
+        let (network, findings) = check(&directory);
         let mut made = BTreeMap::from([("findings.txt".into(), text_of(&findings))]);
         assert_eq!(network.is_none(), findings.has_errors(), "{}", directory.display());
-        for facts in facts(&directory) {
+        for facts in recorded(&directory, "facts") {
             let network = network.as_ref().expect("a case with facts can be rendered");
             for profile in Profile::ALL {
                 made.extend(rendered(network, &facts, *profile));
@@ -60,7 +60,7 @@ fn every_case_is_as_expected() {
 fn every_code_is_raised_by_a_case() {
     let mut raised = BTreeSet::new();
     for directory in cases() {
-        let (_, findings) = validate::check(&tree(&directory), Some(&cluster()), &[]);
+        let (_, findings) = check(&directory);
         raised.extend(findings.iter().map(|finding| finding.code));
     }
     let elsewhere: BTreeSet<Code> = ELSEWHERE.iter().map(|(code, _)| *code).collect();
@@ -81,7 +81,7 @@ fn every_code_is_raised_by_a_case() {
 fn every_place_of_a_finding_is_in_its_file() {
     for directory in cases() {
         let tree = tree(&directory);
-        let (_, findings) = validate::check(&tree, Some(&cluster()), &[]);
+        let (_, findings) = check(&directory);
         for mark in findings.iter().flat_map(|finding| &finding.marks) {
             let Some(text) = tree.get(&mark.place.file) else {
                 // The one file that a finding may miss.
@@ -95,6 +95,11 @@ fn every_place_of_a_finding_is_in_its_file() {
             assert!((1..=lines + 1).contains(&mark.place.span.line), "{}", mark.place);
         }
     }
+}
+
+/// What a case declares, and what is wrong with it.
+fn check(directory: &Path) -> (Option<Network>, Findings) {
+    validate::check(&tree(directory), Some(&cluster()), &recorded(directory, "known"))
 }
 
 fn cluster() -> ClusterName {
@@ -234,10 +239,7 @@ fn text_of(findings: &Findings) -> String {
 }
 
 fn line_of(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
+    let severity = finding.severity.as_str();
     let mut text = format!("{severity}[{}]: {}\n", finding.code.id(), finding.message);
     for mark in &finding.marks {
         let label = if mark.label.is_empty() { "" } else { ": " };
@@ -286,8 +288,10 @@ fn tree(directory: &Path) -> Tree {
     Tree::new(None, files)
 }
 
-fn facts(directory: &Path) -> Vec<Facts> {
-    files(directory, "facts").values().map(|text| serde_json::from_str(text).unwrap()).collect()
+/// The facts of a case: `facts` are those that it is rendered with, `known` those that
+/// rules look at.
+fn recorded(directory: &Path, below: &str) -> Vec<Facts> {
+    files(directory, below).values().map(|text| serde_json::from_str(text).unwrap()).collect()
 }
 
 fn expected(directory: &Path) -> BTreeMap<String, String> {

@@ -13,6 +13,7 @@ mod conformance;
 mod daemon;
 mod doctor;
 mod examples;
+mod findings;
 mod floors;
 mod frr;
 mod guide;

@@ -1,0 +1,88 @@
+//! Findings of `weft.yaml`, of the trust files, and of the repository as a whole.
+
+macro_rules! repository {
+    ([$next:ident $($others:ident)*] $($before:tt)*) => {
+        $next! { [$($others)*] $($before)*
+            MissingFile "missing-file" Error
+                "a file that every repository has is missing"
+                "Without `weft.yaml` a node cannot know that the repository is meant for its cluster."
+                "Add the file; the message names it and what belongs in it."
+                "
+                # This file is there, and no weft.yaml beside its directory.
+                zones: {lan: {type: simple}}
+                ";
+            OtherFormat "other-format" Error
+                "the repository has a format that this version does not read"
+                "A later format may give the same keys another meaning."
+                "Upgrade weft on this node."
+                in "weft.yaml" "
+                weft: 2
+                cluster: lab
+                ";
+            OtherCluster "other-cluster" Error
+                "the repository belongs to another cluster"
+                "It keeps the signed commits of one cluster out of another."
+                "Point the node at its own cluster's repository, or correct `cluster` in its settings."
+                in "weft.yaml" "
+                # On a node whose settings say `cluster: lab`.
+                weft: 1
+                cluster: office
+                ";
+            BadSigner "bad-signer" Error
+                "a line of `.weft/allowed_signers` cannot be read"
+                "A line that is skipped could take trust away or leave it where it was meant to end, so a commit with such a file is refused."
+                "Write `PRINCIPAL namespaces=\"git\",valid-before=\"YYYYMMDDZ\" TYPE KEY`: options are joined by a comma without a space, and may be left out (ALLOWED SIGNERS in ssh-keygen(1))."
+                in ".weft/allowed_signers" "alice@example.org";
+            SignerUnsupported "signer-unsupported" Error
+                "a line of `.weft/allowed_signers` asks for what this version does not verify"
+                "A key that nodes cannot verify would look trusted to people and be refused by nodes."
+                "Use an ed25519 or an ECDSA P-256 or P-384 key: `ssh-keygen -t ed25519`."
+                in ".weft/allowed_signers" "
+                *@example.org cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
+                ";
+            SignerTimeZone "signer-time-zone" Error
+                "a time in `.weft/allowed_signers` has no `Z`"
+                "Without `Z` ssh reads a time in the zone of the machine, so that nodes would disagree on when a key ends."
+                "Write the time in UTC with `Z` at the end."
+                in ".weft/allowed_signers" "
+                alice@example.org valid-before=\"20300101\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
+                ";
+            SignerWithoutName "signer-without-name" Warning
+                "a line of `.weft/allowed_signers` has no principal that a policy can name"
+                "Roles name principals literally; a pattern such as `*@example.org` stands for nobody in particular."
+                "Write the principal of this key without `*` and `?`."
+                in ".weft/allowed_signers" "
+                *@example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
+                ";
+            RootMissing "root-missing" Error
+                "no principal of the role `root` has a key"
+                "Without one nobody could ever change the policy again."
+                "Add a principal of `.weft/allowed_signers` to `roles.root.principals`."
+                in ".weft/policy.yaml" "
+                # Nobody of this name has a line in allowed_signers.
+                roles: {root: {principals: [mallory@example.org]}}
+                ";
+            PrincipalWithoutKey "principal-without-key" Warning
+                "a role names a principal without a key"
+                "The role has no effect for this principal, most often because of a spelling mistake."
+                "Add a line for the principal to `.weft/allowed_signers`, or correct its spelling."
+                in ".weft/policy.yaml" "
+                roles:
+                  root: {principals: [alice@example.org, alise@example.org]}
+                ";
+            ThisNodeUndeclared "this-node-undeclared" Error
+                "the repository does not declare the node that reads it"
+                "A node that was renamed, or has the wrong repository, must not guess what it should be."
+                "Declare the node under `nodes`, or correct `node` in its settings."
+                "
+                # On a node whose settings say `node: node2`.
+                nodes: {node1: {}}
+                ";
+            NothingDeclared "nothing-declared" Warning
+                "the repository declares nothing"
+                "Most often the files are in another directory than the node's `path` says."
+                "Put declarations under `sdn/`."
+                "# There are no declarations.";
+        }
+    };
+}
