@@ -113,6 +113,13 @@ pub struct FoundFile {
     pub mode: u32,
 }
 
+impl FoundFile {
+    /// Its contents as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
 /// What the machine refused. The first three go away by themselves or by a person's
 /// hand, and the same call may be tried again.
 #[derive(Debug, Error)]

@@ -160,9 +160,19 @@ fn by_option(lines: &[String]) -> BTreeMap<String, Vec<&str>> {
 fn lines(old: Option<&Vec<String>>, new: Option<&Vec<String>>) -> Vec<LineChange> {
     let slice = |lines: Option<&Vec<String>>| -> Vec<String> { lines.cloned().unwrap_or_default() };
     let (old, new) = (slice(old), slice(new));
-    let (old, new): (Vec<&str>, Vec<&str>) =
-        (old.iter().map(String::as_str).collect(), new.iter().map(String::as_str).collect());
-    let diff = TextDiff::from_slices(&old, &new);
+    of_lines(
+        &old.iter().map(String::as_str).collect::<Vec<_>>(),
+        &new.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
+/// The lines that go and come when one text becomes another one.
+pub(super) fn of_text(old: &str, new: &str) -> Vec<LineChange> {
+    of_lines(&old.lines().collect::<Vec<_>>(), &new.lines().collect::<Vec<_>>())
+}
+
+fn of_lines(old: &[&str], new: &[&str]) -> Vec<LineChange> {
+    let diff = TextDiff::from_slices(old, new);
     diff.iter_all_changes()
         .filter_map(|change| {
             let sign = match change.tag() {

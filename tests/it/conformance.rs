@@ -77,7 +77,7 @@ fn rendered(name: &str, directory: &Path, config: &str) -> String {
     let interfaces = std::fs::read_to_string(directory.join("interfaces")).unwrap();
     let rendering =
         render(&network.unwrap(), &node, &facts(node.clone(), &interfaces), Profile::Pve);
-    String::from_utf8(rendering.bytes(Managed::Interfaces, imported.version).unwrap()).unwrap()
+    String::from_utf8(rendering.bytes(&Managed::Interfaces, imported.version).unwrap()).unwrap()
 }
 
 fn expected(directory: &Path) -> String {
