@@ -7,10 +7,10 @@ use crate::facts::Facts;
 use crate::value::NodeName;
 
 /// The only file that the reference takes addresses from.
-const INTERFACES: &str = "/etc/network/interfaces";
+pub(super) const INTERFACES: &str = "/etc/network/interfaces";
 
 /// The most bytes that are read of it.
-const INTERFACES_LIMIT: u64 = 4 << 20;
+pub(super) const INTERFACES_LIMIT: u64 = 4 << 20;
 
 /// The facts of this machine, or of the dry node below a root.
 ///

@@ -10,9 +10,11 @@ mod guests;
 mod interface;
 mod kernel;
 mod network;
+mod order;
 mod routing;
 mod rule;
 mod stanza;
+mod step;
 mod text;
 mod verify;
 
@@ -22,8 +24,9 @@ pub use guard::Guard;
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
-pub use network::{NetworkStep, Steps, Target};
+pub use network::{Steps, Target};
 pub use rule::{Family, NotARule, Rule, Table, TableName};
+pub use step::NetworkStep;
 pub use verify::Mismatch;
 
 use std::collections::{BTreeMap, BTreeSet};
