@@ -10,6 +10,7 @@ pub(crate) mod fake;
 mod guests;
 mod interfaces;
 mod kernel;
+mod links;
 mod linux;
 mod network;
 mod program;
