@@ -16,7 +16,7 @@ use crate::declare::{self, Findings, Severity, Tree};
 use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
 use crate::plan::{Found, Owned, Plan, plan, target};
-use crate::render::{Managed, render};
+use crate::render::{Rendering, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
     self, Anchor, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError,
@@ -27,7 +27,7 @@ use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The largest file of [`Managed::ALL`] that is compared, in bytes.
+/// The largest file that is compared, in bytes.
 const MAX_FOUND_BYTES: u64 = 32 << 20;
 
 /// What a turn is for.
@@ -263,9 +263,9 @@ impl<H: Host> Turn<'_, H> {
         };
         let facts = self.host.facts(&self.settings.node.value)?;
         let owned = owned(self.host)?;
-        let mut found = found(self.host)?;
         let wanted =
             network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
+        let mut found = found(self.host, wanted.get(), owned.as_ref())?;
         found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
         found.guests = configured_guests(self.host)?;
         found.removable = removable;
@@ -416,12 +416,17 @@ fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
     finding
 }
 
-/// The files of [`Managed::ALL`] as they are on a machine.
-pub fn found(host: &impl Host) -> Result<Found, HostError> {
+/// The files that are wanted and those that weft has, as they are on a machine.
+pub fn found(
+    host: &impl Host,
+    wanted: &Rendering,
+    owned: Option<&Owned>,
+) -> Result<Found, HostError> {
     let mut found = Found::default();
-    for &managed in Managed::ALL {
-        if let Some(file) = host.read(managed.path(), MAX_FOUND_BYTES)? {
-            found.files.insert(managed, file.bytes);
+    let owned = owned.iter().flat_map(|owned| owned.files.keys());
+    for managed in wanted.files.keys().chain(owned) {
+        if let Some(file) = host.read(&managed.path(), MAX_FOUND_BYTES)? {
+            found.files.insert(managed.clone(), file.bytes);
         }
     }
     Ok(found)
@@ -430,7 +435,11 @@ pub fn found(host: &impl Host) -> Result<Found, HostError> {
 /// What weft put on a machine last.
 pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
     Ok(apply::owned(host)?.map(|manifest| Owned {
-        files: manifest.files.iter().map(|(managed, file)| (*managed, file.sha256)).collect(),
+        files: manifest
+            .files
+            .iter()
+            .map(|(managed, file)| (managed.clone(), file.sha256))
+            .collect(),
         interfaces: manifest.interfaces,
     }))
 }

@@ -2,13 +2,12 @@
 
 use tracing::warn;
 
-use super::generation::{self, Generation};
+use super::files::{Files, Way};
 use super::journal::{Entry, Kind, State};
 use super::network::{self, NetworkError, WayBack};
 use super::prepare::Work;
 use super::{ApplyError, Failure, Outcome, StateError, tidy};
 use crate::host::Host;
-use crate::render::Managed;
 
 pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyError> {
     let entry = Entry { state: State::Intent, record: work.record.clone() };
@@ -44,35 +43,29 @@ fn advance_commit(host: &impl Host, entry: &Entry) -> Result<Outcome, ApplyError
 }
 
 fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, ApplyError> {
-    let (armed, wanted, way_back) = match arm(host, entry, work) {
+    let (armed, way) = match arm(host, entry, work) {
         Ok(ready) => ready,
         Err(error) => {
             abandon(host, entry);
             return Err(error);
         }
     };
-    Ok(match carry_out(host, &armed, work, &wanted) {
+    Ok(match carry_out(host, &armed, work, &way.forward()) {
         Ok(running) => Outcome::Confirmed { running },
-        Err(failure) => roll_back(host, &armed, &way_back, failure),
+        Err(failure) => roll_back(host, &armed, &way, failure),
     })
 }
 
 /// Everything before the first change: the intent, the generations, the way back.
-fn arm(
-    host: &impl Host,
-    entry: &Entry,
-    work: &Work,
-) -> Result<(Entry, Generation, Generation), ApplyError> {
+fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), ApplyError> {
     entry.begin(host)?;
     for draft in &work.drafts {
         draft.write(host)?;
     }
-    let wanted = Generation::load(host, entry.record.generation)?;
-    wanted.verify(host)?;
-    let way_back = Generation::load(host, entry.record.previous)?;
-    way_back.verify(host)?;
+    let way = Way::load(host, &entry.record)?;
+    way.verify(host)?;
     match entry.turn(host, State::Armed)? {
-        Some(armed) => Ok((armed, wanted, way_back)),
+        Some(armed) => Ok((armed, way)),
         None => Err(overtaken(entry)),
     }
 }
@@ -81,7 +74,7 @@ fn carry_out(
     host: &impl Host,
     armed: &Entry,
     work: &Work,
-    wanted: &Generation,
+    wanted: &Files,
 ) -> Result<Entry, Failure> {
     let mut complaints = Vec::new();
     for action in &work.actions {
@@ -90,10 +83,8 @@ fn carry_out(
             .run(host, &mut complaints)
             .map_err(|source| Failure::Step { step: step(), source })?;
     }
-    for &managed in Managed::ALL {
-        if !generation::is_in_place(host, &wanted.manifest, managed) {
-            return Err(Failure::Differs { path: managed.path().to_owned() });
-        }
+    if let Some(managed) = wanted.away(host).next() {
+        return Err(Failure::Differs { path: managed.path() });
     }
     if let Some(target) = &work.network {
         let guests = &armed.record.guests;
@@ -110,18 +101,13 @@ fn carry_out(
 }
 
 /// Puts the previous generation back, unless somebody else ended the apply meanwhile.
-pub(super) fn roll_back(
-    host: &impl Host,
-    entry: &Entry,
-    way_back: &Generation,
-    failure: Failure,
-) -> Outcome {
+pub(super) fn roll_back(host: &impl Host, entry: &Entry, way: &Way, failure: Failure) -> Outcome {
     let obstacle = match claim(host, entry) {
         Ok(Claim::Ended(running)) if running.state == State::Confirmed => {
             return Outcome::Confirmed { running };
         }
         Ok(Claim::Ended(entry)) => return Outcome::RolledBack { entry, failure },
-        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way_back) {
+        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way) {
             Ok(entry) => return Outcome::RolledBack { entry, failure },
             Err(obstacle) => obstacle,
         },
@@ -151,10 +137,10 @@ fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError> {
     }
 }
 
-fn put_back(host: &impl Host, armed: &Entry, way_back: &Generation) -> Result<Entry, StateError> {
+fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateError> {
     // Whatever becomes of the network, the files are put back first of all.
-    let network = WayBack::begin(host, &armed.record, way_back);
-    way_back.put_back(host)?;
+    let network = WayBack::begin(host, way);
+    way.back().put_back(host)?;
     if let Some(network) = network? {
         network.finish(host, &armed.record)?;
     }

@@ -1,9 +1,15 @@
 //! Generations: what was applied, as files that a person can read and copy.
 //!
-//! `/var/lib/weft/gen/00000003/` holds `manifest.json`, `facts.json` and below
-//! `files/` each file under its path on the node. The manifest has the digests of all
-//! the others, the journal has the manifest's. Generation 0 is what was found before
-//! weft: it has no commit, no rendering and no facts.
+//! `/var/lib/weft/gen/00000003/` holds `manifest.json`, `facts.json`, below `files/` each
+//! file under its path on the node, and below `before/` what was under these paths
+//! before weft. The manifest has the digests of all the others, the journal has the
+//! manifest's.
+//!
+//! A generation speaks of the files that it has, and of those that weft took away. Of a
+//! file that only a later generation speaks of, that one keeps what was there before, so
+//! that the set of files may grow at any time and the way back to every generation is
+//! whole. Generation 0 is what was found before weft: it speaks of no file, and has no
+//! commit, no rendering and no facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StateError;
+use super::files::{Files, Kept, verified};
 use crate::facts::Facts;
 use crate::host::{FoundFile, Host, HostError};
 use crate::render::{Managed, Profile, Rendering};
@@ -20,9 +27,8 @@ use crate::value::{Digest, IfName, NodeName, VnetId};
 /// Where generations lie.
 pub(super) const DIRECTORY: &str = "/var/lib/weft/gen";
 
-/// The format of manifests that this version writes and reads. A manifest speaks of
-/// every file of [`Managed::ALL`], so a new file there is a new format.
-pub(super) const FORMAT: u32 = 2;
+/// The format of manifests that this version writes and reads.
+pub(super) const FORMAT: u32 = 3;
 
 /// The most bytes of a file that weft manages, of a manifest and of recorded facts.
 pub(super) const FILE_LIMIT: u64 = 32 << 20;
@@ -42,7 +48,7 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The format of the manifest: 1.
+    /// The format of the manifest: 3.
     pub format: u32,
     /// The number of the generation.
     pub number: u64,
@@ -58,18 +64,18 @@ pub struct Manifest {
     pub facts: Option<Digest>,
     /// The files.
     pub files: BTreeMap<Managed, ManifestFile>,
-    /// The managed files that should not be there.
+    /// The files that weft took away.
     pub absent: BTreeSet<Managed>,
+    /// What was there before weft of each of both; none where nothing was.
+    pub before: BTreeMap<Managed, Option<ManifestFile>>,
     /// The interfaces that the files make, and the vnets that each one serves.
     pub interfaces: BTreeMap<IfName, Vec<VnetId>>,
 }
 
 /// A file of a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestFile {
-    /// Where it lies on the node.
-    pub path: Utf8PathBuf,
     /// The SHA-256 of its contents.
     pub sha256: Digest,
     /// Its permission bits.
@@ -77,52 +83,54 @@ pub struct ManifestFile {
 }
 
 impl ManifestFile {
-    fn of(managed: Managed, file: &FoundFile) -> Self {
-        let path = managed.path().to_owned();
-        Self { path, sha256: Digest::of(&file.bytes), mode: file.mode }
+    fn of(file: &FoundFile) -> Self {
+        Self { sha256: Digest::of(&file.bytes), mode: file.mode }
     }
 
-    fn is(&self, file: &FoundFile) -> bool {
+    pub(super) fn is(self, file: &FoundFile) -> bool {
         self.mode == file.mode && self.sha256 == Digest::of(&file.bytes)
     }
 }
 
-/// Whether what is on the node at a managed path is what the manifest says.
-///
-/// Something that cannot be read there, such as a link, is not.
-pub(super) fn is_in_place(host: &impl Host, manifest: &Manifest, managed: Managed) -> bool {
-    match (manifest.files.get(&managed), host.read(managed.path(), FILE_LIMIT)) {
-        (Some(wanted), Ok(Some(found))) => wanted.is(&found),
-        (None, Ok(None)) => true,
-        _ => false,
+impl Manifest {
+    /// Whether the generation says what a file should be.
+    pub(super) fn speaks_of(&self, managed: &Managed) -> bool {
+        self.files.contains_key(managed) || self.absent.contains(managed)
     }
+
+    /// The files that the generation says something of.
+    fn spoken(&self) -> BTreeSet<&Managed> {
+        self.files.keys().chain(&self.absent).collect()
+    }
+}
+
+/// The files of a generation that is not on the disk yet.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) files: BTreeMap<Managed, FoundFile>,
+    pub(super) absent: BTreeSet<Managed>,
+    pub(super) before: BTreeMap<Managed, Option<FoundFile>>,
 }
 
 /// A generation that is not on the disk yet.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub(super) manifest: Manifest,
-    files: BTreeMap<Managed, FoundFile>,
+    manifest: Manifest,
+    contents: Contents,
     facts: Vec<u8>,
     text: Vec<u8>,
 }
 
 impl Draft {
     /// Generation 0: what is on the node.
-    pub(super) fn found(host: &impl Host, node: NodeName) -> Result<Self, StateError> {
-        let mut files = BTreeMap::new();
-        for &managed in Managed::ALL {
-            if let Some(file) = host.read(managed.path(), FILE_LIMIT)? {
-                files.insert(managed, file);
-            }
-        }
+    pub(super) fn found(node: NodeName) -> Result<Self, StateError> {
         let nothing = Rendering {
             profile: Profile::default(),
             files: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             notes: Vec::new(),
         };
-        Self::new(0, node, None, &nothing, None, files)
+        Self::new(0, node, None, &nothing, None, Contents::default())
     }
 
     /// A generation with these files. Without a commit it has neither rendering nor
@@ -133,14 +141,14 @@ impl Draft {
         commit: Option<CommitRecord>,
         rendering: &Rendering,
         facts: Option<&Facts>,
-        files: BTreeMap<Managed, FoundFile>,
+        contents: Contents,
     ) -> Result<Self, StateError> {
         let directory = directory(number);
         let facts = match facts {
             Some(facts) => super::json(&directory.join("facts.json"), facts)?,
             None => Vec::new(),
         };
-        let absent = Managed::ALL.iter().filter(|managed| !files.contains_key(managed));
+        let Contents { files, absent, before } = &contents;
         let manifest = Manifest {
             format: FORMAT,
             number,
@@ -149,12 +157,16 @@ impl Draft {
             rendering: commit.is_some().then(|| rendering.digest()),
             facts: (!facts.is_empty()).then(|| Digest::of(&facts)),
             commit,
-            files: files.iter().map(|(m, file)| (*m, ManifestFile::of(*m, file))).collect(),
-            absent: absent.copied().collect(),
+            files: files.iter().map(|(m, file)| (m.clone(), ManifestFile::of(file))).collect(),
+            absent: absent.clone(),
+            before: before
+                .iter()
+                .map(|(m, file)| (m.clone(), file.as_ref().map(ManifestFile::of)))
+                .collect(),
             interfaces: rendering.interfaces.clone(),
         };
         let text = super::json(&directory.join("manifest.json"), &manifest)?;
-        Ok(Self { manifest, files, facts, text })
+        Ok(Self { manifest, contents, facts, text })
     }
 
     pub(super) fn link(&self) -> Link {
@@ -163,8 +175,17 @@ impl Draft {
 
     /// How many bytes it takes on the disk.
     pub(super) fn size(&self) -> u64 {
-        let files = self.files.values().map(|file| file.bytes.len());
+        let files = self.copies().map(|(_, file)| file.bytes.len());
         (files.sum::<usize>() + self.facts.len() + self.text.len()) as u64
+    }
+
+    /// Every copy with its place.
+    fn copies(&self) -> impl Iterator<Item = (Utf8PathBuf, &FoundFile)> {
+        let number = self.manifest.number;
+        let Contents { files, before, .. } = &self.contents;
+        let files = files.iter().map(move |(m, file)| (copy(number, FILES, m), file));
+        let before = before.iter().filter_map(|(m, file)| Some((m, file.as_ref()?)));
+        files.chain(before.map(move |(m, file)| (copy(number, BEFORE, m), file)))
     }
 
     /// Writes it, the manifest last: what has none is no generation.
@@ -172,8 +193,8 @@ impl Draft {
         let directory = directory(self.manifest.number);
         // What an earlier draft of this number left.
         host.remove_directory(&directory)?;
-        for (managed, file) in &self.files {
-            host.replace(&copy(&directory, *managed), &file.bytes, 0o600)?;
+        for (path, file) in self.copies() {
+            host.replace(&path, &file.bytes, 0o600)?;
         }
         if self.manifest.facts.is_some() {
             host.replace(&directory.join("facts.json"), &self.facts, 0o600)?;
@@ -191,38 +212,77 @@ pub(super) struct Generation {
 
 impl Generation {
     pub(super) fn load(host: &impl Host, link: Link) -> Result<Self, StateError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
         let path = directory(link.number).join("manifest.json");
         let text = verified(host, &path, link.manifest)?;
+        let Head { format } = super::from_json(&path, &text)?;
+        if format != FORMAT {
+            let message = format!("has the format {format}, which this version does not read");
+            return Err(StateError::damaged(path, message));
+        }
         let manifest: Manifest = super::from_json(&path, &text)?;
-        let whole = Managed::ALL.iter().all(|managed| {
-            manifest.files.contains_key(managed) != manifest.absent.contains(managed)
-        });
-        let placed = manifest.files.iter().all(|(managed, file)| file.path == managed.path());
-        if manifest.format != FORMAT || manifest.number != link.number || !whole || !placed {
+        let once = manifest.files.keys().all(|managed| !manifest.absent.contains(managed));
+        let whole = manifest.before.keys().eq(manifest.spoken());
+        if manifest.number != link.number || !once || !whole {
             let message = "does not speak of this generation's files".to_owned();
             return Err(StateError::damaged(path, message));
         }
         Ok(Self { link, manifest })
     }
 
-    /// A file of the generation as it should be on the node; `None` where there should
-    /// be none.
-    pub(super) fn file(
+    fn kept(&self, part: &str, managed: &Managed, file: ManifestFile) -> Kept {
+        Kept { path: copy(self.link.number, part, managed), file }
+    }
+
+    /// The files that it speaks of.
+    pub(super) fn files(&self) -> Files {
+        let own = |managed: &Managed| {
+            let file = self.manifest.files.get(managed);
+            file.map(|file| self.kept(FILES, managed, *file))
+        };
+        let spoken = self.manifest.spoken().into_iter();
+        Files::new(spoken.map(|managed| (managed.clone(), own(managed))))
+    }
+
+    /// The files that it speaks of, and of those that only the other one does what was
+    /// there before. Not the administrator's.
+    pub(super) fn files_beside(&self, other: &Self) -> Files {
+        let theirs = other.manifest.before.keys();
+        let theirs = theirs.filter(|managed| !self.manifest.speaks_of(managed));
+        let theirs = theirs.map(|m| (m.clone(), other.before(m).unwrap_or_default()));
+        let own = self.files().into_iter().chain(theirs);
+        Files::new(own.filter(|(managed, _)| *managed != Managed::FrrDaemons))
+    }
+
+    /// What was in the place of a file before weft, if the generation speaks of the file.
+    pub(super) fn before(&self, managed: &Managed) -> Option<Option<Kept>> {
+        let before = self.manifest.before.get(managed)?;
+        Some(before.map(|file| self.kept(BEFORE, managed, file)))
+    }
+
+    /// Everything that was there before weft.
+    pub(super) fn all_before(
         &self,
         host: &impl Host,
-        managed: Managed,
-    ) -> Result<Option<FoundFile>, StateError> {
-        let Some(wanted) = self.manifest.files.get(&managed) else { return Ok(None) };
-        let path = copy(&directory(self.link.number), managed);
-        let bytes = verified(host, &path, wanted.sha256)?;
-        Ok(Some(FoundFile { bytes, mode: wanted.mode }))
+    ) -> Result<BTreeMap<Managed, Option<FoundFile>>, StateError> {
+        let all = || {
+            let keys = self.manifest.before.keys();
+            keys.map(|m| (m.clone(), self.before(m).unwrap_or_default()))
+        };
+        let files = Files::new(all());
+        all().map(|(m, _)| Ok((m.clone(), files.read(host, &m)?))).collect()
     }
 
     /// Whether every copy and the facts are what the manifest says.
     pub(super) fn verify(&self, host: &impl Host) -> Result<(), StateError> {
-        for &managed in Managed::ALL {
-            self.file(host, managed)?;
+        let files = self.files();
+        for managed in self.manifest.files.keys() {
+            files.read(host, managed)?;
         }
+        self.all_before(host)?;
         match self.manifest.facts {
             Some(digest) => {
                 let path = directory(self.link.number).join("facts.json");
@@ -230,28 +290,6 @@ impl Generation {
             }
             None => Ok(()),
         }
-    }
-
-    /// Brings the node's files to this generation, durably. What is in place is not
-    /// written again, so that this works on a full disk where nothing was changed.
-    pub(super) fn put_back(&self, host: &impl Host) -> Result<(), StateError> {
-        for &managed in Managed::ALL {
-            if is_in_place(host, &self.manifest, managed) {
-                // Perhaps by a write whose flush failed or never came.
-                host.flush(managed.path())?;
-                continue;
-            }
-            match self.file(host, managed)? {
-                Some(file) => host.replace(managed.path(), &file.bytes, file.mode)?,
-                None => host.remove(managed.path())?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the node has every file of this generation.
-    pub(super) fn is_on_node(&self, host: &impl Host) -> bool {
-        Managed::ALL.iter().all(|managed| is_in_place(host, &self.manifest, *managed))
     }
 }
 
@@ -271,20 +309,13 @@ pub(super) fn numbers(host: &impl Host) -> Result<Vec<u64>, HostError> {
     Ok(numbers.collect())
 }
 
-/// The copy of a file in the directory of a generation.
-fn copy(directory: &Utf8Path, managed: Managed) -> Utf8PathBuf {
-    let path = managed.path();
-    directory.join("files").join(path.strip_prefix("/").unwrap_or(path))
-}
+/// Below this directory of a generation are its files, and below the other one what was
+/// there before.
+const FILES: &str = "files";
+const BEFORE: &str = "before";
 
-/// A file of state that must be there with these contents.
-fn verified(host: &impl Host, path: &Utf8Path, digest: Digest) -> Result<Vec<u8>, StateError> {
-    let damaged = |message: String| StateError::damaged(path, message);
-    let file = host.read(path, FILE_LIMIT)?.ok_or_else(|| damaged("is missing".to_owned()))?;
-    let found = Digest::of(&file.bytes);
-    if found == digest {
-        return Ok(file.bytes);
-    }
-    let (found, wanted) = (found.short(), digest.short());
-    Err(damaged(format!("has the SHA-256 {found}…, where {wanted}… was recorded")))
+/// The copy of a file in one of both.
+fn copy(number: u64, part: &str, managed: &Managed) -> Utf8PathBuf {
+    let path = managed.path();
+    directory(number).join(part).join(path.strip_prefix("/").unwrap_or(&path))
 }

@@ -11,6 +11,7 @@
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
 mod execute;
+mod files;
 mod generation;
 mod journal;
 mod network;
@@ -150,6 +151,16 @@ pub enum ApplyError {
         path: Utf8PathBuf,
         /// How.
         message: &'static str,
+    },
+    /// A file of a generation was taken over later than what runs, and changed meanwhile.
+    #[error(
+        "`{path}` is not weft's now, and not as it was before generation {number} either, which would replace it; `weft adopt` takes it over"
+    )]
+    NotOurs {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The generation.
+        number: u64,
     },
     /// There is too little room for a way back.
     #[error("`{directory}` has {free} bytes of free space, where {needed} are wanted; make room")]

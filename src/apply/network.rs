@@ -10,7 +10,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::StateError;
-use super::generation::Generation;
+use super::files::{Files, Way};
 use super::journal::Record;
 use crate::host::{Host, HostError};
 use crate::plan::{GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
@@ -115,12 +115,6 @@ pub(super) fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kern
     record.unmet = back.verify(kernel, &[]);
 }
 
-/// The text of a generation's interfaces file.
-pub(super) fn text(host: &impl Host, generation: &Generation) -> Result<String, StateError> {
-    let file = generation.file(host, Managed::Interfaces)?;
-    Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default())
-}
-
 /// The way of a running network back to the generation before.
 pub(super) struct WayBack {
     target: Target,
@@ -132,13 +126,9 @@ impl WayBack {
     /// Reads the kernel, and takes down what cannot change in place while the files that
     /// made it are there. `None` on a dry node, and
     /// where nothing of the network is there.
-    pub(super) fn begin(
-        host: &impl Host,
-        record: &Record,
-        way_back: &Generation,
-    ) -> Result<Option<Self>, StateError> {
-        let tried = Generation::load(host, record.generation)?;
-        let target = Target::between(&[&text(host, &tried)?], &text(host, way_back)?);
+    pub(super) fn begin(host: &impl Host, way: &Way) -> Result<Option<Self>, StateError> {
+        let text = |files: Files| files.text(host, &Managed::Interfaces);
+        let target = Target::between(&[&text(way.forward())?], &text(way.back())?);
         let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
         // Before the network of a machine came up there is nothing to change: it comes up
         // from the files.

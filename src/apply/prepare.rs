@@ -1,11 +1,12 @@
 //! From an authority to everything that an apply needs. Reads, and writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 
-use super::generation::{self, Draft, FILE_LIMIT, Generation};
+use super::files::{Files, on_node};
+use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
@@ -22,7 +23,6 @@ const RESERVE: u64 = 256 << 10;
 #[derive(Debug)]
 pub struct Restored {
     generation: Generation,
-    files: BTreeMap<Managed, FoundFile>,
 }
 
 impl Restored {
@@ -37,13 +37,7 @@ impl Restored {
         };
         let generation = Generation::load(host, link)?;
         generation.verify(host)?;
-        let mut files = BTreeMap::new();
-        for &managed in Managed::ALL {
-            if let Some(file) = generation.file(host, managed)? {
-                files.insert(managed, file);
-            }
-        }
-        Ok(Self { generation, files })
+        Ok(Self { generation })
     }
 }
 
@@ -82,16 +76,16 @@ impl Action {
         complaints: &mut Vec<String>,
     ) -> Result<(), HostError> {
         match self {
-            Self::Write(managed, file) => host.replace(managed.path(), &file.bytes, file.mode),
-            Self::Remove(managed) => host.remove(managed.path()),
+            Self::Write(managed, file) => host.replace(&managed.path(), &file.bytes, file.mode),
+            Self::Remove(managed) => host.remove(&managed.path()),
             Self::Network(step) => network::change(host, step, complaints),
         }
     }
 
     /// The file that it is about, if it is about one.
-    fn managed(&self) -> Option<Managed> {
+    fn managed(&self) -> Option<&Managed> {
         match self {
-            Self::Write(managed, _) | Self::Remove(managed) => Some(*managed),
+            Self::Write(managed, _) | Self::Remove(managed) => Some(managed),
             Self::Network(_) => None,
         }
     }
@@ -148,10 +142,10 @@ fn of_plan(
         unmet: Vec::new(),
     };
     let mut drafts = Vec::new();
-    let mut previous = on_node(host)?;
+    let mut previous = None;
     if let Some(running) = journal.running() {
         record.previous = running.record.generation;
-        previous = network::text(host, &Generation::load(host, record.previous)?)?;
+        previous = Some(Generation::load(host, record.previous)?);
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
             if running.record.commit == record.commit {
                 return Ok(Prepared::Nothing(running.clone()));
@@ -161,12 +155,17 @@ fn of_plan(
             return Ok(Prepared::Work(work));
         }
     } else {
-        let found = Draft::found(host, plan.node.clone())?;
+        let found = Draft::found(plan.node.clone())?;
         record.previous = found.link();
         drafts.push(found);
     }
     let actions = actions(plan)?;
-    let files = wanted(host, plan, &actions)?;
+    let contents = contents(host, plan, &actions, previous.as_ref())?;
+    let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
+    let back = match previous.as_ref().filter(spoken) {
+        Some(previous) => previous.files().text(host, &Managed::Interfaces)?,
+        None => interfaces_on_node(host)?,
+    };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
     let draft = Draft::new(
         journal.highest_generation().max(on_disk) + 1,
@@ -174,20 +173,20 @@ fn of_plan(
         Some(commit.clone()),
         &plan.rendering,
         Some(&plan.facts),
-        files,
+        contents,
     )?;
     record.generation = draft.link();
     record.steps = actions.iter().map(Action::to_string).collect();
     drafts.push(draft);
     let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    let network = running_network(host, &mut record, &previous, new)?.map(|(target, _)| target);
+    let network = running_network(host, &mut record, &back, new)?.map(|(target, _)| target);
     Ok(Prepared::Work(Work { record, drafts, actions, network }))
 }
 
 /// The text of the interfaces file that is on the node now.
-fn on_node(host: &impl Host) -> Result<String, HostError> {
-    let file = host.read(Managed::Interfaces.path(), FILE_LIMIT)?;
-    Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default())
+fn interfaces_on_node(host: &impl Host) -> Result<String, HostError> {
+    let mut found = on_node(host, [Managed::Interfaces])?;
+    Ok(found.remove(&Managed::Interfaces).map(|file| file.text()).unwrap_or_default())
 }
 
 /// What the running network is to be brought to, and its kernel, of which the record
@@ -198,7 +197,7 @@ fn running_network(
     previous: &str,
     new: &str,
 ) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target = Target::between(&[previous, &on_node(host)?], new);
+    let target = Target::between(&[previous, &interfaces_on_node(host)?], new);
     let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
     network::note(record, previous, new, &kernel);
     Ok(Some((target, kernel)))
@@ -211,19 +210,19 @@ fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
         let (managed, action) = match step {
             Step::Write { managed, bytes } => {
                 let file = FoundFile { bytes: bytes.clone(), mode: managed.mode() };
-                (*managed, Action::Write(*managed, file))
+                (managed, Action::Write(managed.clone(), file))
             }
-            Step::Remove { managed } => (*managed, Action::Remove(*managed)),
+            Step::Remove { managed } => (managed, Action::Remove(managed.clone())),
             Step::Network(step) => {
                 actions.push(Action::Network(step.clone()));
                 continue;
             }
         };
-        let bad = |message| Err(ApplyError::BadPlan { path: managed.path().to_owned(), message });
+        let bad = |message| Err(ApplyError::BadPlan { path: managed.path(), message });
         if seen.contains(&managed) {
             return bad("two steps are about it");
         }
-        match (&action, plan.rendering.files.get(&managed)) {
+        match (&action, plan.rendering.files.get(managed)) {
             (Action::Write(_, file), Some(text)) if !is_rendered(file, text) => {
                 return bad("what is written is not what was rendered");
             }
@@ -241,34 +240,70 @@ fn is_rendered(file: &FoundFile, text: &str) -> bool {
     std::str::from_utf8(&file.bytes).is_ok_and(|found| without_version(found) == text)
 }
 
-/// The files of the node after the actions. A file without an action is kept as it is,
-/// version line included, and must be what was rendered.
-fn wanted(
+/// The files of the node after the actions, and what was there before weft. A file
+/// without an action is kept as it is, version line included, and must be what was
+/// rendered.
+fn contents(
     host: &impl Host,
     plan: &Plan,
     actions: &[Action],
-) -> Result<BTreeMap<Managed, FoundFile>, ApplyError> {
-    let mut files = BTreeMap::new();
-    for &managed in Managed::ALL {
-        let action = actions.iter().find(|action| action.managed() == Some(managed));
-        let file = match action {
+    previous: Option<&Generation>,
+) -> Result<Contents, ApplyError> {
+    let mut contents = Contents::default();
+    let acted: BTreeMap<&Managed, &Action> =
+        actions.iter().filter_map(|action| Some((action.managed()?, action))).collect();
+    let owned = previous.iter().flat_map(|previous| previous.manifest.files.keys());
+    let known: BTreeSet<&Managed> =
+        plan.rendering.files.keys().chain(owned).chain(acted.keys().copied()).collect();
+    let mut found = on_node(host, known.iter().copied().cloned())?;
+    let mut before = match previous {
+        Some(previous) => previous.all_before(host)?,
+        None => BTreeMap::new(),
+    };
+    // What is there now is somebody else's, or nothing, as before weft.
+    let gone = previous.iter().flat_map(|previous| &previous.manifest.absent);
+    for managed in gone.filter(|managed| !known.contains(managed)) {
+        let there = !on_node(host, [managed.clone()])?.is_empty();
+        if there || before.get(managed).is_none_or(Option::is_none) {
+            before.remove(managed);
+        } else {
+            contents.absent.insert(managed.clone());
+        }
+    }
+    for managed in known {
+        let found = found.remove(managed);
+        let is_ours = previous.is_some_and(|p| p.manifest.files.contains_key(managed));
+        let is_new = !is_ours && (found.is_some() || !before.contains_key(managed));
+        // The administrator's is as it was right before.
+        if is_new || *managed == Managed::FrrDaemons {
+            before.insert(managed.clone(), found.clone());
+        }
+        let file = match acted.get(managed) {
             Some(Action::Write(_, file)) => Some(file.clone()),
             Some(Action::Remove(_)) => None,
             Some(Action::Network(_)) | None => {
-                let found = host.read(managed.path(), FILE_LIMIT)?;
-                let as_planned = match (&found, plan.rendering.files.get(&managed)) {
+                let as_planned = match (&found, plan.rendering.files.get(managed)) {
                     (Some(file), Some(text)) => is_rendered(file, text),
+                    // The administrator's, which nothing asks for any more.
+                    (_, None) if *managed == Managed::FrrDaemons => {
+                        before.remove(managed);
+                        continue;
+                    }
                     (found, text) => found.is_none() && text.is_none(),
                 };
                 if !as_planned {
-                    return Err(ApplyError::Stale { path: managed.path().to_owned() });
+                    return Err(ApplyError::Stale { path: managed.path() });
                 }
                 found
             }
         };
-        files.extend(file.map(|file| (managed, file)));
+        match file {
+            Some(file) => drop(contents.files.insert(managed.clone(), file)),
+            None => drop(contents.absent.insert(managed.clone())),
+        }
     }
-    Ok(files)
+    contents.before = before;
+    Ok(contents)
 }
 
 fn of_generation(
@@ -276,25 +311,23 @@ fn of_generation(
     journal: &Journal,
     restored: Restored,
 ) -> Result<Prepared, ApplyError> {
-    let Restored { generation, mut files } = restored;
+    let Restored { generation } = restored;
     let number = generation.link.number;
     let Some(running) = journal.running() else {
         return Err(ApplyError::NoGeneration { number, known: Vec::new() });
     };
-    let away: Vec<Managed> = Managed::ALL
-        .iter()
-        .copied()
-        .filter(|managed| !generation::is_in_place(host, &generation.manifest, *managed))
-        .collect();
-    let text = network::text(host, &generation)?;
-    let previous = network::text(host, &Generation::load(host, running.record.generation)?)?;
-    let mut actions: Vec<Action> = away
-        .into_iter()
-        .map(|managed| match files.remove(&managed) {
-            Some(file) => Action::Write(managed, file),
-            None => Action::Remove(managed),
-        })
-        .collect();
+    let previous = Generation::load(host, running.record.generation)?;
+    check_unowned(host, &generation, &previous)?;
+    let files = generation.files_beside(&previous);
+    let text = files.text(host, &Managed::Interfaces)?;
+    let back = previous.files_beside(&generation).text(host, &Managed::Interfaces)?;
+    let mut actions = Vec::new();
+    for managed in files.away(host) {
+        actions.push(match files.read(host, managed)? {
+            Some(file) => Action::Write(managed.clone(), file),
+            None => Action::Remove(managed.clone()),
+        });
+    }
     // The running generation may have advanced to a later commit than its own.
     let same = running.record.generation == generation.link;
     let commit = if same { &running.record.commit } else { &generation.manifest.commit };
@@ -311,7 +344,7 @@ fn of_generation(
         guests: Vec::new(),
         unmet: Vec::new(),
     };
-    let network = running_network(host, &mut record, &previous, &text)?;
+    let network = running_network(host, &mut record, &back, &text)?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);
@@ -327,6 +360,25 @@ fn of_generation(
     Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network }))
 }
 
+/// Refuses to replace what is not weft's now and is kept nowhere: of a file that only the
+/// generation speaks of, the way back is what was there before it.
+fn check_unowned(
+    host: &impl Host,
+    generation: &Generation,
+    running: &Generation,
+) -> Result<(), ApplyError> {
+    let before = running.files_beside(generation);
+    let unowned = before.into_iter().filter(|(m, _)| !running.manifest.speaks_of(m));
+    let files = Files::new(unowned);
+    match files.away(host).next() {
+        None => Ok(()),
+        Some(managed) => {
+            let number = generation.link.number;
+            Err(ApplyError::NotOurs { path: managed.path(), number })
+        }
+    }
+}
+
 /// Refuses to begin what could fill a disk: the new files, the old ones again, and as
 /// much once more.
 fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
@@ -337,15 +389,16 @@ fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
     let files: u64 = work.actions.iter().map(written).sum();
     let generations: u64 = work.drafts.iter().map(Draft::size).sum();
     let managed = work.actions.iter().filter_map(|action| match action {
-        Action::Write(managed, _) => managed.path().parent().map(|directory| (directory, files)),
+        Action::Write(managed, _) => {
+            managed.path().parent().map(|directory| (directory.to_owned(), files))
+        }
         Action::Remove(_) | Action::Network(_) => None,
     });
-    let state = [(Utf8Path::new(STATE), generations.max(files))];
+    let state = [(Utf8PathBuf::from(STATE), generations.max(files))];
     for (directory, size) in state.into_iter().chain(managed) {
         let needed = size.saturating_mul(3).saturating_add(RESERVE);
-        let free = host.free(directory)?;
+        let free = host.free(&directory)?;
         if free < needed {
-            let directory = directory.to_owned();
             return Err(ApplyError::NoSpace { directory, free, needed });
         }
     }

@@ -3,6 +3,7 @@
 use tracing::warn;
 
 use super::execute::roll_back;
+use super::files::Way;
 use super::generation::Generation;
 use super::journal::{Entry, Journal, State};
 use super::{ApplyError, Failure, Outcome, StateError, tidy};
@@ -89,11 +90,11 @@ fn settle(host: &impl Host, entry: &Entry) -> Recovery {
             Err(error) => warn!(%error, "an apply that was through cannot be confirmed"),
         }
     }
-    let way_back = match Generation::load(host, entry.record.previous) {
-        Ok(way_back) => way_back,
+    let way = match Way::load(host, &entry.record) {
+        Ok(way) => way,
         Err(obstacle) => return Recovery::Degraded { entry: entry.clone(), obstacle },
     };
-    match roll_back(host, entry, &way_back, Failure::Interrupted) {
+    match roll_back(host, entry, &way, Failure::Interrupted) {
         Outcome::Confirmed { running } | Outcome::Unchanged { running } => {
             Recovery::Confirmed { running }
         }
@@ -104,7 +105,7 @@ fn settle(host: &impl Host, entry: &Entry) -> Recovery {
 
 /// Confirms an apply whose files are all in place; `None` where they are not.
 fn confirm(host: &impl Host, applied: &Entry) -> Result<Option<Entry>, StateError> {
-    if !Generation::load(host, applied.record.generation)?.is_on_node(host) {
+    if !Way::load(host, &applied.record)?.forward().is_on_node(host) {
         return Ok(None);
     }
     Ok(applied.turn(host, State::Confirmed)?)

@@ -7,16 +7,20 @@
 
 use std::collections::BTreeSet;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::StateError;
 use super::generation;
 use super::journal::{self, Entry, Journal, State};
 use crate::host::{Host, HostError, TEMPORARY};
 use crate::render::Managed;
+use crate::value::ZoneId;
 
 /// How many generations are kept beside those that are needed.
 const GENERATIONS: usize = 10;
+
+/// Where each zone with a dnsmasq of its own has a directory, and others have files.
+const ZONES: &str = "/etc/dnsmasq.d";
 
 /// How many entries of the journal are kept beside those that are needed.
 const ENTRIES: usize = 200;
@@ -60,11 +64,18 @@ pub(super) fn check_complete(host: &impl Host, journal: &Journal) -> Result<(), 
 }
 
 fn remove_temporary(host: &impl Host) -> Result<(), HostError> {
-    let managed = Managed::ALL.iter().filter_map(|managed| managed.path().parent());
-    let directories: BTreeSet<&Utf8Path> =
-        managed.chain([Utf8Path::new(journal::DIRECTORY)]).collect();
+    let mut directories: BTreeSet<Utf8PathBuf> = [journal::DIRECTORY.into()].into();
+    let zones = host.list(Utf8Path::new(ZONES))?.into_iter().filter_map(|name| name.parse().ok());
+    let zones: Vec<ZoneId> = zones.collect();
+    let of_zone = |zone: &ZoneId| {
+        [Managed::DnsmasqBus, Managed::DnsmasqOptions, Managed::DnsmasqZone]
+            .map(|managed| managed(zone.clone()))
+    };
+    let managed = Managed::FIXED.iter().cloned().chain(zones.iter().flat_map(of_zone));
+    let parents = managed.filter_map(|managed| managed.path().parent().map(Utf8Path::to_owned));
+    directories.extend(parents);
     for directory in directories {
-        for name in host.list(directory)? {
+        for name in host.list(&directory)? {
             if name.starts_with(TEMPORARY) {
                 host.remove(&directory.join(name))?;
             }

@@ -157,10 +157,11 @@ impl Node {
         offline::of_node(&facts, &name)?;
         let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
-        let found = turn::found(&self.host).map_err(|error| failed(&error))?;
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts, profile);
+        let found =
+            turn::found(&self.host, &wanted, owned.as_ref()).map_err(|error| failed(&error))?;
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));

@@ -176,7 +176,7 @@ pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure
 
 /// Writes the files below a directory, with sequence number 0.
 fn write_files(rendering: &Rendering, out: &Utf8Path) -> Result<(), Failure> {
-    for &managed in rendering.files.keys() {
+    for managed in rendering.files.keys() {
         write_file(rendering, managed, out).map_err(|(path, error)| {
             Failure::new(Exit::Failed, format!("cannot write `{path}`: {error}"))
         })?;
@@ -186,7 +186,7 @@ fn write_files(rendering: &Rendering, out: &Utf8Path) -> Result<(), Failure> {
 
 fn write_file(
     rendering: &Rendering,
-    managed: Managed,
+    managed: &Managed,
     out: &Utf8Path,
 ) -> Result<(), (Utf8PathBuf, std::io::Error)> {
     let path = out.join(managed.path().as_str().trim_start_matches('/'));

@@ -1,5 +1,6 @@
 //! What `/etc/network/interfaces` says about addresses (`interfaces(5)`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -51,6 +52,44 @@ pub(super) fn routes(text: &str) -> Vec<Route> {
         }
     }
     own.into_iter().chain(connected).chain(gateways).collect()
+}
+
+/// All that is said of one interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Definition {
+    options: BTreeMap<String, String>,
+}
+
+impl Definition {
+    /// The value that is given first to an option, written with `-`.
+    pub(super) fn value(&self, option: &str) -> Option<&str> {
+        self.options.get(option).map(String::as_str)
+    }
+}
+
+/// Every interface that has a stanza, of whatever kind. Of one that has several the first
+/// value of an option counts.
+pub(super) fn definitions(text: &str) -> BTreeMap<IfName, Definition> {
+    let mut found: BTreeMap<IfName, Definition> = BTreeMap::new();
+    let mut open: Option<IfName> = None;
+    for line in logical_lines(text) {
+        let line = line.trim();
+        let (option, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        if option == "iface" {
+            let name = value.split_whitespace().next().and_then(|name| name.parse().ok());
+            // A label is no interface of its own.
+            open = name.filter(|name: &IfName| !name.as_str().contains(':'));
+            if let Some(name) = &open {
+                found.entry(name.clone()).or_default();
+            }
+        } else if begins_stanza(option) {
+            open = None;
+        } else if let Some(definition) = open.as_ref().and_then(|name| found.get_mut(name)) {
+            let option = option.replace('_', "-");
+            definition.options.entry(option).or_insert_with(|| value.trim().to_owned());
+        }
+    }
+    found
 }
 
 /// An `iface NAME inet|inet6 static` and the lines below it.

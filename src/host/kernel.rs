@@ -96,6 +96,9 @@ struct Device {
     flags: Vec<String>,
     mtu: u32,
     master: Option<String>,
+    /// Of a VLAN the interface below, of a veth the other end, where both are here.
+    link: Option<String>,
+    address: Option<String>,
     ifalias: Option<String>,
     #[serde(default)]
     linkinfo: LinkInfo,
@@ -111,6 +114,12 @@ struct LinkInfo {
     slave_kind: Option<String>,
     #[serde(default, rename = "info_slave_data")]
     slave_data: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct VlanData {
+    protocol: String,
+    id: u16,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +149,12 @@ fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
         } else {
             None
         };
+        let vlan = if kind.as_deref() == Some("vlan") {
+            let made: VlanData = serde_json::from_value(data.clone())?;
+            Some((made.id, made.protocol.to_ascii_lowercase()))
+        } else {
+            None
+        };
         let filtering = data.get("vlan_filtering").and_then(serde_json::Value::as_u64);
         let flags = if slave_kind.as_deref() == Some("bridge") {
             let flag = |name: &str| Some((name.to_owned(), slave_data.get(name)?.as_bool()?));
@@ -151,6 +166,9 @@ fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
             index: device.ifindex,
             kind,
             master: device.master,
+            lower: device.link,
+            mac: device.address.map(|address| address.to_ascii_lowercase()),
+            vlan,
             mtu: device.mtu,
             up: device.flags.iter().any(|flag| flag == "UP"),
             alias: device.ifalias,

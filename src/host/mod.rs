@@ -10,6 +10,7 @@ pub(crate) mod fake;
 mod guests;
 mod interfaces;
 mod kernel;
+mod links;
 mod linux;
 mod network;
 mod program;
@@ -111,6 +112,13 @@ pub struct FoundFile {
     pub bytes: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
+}
+
+impl FoundFile {
+    /// Its contents as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 /// What the machine refused. The first three go away by themselves or by a person's

@@ -3,8 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use camino::Utf8Path;
+use ipnet::IpNet;
+
+use super::facts::{INTERFACES, INTERFACES_LIMIT};
+use super::interfaces::interface_addresses;
 use super::kernel::PORT_FLAGS;
-use super::{HostError, program};
+use super::{Host as _, HostError, Linux, program};
 use crate::plan::{Family, NetworkStep, PortVlan};
 use crate::value::IfName;
 
@@ -21,7 +26,12 @@ const CAGE_WORDS: &[&str] =
 
 /// Carries out a step; what programs complained about.
 pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
-    let mut complaints = carry_out(calls(step))?;
+    let mut complaints = match step {
+        NetworkStep::Release { interface, addresses } => {
+            carry_out(release(interface, addresses, &own_text()?))?
+        }
+        _ => carry_out(calls(step))?,
+    };
     if let NetworkStep::Down { interfaces } = step {
         // ifupdown2 takes down only what it remembers to have brought up, and one that
         // was killed remembers nothing.
@@ -30,6 +40,24 @@ pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
         complaints.extend(carry_out(left.flat_map(delete))?);
     }
     Ok(complaints)
+}
+
+/// The text of the administrator's own file.
+fn own_text() -> Result<String, HostError> {
+    let path = Utf8Path::new(INTERFACES);
+    let file = Linux::new(None).read(path, INTERFACES_LIMIT)?;
+    Ok(file.map(|file| file.text()).unwrap_or_default())
+}
+
+/// An address that the administrator gives to the interface too stays.
+fn release(interface: &IfName, addresses: &[IpNet], own: &str) -> Vec<Call> {
+    let own = interface_addresses(own);
+    let is_own = |net: &IpNet| {
+        own.iter().any(|own| own.interface == *interface && own.address == net.addr())
+    };
+    let gone = addresses.iter().filter(|net| !is_own(net));
+    gone.map(|net| call("ip", &["addr", "del", &net.to_string(), "dev", interface.as_str()]))
+        .collect()
 }
 
 fn carry_out(calls: impl IntoIterator<Item = Call>) -> Result<Vec<String>, HostError> {
@@ -74,6 +102,10 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
         NetworkStep::Delete { interface } => {
             vec![call("ip", &["link", "delete", "dev", interface.as_str()])]
         }
+        NetworkStep::DeleteOvsPort { interface } => {
+            vec![call("ovs-vsctl", &["--timeout=8", "--if-exists", "del-port", interface.as_str()])]
+        }
+        NetworkStep::Release { interface, addresses } => release(interface, addresses, ""),
         NetworkStep::SetMtu { interface, mtu } => {
             vec![call("ip", &["link", "set", "dev", interface.as_str(), "mtu", &mtu.to_string()])]
         }
@@ -154,6 +186,15 @@ mod tests {
     fn words(step: &NetworkStep) -> Vec<String> {
         let calls = calls(step);
         calls.iter().map(|c| format!("{} {}", c.program, c.arguments.join(" "))).collect()
+    }
+
+    #[test]
+    fn an_address_that_the_administrator_gives_too_stays() {
+        let own = "iface eth1 inet static\n\taddress 10.0.0.1/31\niface eth2 inet static\n\taddress 10.0.0.3/31\n";
+        let addresses = ["10.0.0.1/31", "10.0.0.3/31"].map(|net| net.parse().expect("a prefix"));
+        let calls = super::release(&"eth1".parse().expect("a name"), &addresses, own);
+        let said: Vec<String> = calls.iter().map(|call| call.arguments.join(" ")).collect();
+        assert_eq!(said, ["addr del 10.0.0.3/31 dev eth1"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::links::Made;
 use crate::facts::Route;
 use crate::value::IfName;
 
@@ -15,16 +16,28 @@ use crate::value::IfName;
 /// of its device that shares a prefix with the gateway, else the device's first, else
 /// the machine's first. Routes that no packet can take, those to link-local
 /// destinations, and names that are no interface's are left out.
+///
+/// What weft made is not there: its interfaces, the addresses that it gives to others, and
+/// all routes by both; nor is what a routing daemon learnt.
 pub(super) fn from_kernel(
     four: &[u8],
     six: &[u8],
     devices: &[u8],
+    made: &Made,
 ) -> Result<Vec<Route>, serde_json::Error> {
-    let devices: Vec<Device> = list(devices)?;
+    let mut devices: Vec<Device> = list(devices)?;
+    devices.retain(|device| !made.has(&device.ifname));
+    for device in &mut devices {
+        let Device { ifname, addr_info } = device;
+        addr_info.retain(|a| a.local.is_none_or(|local| !made.gives(ifname, local)));
+    }
     let mut routes = own_addresses(&devices);
     for (text, default) in [(four, "0.0.0.0/0"), (six, "::/0")] {
         let found: Vec<FoundRoute> = list(text)?;
-        routes.extend(found.iter().filter_map(|route| resolve(route, default, &devices)));
+        let lasting = found.iter().filter(|route| !route.is_passing(made));
+        let routes_now = lasting.filter_map(|route| resolve(route, default, &devices));
+        let is_made = |route: &Route| made.connects(route.interface.as_str(), route.destination);
+        routes.extend(routes_now.filter(|route| !is_made(route)));
     }
     Ok(routes)
 }
@@ -83,6 +96,8 @@ struct FoundRoute {
     kind: Option<String>,
     #[serde(default)]
     dst: String,
+    #[serde(default)]
+    protocol: String,
     dev: Option<String>,
     gateway: Option<IpAddr>,
     prefsrc: Option<IpAddr>,
@@ -92,6 +107,49 @@ struct FoundRoute {
     flags: Vec<String>,
     #[serde(default)]
     nexthops: Vec<NextHop>,
+}
+
+/// Names and numbers of what routing daemons write to the kernel: FRR's, as its
+/// `zebra/rt_netlink.h` numbers them and its `rt_protos.d` names them, and BIRD's.
+const DAEMONS: &[&str] = &[
+    "186",
+    "187",
+    "188",
+    "189",
+    "190",
+    "191",
+    "192",
+    "193",
+    "194",
+    "195",
+    "196",
+    "197",
+    "198",
+    "babel",
+    "bgp",
+    "bird",
+    "eigrp",
+    "isis",
+    "ldp",
+    "nhrp",
+    "openfabric",
+    "ospf",
+    "pbr",
+    "rip",
+    "ripng",
+    "sharp",
+    "srte",
+    "zebra",
+];
+
+impl FoundRoute {
+    /// Whether weft or a routing daemon made it, so that it comes and goes.
+    fn is_passing(&self, made: &Made) -> bool {
+        let is_made = |device: &Option<String>| device.as_ref().is_some_and(|d| made.has(d));
+        DAEMONS.contains(&self.protocol.as_str())
+            || is_made(&self.dev)
+            || self.nexthops.iter().any(|hop| is_made(&hop.dev))
+    }
 }
 
 /// One way of a route that has several.
@@ -161,7 +219,7 @@ fn source(
 
 #[cfg(test)]
 mod tests {
-    use super::from_kernel;
+    use super::{Made, from_kernel};
 
     const DEVICES: &str = r#"[
         {"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP"],"mtu":65536,"addr_info":[
@@ -196,7 +254,7 @@ mod tests {
     ]"#;
 
     fn texts(four: &str, six: &str, devices: &str) -> Vec<String> {
-        from_kernel(four.as_bytes(), six.as_bytes(), devices.as_bytes())
+        from_kernel(four.as_bytes(), six.as_bytes(), devices.as_bytes(), &Made::default())
             .expect("the samples can be read")
             .iter()
             .map(|r| format!("{} {} {} {}", r.destination, r.interface, r.source, r.metric))
@@ -223,8 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn what_weft_and_routing_daemons_make_is_left_out() {
+        let sdn = "auto va\niface va\n\taddress 10.8.0.1/24\n\tbridge_ports none\n\
+            auto eth1\niface eth1 inet static\n\taddress 10.9.0.0/31\n\tip-forward 1\n";
+        let made = Made::of(sdn, &["eth1".to_owned()].into(), &[]);
+        let devices = r#"[{"ifname":"va","addr_info":[{"local":"10.8.0.1","prefixlen":24,"scope":"global"}]},
+            {"ifname":"eth1","addr_info":[{"local":"10.9.0.0","prefixlen":31,"scope":"global"},
+                {"local":"192.0.2.2","prefixlen":24,"scope":"global"}]}]"#;
+        let four = r#"[{"dst":"10.8.0.0/24","dev":"va","protocol":"kernel","prefsrc":"10.8.0.1"},
+            {"dst":"10.9.0.0/31","dev":"eth1","protocol":"kernel","prefsrc":"10.9.0.0"},
+            {"dst":"192.0.2.0/24","dev":"eth1","protocol":"kernel","prefsrc":"192.0.2.2"},
+            {"dst":"203.0.113.0/24","gateway":"192.0.2.9","dev":"eth1","protocol":"bgp","metric":20},
+            {"dst":"172.20.0.2","gateway":"10.9.0.1","dev":"eth1","protocol":"197","metric":20}]"#;
+        let found = from_kernel(four.as_bytes(), b"", devices.as_bytes(), &made).expect("read");
+        let found: Vec<String> = found.iter().map(|r| r.destination.to_string()).collect();
+        assert_eq!(found, ["192.0.2.2/32", "192.0.2.0/24"]);
+    }
+
+    #[test]
     fn a_machine_without_routes_has_none_and_nonsense_is_an_error() {
         assert!(texts("", "[ ]", "").is_empty());
-        assert!(from_kernel(b"[{", b"[]", b"[]").is_err());
+        assert!(from_kernel(b"[{", b"[]", b"[]", &Made::default()).is_err());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::routing;
 use super::stanza::outside;
 use super::{Guard, Impact, Plan};
 use crate::render::Managed;
@@ -29,26 +30,44 @@ pub struct Foreign {
 
 impl Foreign {
     /// Compares a file with what should be there; `same` says that both mean the same.
-    pub(super) fn new(managed: Managed, is: &[u8], should: Option<&[u8]>, same: bool) -> Self {
-        let losses = match (managed, std::str::from_utf8(is), should) {
+    pub(super) fn new(managed: &Managed, is: &[u8], should: &[u8], same: bool) -> Self {
+        let losses = match std::str::from_utf8(is) {
             _ if same => Vec::new(),
-            (_, _, None) => vec![format!("`{managed}` would be removed")],
-            (_, Err(_), _) => vec![format!("`{managed}` is not UTF-8 text")],
-            (Managed::Interfaces, Ok(is), Some(should)) => {
-                let should = String::from_utf8_lossy(should);
-                let kept: BTreeSet<String> = outside(&should).into_iter().collect();
-                let lost = outside(is).into_iter().filter(|line| !kept.contains(line));
-                lost.map(|line| format!("`{managed}` would lose the line `{line}`")).collect()
-            }
-            (Managed::RouteTables, Ok(_), _) => {
-                vec![format!("`{managed}` would be replaced by another text")]
-            }
+            Err(_) => vec![format!("`{managed}` is not UTF-8 text")],
+            Ok(is) => losses(managed, is, &String::from_utf8_lossy(should)),
         };
-        Self { managed, same, losses }
+        Self { managed: managed.clone(), same, losses }
     }
 }
 
-pub(super) fn not_ours(managed: Managed) -> Guard {
+/// What a text has and another one has not. Where it has it is no loss.
+fn losses(managed: &Managed, is: &str, should: &str) -> Vec<String> {
+    let lost = |parts: fn(&str) -> Vec<String>| -> Vec<String> {
+        let kept: BTreeSet<String> = parts(should).into_iter().collect();
+        parts(is).into_iter().filter(|part| !kept.contains(part)).collect()
+    };
+    let lost = match managed {
+        Managed::Interfaces => lost(outside),
+        Managed::Frr => lost(routing::statements),
+        _ => lost(lines),
+    };
+    lost.into_iter().map(|line| format!("`{managed}` would lose the line `{line}`")).collect()
+}
+
+/// The lines that say something.
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// Whether there is nothing in a file that anybody could lose: FRR comes with a
+/// `frr.conf` that configures nothing.
+pub(super) fn is_nobodys(managed: &Managed, is: &[u8]) -> bool {
+    *managed == Managed::Frr
+        && std::str::from_utf8(is).is_ok_and(|text| routing::statements(text).is_empty())
+}
+
+pub(super) fn not_ours(managed: &Managed) -> Guard {
     Guard {
         code: NOT_OURS,
         message: format!("`{managed}` was not written by weft"),

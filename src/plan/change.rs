@@ -6,8 +6,9 @@ use std::fmt;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
+use super::interface::interfaces;
 use super::stanza::{option, stanzas};
-use crate::value::VnetId;
+use crate::value::{IfName, VnetId};
 
 /// How much a change disturbs, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -91,6 +92,8 @@ const FIXED: &[&str] = &[
 const DROPPABLE: &[&str] = &[
     "address",
     "alias",
+    "arp-accept",
+    "bridge-arp-nd-suppress",
     "bridge-ports",
     "bridge-vids",
     "bridge-vlan-aware",
@@ -112,10 +115,19 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let before = stanzas(found);
     let after = stanzas(wanted);
+    let own: BTreeSet<IfName> = [found, wanted]
+        .into_iter()
+        .flat_map(interfaces)
+        .filter_map(|(name, interface)| interface.is_own().then_some(name))
+        .collect();
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let change = |name: &String| {
         let (impact, reason) = match (before.get(name), after.get(name)) {
             (None, Some(_)) => (Impact::Adds, None),
+            // One of the node's own only loses what was added to it.
+            (Some(old), new) if own.contains(name.as_str()) && Some(old) != new => {
+                (Impact::Changes, None)
+            }
             (Some(_), None) => (Impact::Removes, None),
             (Some(old), Some(new)) if old != new => match forced(old, new) {
                 Some(reason) => (Impact::Recreates, Some(reason)),
@@ -144,8 +156,10 @@ fn forced(old: &[String], new: &[String]) -> Option<String> {
             _ => {}
         }
     }
-    let fixed =
-        new.keys().find(|option| !old.contains_key(*option) && FIXED.contains(&option.as_str()));
+    // A bridge can be put into a VRF.
+    let fixed = new.keys().find(|option| {
+        !old.contains_key(*option) && FIXED.contains(&option.as_str()) && *option != "vrf"
+    });
     fixed.map(|option| format!("`{option}` cannot be set in place"))
 }
 
@@ -160,9 +174,19 @@ fn by_option(lines: &[String]) -> BTreeMap<String, Vec<&str>> {
 fn lines(old: Option<&Vec<String>>, new: Option<&Vec<String>>) -> Vec<LineChange> {
     let slice = |lines: Option<&Vec<String>>| -> Vec<String> { lines.cloned().unwrap_or_default() };
     let (old, new) = (slice(old), slice(new));
-    let (old, new): (Vec<&str>, Vec<&str>) =
-        (old.iter().map(String::as_str).collect(), new.iter().map(String::as_str).collect());
-    let diff = TextDiff::from_slices(&old, &new);
+    of_lines(
+        &old.iter().map(String::as_str).collect::<Vec<_>>(),
+        &new.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
+/// The lines that go and come when one text becomes another one.
+pub(super) fn of_text(old: &str, new: &str) -> Vec<LineChange> {
+    of_lines(&old.lines().collect::<Vec<_>>(), &new.lines().collect::<Vec<_>>())
+}
+
+fn of_lines(old: &[&str], new: &[&str]) -> Vec<LineChange> {
+    let diff = TextDiff::from_slices(old, new);
     diff.iter_all_changes()
         .filter_map(|change| {
             let sign = match change.tag() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::kernel::{Kernel, Link, PortVlan};
-use super::network::NetworkStep;
+use super::step::NetworkStep;
 use super::verify::Mismatch;
 
 /// A port of one of our bridges that weft did not make, as it was found.

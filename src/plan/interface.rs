@@ -19,6 +19,10 @@ pub struct Interface {
     pub lines: Vec<String>,
     /// What it is.
     pub kind: Kind,
+    /// The VRF that it is in.
+    pub vrf: Option<String>,
+    /// Its MAC address, in lower case, where one is asked for.
+    pub mac: Option<String>,
     /// Its addresses. One that cannot be read is in `unread`.
     pub addresses: BTreeSet<IpNet>,
     /// The largest packet, where one is asked for.
@@ -38,9 +42,10 @@ pub struct Interface {
 /// What an interface is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Not said.
+    /// Not said: the node has it already, and the stanza only adds something to it. It is
+    /// neither taken down nor made again.
     #[default]
-    Any,
+    Own,
     /// A bridge.
     Bridge {
         /// What it joins.
@@ -56,30 +61,110 @@ pub enum Kind {
         port: u16,
         /// The address that packets are sent from, where one is asked for.
         local: Option<IpAddr>,
-        /// The other ends.
+        /// The other ends. A routing daemon adds others where `learning` is off.
         remotes: BTreeSet<IpAddr>,
+        /// Whether its bridge learns from it; not said where there is none.
+        learning: Option<bool>,
+        /// Whether its bridge answers for what is behind it; not said where there is none.
+        suppress: Option<bool>,
     },
+    /// One end of a cable within the node.
+    Veth {
+        /// The other end.
+        peer: Option<String>,
+    },
+    /// A VLAN of another interface.
+    Vlan {
+        /// The other interface.
+        device: String,
+        /// The VLAN.
+        id: u16,
+        /// The protocol of the tag, in lower case.
+        protocol: String,
+    },
+    /// A routing table with interfaces of its own.
+    Vrf,
+    /// An interface that is there for its address.
+    Dummy,
+    /// A port of an Open vSwitch bridge that is an interface of the node.
+    OvsPort,
+}
+
+impl Kind {
+    /// The kernel's word for it.
+    pub const fn word(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Own => return None,
+            Self::Bridge { .. } => "bridge",
+            Self::Vxlan { .. } => "vxlan",
+            Self::Veth { .. } => "veth",
+            Self::Vlan { .. } => "vlan",
+            Self::Vrf => "vrf",
+            Self::Dummy => "dummy",
+            Self::OvsPort => "openvswitch",
+        })
+    }
 }
 
 /// The interfaces of a file whose names can be an interface's.
 pub fn interfaces(text: &str) -> BTreeMap<IfName, Interface> {
     let stanzas = stanzas(text).into_iter();
-    stanzas.filter_map(|(name, lines)| Some((name.parse().ok()?, Interface::new(&lines)))).collect()
+    let interface = |(name, lines): (String, Vec<String>)| {
+        Some((name.parse().ok()?, Interface::new(&name, &lines)))
+    };
+    stanzas.filter_map(interface).collect()
 }
 
 impl Interface {
-    fn new(lines: &[String]) -> Self {
+    fn new(name: &str, lines: &[String]) -> Self {
         let mut new = Self { lines: lines.to_vec(), ..Self::default() };
         let mut bridge: Option<(BTreeSet<String>, bool)> = None;
         let mut vxlan = None;
         let mut port = VXLAN_PORT;
-        let mut local = None;
-        let mut remotes = BTreeSet::new();
+        let (mut local, mut remotes) = (None, BTreeSet::new());
+        let (mut learning, mut suppress) = (None, None);
+        let mut vlan = Vlan::default();
+        let mut other = None;
         for line in lines {
             let value = line.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim());
             let understood = match option(line).as_str() {
                 "address" => insert(&mut new.addresses, address(value)),
-                "mtu" => set(&mut new.mtu, value),
+                "mtu" | "ovs-mtu" => set(&mut new.mtu, value),
+                "hwaddress" => {
+                    let address = value.split_whitespace().last();
+                    new.mac = address.map(str::to_ascii_lowercase);
+                    new.mac.is_some()
+                }
+                "vrf" => set(&mut new.vrf, value),
+                "vrf-table" => {
+                    other = Some(Kind::Vrf);
+                    true
+                }
+                "link-type" => match value {
+                    "veth" => {
+                        other.get_or_insert(Kind::Veth { peer: None });
+                        true
+                    }
+                    "dummy" => {
+                        other = Some(Kind::Dummy);
+                        true
+                    }
+                    _ => false,
+                },
+                "veth-peer-name" => {
+                    other = Some(Kind::Veth { peer: Some(value.to_owned()) });
+                    true
+                }
+                // Of another type it says something of a bridge of the node's own.
+                "ovs-type" if value == "OVSIntPort" => {
+                    other = Some(Kind::OvsPort);
+                    true
+                }
+                "vlan-raw-device" => set(&mut vlan.device, value),
+                "vlan-id" => set(&mut vlan.id, value),
+                "vlan-protocol" => set(&mut vlan.protocol, &value.to_ascii_lowercase()),
+                "bridge-learning" => optional(&mut learning, value),
+                "bridge-arp-nd-suppress" => optional(&mut suppress, value),
                 "alias" => {
                     new.alias = Some(value.to_owned());
                     true
@@ -107,10 +192,11 @@ impl Interface {
                 new.unread.push(line.clone());
             }
         }
-        new.kind = match (vxlan, bridge) {
-            (Some(id), _) => Kind::Vxlan { id, port, local, remotes },
-            (None, Some((ports, vlan_aware))) => Kind::Bridge { ports, vlan_aware },
-            (None, None) => Kind::Any,
+        new.kind = match (vxlan, bridge, other.or_else(|| vlan.kind(name))) {
+            (Some(id), ..) => Kind::Vxlan { id, port, local, remotes, learning, suppress },
+            (None, Some((ports, vlan_aware)), _) => Kind::Bridge { ports, vlan_aware },
+            (None, None, Some(other)) => other,
+            (None, None, None) => Kind::Own,
         };
         new
     }
@@ -119,15 +205,69 @@ impl Interface {
     pub fn ports(&self) -> impl Iterator<Item = &str> {
         let ports = match &self.kind {
             Kind::Bridge { ports, .. } => Some(ports),
-            Kind::Vxlan { .. } | Kind::Any => None,
+            _ => None,
         };
         ports.into_iter().flatten().map(String::as_str)
+    }
+
+    /// The interfaces that it is made on top of: those that have to be there before it.
+    /// Of a port that is a VLAN without a stanza also the interface below that.
+    pub fn below(&self) -> impl Iterator<Item = &str> {
+        let device = match &self.kind {
+            Kind::Vlan { device, .. } => Some(device.as_str()),
+            _ => None,
+        };
+        let ports = self.ports();
+        let raws = self.ports().filter_map(|port| Some(vlan_of(port)?.0));
+        ports.chain(raws).chain(device).chain(self.vrf.as_deref())
+    }
+
+    /// Its ports that are VLANs by their names, which ifupdown2 makes without a stanza.
+    pub fn implied(&self) -> impl Iterator<Item = &str> {
+        self.ports().filter(|port| vlan_of(port).is_some())
+    }
+
+    /// Whether the node has it already, and the stanza only adds something.
+    pub fn is_own(&self) -> bool {
+        self.kind == Kind::Own
     }
 
     /// Whether it is a bridge.
     pub fn is_bridge(&self) -> bool {
         matches!(self.kind, Kind::Bridge { .. })
     }
+}
+
+/// The device and the VLAN of a name such as `eth0.100`.
+fn vlan_of(name: &str) -> Option<(&str, u16)> {
+    let (device, id) = name.rsplit_once('.')?;
+    Some((device, id.parse().ok().filter(|id| (1..4095).contains(id))?))
+}
+
+/// What a stanza says of a VLAN.
+#[derive(Default)]
+struct Vlan {
+    device: Option<String>,
+    id: Option<u16>,
+    protocol: Option<String>,
+}
+
+impl Vlan {
+    /// None where the stanza is of no VLAN, by its lines and by the name.
+    fn kind(self, name: &str) -> Option<Kind> {
+        let named = vlan_of(name);
+        let device = self.device.or_else(|| named.map(|(device, _)| device.to_owned()))?;
+        let id = self.id.or_else(|| named.map(|(_, id)| id))?;
+        let protocol = self.protocol.unwrap_or_else(|| "802.1q".to_owned());
+        Some(Kind::Vlan { device, id, protocol })
+    }
+}
+
+fn optional(place: &mut Option<bool>, value: &str) -> bool {
+    let mut is_on = false;
+    let understood = flag(&mut is_on, value);
+    *place = understood.then_some(is_on);
+    understood
 }
 
 fn set<T: std::str::FromStr>(place: &mut Option<T>, value: &str) -> bool {
@@ -193,9 +333,50 @@ mod tests {
         assert_eq!((va.mtu, va.alias.as_deref()), (Some(1400), Some("two words")));
         assert_eq!(va.unread, ["address 10.0.3.999/24"]);
         assert_eq!(found["vb"].ports().collect::<Vec<_>>(), ["vxlan_vb"]);
-        let Kind::Vxlan { id, port, local, remotes } = &found["vxlan_vb"].kind else {
+        let Kind::Vxlan { id, port, local, remotes, .. } = &found["vxlan_vb"].kind else {
             panic!("not a tunnel")
         };
         assert_eq!((*id, *port, *local, remotes.len()), (7, 4790, None, 2));
+    }
+
+    const LAYERS: &str = "auto vrf_z\niface vrf_z\n\tvrf-table auto\n\
+        auto xvrf_z\niface xvrf_z\n\tlink-type veth\n\taddress 10.255.255.1/30\n\tveth-peer-name xvrfp_z\n\
+        auto v\niface v\n\thwaddress BC:24:11:00:00:01\n\tbridge_ports vxlan_v\n\tarp-accept on\n\tvrf vrf_z\n\
+        auto vxlan_v\niface vxlan_v\n\tvxlan-id 7\n\tbridge-learning off\n\tbridge-arp-nd-suppress on\n\
+        auto sv_q\niface sv_q\n\tvlan-raw-device eth0\n\tvlan-id 9\n\tvlan-protocol 802.1ad\n\
+        auto vmbr0.5\niface vmbr0.5\n\tvlan-protocol 802.1ad\n\
+        auto vmbr0\niface vmbr0\n\tovs_ports ln_v\n\
+        auto ln_v\niface ln_v\n\tovs_type OVSIntPort\n\tovs_bridge vmbr0\n\tovs_mtu 1400\n\tovs_options tag=5\n\
+        auto w\niface w\n\tbridge_ports  eth0.7 eth1.7 pr_w\n\
+        auto dummy_f\niface dummy_f inet static\n\taddress 10.9.0.1/32\n\tlink-type dummy\n\tip-forward 1\n\
+        auto eth1\niface eth1 inet static\n\taddress 10.9.0.1/32\n\tip-forward 1\n\
+        auto eth1\niface eth1 inet6 static\n\taddress fd00::1/64\n\tip-forward 1\n";
+
+    #[test]
+    fn every_kind_is_told_from_the_others() {
+        let found = interfaces(LAYERS);
+        let kind = |name: &str| &found[name].kind;
+        let vlan = |device: &str, id, protocol: &str| Kind::Vlan {
+            device: device.to_owned(),
+            id,
+            protocol: protocol.to_owned(),
+        };
+        assert_eq!((kind("vrf_z"), kind("dummy_f")), (&Kind::Vrf, &Kind::Dummy));
+        assert_eq!(kind("xvrf_z"), &Kind::Veth { peer: Some("xvrfp_z".to_owned()) });
+        assert_eq!(kind("sv_q"), &vlan("eth0", 9, "802.1ad"));
+        assert_eq!(kind("vmbr0.5"), &vlan("vmbr0", 5, "802.1ad"));
+        assert_eq!((kind("vmbr0"), kind("ln_v")), (&Kind::Own, &Kind::OvsPort));
+        assert_eq!((kind("eth1"), found["eth1"].addresses.len()), (&Kind::Own, 2));
+        assert!(matches!(
+            kind("vxlan_v"),
+            Kind::Vxlan { learning: Some(false), suppress: Some(true), .. }
+        ));
+        let v = &found["v"];
+        assert_eq!(v.mac.as_deref(), Some("bc:24:11:00:00:01"));
+        assert_eq!(v.below().collect::<Vec<_>>(), ["vxlan_v", "vrf_z"]);
+        let w = &found["w"];
+        assert_eq!(w.implied().collect::<Vec<_>>(), ["eth0.7", "eth1.7"]);
+        assert_eq!(found["ln_v"].mtu, Some(1400));
+        assert!(found.values().all(|interface| interface.unread.is_empty()));
     }
 }

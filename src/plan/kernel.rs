@@ -29,6 +29,12 @@ pub struct Link {
     pub kind: Option<String>,
     /// The bridge or other interface that it is a port of.
     pub master: Option<String>,
+    /// The interface that a VLAN is of, or the other end of a cable within the node.
+    pub lower: Option<String>,
+    /// The MAC address, in lower case.
+    pub mac: Option<String>,
+    /// Of a VLAN: its number, and the protocol of its tag in lower case.
+    pub vlan: Option<(u16, String)>,
     /// The largest packet, in bytes.
     pub mtu: u32,
     /// Whether somebody set it up.

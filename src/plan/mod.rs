@@ -10,8 +10,11 @@ mod guests;
 mod interface;
 mod kernel;
 mod network;
+mod order;
+mod routing;
 mod rule;
 mod stanza;
+mod step;
 mod text;
 mod verify;
 
@@ -21,8 +24,9 @@ pub use guard::Guard;
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
-pub use network::{NetworkStep, Steps, Target};
+pub use network::{Steps, Target};
 pub use rule::{Family, NotARule, Rule, Table, TableName};
+pub use step::NetworkStep;
 pub use verify::Mismatch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +48,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the steps do to interfaces.
     pub changes: Vec<Change>,
+    /// The lines that go and come in each other file that is written.
+    pub lines: BTreeMap<Managed, Vec<LineChange>>,
     /// Why the plan must not be carried out; empty when it may.
     pub guards: Vec<Guard>,
     /// Files that are there and that weft did not write.
@@ -73,9 +79,9 @@ pub enum Step {
 
 impl Step {
     /// The file that the step is about, if it is about one.
-    pub fn managed(&self) -> Option<Managed> {
+    pub fn managed(&self) -> Option<&Managed> {
         match self {
-            Self::Write { managed, .. } | Self::Remove { managed } => Some(*managed),
+            Self::Write { managed, .. } | Self::Remove { managed } => Some(managed),
             Self::Network(_) => None,
         }
     }
@@ -84,7 +90,7 @@ impl Step {
 /// What stands on the node now, and what the commit allows to be done to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The contents of each file of [`Managed::ALL`] that is there.
+    /// The contents of each file that is there, among those that are wanted or owned.
     pub files: BTreeMap<Managed, Vec<u8>>,
     /// What the kernel has; `None` on a dry node.
     pub kernel: Option<Kernel>,
@@ -125,34 +131,41 @@ pub fn plan(
     let mut guards = Vec::new();
     let mut edited = Vec::new();
     let mut foreign = Vec::new();
-    for &managed in Managed::ALL {
-        let is = found.files.get(&managed);
+    let mut lines = BTreeMap::new();
+    let written = |managed: &Managed| owned.and_then(|owned| owned.files.get(managed));
+    let known: BTreeSet<&Managed> =
+        wanted.files.keys().chain(owned.iter().flat_map(|owned| owned.files.keys())).collect();
+    for managed in known {
+        let is = found.files.get(managed);
         let should = wanted.bytes(managed, sequence);
-        let written = owned.and_then(|owned| owned.files.get(&managed));
-        if let (Some(is), Some(written)) = (is, written) {
-            if Digest::of(is) != *written {
-                edited.push(managed);
-            }
-        } else if written.is_some() {
-            edited.push(managed);
+        // In the administrator's file weft sets only what is wanted.
+        let is_weft = *managed != Managed::FrrDaemons;
+        if !is_weft && should.is_none() {
+            continue;
+        }
+        if written(managed).is_some_and(|written| is.map(|is| Digest::of(is)) != Some(*written)) {
+            edited.extend(is_weft.then(|| managed.clone()));
         }
         let same = is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning);
-        if let (Some(is), None) = (is, written) {
-            // One that means the same too: from then on it would be replaced.
-            guards.push(adoption::not_ours(managed));
-            foreign.push(Foreign::new(managed, is, should.as_deref(), same));
+        if let (Some(is), Some(should), None) = (is, &should, written(managed)) {
+            if is_weft && !adoption::is_nobodys(managed, is) {
+                // One that means the same too: from then on it would be replaced.
+                guards.push(adoption::not_ours(managed));
+                foreign.push(Foreign::new(managed, is, should, same));
+            }
         }
         if same {
             continue;
         }
-        if managed == Managed::Interfaces {
-            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-            changes = change::changes(
-                &is.map(text).unwrap_or_default(),
-                &should.as_ref().map(text).unwrap_or_default(),
-                |name| served(&wanted, owned, name),
-            );
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let (old, new) =
+            (is.map(text).unwrap_or_default(), should.as_ref().map(text).unwrap_or_default());
+        if *managed == Managed::Interfaces {
+            changes = change::changes(&old, &new, |name| served(&wanted, owned, name));
+        } else if should.is_some() {
+            lines.insert(managed.clone(), change::of_text(&old, &new));
         }
+        let managed = managed.clone();
         steps.push(match should {
             Some(bytes) => Step::Write { managed, bytes },
             None => Step::Remove { managed },
@@ -173,6 +186,7 @@ pub fn plan(
         facts,
         steps,
         changes,
+        lines,
         guards,
         foreign,
         edited,

@@ -1,139 +1,21 @@
 //! From one interfaces file to another on a running kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
-use super::kernel::{Kernel, PortVlan};
-use super::rule::{Family, Rule, Table};
+use super::kernel::Kernel;
+use super::order::{Order, ordered};
+use super::rule::{Rule, Table};
+use super::stanza::option;
+use super::step::NetworkStep;
 use super::verify::{Mismatch, differences, unfit};
 use crate::value::IfName;
 
 /// The MTU that the kernel gives to interfaces when nothing is asked for.
 const DEFAULT_MTU: u32 = 1500;
-
-/// One change of the running network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkStep {
-    /// ifupdown2 takes interfaces down and away; what it leaves is deleted.
-    Down {
-        /// Which ones; bridges before their ports.
-        interfaces: Vec<IfName>,
-    },
-    /// ifupdown2 brings interfaces to what the file says.
-    Up {
-        /// Which ones; ports before their bridges.
-        interfaces: Vec<IfName>,
-    },
-    /// An interface is deleted that ifupdown2 left.
-    Delete {
-        /// Which one.
-        interface: IfName,
-    },
-    /// An MTU that no file names any more.
-    SetMtu {
-        /// The interface.
-        interface: IfName,
-        /// The MTU.
-        mtu: u32,
-    },
-    /// The comment is taken off.
-    ClearAlias {
-        /// The interface.
-        interface: IfName,
-    },
-    /// A bridge stops filtering VLANs.
-    StopVlanFiltering {
-        /// The bridge.
-        interface: IfName,
-    },
-    /// Packets that come in by an interface are no longer routed.
-    StopForwarding {
-        /// The interface.
-        interface: IfName,
-        /// Of which version.
-        family: Family,
-    },
-    /// A tunnel end is forgotten.
-    DropRemote {
-        /// The VXLAN interface.
-        interface: IfName,
-        /// The other end.
-        remote: IpAddr,
-    },
-    /// A route is removed.
-    DropRoute {
-        /// The interface.
-        interface: IfName,
-        /// Where it led.
-        destination: IpNet,
-    },
-    /// A rule is added.
-    AddRule(Rule),
-    /// One copy of a rule is removed.
-    RemoveRule(Rule),
-    /// A guest's port becomes a port of its bridge again.
-    ReturnPort {
-        /// The port.
-        port: String,
-        /// The bridge.
-        bridge: String,
-        /// Whether it is set up.
-        up: bool,
-    },
-    /// Flags of a guest's port are what they were.
-    SetPortFlags {
-        /// The port.
-        port: String,
-        /// Those to set, by the kernel's names.
-        flags: BTreeMap<String, bool>,
-    },
-    /// VLANs of a guest's port are what they were.
-    SetPortVlans {
-        /// The port.
-        port: String,
-        /// Those to take away.
-        remove: Vec<PortVlan>,
-        /// Those to add.
-        add: Vec<PortVlan>,
-    },
-}
-
-impl fmt::Display for NetworkStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = |interfaces: &[IfName]| {
-            interfaces.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
-        };
-        match self {
-            Self::Down { interfaces } => write!(f, "take down {}", all(interfaces)),
-            Self::Up { interfaces } => write!(f, "bring up {}", all(interfaces)),
-            Self::Delete { interface } => write!(f, "delete {interface}"),
-            Self::SetMtu { interface, mtu } => write!(f, "set the MTU of {interface} to {mtu}"),
-            Self::ClearAlias { interface } => write!(f, "take the alias off {interface}"),
-            Self::StopVlanFiltering { interface } => {
-                write!(f, "stop filtering VLANs on {interface}")
-            }
-            Self::StopForwarding { interface, family } => {
-                write!(f, "stop forwarding {} from {interface}", family.as_str())
-            }
-            Self::DropRemote { interface, remote } => {
-                write!(f, "send no more from {interface} to {remote}")
-            }
-            Self::DropRoute { interface, destination } => {
-                write!(f, "remove the route to {destination} by {interface}")
-            }
-            Self::AddRule(rule) => write!(f, "add the rule {rule}"),
-            Self::RemoveRule(rule) => write!(f, "remove one rule {rule}"),
-            Self::ReturnPort { port, bridge, .. } => write!(f, "return {port} to {bridge}"),
-            Self::SetPortFlags { port, .. } => write!(f, "set the flags of {port} as they were"),
-            Self::SetPortVlans { port, .. } => write!(f, "set the VLANs of {port} as they were"),
-        }
-    }
-}
 
 /// The steps of an apply, around the writing of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,7 +49,8 @@ impl Target {
 
     /// Whether an interface of the kernel may be changed as one of ours.
     pub fn is_ours(&self, name: &str) -> bool {
-        self.before.contains_key(name)
+        let implied = || self.before.values().any(|old| old.implied().any(|port| port == name));
+        self.before.contains_key(name) || implied()
     }
 
     /// Whether anything of it is there.
@@ -180,14 +63,39 @@ impl Target {
 
     /// The wanted interfaces whose name something has that is not ours.
     pub fn foreign<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = &'a IfName> {
-        let names = self.wanted.keys();
-        names
+        let made = self.wanted.iter().filter(|(_, wanted)| !wanted.is_own());
+        made.map(|(name, _)| name)
             .filter(|name| kernel.links.contains_key(name.as_str()) && !self.is_ours(name.as_str()))
     }
 
-    /// Interfaces that are no longer wanted.
+    /// Interfaces that are no longer wanted. Those of the node's own stay.
     fn gone(&self) -> impl Iterator<Item = (&IfName, &Interface)> {
-        self.before.iter().filter(|(name, _)| !self.wanted.contains_key(*name))
+        let gone = self.before.iter().filter(|(name, _)| !self.wanted.contains_key(*name));
+        gone.filter(|(_, old)| !old.is_own())
+    }
+
+    /// VLANs that ifupdown2 made for bridges of the old files and that none of the new ones
+    /// has, where nothing uses them: one that the administrator has is on a bridge, has an
+    /// address or has something on top of it.
+    fn unused<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = IfName> + 'a {
+        let kept: BTreeSet<&str> = self
+            .wanted
+            .iter()
+            .flat_map(|(name, wanted)| wanted.below().chain([name.as_str()]))
+            .collect();
+        let implied: BTreeSet<&str> = self.before.values().flat_map(Interface::implied).collect();
+        let used =
+            |name: &str| kernel.links.values().any(|link| link.lower.as_deref() == Some(name));
+        implied
+            .into_iter()
+            .filter(move |name| {
+                let link = kernel.links.get(*name);
+                let free = link.is_some_and(|link| {
+                    link.vlan.is_some() && link.master.is_none() && link.addresses.is_empty()
+                });
+                free && !kept.contains(name) && !used(name)
+            })
+            .filter_map(|name| name.parse().ok())
     }
 
     /// Interfaces that have to be made again, and why.
@@ -195,12 +103,11 @@ impl Target {
         &'a self,
         kernel: &'a Kernel,
     ) -> impl Iterator<Item = (&'a IfName, String)> + 'a {
-        self.wanted.iter().filter(|(name, _)| self.is_ours(name.as_str())).filter_map(
-            |(name, wanted)| {
-                let link = kernel.links.get(name.as_str())?;
-                Some((name, unfit(wanted, link)?))
-            },
-        )
+        let ours = self.wanted.iter().filter(|(name, _)| self.is_ours(name.as_str()));
+        ours.filter_map(|(name, wanted)| {
+            let link = kernel.links.get(name.as_str())?;
+            Some((name, unfit(wanted, link)?))
+        })
     }
 
     /// The bridges that are taken away from whatever hangs on them. Without a kernel
@@ -229,7 +136,9 @@ impl Target {
     /// The steps that lead from a kernel to what is wanted.
     pub fn steps(&self, kernel: &Kernel) -> Steps {
         let there = |name: &IfName| kernel.links.contains_key(name.as_str());
-        let recreated: BTreeSet<&IfName> = self.recreated(kernel).map(|(name, _)| name).collect();
+        let mut recreated: BTreeSet<&IfName> =
+            self.recreated(kernel).map(|(name, _)| name).collect();
+        recreated.extend(self.other_ends(&recreated));
         let gone: BTreeSet<&IfName> =
             self.gone().map(|(name, _)| name).filter(|name| there(name)).collect();
         let mut up: BTreeSet<&IfName> = self
@@ -243,30 +152,53 @@ impl Target {
             })
             .map(|(name, _)| name)
             .collect();
-        // A bridge whose port is made anew has to take it in.
+        // A bridge whose port is made anew has to take it in, and a VRF's has to go back
+        // into it.
         let again = |port: &str| recreated.iter().any(|name| name.as_str() == port);
-        let joined = self.wanted.iter().filter(|(_, wanted)| wanted.ports().any(again));
+        let joined = self.wanted.iter().filter(|(_, wanted)| wanted.below().any(again));
         up.extend(joined.map(|(name, _)| name));
+        // A port of Open vSwitch joins its bridge by itself.
+        up.retain(|name| !self.wanted.get(*name).is_some_and(only_ports_of_ovs));
 
         let down = |interfaces: BTreeSet<&IfName>| {
-            let interfaces = ordered(interfaces, &self.before, Order::BridgesFirst);
+            let interfaces = ordered(interfaces, &self.before, Order::TopFirst);
             (!interfaces.is_empty()).then_some(NetworkStep::Down { interfaces })
         };
         let mut after: Vec<NetworkStep> = down(gone).into_iter().collect();
         if up.is_empty() {
             after.extend(self.amend(kernel, &[]));
         } else {
-            let interfaces = ordered(up, &self.wanted, Order::PortsFirst);
+            let interfaces = ordered(up, &self.wanted, Order::BottomFirst);
             after.push(NetworkStep::Up { interfaces });
         }
         after.extend(self.resets(kernel));
         Steps { before: down(recreated).into_iter().collect(), after }
     }
 
+    /// The other ends of cables among these interfaces: they go with them.
+    fn other_ends<'a>(&'a self, names: &BTreeSet<&IfName>) -> BTreeSet<&'a IfName> {
+        let end = |name: &&IfName| match &self.wanted.get(*name)?.kind {
+            Kind::Veth { peer: Some(peer) } => Some(self.wanted.get_key_value(peer.as_str())?.0),
+            _ => None,
+        };
+        names.iter().filter_map(end).collect()
+    }
+
+    /// Addresses that an interface of the node's own does not get from us any more.
+    fn released(&self, name: &IfName, old: &Interface, kernel: &Kernel) -> Option<NetworkStep> {
+        let link = kernel.links.get(name.as_str()).filter(|_| old.is_own())?;
+        let keeps = self.wanted.get(name).map(|wanted| &wanted.addresses);
+        let gone = old.addresses.intersection(&link.addresses).copied();
+        let addresses: Vec<IpNet> =
+            gone.filter(|address| keeps.is_none_or(|keeps| !keeps.contains(address))).collect();
+        (!addresses.is_empty()).then(|| NetworkStep::Release { interface: name.clone(), addresses })
+    }
+
     /// What ifupdown2 leaves as it was when a line goes.
     fn resets<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = NetworkStep> + 'a {
         self.before.iter().flat_map(|(name, old)| {
-            let mut steps = Vec::new();
+            let mut steps: Vec<NetworkStep> =
+                self.released(name, old, kernel).into_iter().collect();
             let interface = || name.clone();
             let (Some(new), Some(link)) = (self.wanted.get(name), kernel.links.get(name.as_str()))
             else {
@@ -279,6 +211,12 @@ impl Target {
                 if link.forwards.contains(&family) {
                     steps.push(NetworkStep::StopForwarding { interface: interface(), family });
                 }
+            }
+            if let (Kind::Vxlan { suppress: Some(true), .. }, Kind::Vxlan { suppress: None, .. }) =
+                (&old.kind, &new.kind)
+            {
+                let flags = [("neigh_suppress".to_owned(), false)].into();
+                steps.push(NetworkStep::SetPortFlags { port: name.to_string(), flags });
             }
             for &destination in old.routes.difference(&new.routes) {
                 if kernel.routes.contains(&(destination, name.to_string())) {
@@ -295,26 +233,26 @@ impl Target {
         let mut steps = Vec::new();
         for (name, old) in self.gone() {
             let kind = kernel.links.get(name.as_str()).and_then(|link| link.kind.as_deref());
-            let made = match old.kind {
-                Kind::Bridge { .. } => kind == Some("bridge"),
-                Kind::Vxlan { .. } => kind == Some("vxlan"),
-                Kind::Any => false,
-            };
-            if made {
-                steps.push(NetworkStep::Delete { interface: name.clone() });
+            if kind.is_some() && kind == old.kind.word() {
+                let interface = name.clone();
+                steps.push(match old.kind {
+                    Kind::OvsPort => NetworkStep::DeleteOvsPort { interface },
+                    _ => NetworkStep::Delete { interface },
+                });
             }
         }
+        steps.extend(self.unused(kernel).map(|interface| NetworkStep::Delete { interface }));
         for (name, wanted) in &self.wanted {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             let interface = || name.clone();
-            if wanted.alias.is_none() && link.alias.is_some() {
+            if wanted.alias.is_none() && link.alias.is_some() && !wanted.is_own() {
                 steps.push(NetworkStep::ClearAlias { interface: interface() });
             }
             match &wanted.kind {
                 Kind::Bridge { vlan_aware: false, .. } if link.vlan_filtering => {
                     steps.push(NetworkStep::StopVlanFiltering { interface: interface() });
                 }
-                Kind::Vxlan { remotes, .. } => {
+                Kind::Vxlan { remotes, learning, .. } if *learning != Some(false) => {
                     let has = link.tunnel.iter().flat_map(|tunnel| &tunnel.remotes);
                     let surplus = has.filter(|remote| !remotes.contains(*remote));
                     steps.extend(surplus.map(|remote| NetworkStep::DropRemote {
@@ -322,7 +260,7 @@ impl Target {
                         remote: *remote,
                     }));
                 }
-                Kind::Bridge { .. } | Kind::Any => {}
+                _ => {}
             }
         }
         for (rule, is_wanted) in self.known_rules() {
@@ -385,22 +323,137 @@ impl Target {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    PortsFirst,
-    BridgesFirst,
+/// Whether a stanza says no more of a bridge of Open vSwitch than what its ports are.
+fn only_ports_of_ovs(interface: &Interface) -> bool {
+    interface.is_own() && interface.lines.iter().all(|line| option(line) == "ovs-ports")
 }
 
-/// Names in an order in which ports and bridges can be worked on.
-fn ordered(
-    names: BTreeSet<&IfName>,
-    stanzas: &BTreeMap<IfName, Interface>,
-    order: Order,
-) -> Vec<IfName> {
-    let mut names: Vec<IfName> = names.into_iter().cloned().collect();
-    names.sort_by_key(|name| {
-        let is_bridge = stanzas.get(name).is_some_and(Interface::is_bridge);
-        is_bridge == (order == Order::PortsFirst)
-    });
-    names
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Kernel, Link, NetworkStep, Target};
+
+    /// An EVPN zone's layers, a VLAN zone on a plain bridge, and a fabric.
+    const TEXT: &str = "auto v\niface v\n\tbridge_ports vxlan_v\n\tvrf vrf_z\n\
+        auto vrf_z\niface vrf_z\n\tvrf-table auto\n\
+        auto vrfbr_z\niface vrfbr_z\n\tbridge-ports vrfvx_z\n\tvrf vrf_z\n\
+        auto vrfvx_z\niface vrfvx_z\n\tvxlan-id 10\n\tbridge-learning off\n\
+        auto vxlan_v\niface vxlan_v\n\tvxlan-id 7\n\tbridge-learning off\n\
+        auto ln_w\niface ln_w\n\tlink-type veth\n\tveth-peer-name pr_w\n\
+        auto pr_w\niface pr_w\n\tlink-type veth\n\tveth-peer-name ln_w\n\
+        auto vmbr0v5\niface vmbr0v5\n\tbridge_ports  eth0.5 pr_w\n\
+        auto w\niface w\n\tbridge_ports ln_w\n\
+        auto z_q\niface z_q\n\tbridge-ports vmbr0.9\n\
+        auto q\niface q\n\tbridge_ports z_q.3\n\
+        auto vmbr0\niface vmbr0\n\tovs_ports ln_o\n\
+        auto eth1\niface eth1 inet static\n\taddress 10.9.0.1/31\n\tip-forward 1\n";
+
+    fn names(steps: &[NetworkStep]) -> Vec<String> {
+        steps.iter().map(ToString::to_string).collect()
+    }
+
+    fn link(kind: Option<&str>) -> Link {
+        Link { kind: kind.map(str::to_owned), up: true, ..Link::default() }
+    }
+
+    fn own() -> Kernel {
+        let links = [("eth1", link(None)), ("vmbr0", link(Some("openvswitch")))];
+        Kernel {
+            links: links.map(|(name, link)| (name.to_owned(), link)).into(),
+            ..Kernel::default()
+        }
+    }
+
+    #[test]
+    fn what_others_lie_on_comes_first_and_goes_last() {
+        let steps = Target::between(&[], TEXT).steps(&own());
+        assert!(steps.before.is_empty());
+        assert_eq!(
+            names(&steps.after),
+            ["bring up vrf_z eth1 ln_w pr_w vrfvx_z vxlan_v v vmbr0v5 vrfbr_z w z_q q"]
+        );
+        let mut kernel = own();
+        for name in ["q", "w", "z_q", "vmbr0v5"] {
+            kernel.links.insert(name.to_owned(), link(Some("bridge")));
+        }
+        kernel.links.insert("vrf_z".to_owned(), link(Some("vrf")));
+        let steps = Target::between(&[TEXT], "").steps(&kernel);
+        assert_eq!(steps.after[0].to_string(), "take down q vmbr0v5 w z_q vrf_z");
+    }
+
+    #[test]
+    fn what_the_node_has_itself_stays() {
+        let mut kernel = own();
+        let addresses = ["10.9.0.1/31", "192.0.2.1/24"].map(|net| net.parse().expect("a net"));
+        kernel.links.get_mut("eth1").expect("there").addresses = addresses.into();
+        let target = Target::between(&[TEXT], "");
+        assert_eq!(names(&target.steps(&kernel).after), ["take 10.9.0.1/31 off eth1"]);
+        assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
+        // It is no obstacle either, whatever else it is used for.
+        kernel.links.get_mut("eth1").expect("there").alias = Some("the uplink".to_owned());
+        let own: &str = "auto eth1\niface eth1 inet static\n\taddress 10.9.0.1/31\n";
+        let target = Target::between(&[], own);
+        assert_eq!(target.foreign(&kernel).count(), 0);
+        assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_vlan_that_nobody_uses_goes_with_the_bridge_that_it_was_made_for() {
+        let target = Target::between(&["auto v\niface v\n\tbridge_ports vmbr0.5\n"], "");
+        let vlan = |master: Option<&str>, address: Option<&str>| Link {
+            vlan: Some((5, "802.1q".to_owned())),
+            master: master.map(str::to_owned),
+            addresses: address.and_then(|net| net.parse().ok()).into_iter().collect(),
+            ..link(Some("vlan"))
+        };
+        for (found, goes) in [
+            (vlan(None, None), true),
+            (vlan(Some("vmbr1"), None), false),
+            (vlan(None, Some("192.0.2.1/24")), false),
+            (link(None), false),
+        ] {
+            let links = [("vmbr0.5".to_owned(), found)].into();
+            let mut kernel = Kernel { links, ..Kernel::default() };
+            assert_eq!(target.amend(&kernel, &[]).len(), usize::from(goes));
+            let upper = Link { lower: Some("vmbr0.5".to_owned()), ..link(Some("macvtap")) };
+            kernel.links.insert("on-top".to_owned(), upper);
+            assert!(target.amend(&kernel, &[]).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_routing_daemon_sends_where_it_wants() {
+        let target = Target::between(&[], "auto x\niface x\n\tvxlan-id 7\n\tbridge-learning off\n");
+        let tunnel = crate::plan::Tunnel {
+            id: 7,
+            port: 4789,
+            remotes: ["192.0.2.9".parse().expect("an address")].into(),
+            local: None,
+        };
+        let flags = [("learning".to_owned(), false)].into();
+        let x = Link { tunnel: Some(tunnel), flags, ..link(Some("vxlan")) };
+        let mut kernel = Kernel { links: [("x".to_owned(), x)].into(), ..Kernel::default() };
+        assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
+        let x = kernel.links.get_mut("x").expect("there");
+        x.flags.insert("learning".to_owned(), true);
+        let found = target.verify(&kernel, &[]);
+        assert_eq!(found[0].to_string(), "`x` lacks the flag `learning off`");
+    }
+
+    #[test]
+    fn both_ends_of_a_cable_are_made_again_together() {
+        let text = "auto a\niface a\n\tlink-type veth\n\tveth-peer-name b\n\
+            auto b\niface b\n\tlink-type veth\n\tveth-peer-name a\n\
+            auto v\niface v\n\tbridge_ports a\n";
+        let veth = |lower: &str, master: Option<&str>| Link {
+            lower: Some(lower.to_owned()),
+            master: master.map(str::to_owned),
+            ..link(Some("veth"))
+        };
+        let links =
+            [("a", veth("b", Some("v"))), ("b", veth("x", None)), ("v", link(Some("bridge")))];
+        let links = links.map(|(name, link)| (name.to_owned(), link)).into();
+        let steps = Target::between(&[text], text).steps(&Kernel { links, ..Kernel::default() });
+        assert_eq!(names(&steps.before), ["take down a b"]);
+        assert_eq!(names(&steps.after), ["bring up a b v"]);
+    }
 }

@@ -26,9 +26,13 @@ pub(super) fn text(plan: &Plan) -> String {
     for step in &plan.steps {
         let _ = match step {
             Step::Write { managed, .. } => writeln!(text, "{managed} is written:"),
-            Step::Remove { managed } => writeln!(text, "{managed} is removed:"),
+            Step::Remove { managed } => writeln!(text, "{managed} is removed"),
             Step::Network(step) => writeln!(text, "step: {step}"),
         };
+        let lines = step.managed().and_then(|managed| plan.lines.get(managed));
+        for line in lines.into_iter().flatten() {
+            let _ = writeln!(text, "        {} {}", line.sign, line.text);
+        }
     }
     for change in &plan.changes {
         let vnets: Vec<&str> = change.vnets.iter().map(AsRef::as_ref).collect();

@@ -45,22 +45,33 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
     if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != link.mtu) {
         say(format!("has the MTU {}, where {mtu} is wanted", link.mtu));
     }
-    if wanted.alias != link.alias {
+    if wanted.alias != link.alias && !(wanted.is_own() && wanted.alias.is_none()) {
         let shown = |alias: &Option<String>| match alias {
             Some(alias) => format!("the alias `{}`", alias.escape_debug()),
             None => "no alias".to_owned(),
         };
         say(format!("has {}, where {} is wanted", shown(&link.alias), shown(&wanted.alias)));
     }
-    for address in wanted.addresses.difference(&link.addresses) {
+    // Addresses of the link alone are not read back.
+    let lacks = wanted.addresses.difference(&link.addresses).filter(|net| !is_of_link(net));
+    for address in lacks {
         say(format!("has no address {address}"));
     }
-    if !matches!(wanted.kind, Kind::Any) {
+    if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(mac)) {
+        let is = link.mac.as_deref().unwrap_or("no address");
+        say(format!("has the MAC address {is}, where {mac} is wanted"));
+    }
+    if let Some(vrf) = wanted.vrf.as_ref().filter(|vrf| link.master.as_ref() != Some(vrf)) {
+        say(format!("is not in `{vrf}`"));
+    }
+    if !wanted.is_own() {
         for address in link.addresses.difference(&wanted.addresses) {
             say(format!("has the address {address}, which is not wanted"));
         }
     }
-    for family in wanted.forwards.difference(&link.forwards) {
+    // Of other interfaces it is not read back.
+    let forwards = wanted.forwards.iter().filter(|_| wanted.is_bridge());
+    for family in forwards.filter(|family| !link.forwards.contains(family)) {
         say(format!("does not forward {}", family.as_str()));
     }
     for route in &wanted.routes {
@@ -84,7 +95,20 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
                 say(format!("{is} VLANs"));
             }
         }
-        Kind::Vxlan { remotes, .. } => {
+        Kind::Vxlan { remotes, learning, suppress, .. } => {
+            let asked = [("learning", learning), ("neigh_suppress", suppress)];
+            for (flag, asked) in asked {
+                if let (Some(asked), Some(is)) = (asked, link.flags.get(flag)) {
+                    if asked != is {
+                        let asked = if *asked { "on" } else { "off" };
+                        say(format!("lacks the flag `{flag} {asked}`"));
+                    }
+                }
+            }
+            // The others are a routing daemon's.
+            if *learning == Some(false) {
+                return found;
+            }
             let has = link.tunnel.clone().unwrap_or_default().remotes;
             for remote in remotes.difference(&has) {
                 say(format!("does not send to {remote}"));
@@ -93,21 +117,52 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
                 say(format!("sends to {remote}, which is not wanted"));
             }
         }
-        Kind::Any => {}
+        _ => {}
     }
     found
+}
+
+fn is_of_link(net: &ipnet::IpNet) -> bool {
+    matches!(net, ipnet::IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
 
 /// Why an interface cannot become what its stanza asks for without being made again.
 pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
     let kind = link.kind.as_deref().unwrap_or("hardware");
+    if wanted.kind.word().is_some_and(|word| word != kind) {
+        let what = match &wanted.kind {
+            Kind::Vxlan { .. } => "VXLAN interface",
+            Kind::Vlan { .. } => "VLAN",
+            Kind::Vrf => "VRF",
+            Kind::OvsPort => "port of Open vSwitch",
+            other => other.word().unwrap_or_default(),
+        };
+        return Some(format!("is {kind} and no {what}"));
+    }
     match &wanted.kind {
-        Kind::Any => None,
-        Kind::Bridge { .. } => (kind != "bridge").then(|| format!("is {kind} and no bridge")),
+        Kind::Own | Kind::Vrf | Kind::Dummy | Kind::OvsPort => None,
+        // ifupdown2 puts a bridge into a VRF, and never takes it out of one.
+        Kind::Bridge { .. } => match &link.master {
+            Some(master) if wanted.vrf.as_ref() != Some(master) => {
+                Some(format!("is in `{master}`"))
+            }
+            _ => None,
+        },
+        Kind::Veth { peer } => {
+            let other = peer.as_ref().zip(link.lower.as_ref());
+            let other = other.filter(|(wanted, is)| wanted != is);
+            other.map(|(wanted, is)| format!("leads to `{is}`, where `{wanted}` is wanted"))
+        }
+        Kind::Vlan { device, id, protocol } => {
+            let (is, tag) = link.vlan.clone().unwrap_or_default();
+            if (is, tag.as_str()) != (*id, protocol.as_str()) {
+                return Some(format!("is VLAN {is} of {tag}, where {id} of {protocol} is wanted"));
+            }
+            let lower = link.lower.as_ref().filter(|lower| *lower != device);
+            lower.map(|lower| format!("is a VLAN of `{lower}`, where `{device}` is wanted"))
+        }
         Kind::Vxlan { id, port, local, .. } => {
-            let Some(tunnel) = link.tunnel.as_ref().filter(|_| kind == "vxlan") else {
-                return Some(format!("is {kind} and no VXLAN interface"));
-            };
+            let tunnel = link.tunnel.clone().unwrap_or_default();
             if tunnel.id != *id {
                 return Some(format!("has the VXLAN id {}, where {id} is wanted", tunnel.id));
             }

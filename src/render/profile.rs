@@ -53,24 +53,24 @@ impl Profile {
 
     /// The lines that every bridge has more than the reference's.
     pub(super) fn bridge_lines(self) -> impl Iterator<Item = &'static str> {
-        self.differences().iter().filter_map(|difference| match difference.effect {
-            Effect::BridgeLine(line) => Some(line),
+        self.differences().iter().filter_map(|difference| match &difference.effect {
+            Effect::BridgeLine(line) => Some(*line),
             _ => None,
         })
     }
 
     /// The files that the reference does not write.
     pub(super) fn files(self) -> impl Iterator<Item = (Managed, &'static str)> {
-        self.differences().iter().filter_map(|difference| match difference.effect {
-            Effect::File(managed, text) => Some((managed, text)),
+        self.differences().iter().filter_map(|difference| match &difference.effect {
+            Effect::File(managed, text) => Some((managed.clone(), *text)),
             _ => None,
         })
     }
 
     /// What is said of every VLAN-aware bridge.
     pub(super) fn vlan_aware_notes(self) -> impl Iterator<Item = &'static str> {
-        self.differences().iter().filter_map(|difference| match difference.effect {
-            Effect::VlanAwareNote(note) => Some(note),
+        self.differences().iter().filter_map(|difference| match &difference.effect {
+            Effect::VlanAwareNote(note) => Some(*note),
             _ => None,
         })
     }
@@ -104,7 +104,7 @@ impl FromStr for Profile {
 }
 
 /// One way in which profile `debian` differs from the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Its stable name, for `weft explain`.
     pub code: &'static str,
@@ -119,7 +119,7 @@ pub struct Difference {
 }
 
 /// What a difference does to a rendering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Every bridge has this line.
     BridgeLine(&'static str),

@@ -112,11 +112,9 @@ fn rendered(network: &Network, facts: &Facts, profile: Profile) -> BTreeMap<Stri
     let rendering = render(network, &facts.node, facts, profile);
     let below = format!("{}/{}", directory_of(profile), facts.node);
     let mut made = BTreeMap::new();
-    for managed in Managed::ALL {
-        if let Some(bytes) = rendering.bytes(*managed, SEQUENCE) {
-            let path = format!("{below}{}", managed.path());
-            made.insert(path, String::from_utf8(bytes).unwrap());
-        }
+    for managed in rendering.files.keys() {
+        let bytes = rendering.bytes(managed, SEQUENCE).unwrap();
+        made.insert(format!("{below}{managed}"), String::from_utf8(bytes).unwrap());
     }
     if !rendering.notes.is_empty() {
         let notes = rendering.notes.iter().fold(String::new(), |mut text, note| {
@@ -144,7 +142,7 @@ fn differs_as_listed(network: &Network, facts: &Facts) {
     let (wanted, mut left) = (of(Profile::Pve), of(Profile::Debian));
     assert_ne!(wanted.digest(), left.digest());
     for difference in Difference::ALL {
-        match difference.effect {
+        match &difference.effect {
             Effect::BridgeLine(line) => {
                 let line = format!("\t{line}\n");
                 let text = left.files.get_mut(&Managed::Interfaces).unwrap();
@@ -155,7 +153,7 @@ fn differs_as_listed(network: &Network, facts: &Facts) {
                 assert_eq!(text.matches(&line).count(), bridges, "{}", difference.code);
                 *text = text.replace(&line, "");
             }
-            Effect::File(managed, text) => assert_eq!(left.files.remove(&managed).unwrap(), text),
+            Effect::File(managed, text) => assert_eq!(left.files.remove(managed).unwrap(), *text),
             Effect::VlanAwareNote(message) => {
                 let text = &left.files[&Managed::Interfaces];
                 let vlan_aware = text.matches("bridge-vlan-aware yes").count();

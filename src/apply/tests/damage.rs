@@ -104,7 +104,7 @@ fn a_lost_journal_is_damage_and_no_first_run() {
 #[test]
 fn a_damaged_running_generation_stops_applies_and_keeps_the_network() {
     let files = below(&two(), "/var/lib/weft/gen/00000002");
-    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files.len(), 4, "{files:?}");
     for path in files {
         for flip in [true, false] {
             let host = two();

@@ -46,8 +46,11 @@ fn a_first_apply_keeps_what_was_found() {
     assert_eq!(manifest.rendering, Some(rendering(Some("one\n")).digest()));
     assert_eq!(manifest.commit, Some(commit(1)));
     let file = &manifest.files[&Managed::Interfaces];
-    assert_eq!((file.path.as_str(), file.sha256), (SDN, Digest::of(b"#version:1\none\n")));
-    assert!(manifest.absent.iter().eq([&Managed::RouteTables]));
+    assert_eq!(file.sha256, Digest::of(b"#version:1\none\n"));
+    assert!(manifest.absent.is_empty());
+    let before = manifest.before[&Managed::Interfaces].expect("something was there");
+    assert_eq!((before.sha256, before.mode), (Digest::of(b"found\n"), 0o640));
+    assert_eq!(text(&host, &format!("/var/lib/weft/gen/00000001/before{SDN}")), "found\n");
     assert_eq!((manifest.interfaces.len(), manifest.profile), (1, Some(Profile::Pve)));
     let facts = text(&host, "/var/lib/weft/gen/00000001/facts.json");
     assert_eq!(manifest.facts, Some(Digest::of(facts.as_bytes())));
@@ -56,7 +59,7 @@ fn a_first_apply_keeps_what_was_found() {
     let found = text(&host, "/var/lib/weft/gen/00000000/manifest.json");
     let found: Manifest = serde_json::from_str(&found).expect("a manifest");
     assert_eq!((found.commit, found.rendering, found.facts), (None, None, None));
-    assert_eq!(found.files[&Managed::Interfaces].mode, 0o640);
+    assert!(found.files.is_empty() && found.absent.is_empty() && found.before.is_empty());
     assert_at_rest(&host);
 }
 
@@ -151,14 +154,14 @@ fn a_plan_that_does_not_fit_changes_nothing() {
     let before = host.files();
     let managed = Managed::Interfaces;
     let bytes = b"#version:2\ntwo\n".to_vec();
-    let write = || Step::Write { managed, bytes: bytes.clone() };
+    let write = || Step::Write { managed: managed.clone(), bytes: bytes.clone() };
     let attempts = [
         (Some("two\n"), vec![], "changed since the plan was made"),
         (None, vec![], "changed since the plan was made"),
         (Some("two\n"), vec![write(), write()], "two steps are about it"),
         (Some("other\n"), vec![write()], "is not what was rendered"),
         (None, vec![write()], "was not rendered"),
-        (Some("two\n"), vec![Step::Remove { managed }], "but was rendered"),
+        (Some("two\n"), vec![Step::Remove { managed: managed.clone() }], "but was rendered"),
     ];
     for (text, steps, message) in attempts {
         let mut plan = plan(&host, 2, text).expect("it can be read");

@@ -40,12 +40,12 @@ fn second() -> String {
 
 fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
     let mut found = Found::default();
-    if let Some(file) = host.read(Managed::Interfaces.path(), 1 << 20).expect("read") {
+    if let Some(file) = host.read(&Managed::Interfaces.path(), 1 << 20).expect("read") {
         found.files.insert(Managed::Interfaces, file.bytes);
     }
     found.kernel = host.kernel(&BTreeSet::new()).expect("read");
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
-        files: manifest.files.iter().map(|(m, file)| (*m, file.sha256)).collect(),
+        files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,
     });
     let facts = host.facts(&node()).expect("read");

@@ -47,9 +47,9 @@ fn rendering(text: Option<&str>) -> Rendering {
 /// What `plan` would say: the step from what is on the node to the text.
 fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, HostError> {
     let (rendering, managed) = (rendering(text), Managed::Interfaces);
-    let found = host.read(managed.path(), 1 << 20)?;
+    let found = host.read(&managed.path(), 1 << 20)?;
     let found = found.map(|file| String::from_utf8(file.bytes).expect("UTF-8"));
-    let steps = match (rendering.bytes(managed, sequence.into()), found) {
+    let steps = match (rendering.bytes(&managed, sequence.into()), found) {
         (Some(_), Some(found)) if Some(without_version(&found)) == text => Vec::new(),
         (Some(bytes), _) => vec![Step::Write { managed, bytes }],
         (None, Some(_)) => vec![Step::Remove { managed }],
@@ -61,6 +61,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         facts: host.facts(&node())?,
         steps,
         changes: Vec::new(),
+        lines: BTreeMap::new(),
         guards: Vec::new(),
         foreign: Vec::new(),
         edited: Vec::new(),
@@ -118,5 +119,5 @@ fn assert_at_rest(host: &Fake) {
         generation.verify(host).expect("it is whole");
     }
     let running = generation::Generation::load(host, running.record.generation).expect("there");
-    assert!(running.is_on_node(host), "{:?}", sdn(host));
+    assert!(running.files().is_on_node(host), "{:?}", sdn(host));
 }

@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 
 use super::{confirmed, go, plan, sdn, seen, with_authority};
 use crate::apply::execute::roll_back;
+use crate::apply::files::Way;
 use crate::apply::generation::Generation;
 use crate::apply::prepare::{Prepared, Work, prepare};
 use crate::apply::{Entry, Failure, Journal, Outcome, State};
@@ -15,7 +16,7 @@ use crate::host::fake::Fake;
 use crate::host::{Host, Linux};
 
 /// Applies up to `applied`, as a process that still looks whether all is well.
-fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Generation) {
+fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Way) {
     let plan = plan(host, sequence, Some(text)).expect("it can be read");
     let authority = with_authority(plan, sequence);
     let Ok(Prepared::Work(Work { record, drafts, actions, .. })) = prepare(host, authority) else {
@@ -31,7 +32,7 @@ fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Generation) {
         action.run(host, &mut Vec::new()).expect("written");
     }
     let applied = armed.turn(host, State::Applied).expect("renamed").expect("alone");
-    let way_back = Generation::load(host, applied.record.previous).expect("it is there");
+    let way_back = Way::load(host, &applied.record).expect("it is there");
     (applied, way_back)
 }
 
@@ -111,7 +112,7 @@ fn on_a_real_file_system_exactly_one_of_two_wins() {
         assert!(journal.unsettled().is_none());
         let running = journal.running().expect("something runs").record.generation;
         let running = Generation::load(&host, running).expect("it is whole");
-        assert!(running.is_on_node(&host), "the files agree with the journal");
+        assert!(running.files().is_on_node(&host), "the files agree with the journal");
         if rolled_back { went += 1 } else { stayed += 1 }
     }
     println!("{stayed} were confirmed, {went} were rolled back");

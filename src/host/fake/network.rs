@@ -85,11 +85,7 @@ impl Network {
         let index = self.index();
         let link = self.kernel.links.entry(name.to_string()).or_insert_with(|| Link {
             index,
-            kind: match wanted.kind {
-                Kind::Bridge { .. } => Some("bridge".to_owned()),
-                Kind::Vxlan { .. } => Some("vxlan".to_owned()),
-                Kind::Any => None,
-            },
+            kind: wanted.kind.word().map(str::to_owned),
             mtu: 1500,
             ..Link::default()
         });
@@ -98,9 +94,11 @@ impl Network {
         link.alias = wanted.alias.clone().or(link.alias.take());
         link.addresses.clone_from(&wanted.addresses);
         link.forwards.extend(&wanted.forwards);
+        link.mac = wanted.mac.clone().or(link.mac.take());
+        link.master = wanted.vrf.clone().or(link.master.take());
         let mut complaint = None;
         match &wanted.kind {
-            Kind::Vxlan { id, port, local, remotes } => {
+            Kind::Vxlan { id, port, local, remotes, .. } => {
                 let new = Tunnel { id: *id, port: *port, local: *local, remotes: remotes.clone() };
                 match &mut link.tunnel {
                     Some(tunnel) if tunnel.id != *id => {
@@ -127,7 +125,12 @@ impl Network {
                     }
                 }
             }
-            Kind::Any => {}
+            Kind::Veth { peer } => link.lower.clone_from(peer),
+            Kind::Vlan { device, id, protocol } => {
+                link.lower = Some(device.clone());
+                link.vlan = Some((*id, protocol.clone()));
+            }
+            _ => {}
         }
         self.kernel.routes.extend(wanted.routes.iter().map(|route| (*route, name.to_string())));
         for rule in &wanted.rules {
@@ -174,7 +177,14 @@ impl Network {
     fn mend(&mut self, step: &NetworkStep) {
         match step {
             NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
-            NetworkStep::Delete { interface } => self.delete(interface),
+            NetworkStep::Delete { interface } | NetworkStep::DeleteOvsPort { interface } => {
+                self.delete(interface);
+            }
+            NetworkStep::Release { interface, addresses } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.addresses.retain(|address| !addresses.contains(address));
+                }
+            }
             NetworkStep::SetMtu { interface, mtu } => {
                 if let Some(link) = self.link(interface.as_str()) {
                     link.mtu = *mtu;
