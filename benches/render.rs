@@ -76,8 +76,9 @@ fn stages(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(vnets), |bencher| match work {
                 0 => bencher.iter(|| black_box(declare::read(&tree, None))),
                 1 => bencher.iter(|| black_box(validate::validate(&declared, &[]))),
-                _ => bencher
-                    .iter(|| black_box(render(&network, &facts.node, &facts, Profile::Pve))),
+                _ => {
+                    bencher.iter(|| black_box(render(&network, &facts.node, &facts, Profile::Pve)))
+                }
             });
         }
         group.finish();

@@ -129,6 +129,7 @@ impl Draft {
             files: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             notes: Vec::new(),
+            obstacle: None,
         };
         Self::new(0, node, None, &nothing, None, Contents::default())
     }

@@ -25,9 +25,9 @@ pub struct Facts {
     pub format: u32,
     /// Whose facts these are.
     pub node: NodeName,
-    /// The `address` lines of `/etc/network/interfaces` under `inet` and `inet6`
-    /// stanzas, in the order of the file. Not of the files that it sources, and
-    /// not of the kernel: the reference looks nowhere else
+    /// The `address` lines of `/etc/network/interfaces` under `inet` stanzas, IPv6 ones
+    /// among them, in the order of the file. Not those under `inet6`, not of the files that
+    /// it sources, and not of the kernel: the reference looks nowhere else
     /// (`pve-rendering.md` §1.7).
     #[serde(default)]
     pub addresses: Vec<InterfaceAddress>,

@@ -42,7 +42,7 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         Ok(host.read(path, limit)?.map(|file| file.text()))
     };
     let own = text(Utf8Path::new(INTERFACES), INTERFACES_LIMIT)?.unwrap_or_default();
-    let addresses = interfaces::interface_addresses(&own);
+    let addresses = interfaces::inet_addresses(&own);
     let definitions = interfaces::definitions(&own);
     let (routes, (bridges, interfaces)) = if host.is_dry() {
         (interfaces::routes(&own), links::from_definitions(&definitions))

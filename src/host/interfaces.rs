@@ -12,6 +12,17 @@ use crate::value::IfName;
 /// without their prefix lengths. What is no address or no interface name is left out.
 /// Files that this one sources are not read.
 pub fn interface_addresses(text: &str) -> Vec<InterfaceAddress> {
+    addresses(stanzas(text))
+}
+
+/// Those of `inet` stanzas only, in whatever family they are written: the reference finds
+/// its peers among no others (`pve-rendering.md` §1.7).
+pub(super) fn inet_addresses(text: &str) -> Vec<InterfaceAddress> {
+    let stanzas = stanzas(text).into_iter();
+    addresses(stanzas.filter(|stanza| stanza.is_inet).collect())
+}
+
+fn addresses(stanzas: Vec<Stanza>) -> Vec<InterfaceAddress> {
     let of = |stanza: Stanza| {
         let interface = stanza.interface;
         stanza
@@ -19,7 +30,7 @@ pub fn interface_addresses(text: &str) -> Vec<InterfaceAddress> {
             .into_iter()
             .map(move |(address, _)| InterfaceAddress { interface: interface.clone(), address })
     };
-    stanzas(text).into_iter().flat_map(of).collect()
+    stanzas.into_iter().flat_map(of).collect()
 }
 
 /// The routes that the kernel would have with these stanzas up and nothing else: its
@@ -95,6 +106,8 @@ pub(super) fn definitions(text: &str) -> BTreeMap<IfName, Definition> {
 /// An `iface NAME inet|inet6 static` and the lines below it.
 struct Stanza {
     interface: IfName,
+    /// Whether it says `inet`.
+    is_inet: bool,
     /// Each with the length behind its `/`.
     addresses: Vec<(IpAddr, Option<u8>)>,
     netmask: Option<u8>,
@@ -103,9 +116,9 @@ struct Stanza {
 }
 
 impl Stanza {
-    fn new(interface: IfName) -> Self {
+    fn new(interface: IfName, is_inet: bool) -> Self {
         let (addresses, gateways) = (Vec::new(), Vec::new());
-        Self { interface, addresses, netmask: None, gateways, metric: 0 }
+        Self { interface, is_inet, addresses, netmask: None, gateways, metric: 0 }
     }
 
     /// The kernel's name of the interface: `eth0:1` is a label of `eth0`.
@@ -131,9 +144,10 @@ fn stanzas(text: &str) -> Vec<Stanza> {
     for line in logical_lines(text) {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
-            ["iface", name, "inet" | "inet6", "static"] => {
+            ["iface", name, family @ ("inet" | "inet6"), "static"] => {
                 found.extend(open.take());
-                open = name.parse().ok().map(Stanza::new);
+                let stanza = |name| Stanza::new(name, *family == "inet");
+                open = name.parse().ok().map(stanza);
             }
             [first, ..] if begins_stanza(first) => found.extend(open.take()),
             [name, value, ..] => {
@@ -202,7 +216,7 @@ fn everything(family: IpAddr) -> IpNet {
 
 #[cfg(test)]
 mod tests {
-    use super::{interface_addresses, routes};
+    use super::{inet_addresses, interface_addresses, routes};
 
     const SAMPLE: &str = "\
 # The loopback.
@@ -258,6 +272,9 @@ source /etc/network/interfaces.d/*
             "dummy0 10.255.0.1",
         ];
         assert_eq!(found, wanted);
+        let inet: Vec<String> =
+            inet_addresses(SAMPLE).iter().map(|entry| entry.address.to_string()).collect();
+        assert_eq!(inet, ["192.168.0.2", "10.0.0.5", "fd00::5", "10.1.0.5", "10.255.0.1"]);
         assert!(interface_addresses("").is_empty());
         assert!(interface_addresses("iface").is_empty());
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::network::Target;
 use super::{Found, Owned};
+use crate::render::Note;
 use crate::value::IfName;
 
 /// A reason not to carry out a plan.
@@ -15,6 +16,15 @@ pub struct Guard {
     pub message: String,
     /// What to do.
     pub help: String,
+}
+
+/// A rendering that is not whole.
+pub(super) fn obstacle(note: &Note) -> Guard {
+    Guard {
+        code: "rendering-incomplete",
+        message: note.to_string(),
+        help: "what cannot be made now stays as it is, and with it all of this node; change what the sentence names".to_owned(),
+    }
 }
 
 /// What the running network forbids.

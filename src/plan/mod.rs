@@ -171,6 +171,7 @@ pub fn plan(
             None => Step::Remove { managed },
         });
     }
+    guards.extend(wanted.obstacle.as_ref().map(guard::obstacle));
     let target = target(&wanted, found);
     guards.extend(guard::of_network(&target, found, owned));
     if let Some(kernel) = &found.kernel {

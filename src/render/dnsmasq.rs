@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use camino::Utf8PathBuf;
 use ipnet::IpNet;
 
-use super::{Note, Subject};
+use super::{Managed, Note, Subject};
 use crate::network::{Network, Subnet, Vnet, Zone, ZoneKind};
-use crate::value::{Cidr, Mtu, NodeName, VnetId, ZoneId};
+use crate::value::{Cidr, Mtu, NodeName, ZoneId};
 
 /// The MTU that guests are told where a zone says nothing.
 const SIMPLE_MTU: u32 = 1500;
@@ -20,40 +19,15 @@ const EVPN_MTU: u32 = 1450;
 
 /// What dnsmasq should have on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dnsmasq {
+pub(super) struct Dnsmasq {
     /// The texts of its files.
-    pub files: BTreeMap<DnsmasqFile, String>,
+    pub files: BTreeMap<Managed, String>,
     /// What a person should know, in the order of zones and vnets.
     pub notes: Vec<Note>,
 }
 
-/// A file of dnsmasq.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DnsmasqFile {
-    /// Who may speak to the instance of a zone on the system bus.
-    DnsmasqBus(ZoneId),
-    /// How the instance of a zone is started.
-    DnsmasqOptions(ZoneId),
-    /// What the instance of a zone serves on every vnet.
-    DnsmasqZone(ZoneId),
-    /// What it serves on one vnet.
-    DnsmasqVnet(ZoneId, VnetId),
-}
-
-impl DnsmasqFile {
-    /// Where the file lies on the node.
-    pub fn path(&self) -> Utf8PathBuf {
-        match self {
-            Self::DnsmasqBus(zone) => format!("/etc/dbus-1/system.d/dnsmasq.{zone}.conf").into(),
-            Self::DnsmasqOptions(zone) => format!("/etc/default/dnsmasq.{zone}").into(),
-            Self::DnsmasqZone(zone) => format!("/etc/dnsmasq.d/{zone}/00-default.conf").into(),
-            Self::DnsmasqVnet(zone, vnet) => format!("/etc/dnsmasq.d/{zone}/10-{vnet}.conf").into(),
-        }
-    }
-}
-
 /// What dnsmasq should have on a node.
-pub fn render(network: &Network, node: &NodeName) -> Dnsmasq {
+pub(super) fn render(network: &Network, node: &NodeName) -> Dnsmasq {
     let mut dnsmasq = Dnsmasq::default();
     for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.dhcp.is_some()) {
         let is_here = zone.nodes.contains(node);
@@ -73,9 +47,9 @@ pub fn render(network: &Network, node: &NodeName) -> Dnsmasq {
 
 impl Dnsmasq {
     fn zone(&mut self, id: &ZoneId, zone: &Zone, mtu: u32) {
-        self.files.insert(DnsmasqFile::DnsmasqBus(id.clone()), bus(id));
-        self.files.insert(DnsmasqFile::DnsmasqOptions(id.clone()), options(id));
-        self.files.insert(DnsmasqFile::DnsmasqZone(id.clone()), defaults(id, mtu));
+        self.files.insert(Managed::DnsmasqBus(id.clone()), bus(id));
+        self.files.insert(Managed::DnsmasqOptions(id.clone()), options(id));
+        self.files.insert(Managed::DnsmasqZone(id.clone()), defaults(id, mtu));
         let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || zone.kind == ZoneKind::Simple;
         for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
             let mut text = String::new();
@@ -86,7 +60,7 @@ impl Dnsmasq {
             }
             if !text.is_empty() {
                 push(&mut text, format_args!("interface={vnet}"));
-                self.files.insert(DnsmasqFile::DnsmasqVnet(id.clone(), vnet.clone()), text);
+                self.files.insert(Managed::DnsmasqVnet(id.clone(), vnet.clone()), text);
             }
         }
     }

@@ -81,9 +81,7 @@ impl Endpoint {
             facts.addresses.iter().find(|own| is_it(&own.interface, own.address))
         };
         // A controller's loopback without an address counts as none.
-        let of_loopback = |name: &IfName, address: IpAddr| {
-            loopback.is_some_and(|loopback| loopback == name) && address.is_ipv4()
-        };
+        let of_loopback = |name: &IfName, _| loopback.is_some_and(|loopback| loopback == name);
         if let Some(own) = own(&of_loopback) {
             return found(own.address, &own.interface, Origin::Loopback);
         }

@@ -149,6 +149,9 @@ pub struct Rendering {
     pub interfaces: BTreeMap<IfName, Vec<VnetId>>,
     /// What a person should know about this node.
     pub notes: Vec<Note>,
+    /// Why the files are not all of what the node should have, where that is so. Then none
+    /// of them may be put in place.
+    pub obstacle: Option<Note>,
 }
 
 impl Rendering {

@@ -4,14 +4,14 @@
 //! its facts and its profile, and the same input gives the same bytes. Knows neither the
 //! declarations nor the machine nor the clock.
 
-pub mod dnsmasq;
+mod dnsmasq;
 mod endpoint;
-pub mod frr;
+mod frr;
 mod interfaces;
 mod managed;
 mod note;
 mod profile;
-pub mod sysctl;
+mod sysctl;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,21 @@ use crate::value::NodeName;
 /// ([`Network::declares`]): a zone without `nodes` is rendered for whoever asks.
 pub fn render(network: &Network, node: &NodeName, facts: &Facts, profile: Profile) -> Rendering {
     let interfaces = interfaces::render(network, node, facts, profile);
+    let frr = frr::render(network, node, facts);
+    let dnsmasq = dnsmasq::render(network, node);
     let mut files = BTreeMap::from([(Managed::Interfaces, interfaces.text)]);
-    files.extend(profile.files().map(|(managed, text)| (managed, text.to_owned())));
-    Rendering { profile, files, interfaces: interfaces.serves, notes: interfaces.notes }
+    files.extend(profile.files(!dnsmasq.files.is_empty()));
+    files.extend(sysctl::render(network, node, facts).map(|text| (Managed::Sysctl, text)));
+    let obstacle = match frr.conf {
+        frr::Conf::Unneeded => None,
+        frr::Conf::Text(text) => {
+            files.insert(Managed::Frr, text);
+            files.extend(frr.daemons.map(|text| (Managed::FrrDaemons, text)));
+            None
+        }
+        frr::Conf::Impossible(note) => Some(note),
+    };
+    files.extend(dnsmasq.files);
+    let notes = [interfaces.notes, frr.notes, dnsmasq.notes].concat();
+    Rendering { profile, files, interfaces: interfaces.serves, notes, obstacle }
 }

@@ -59,10 +59,12 @@ impl Profile {
         })
     }
 
-    /// The files that the reference does not write.
-    pub(super) fn files(self) -> impl Iterator<Item = (Managed, &'static str)> {
-        self.differences().iter().filter_map(|difference| match &difference.effect {
-            Effect::File(managed, text) => Some((managed.clone(), *text)),
+    /// The files that the reference does not write. `dhcp` says whether a zone of the node
+    /// has a dnsmasq.
+    pub(super) fn files(self, dhcp: bool) -> impl Iterator<Item = (Managed, String)> {
+        self.differences().iter().filter_map(move |difference| match &difference.effect {
+            Effect::File(managed, text) => Some((managed.clone(), (*text).to_owned())),
+            Effect::DhcpFile(managed, text) if dhcp => Some((managed.clone(), (*text).to_owned())),
             _ => None,
         })
     }
@@ -125,6 +127,8 @@ pub enum Effect {
     BridgeLine(&'static str),
     /// There is this file, with this text.
     File(Managed, &'static str),
+    /// There is this file, with this text, where a zone has a dnsmasq.
+    DhcpFile(Managed, &'static str),
     /// No file differs; every VLAN-aware bridge has this note.
     VlanAwareNote(&'static str),
     /// No file differs; every VLAN-aware bridge with a VLAN interface as its port has this
@@ -155,6 +159,16 @@ impl Difference {
             effect: Effect::File(
                 Managed::RouteTables,
                 "# Keeps this directory, which ifupdown2 needs. Written by weft.\n",
+            ),
+        },
+        Self {
+            code: "profile-dnsmasq-unit",
+            what: "where a zone has `dhcp`, there is a drop-in of `dnsmasq@.service`, by which it starts after the network",
+            why: "The unit of Debian's dnsmasq starts before the network, where the bridge that it serves is not there yet; Proxmox VE's own package brings such a drop-in.",
+            fix: "Nothing. `systemctl cat dnsmasq@ZONE` shows it.",
+            effect: Effect::DhcpFile(
+                Managed::DnsmasqUnit,
+                "# Bridges are there once the network is. Written by weft.\n[Unit]\nRequires=\nAfter=networking.service\n",
             ),
         },
         Self {

@@ -20,7 +20,7 @@ use crate::network::{EvpnZone, Network, Zone, ZoneKind};
 use crate::value::{IfName, NodeName, ZoneId};
 
 /// The text of the file; `None` where nothing is to be told.
-pub fn render(network: &Network, node: &NodeName, facts: &Facts) -> Option<String> {
+pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Option<String> {
     let mut unfiltered = BTreeSet::new();
     let mut dhcp_in_vrf = false;
     for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.nodes.contains(node)) {

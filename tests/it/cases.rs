@@ -154,6 +154,11 @@ fn differs_as_listed(network: &Network, facts: &Facts) {
                 *text = text.replace(&line, "");
             }
             Effect::File(managed, text) => assert_eq!(left.files.remove(managed).unwrap(), *text),
+            Effect::DhcpFile(managed, text) => {
+                let dhcp = wanted.files.keys().any(|managed| managed.dnsmasq().is_some());
+                let expected = dhcp.then(|| (*text).to_owned());
+                assert_eq!(left.files.remove(managed), expected, "{}", difference.code);
+            }
             Effect::VlanAwareNote(message) => {
                 let text = &left.files[&Managed::Interfaces];
                 let vlan_aware = text.matches("bridge-vlan-aware yes").count();

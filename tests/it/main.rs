@@ -15,7 +15,6 @@ mod doctor;
 mod examples;
 mod findings;
 mod floors;
-mod frr;
 mod guide;
 mod host;
 mod import;

@@ -41,7 +41,7 @@ fn rendering(text: Option<&str>) -> Rendering {
     let name = "vnet1".parse().expect("an interface");
     let interfaces = text.map(|_| (name, vec!["vnet1".parse().expect("a vnet")]));
     let interfaces = interfaces.into_iter().collect();
-    Rendering { profile: Profile::default(), files, interfaces, notes: Vec::new() }
+    Rendering { profile: Profile::default(), files, interfaces, notes: Vec::new(), obstacle: None }
 }
 
 /// What `plan` would say: the step from what is on the node to the text.

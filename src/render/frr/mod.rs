@@ -22,7 +22,7 @@ use crate::value::{ControllerId, NodeName, ZoneId};
 
 /// What FRR should have on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frr {
+pub(super) struct Frr {
     /// Whether there is a configuration of FRR.
     pub conf: Conf,
     /// The text of `/etc/frr/daemons`: the node's own with the daemons that are needed. `None`
@@ -34,12 +34,12 @@ pub struct Frr {
 
 /// Whether a node has a configuration of FRR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Conf {
+pub(super) enum Conf {
     /// Nothing needs one, or there is no FRR on the node.
     #[default]
     Unneeded,
-    /// One is needed and cannot be made, as a note says. The one that runs is better than none.
-    Impossible,
+    /// One is needed and cannot be made, as the note says.
+    Impossible(Note),
     /// The text of `/etc/frr/frr.conf`.
     Text(String),
 }
@@ -64,7 +64,7 @@ struct Site<'a> {
 
 /// What FRR should have on a node. Proxmox writes its configuration where there is a controller or
 /// a fabric anywhere, or a `frr.conf.local` on the node.
-pub fn render(network: &Network, node: &NodeName, facts: &Facts) -> Frr {
+pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Frr {
     let mut notes = Vec::new();
     let text = facts.frr.as_ref().and_then(|frr| frr.local.as_deref());
     let subject = {
@@ -107,10 +107,7 @@ pub fn render(network: &Network, node: &NodeName, facts: &Facts) -> Frr {
             };
             Frr { conf: Conf::Text(config.text(node)), daemons, notes }
         }
-        Err(Impossible(note)) => {
-            notes.push(note);
-            Frr { conf: Conf::Impossible, daemons: None, notes }
-        }
+        Err(Impossible(note)) => Frr { conf: Conf::Impossible(note), daemons: None, notes },
     }
 }
 

@@ -9,12 +9,12 @@ use weft::value::{IfName, NodeName};
 /// Every interface has this address.
 const MAC: &str = "bc:24:11:1d:69:60";
 
-/// The facts of a node with this `/etc/network/interfaces`: its addresses, interfaces and
-/// bridges, and every route, of both families, by `vmbr0` from its address.
+/// The facts of a node with this `/etc/network/interfaces`: its addresses of `inet` stanzas,
+/// interfaces and bridges, and every route, of both families, by `vmbr0` from its address.
 pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -> Facts {
     let stanzas = stanzas(interfaces);
     let mut facts = Facts::unknown(node.clone());
-    for Stanza { interface, options } in &stanzas {
+    for Stanza { interface, options, .. } in stanzas.iter().filter(|stanza| stanza.is_inet) {
         for (_, value) in options.iter().filter(|(name, _)| *name == "address") {
             let address: IpAddr = value.split('/').next().unwrap().parse().unwrap();
             facts.addresses.push(InterfaceAddress { interface: interface.clone(), address });
@@ -22,6 +22,14 @@ pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -
     }
     facts.bridges = bridges(interfaces);
     facts.interfaces = known(&stanzas, &facts.bridges);
+    // An address of an `inet6` stanza is found by the way to itself.
+    for stanza in stanzas.iter().filter(|stanza| !stanza.is_inet) {
+        for (_, value) in stanza.options.iter().filter(|(name, _)| *name == "address") {
+            let source: IpAddr = value.split('/').next().unwrap().parse().unwrap();
+            let interface: IfName = "lo".parse().unwrap();
+            facts.routes.push(Route { destination: source.into(), interface, source, metric: 0 });
+        }
+    }
     let bridge = facts.addresses.iter().find(|own| own.interface.as_str() == "vmbr0").cloned();
     if let Some(InterfaceAddress { interface, address: source }) = bridge {
         let to = |destination: &str| Route {
@@ -30,9 +38,10 @@ pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -
             source,
             metric: 0,
         };
-        facts.routes = ["0.0.0.0/0", "::/0"].map(to).to_vec();
+        facts.routes.extend(["0.0.0.0/0", "::/0"].map(to));
     }
-    facts.frr = Some(Frr { local: frr_local, ..Frr::default() });
+    facts.frr =
+        Some(Frr { local: frr_local, daemons: Some("bgpd=no\n".to_owned()), version: None });
     facts
 }
 
@@ -87,6 +96,7 @@ fn known(stanzas: &[Stanza], bridges: &[Bridge]) -> Vec<Interface> {
 /// One `iface` and what stands below it.
 struct Stanza<'a> {
     interface: IfName,
+    is_inet: bool,
     options: Vec<(&'a str, &'a str)>,
 }
 
@@ -103,8 +113,10 @@ fn stanzas(interfaces: &str) -> Vec<Stanza<'_>> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "iface" => {
-                let interface = rest.split_whitespace().next().unwrap().parse().unwrap();
-                found.push(Stanza { interface, options: Vec::new() });
+                let mut words = rest.split_whitespace();
+                let interface = words.next().unwrap().parse().unwrap();
+                let is_inet = words.next() == Some("inet");
+                found.push(Stanza { interface, is_inet, options: Vec::new() });
                 inside = true;
             }
             "auto" | "source" | "source-directory" | "mapping" => inside = false,
