@@ -49,7 +49,8 @@ impl<'a> Evpn<'a> {
         let loopback = loopback(here.network, here.node);
         let own = Endpoint::of(&controller.peers, loopback, here.network, here.node, here.facts);
         let (own, note) = match own {
-            Ok(own) => (Some(own.address), None),
+            // A route without a source says no more than that there is a way.
+            Ok(own) => (Some(own.address).filter(|address| !address.is_unspecified()), None),
             Err(no_route @ NoEndpoint::NoRoute) => (None, Some(no_route.to_string())),
             Err(none) => return Err(LeftOut(none.to_string())),
         };

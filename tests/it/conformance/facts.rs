@@ -30,16 +30,16 @@ pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -
             facts.routes.push(Route { destination: source.into(), interface, source, metric: 0 });
         }
     }
-    let bridge = facts.addresses.iter().find(|own| own.interface.as_str() == "vmbr0").cloned();
-    if let Some(InterfaceAddress { interface, address: source }) = bridge {
-        let to = |destination: &str| Route {
-            destination: destination.parse().unwrap(),
-            interface: interface.clone(),
-            source,
-            metric: 0,
-        };
-        facts.routes.extend(["0.0.0.0/0", "::/0"].map(to));
-    }
+    // The reference's answer has no address where `vmbr0` has none.
+    let own = facts.addresses.iter().find(|own| own.interface.as_str() == "vmbr0");
+    let source = own.map_or(IpAddr::from([0, 0, 0, 0]), |own| own.address);
+    let to = |destination: &str| Route {
+        destination: destination.parse().unwrap(),
+        interface: "vmbr0".parse().unwrap(),
+        source,
+        metric: 0,
+    };
+    facts.routes.extend(["0.0.0.0/0", "::/0"].map(to));
     facts.frr =
         Some(Frr { local: frr_local, daemons: Some("bgpd=no\n".to_owned()), version: None });
     facts
@@ -74,7 +74,8 @@ pub(super) fn bridges(interfaces: &str) -> Vec<Bridge> {
 /// Every interface of a stanza, and every port of a bridge.
 fn known(stanzas: &[Stanza], bridges: &[Bridge]) -> Vec<Interface> {
     let ports = bridges.iter().flat_map(|bridge| &bridge.ports);
-    let names = stanzas.iter().map(|stanza| &stanza.interface).chain(ports);
+    let way_out: IfName = "vmbr0".parse().unwrap();
+    let names = stanzas.iter().map(|stanza| &stanza.interface).chain(ports).chain([&way_out]);
     let found: BTreeMap<IfName, Interface> = names
         .map(|name| {
             let master = bridges.iter().find(|bridge| bridge.ports.contains(name));
