@@ -3,14 +3,14 @@
 mod documents;
 mod model;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use weft::declare::finding::{Code, Findings};
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
-use weft::facts::{Facts, InterfaceAddress, Route};
+use weft::facts::{Bridge, BridgeKind, Facts, InterfaceAddress, Route};
 use weft::network::Network;
 use weft::render::{Managed, Profile, Rendering, render};
 use weft::validate;
@@ -54,14 +54,26 @@ fn nodes() -> Vec<NodeName> {
     (1..=NODES).map(|number| format!("node{number}").parse().unwrap()).collect()
 }
 
-/// A node of the model: the one with the highest number has no way out.
+/// A node of the model: each with another kind of bridge. The one with the highest number
+/// has none, and no way out.
 fn facts(number: usize) -> Facts {
     let own = format!("192.168.0.{number}").parse().unwrap();
     let interface: weft::value::IfName = "vmbr0".parse().unwrap();
     let destinations =
         if number == NODES { vec!["192.168.0.0/24"] } else { vec!["192.168.0.0/24", "0.0.0.0/0"] };
+    let kinds = [BridgeKind::Plain, BridgeKind::VlanAware, BridgeKind::Ovs];
+    let bridge = kinds.get(number - 1).map(|kind| Bridge {
+        name: interface.clone(),
+        kind: *kind,
+        ports: ["eth0", "eth1.7"].map(|port| port.parse().unwrap()).to_vec(),
+    });
+    let dummy = InterfaceAddress {
+        interface: "dummy1".parse().unwrap(),
+        address: format!("10.255.0.{number}").parse().unwrap(),
+    };
     Facts {
-        addresses: vec![InterfaceAddress { interface: interface.clone(), address: own }],
+        addresses: vec![InterfaceAddress { interface: interface.clone(), address: own }, dummy],
+        bridges: bridge.into_iter().collect(),
         routes: destinations
             .into_iter()
             .map(|destination| Route {
@@ -81,15 +93,23 @@ fn renderings(network: &Network) -> Vec<Rendering> {
     (1..).zip(&nodes).map(one).collect()
 }
 
-/// The stanzas of a file by the interface.
+/// The stanzas of a file by the interface. Only a fabric's interface may have two.
 fn stanzas(rendering: &Rendering) -> BTreeMap<String, String> {
     let text = &rendering.files[&Managed::Interfaces];
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
     for stanza in text.split("\nauto ").skip(1) {
         let (name, lines) = stanza.split_once('\n').unwrap();
-        assert!(found.insert(name.to_owned(), lines.to_owned()).is_none(), "{name} is there twice");
+        let before = found.entry(name.to_owned()).or_default();
+        assert!(before.is_empty() || lines.contains(" static\n"), "{name} is there twice");
+        before.push_str(lines);
     }
     found
+}
+
+/// Whether a stanza is made of what several vnets need: the ports of Open vSwitch, and the
+/// pair whose addresses are as the first vnet of the zone has them.
+fn is_of_several(name: &str) -> bool {
+    name == "vmbr0" || name.starts_with("xvrf")
 }
 
 proptest! {
@@ -164,15 +184,18 @@ proptest! {
         let back = renderings(&network(&[rest, gone].concat()));
         prop_assert_eq!(&first, &back);
         for (first, without) in first.iter().zip(&without) {
-            let ours: BTreeSet<String> = first
-                .interfaces
-                .iter()
-                .filter(|(_, vnets)| vnets.iter().any(|id| id.as_str() == vnet))
-                .map(|(name, _)| name.to_string())
-                .collect();
-            let mut expected = stanzas(first);
-            expected.retain(|name, _| !ours.contains(name));
-            prop_assert_eq!(stanzas(without), expected);
+            let serves_others = |name: &str| {
+                let served = first.interfaces.get(name).into_iter().flatten();
+                let (ours, others): (Vec<_>, Vec<_>) =
+                    served.partition(|id| id.as_str() == vnet);
+                ours.is_empty() || !others.is_empty()
+            };
+            let (mut expected, mut found) = (stanzas(first), stanzas(without));
+            expected.retain(|name, _| serves_others(name));
+            prop_assert!(expected.keys().eq(found.keys()));
+            expected.retain(|name, _| !is_of_several(name));
+            found.retain(|name, _| !is_of_several(name));
+            prop_assert_eq!(found, expected);
         }
     }
 
@@ -236,8 +259,65 @@ proptest! {
     }
 }
 
+/// Texts that are legal most of the time, and commands and lines the rest of it.
+fn words(legal: &'static str) -> impl Strategy<Value = String> {
+    let bad = "[a-z0-9.]{0,9}[';$`|&\\n\r\t\u{85}\u{2028} -]{1,3}(up reboot|reboot)?";
+    prop_oneof![9 => legal, 1 => bad]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever stands in the options of any zone or fabric, no line is another than those
+    /// that are written, and nothing of it is a control character.
+    #[test]
+    fn no_option_becomes_a_line_of_its_own(
+        bridge in words("[a-z][a-z0-9_.]{0,9}"),
+        protocol in words("802.1(q|ad)"),
+        mac in words("BC:24:11:00:00:0[0-9A-F]"),
+        interface in words("[a-z]{1,5}[0-9]{1,3}"),
+        address in words("10\\.99\\.0\\.[0-9]/31"),
+        node in words("node1"),
+    ) {
+        let quote = |text: &str| serde_json::Value::from(text).to_string();
+        let text = format!(
+            "nodes: {{node1: {{}}}}\n\
+             zones:\n  zv: {{type: vlan, bridge: {bridge}}}\n  \
+             zq: {{type: qinq, bridge: {bridge}, tag: 7, vlan-protocol: {protocol}}}\n  \
+             ze: {{type: evpn, controller: ctl, vrf-vxlan: 9, mac: {mac}, exitnodes: [{node}]}}\n\
+             controllers: {{ctl: {{type: evpn, asn: 65000, fabric: fab}}}}\n\
+             fabrics: {{fab: {{type: openfabric, ip_prefix: 10.98.0.0/24, nodes: {{{node}: {{ip: 10.98.0.1, \
+             interfaces: [{{name: {interface}, ip: {address}}}]}}}}}}}}\n\
+             vnets: {{va: {{zone: zv, tag: 3}}, vb: {{zone: zq, tag: 4}}, vc: {{zone: ze, tag: 5}}}}\n",
+            bridge = quote(&bridge), protocol = quote(&protocol), mac = quote(&mac),
+            interface = quote(&interface), address = quote(&address), node = quote(&node),
+        );
+        let (network, findings) = checked([("sdn/a.yaml".to_owned(), text)]);
+        prop_assert_eq!(network.is_none(), findings.has_errors());
+        // Enough of them are a network, or this fails.
+        prop_assume!(network.is_some());
+        let network = network.unwrap();
+        for kind in [BridgeKind::Plain, BridgeKind::VlanAware, BridgeKind::Ovs] {
+            let mut facts = facts(1);
+            let ports = facts.bridges[0].ports.clone();
+            let name: Result<weft::value::IfName, _> = bridge.parse();
+            facts.bridges.extend(name.map(|name| Bridge { name, kind, ports }));
+            for profile in Profile::ALL {
+                let rendering = render(&network, &facts.node, &facts, *profile);
+                let text = &rendering.files[&Managed::Interfaces];
+                let plain = |line: &str| {
+                    let line = line.strip_prefix('\t').unwrap_or(line);
+                    line.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+                };
+                prop_assert!(text.lines().all(plain), "{text}");
+                prop_assert!(!text.contains("reboot"));
+                for line in text.lines().filter(|line| line.starts_with("\tpost-up")) {
+                    let known = "\tpost-up ip route del vrf vrf_ze unreachable default metric 4278198272";
+                    prop_assert_eq!(line, known);
+                }
+            }
+        }
+    }
 
     #[test]
     fn no_text_stops_the_reader(text in "(\\PC|[ -~\n]|[\\x00-\\x1f]){0,200}") {
