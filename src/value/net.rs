@@ -104,7 +104,8 @@ impl PartialOrd for Cidr {
 
 impl Ord for Cidr {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.id().cmp(&other.id())
+        let id = |byte| if byte == b'/' { b'-' } else { byte };
+        self.text.bytes().map(id).cmp(other.text.bytes().map(id))
     }
 }
 
