@@ -113,58 +113,74 @@ impl Finding {
 }
 
 /// All that was found, nothing left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Findings(Vec<Finding>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    all: Vec<Finding>,
+    /// How many of them are errors: readers ask for each object.
+    errors: usize,
+}
+
+impl Serialize for Findings {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.all.serialize(serializer)
+    }
+}
 
 impl Findings {
     /// Adds one.
     pub fn push(&mut self, finding: Finding) {
-        self.0.push(finding);
+        self.errors += usize::from(finding.severity == Severity::Error);
+        self.all.push(finding);
     }
 
     /// Adds all of another.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.errors += other.errors;
+        self.all.extend(other.all);
     }
 
     /// Makes errors of what is only tolerated.
     pub fn enforce(&mut self) {
-        for finding in &mut self.0 {
-            if finding.code.class() == Class::Tolerated {
+        for finding in &mut self.all {
+            if finding.code.class() == Class::Tolerated && finding.severity != Severity::Error {
                 finding.severity = Severity::Error;
+                self.errors += 1;
             }
         }
     }
 
     /// Sorts by file, line and column.
     pub fn sort(&mut self) {
-        self.0.sort_by(|a, b| (&a.marks, a.code, &a.message).cmp(&(&b.marks, b.code, &b.message)));
+        self.all
+            .sort_by(|a, b| (&a.marks, a.code, &a.message).cmp(&(&b.marks, b.code, &b.message)));
     }
 
     /// Whether anything forbids rendering.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// Whether nothing is wrong or doubtful. Notes are neither.
     pub fn is_in_order(&self) -> bool {
-        self.0.iter().all(|finding| finding.severity == Severity::Note)
+        self.all.iter().all(|finding| finding.severity == Severity::Note)
     }
 
     /// How many there are of a severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.0.iter().filter(|finding| finding.severity == severity).count()
+        match severity {
+            Severity::Error => self.errors,
+            _ => self.all.iter().filter(|finding| finding.severity == severity).count(),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
-        self.0.iter()
+        self.all.iter()
     }
 }
 

@@ -151,6 +151,9 @@ pub fn merge<K: KeyShape, T: Shape>(
     Some(())
 }
 
+/// Up to how many entries a map is looked through without an index.
+const SMALL: usize = 32;
+
 /// The entries of one map while they are taken out key by key.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -176,17 +179,28 @@ impl<'a> Fields<'a> {
             }
             return None;
         };
-        let mut entries: Vec<(&Key, &Node)> = Vec::new();
-        let mut firsts: HashMap<&str, &Key> = HashMap::new();
+        let mut entries: Vec<(&Key, &Node)> = Vec::with_capacity(pairs.len());
+        let mut index = HashMap::new();
         for (key, value) in pairs {
-            if let Some(first) = firsts.get(key.text.as_str()) {
+            // Nearly every map is so small that looking through it costs less than an index.
+            let first = if entries.len() < SMALL {
+                entries.iter().map(|(first, _)| *first).find(|first| first.text == key.text)
+            } else {
+                if index.is_empty() {
+                    index.extend(entries.iter().map(|(first, _)| (first.text.as_str(), *first)));
+                }
+                index.get(key.text.as_str()).copied()
+            };
+            if let Some(first) = first {
                 let message = format!("`{}` stands twice in {what}", key.text.escape_debug());
                 let finding = Finding::new(Code::DuplicateKey, message, &key.place)
                     .label("again here")
                     .also(&first.place, "first here");
                 findings.push(finding);
             } else {
-                firsts.insert(&key.text, key);
+                if !index.is_empty() {
+                    index.insert(key.text.as_str(), key);
+                }
                 entries.push((key, value));
             }
         }

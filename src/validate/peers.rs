@@ -196,7 +196,7 @@ pub(super) fn there_are_some(declared: &Declared, report: &mut Report) {
         let mut without = source
             .nodes(declared)
             .into_iter()
-            .filter(|(_, node)| node.whole && node.value.address.is_none())
+            .filter(|(_, node)| node.value.address.is_none())
             .peekable();
         let message = if let Some((first, _)) = without.peek() {
             format!("{name} has no `peers`, and node `{first}` has no `address`")

@@ -50,7 +50,7 @@ pub(super) fn tag_fits(declared: &Declared, report: &mut Report) {
             (ZoneType::Vxlan | ZoneType::Evpn | ZoneType::Vlan, None) if vnet.whole => {
                 let message = format!("vnet `{id}` has no `tag`, and no node gets it");
                 let finding = Finding::new(Code::TagMissing, message, &vnet.place)
-                    .also(&kind.place, format!("a vnet of a {} zone has one", kind.value))
+                    .also(&kind.place, format!("vnets of {} zones have one", kind.value))
                     .help("add `tag: NUMBER`, a number that no other vnet has");
                 report.push(finding);
             }

@@ -104,10 +104,8 @@ impl PartialOrd for Cidr {
 
 impl Ord for Cidr {
     fn cmp(&self, other: &Self) -> Ordering {
-        fn id(cidr: &Cidr) -> impl Iterator<Item = u8> {
-            cidr.text.bytes().map(|byte| if byte == b'/' { b'-' } else { byte })
-        }
-        id(self).cmp(id(other))
+        let id = |byte| if byte == b'/' { b'-' } else { byte };
+        self.text.bytes().map(id).cmp(other.text.bytes().map(id))
     }
 }
 

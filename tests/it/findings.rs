@@ -180,3 +180,138 @@ fn the_readme_has_every_code() {
     }
     assert_eq!(found, wanted, "UPDATE=1 rewrites it");
 }
+
+/// What `weft validate` says of a directory with one file of declarations.
+fn validate_as(format: &str, text: &str, facts: &[Facts]) -> (Option<i32>, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("net/weft.yaml", "weft: 1\ncluster: lab\n");
+    write("net/sdn/a b.yaml", text);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.current_dir(&directory).args(["validate", "net", "--format", format]);
+    for (number, facts) in facts.iter().enumerate() {
+        let name = format!("{number}.json");
+        write(&name, &serde_json::to_string(facts).unwrap());
+        command.args(["--facts", &name]);
+    }
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const WRONG: &str = "nodes: {node1: {}, node2: {}}
+zones: {lan: {type: simple, nodes: [node1]}, \"50%:\": {type: simple}}
+vnets:
+  web: {zone: lan, tag: 5}
+  mail: {zone: lan, subnets: {10.0.0.0/24: {}}}
+  news: {zone: lan, subnets: {10.0.0.0/24: {}}}
+";
+
+#[test]
+fn scanners_of_code_read_findings_as_sarif() {
+    let (status, out, _) = validate_as("sarif", WRONG, &[]);
+    assert_eq!(status, Some(4));
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["version"], "2.1.0");
+    let run = &document["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    let mut levels = BTreeSet::new();
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        levels.insert(result["level"].as_str().unwrap());
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "net/sdn/a%20b.yaml");
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+    }
+    assert_eq!(levels, ["error", "note", "warning"].into());
+    let twice = results.iter().find(|result| result["ruleId"] == "subnet-reused").unwrap();
+    assert_eq!(twice["locations"][0]["physicalLocation"]["region"]["startLine"], 6);
+    assert_eq!(twice["relatedLocations"][0]["physicalLocation"]["region"]["startLine"], 5);
+    for rule in rules {
+        let help = rule["help"]["text"].as_str().unwrap();
+        assert!(help.contains("Example, in ") && help.contains("What to do: "), "{help}");
+    }
+    assert_eq!(
+        rules.len(),
+        results.iter().map(|of| of["ruleId"].as_str()).collect::<BTreeSet<_>>().len()
+    );
+}
+
+#[test]
+fn workflows_read_findings_as_annotations() {
+    let (status, out, _) = validate_as("github", WRONG, &[]);
+    assert_eq!(status, Some(4));
+    let lines: Vec<&str> = out.lines().collect();
+    let head =
+        "::error file=net/sdn/a b.yaml,line=2,col=46,title=bad-value::`50%25:` is not a zone id";
+    assert!(lines.iter().any(|line| line.starts_with(head)), "{out}");
+    assert!(
+        out.contains("::warning file=net/sdn/a b.yaml,line=4,col=25,title=tag-forbidden::"),
+        "{out}"
+    );
+    assert!(out.contains("::notice file=net/sdn/a b.yaml,line=2,"), "{out}");
+    assert!(out.contains("%0Afirst here: sdn/a b.yaml:5:"), "{out}");
+    let (last, commands) = lines.split_last().unwrap();
+    assert_eq!(*last, "2 errors, 1 warning, 1 note");
+    assert!(commands.iter().all(|line| line.starts_with("::")), "{out}");
+}
+
+#[test]
+fn people_read_findings_with_their_count_last() {
+    let (status, out, _) = validate_as("human", WRONG, &[]);
+    assert_eq!(status, Some(4));
+    assert!(out.ends_with("\n2 errors, 1 warning, 1 note\n"), "{out}");
+    // A note is no reason to say that something is not in order.
+    let noted = "nodes: {a: {}, b: {}}\nzones: {lan: {type: simple, nodes: [a]}}\nvnets: {web: {zone: lan}}\n";
+    let (status, out, _) = validate_as("human", noted, &[]);
+    assert_eq!(status, Some(0));
+    assert!(
+        out.contains("1 note\n") && out.contains("In order: 2 nodes, 1 zones, 1 vnets."),
+        "{out}"
+    );
+    let (status, out, _) = validate_as("github", "nodes: {a: {}}\n", &[]);
+    assert_eq!((status, out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn facts_of_several_nodes_are_looked_at() {
+    let text = "nodes: {node1: {}, node2: {}}\nzones: {lan: {type: vlan, bridge: vmbr2}}\n";
+    let node2 = Facts { node: "node2".parse().unwrap(), bridges: Vec::new(), ..node1() };
+    let (status, out, _) = validate_as("github", text, &[node1(), node2]);
+    assert_eq!(status, Some(0), "findings of facts stop nothing");
+    assert_eq!(out.matches("title=node-bridge-missing").count(), 2, "{out}");
+    assert!(out.contains("did you mean `vmbr0`?"), "{out}");
+    let (status, out, _) = validate_as("github", text, &[]);
+    assert_eq!((status, out.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn formats_of_findings_are_of_validate_alone() {
+    for format in ["sarif", "github"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weft"));
+        let output = command.args(["explain", "--format", format]).output().unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("weft validate"));
+    }
+}
+
+#[test]
+fn a_code_is_explained_with_its_example() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_weft"));
+    let output = command.args(["explain", "dhcp-without-ipam"]).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let code = Code::DhcpWithoutIpam;
+    assert!(
+        out.contains(
+            "Example, in sdn/network.yaml:\n    zones: {lan: {type: simple, dhcp: dnsmasq}}"
+        ),
+        "{out}"
+    );
+    assert!(out.contains(code.why()) && out.contains(code.fix()), "{out}");
+}

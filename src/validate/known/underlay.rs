@@ -85,8 +85,11 @@ pub(in crate::validate) fn room(declared: &Declared, facts: &[Facts], report: &m
             }
             let place = set.map_or(&entry.place, |mtu| &mtu.place);
             let message = format!(
-                "packets of zone `{id}` have up to {mtu} bytes and {overhead} of headers, and `{}` of node `{}` carries {}",
-                below.name, known.facts.node, below.mtu
+                "packets of zone `{id}` have up to {} bytes, {overhead} of them headers, and `{}` of node `{}` carries {}",
+                mtu.saturating_add(overhead),
+                below.name,
+                known.facts.node,
+                below.mtu
             );
             let fits = below.mtu.saturating_sub(overhead);
             let finding = Finding::new(Code::MtuAboveUnderlay, message, place)
