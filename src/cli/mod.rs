@@ -6,11 +6,14 @@ mod daemon;
 pub mod demo;
 mod directory;
 mod doctor;
+mod export;
 mod failure;
 mod findings;
+mod import;
 mod node;
 mod offline;
 mod output;
+mod repository;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -57,6 +60,16 @@ struct Arguments {
 enum Verb {
     /// Show the whole life of a change on three dry nodes in a temporary directory.
     Demo,
+    /// Make a repository of what there is.
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
+    /// Write what is declared in the form of another program.
+    Export {
+        #[command(subcommand)]
+        to: Export,
+    },
     /// Check a directory of declarations and name everything that is wrong.
     Validate {
         /// The directory that holds `weft.yaml` and `sdn/`.
@@ -161,6 +174,20 @@ enum Verb {
     FetchWorker,
 }
 
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// Read the files of Proxmox VE, and write declarations that mean the same: what
+    /// runs, so that the first plan of each node is empty.
+    Pve(import::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Export {
+    /// Write the files of Proxmox VE, for the part that it can express; the rest is
+    /// listed.
+    Pve(export::Arguments),
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -207,6 +234,8 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let node = || node::Node::open(arguments.root.clone());
     match arguments.verb {
         Verb::Demo => demo::run(output),
+        Verb::Import { from: Import::Pve(arguments) } => import::pve(output, &arguments),
+        Verb::Export { to: Export::Pve(arguments) } => export::pve(output, &arguments),
         Verb::Validate { directory } => offline::validate_directory(output, &directory),
         Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
             output,
