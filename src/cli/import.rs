@@ -176,7 +176,8 @@ fn damaged(error: &ImportError, directory: &Utf8Path) -> Failure {
             } else {
                 "correct the file, or import a copy without it"
             };
-            failure.hint(format!("{hint} (paths are those below `{directory}`)"))
+            let sdn = if directory.join("sdn").is_dir() { "sdn" } else { "." };
+            failure.hint(format!("{hint}; `sdn/` is `{}`", directory.join(sdn)))
         }
         ImportError::NoCluster | ImportError::BadCluster { .. } => {
             failure.hint("name it: `--cluster NAME`")
@@ -206,7 +207,8 @@ fn show(output: Output, imported: &Imported, arguments: &Arguments) {
     }
     let (errors, warnings) = (found.count(Severity::Error), found.count(Severity::Warning));
     if errors + warnings > 0 {
-        let _ = writeln!(text, "`weft validate` has {errors} errors and {warnings} warnings for it.\n");
+        let _ =
+            writeln!(text, "`weft validate` has {errors} errors and {warnings} warnings for it.\n");
     }
     if let Some(settings) = &settings {
         let _ = writeln!(text, "{settings}");
@@ -240,6 +242,7 @@ fn show(output: Output, imported: &Imported, arguments: &Arguments) {
         "remarks": imported.remarks,
         "pending": imported.pending,
         "credentials": credentials,
+        "credentials_directory": arguments.credentials,
         "settings": settings,
         "findings": found,
         "next": next,
@@ -274,7 +277,9 @@ fn pending(text: &mut String, imported: &Imported) {
         let _ = writeln!(text, "  {sign} {kind} {}", id.escape_debug());
         for key in keys.iter().filter(|_| *state == State::Changed) {
             let value = |value: &Option<String>| {
-                value.as_ref().map_or("(not set)".to_owned(), |value| value.escape_debug().to_string())
+                value
+                    .as_ref()
+                    .map_or("(not set)".to_owned(), |value| value.escape_debug().to_string())
             };
             let (runs, wanted) = (value(&key.runs), value(&key.wanted));
             let _ = writeln!(text, "      {}: {runs} -> {wanted}", key.key.escape_debug());
@@ -296,10 +301,8 @@ fn settings(credentials: &[Credential], directory: Option<&Utf8Path>) -> Option<
     };
     text.push_str("\ncredentials:\n");
     for Credential { id, origin, .. } in credentials {
-        let _ = writeln!(
-            text,
-            "  {id}: {{type: token, file: /etc/weft/{id}, origin: \"{origin}\"}}"
-        );
+        let _ =
+            writeln!(text, "  {id}: {{type: token, file: /etc/weft/{id}, origin: \"{origin}\"}}");
     }
     Some(text)
 }
@@ -309,7 +312,9 @@ fn next_steps(out: &Utf8Path) -> Vec<String> {
         format!("weft validate {out}"),
         format!("on each node: weft facts --node NAME > {out}/facts/NAME.json"),
         format!("weft plan {out} --node NAME --facts {out}/facts/NAME.json, until it is empty"),
-        format!("weft init {out} --key FILE.pub --principal NAME: who may change it; then commit and sign"),
+        format!(
+            "weft init {out} --key FILE.pub --principal NAME: who may change it; then commit and sign"
+        ),
         "on each node: /etc/weft/agent.yaml, then weft adopt".to_owned(),
     ]
 }

@@ -10,6 +10,7 @@ mod export;
 mod failure;
 mod findings;
 mod import;
+mod init;
 mod node;
 mod offline;
 mod output;
@@ -60,6 +61,8 @@ struct Arguments {
 enum Verb {
     /// Show the whole life of a change on three dry nodes in a temporary directory.
     Demo,
+    /// Make a repository to begin with: declarations, trust files, a pipeline.
+    Init(init::Arguments),
     /// Make a repository of what there is.
     Import {
         #[command(subcommand)]
@@ -236,6 +239,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Demo => demo::run(output),
         Verb::Import { from: Import::Pve(arguments) } => import::pve(output, &arguments),
         Verb::Export { to: Export::Pve(arguments) } => export::pve(output, &arguments),
+        Verb::Init(arguments) => init::run(output, &arguments),
         Verb::Validate { directory } => offline::validate_directory(output, &directory),
         Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
             output,

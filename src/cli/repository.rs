@@ -25,7 +25,8 @@ impl Target {
             Ok(mut entries) => match entries.next() {
                 Some(_) if !force => {
                     let message = format!("`{directory}` is not empty");
-                    let hint = "name a new directory, or replace files of the same names with `--force`";
+                    let hint =
+                        "name a new directory, or replace files of the same names with `--force`";
                     Err(Failure::new(Exit::Failed, message).hint(hint))
                 }
                 _ => Ok(target),
@@ -83,9 +84,7 @@ fn create(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 
 /// The schemas that the first line of each declaration names for editors.
 pub(super) fn write_schemas(target: &Target) -> Result<(), Failure> {
-    for (name, schema) in
-        [("declarations", schema::declarations()), ("weft", schema::cluster())]
-    {
+    for (name, schema) in [("declarations", schema::declarations()), ("weft", schema::cluster())] {
         target.write(&format!("schema/{name}.json"), &format!("{schema:#}\n"))?;
     }
     Ok(())

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Declared;
-use super::pve::write::{Object, running, sections};
 use super::pve::Kind;
+use super::pve::write::{Object, running, sections};
 use crate::network::Network;
 use crate::value::{CredentialId, Secret};
 

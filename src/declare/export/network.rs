@@ -1,5 +1,6 @@
 //! Zones, vnets, subnets, controllers and fabrics.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -62,10 +63,12 @@ fn join<T: Display>(all: impl Iterator<Item = T>) -> String {
 
 impl Export {
     pub(super) fn network(&mut self, declared: &Declared, network: &Network) {
+        let mut nowhere = BTreeSet::new();
         for (id, zone) in &declared.zones {
             if zone.value.nodes.as_ref().is_some_and(|nodes| nodes.value.is_empty()) {
-                let message = "left out with its vnets: it is on no node, and Proxmox takes that for every node";
+                let message = "left out with its vnets: it is on no node, and Proxmox would put it on every one";
                 self.leave_out(format!("zone {id}"), message);
+                nowhere.insert(id);
                 continue;
             }
             let derived = match network.zones.get(id).map(|zone| &zone.kind) {
@@ -78,6 +81,9 @@ impl Export {
         let mut subnets = Vec::new();
         for (id, entry) in &declared.vnets {
             let vnet = &entry.value;
+            if nowhere.contains(&vnet.zone.value) {
+                continue;
+            }
             self.objects.entry(Kind::Vnets).or_default().push(self::vnet(vnet).object("vnet", id));
             for (prefix, entry) in vnet.subnets.iter().flat_map(|subnets| &subnets.value) {
                 let mut values = Values::default();

@@ -30,7 +30,8 @@ impl Export {
         });
         let mut ipams: Vec<Found<'_>> = ipams.collect();
         let of_pve = |zone: &At<crate::value::IpamId>| zone.value.as_str() == "pve";
-        let uses_pve = declared.zones.values().any(|zone| zone.value.ipam.as_ref().is_some_and(of_pve));
+        let uses_pve =
+            declared.zones.values().any(|zone| zone.value.ipam.as_ref().is_some_and(of_pve));
         // Proxmox's own database, which is there without being declared.
         if (uses_pve || !ipams.is_empty()) && !declared.ipams.contains_key("pve") {
             ipams.push(("pve", None, Some(Values::default().object("pve", "pve"))));

@@ -3,7 +3,7 @@
 //! Numbers come as text or as numbers, booleans as 0, 1, text or true, node lists
 //! as text, lists or the keys of a map (`pve-ondisk.md` §3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -14,7 +14,8 @@ use crate::declare::pve::config::{items, lines, scalar as text, truth};
 use crate::declare::zone::{DhcpServer, VlanProtocol};
 use crate::value::{
     Alias, Area, Asn, Cidr, ControllerId, DnsId, DnsName, FabricId, Fingerprint, IfName, IpamId,
-    IsisNet, MacAddress, Mtu, NodeName, Port, RouteTarget, ServiceTag, ServiceUrl, Tag, Word, ZoneId,
+    IsisNet, MacAddress, Mtu, NodeName, Port, RouteTarget, ServiceTag, ServiceUrl, Tag, Word,
+    ZoneId,
 };
 
 /// One option of a kind of object.
@@ -195,16 +196,20 @@ impl Form {
     }
 }
 
-/// A property string, each key at most once.
+/// A property string, each key at most once, in the order of the table.
 fn properties(text: &str, table: &[Field]) -> Option<Map> {
-    let mut map = Map::default();
+    let mut found: BTreeMap<&str, &str> = BTreeMap::new();
     for pair in text.split(',') {
         let (key, value) = pair.split_once('=')?;
-        let option = table.iter().find(|option| option.name == key)?;
-        if map.contains(key) {
+        if found.insert(key, value).is_some() {
             return None;
         }
-        map.insert(key.to_owned(), option.form.convert(&Json::from(value))?);
     }
-    Some(map)
+    let mut map = Map::default();
+    for Field { name, form } in table {
+        if let Some(value) = found.remove(name) {
+            map.insert((*name).to_owned(), form.convert(&Json::from(value))?);
+        }
+    }
+    found.is_empty().then_some(map)
 }

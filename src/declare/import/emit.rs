@@ -56,6 +56,11 @@ impl Map {
         self.comments.extend(other.comments);
     }
 
+    /// Whether something is in it that is read.
+    pub(super) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// Whether something is in it that is not read.
     pub(super) fn has_comments(&self) -> bool {
         !self.comments.is_empty()
@@ -241,7 +246,8 @@ const CREDENTIALS: &[&str] = &["token", "secret", "password", "key", "credential
 /// A value without anything that could be a credential.
 fn without_secrets(key: &str, value: &Json) -> Json {
     let holds = |text: &str, behind: &str| {
-        let text = text.to_ascii_lowercase();
+        // The lines of a route map, `key=…,value=…`, name what is matched.
+        let text = text.strip_prefix("key=").unwrap_or(text).to_ascii_lowercase();
         CREDENTIALS.iter().any(|word| text.contains(&format!("{word}{behind}")))
     };
     match value {

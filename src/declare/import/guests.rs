@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 use super::emit::{Item, Map};
 use super::files::PveFiles;
 use super::object::Import;
-use crate::declare::pve::addresses::{self, Taken};
 use crate::declare::pve::Damage;
+use crate::declare::pve::addresses::{self, Taken};
 use crate::value::{GuestName, MacAddress, VnetId};
 
 /// Who has an address.
@@ -55,8 +55,10 @@ impl Import {
                     continue;
                 }
                 if let Err(why) = book.take(&taken) {
-                    let entry = json!({"mac": taken.mac, "hostname": taken.hostname, "vmid": taken.vmid});
-                    let what = format!("{} of {} in zone {}", taken.address, taken.prefix, taken.zone);
+                    let entry =
+                        json!({"mac": taken.mac, "hostname": taken.hostname, "vmid": taken.vmid});
+                    let what =
+                        format!("{} of {} in zone {}", taken.address, taken.prefix, taken.zone);
                     map.remark(&format!("{what}, {why}: {entry}"));
                 }
             }

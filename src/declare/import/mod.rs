@@ -22,6 +22,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use self::files::PveFiles;
+pub(crate) use self::layout::schema_line;
 use self::object::Import;
 use super::pve::{Config, Damage, Unequal};
 use crate::value::{ClusterName, CredentialId, NodeName, RepoPath, Secret};
@@ -124,10 +125,9 @@ pub fn pve(
     let corosync = files.corosync()?;
     let cluster = match (cluster, corosync.as_ref().and_then(|read| read.cluster.as_ref())) {
         (Some(cluster), _) => cluster.clone(),
-        (None, Some(name)) => name.parse().map_err(|_| ImportError::BadCluster {
-            name: name.clone(),
-            rule: ClusterName::RULE,
-        })?,
+        (None, Some(name)) => name
+            .parse()
+            .map_err(|_| ImportError::BadCluster { name: name.clone(), rule: ClusterName::RULE })?,
         (None, None) => return Err(ImportError::NoCluster),
     };
     let running = files.running()?;

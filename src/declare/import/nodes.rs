@@ -39,7 +39,7 @@ impl Import {
     }
 
     /// The nodes that are known, and those that some object names.
-    pub(super) fn nodes(&self, known: &BTreeMap<NodeName, KnownNode>) -> Map {
+    pub(super) fn nodes(&mut self, known: &BTreeMap<NodeName, KnownNode>) -> Map {
         let mut map = Map::default();
         let mut without = false;
         for name in self.named.iter().chain(known.keys()).collect::<BTreeSet<_>>() {
@@ -53,6 +53,10 @@ impl Import {
             }
             without |= known.address.is_none();
             map.insert(name.to_string(), Item::Map(node));
+        }
+        if !map.has_entries() {
+            let message = "no node is known; declare those of the cluster, or nothing is rendered";
+            self.remark_at("sdn/nodes.yaml", message);
         }
         if without {
             map.note("`address` is where tunnels to a node end. It is not set where no list of");

@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
+use super::Credential;
 use super::convert::{DNS, Field, IPAM};
 use super::emit::{Item, Map};
 use super::files::PveFiles;
 use super::object::{Import, typed};
-use super::Credential;
 use crate::declare::pve::config::{Objects, is_set, scalar as text};
 use crate::declare::pve::{Config, Damage, Kind};
 use crate::value::{CredentialId, DnsId, IpamId, Secret, ServiceUrl};
@@ -31,8 +31,7 @@ impl Import {
             for skipped in config.read(kind, &path, content)? {
                 self.remark_at(&skipped.place, &skipped.why);
             }
-            let map =
-                if kind == Kind::Ipams { &mut services.ipams } else { &mut services.dns };
+            let map = if kind == Kind::Ipams { &mut services.ipams } else { &mut services.dns };
             for (id, section) in config.take(kind) {
                 self.service(kind, map, &id, &section);
             }
@@ -71,8 +70,7 @@ impl Import {
             .filter(|(key, _)| table.iter().any(|field| field.name == key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let mut server =
-            self.object(what, id, typed(&of_type), &Json::Object(known), table, &[]);
+        let mut server = self.object(what, id, typed(&of_type), &Json::Object(known), table, &[]);
         if let Some(key) = secret {
             let url = section.get("url").and_then(text).and_then(|url| url.parse().ok());
             let value = section.get(key).filter(|value| is_set(value)).and_then(text);
@@ -95,7 +93,9 @@ impl Import {
             if !known && name != "type" && Some(name.as_str()) != secret && is_set(value) {
                 server.remark(&format!("{}: (left out)", name.escape_debug()));
                 let name = name.escape_debug();
-                let message = format!("weft has no option `{name}`; its value may be a secret, and is left out");
+                let message = format!(
+                    "weft has no option `{name}`; its value may be a secret, and is left out"
+                );
                 self.remark(what, id, message);
             }
         }

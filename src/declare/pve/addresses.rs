@@ -39,9 +39,8 @@ pub fn state(file: &str, text: &str) -> Result<Vec<Taken>, Damage> {
                     let what = format!("more than {MAX_ADDRESSES} addresses");
                     return Err(Damage::new(file, None, what));
                 }
-                let text = |key: &str| {
-                    entry.get(key).filter(|value| is_set(value)).and_then(scalar)
-                };
+                let text =
+                    |key: &str| entry.get(key).filter(|value| is_set(value)).and_then(scalar);
                 taken.push(Taken {
                     zone: zone.clone(),
                     prefix: prefix.clone(),

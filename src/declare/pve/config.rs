@@ -77,7 +77,7 @@ impl Config {
             .collect();
         if let Some(first) = read.comments.first() {
             let count = read.comments.len();
-            let why = format!("{count} lines of comments are not taken over");
+            let why = format!("comments are not taken over (lines of them: {count})");
             skipped.push(skip(*first, why));
         }
         let objects = self.kinds.entry(kind).or_default();

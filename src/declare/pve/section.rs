@@ -145,6 +145,8 @@ fn property(line: &str, number: u32) -> Option<Property> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn perl(text: &str) -> Sections {
@@ -152,21 +154,33 @@ mod tests {
     }
 
     fn shape(sections: &Sections) -> Vec<(String, Vec<(&str, Option<&str>)>)> {
-        let of = |section: &Section| format!("{}/{}", section.kind, section.id);
-        let lines = |section: &'_ Section| -> Vec<(String, Option<String>)> {
-            let all = section.properties.iter();
-            all.map(|property| (property.key.clone(), property.value.clone())).collect()
+        let one = |section: &'_ Section| format!("{}/{}", section.kind, section.id);
+        let lines = |property| {
+            let Property { key, value, .. } = property;
+            (key.as_str(), value.as_deref())
         };
-        let _ = lines;
-        sections
-            .sections
-            .iter()
-            .map(|section| {
-                let all = section.properties.iter();
-                let all = all.map(|property| (property.key.as_str(), property.value.as_deref()));
-                (of(section), all.collect())
-            })
-            .collect()
+        let all = sections.sections.iter();
+        all.map(|section| (one(section), section.properties.iter().map(lines).collect())).collect()
+    }
+
+    proptest! {
+        /// Nothing stops the reader, and no line of a text is lost or read twice.
+        #[test]
+        fn every_line_has_one_place(text in "([a-z#]{0,3}:? ?[a-z0]{0,2}\n|\t[a-z]{1,2}( [a-z ]{0,4})?\n|\n|\\PC{0,8}\n){0,12}") {
+            for dialect in [Dialect::Perl, Dialect::Rust] {
+                let Ok(read) = read("x.cfg", &text, dialect) else { continue };
+                let mut lines: Vec<u32> = read.comments.clone();
+                lines.extend(read.skipped.iter().map(|(line, _)| *line));
+                for section in &read.sections {
+                    lines.push(section.line);
+                    lines.extend(section.properties.iter().map(|property| property.line));
+                }
+                lines.sort_unstable();
+                let said = (1..).zip(text.split('\n'));
+                let said = said.filter(|(_, line)| !line.trim().is_empty() && *line != "0");
+                prop_assert_eq!(lines, said.map(|(number, _)| number).collect::<Vec<u32>>());
+            }
+        }
     }
 
     #[test]
@@ -196,7 +210,8 @@ mod tests {
 
     #[test]
     fn what_perl_skips_is_listed() {
-        let read = perl("stray\n\tkey value\nsimple: a\nsimple: b\n\tmtu 1400\n \nnonsense here\n\n");
+        let read =
+            perl("stray\n\tkey value\nsimple: a\nsimple: b\n\tmtu 1400\n \nnonsense here\n\n");
         assert_eq!(shape(&read), [("simple/a".to_owned(), vec![("mtu", Some("1400"))])]);
         let lines: Vec<u32> = read.skipped.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 2, 4, 7]);
@@ -206,7 +221,10 @@ mod tests {
     #[test]
     fn what_rust_refuses_is_damage() {
         let read = |text| super::read("fabrics.cfg", text, Dialect::Rust);
-        assert_eq!(read("ospf_fabric: a\n\tarea 0\n \nospf_fabric: b\n").unwrap().sections.len(), 2);
+        assert_eq!(
+            read("ospf_fabric: a\n\tarea 0\n \nospf_fabric: b\n").unwrap().sections.len(),
+            2
+        );
         for (text, line) in [("ospf_fabric: a\nospf_fabric: b\n", 2), ("\tarea 0\n", 1), ("x", 1)] {
             assert_eq!(read(text).unwrap_err().line, Some(line), "{text:?}");
         }
