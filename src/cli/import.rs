@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::findings;
 use super::output::Output;
 use super::repository::{self, Target};
-use crate::declare::import::{self, Credential, ImportError, Imported, PveFiles, Source};
+use crate::declare::import::{self, Credential, ImportError, Imported, PveFiles, Remark, Source};
 use crate::declare::pve::{MAX_BYTES, State, Unequal};
 use crate::declare::{Severity, Tree};
 use crate::validate;
@@ -49,10 +49,11 @@ pub(super) struct Arguments {
 
 /// Reads Proxmox's files and writes the repository.
 pub(super) fn pve(output: Output, arguments: &Arguments) -> Result<Exit, Failure> {
-    let files = read(&arguments.directory)?;
+    let (files, unread) = read(&arguments.directory)?;
     let source = if arguments.pending { Source::Wanted } else { Source::Running };
-    let imported = import::pve(&files, arguments.cluster.as_ref(), source)
+    let mut imported = import::pve(&files, arguments.cluster.as_ref(), source)
         .map_err(|error| damaged(&error, &arguments.directory))?;
+    imported.remarks.extend(unread);
     let target = Target::open(&arguments.out, arguments.force)?;
     let secrets = arguments.credentials.as_deref().filter(|_| !imported.credentials.is_empty());
     if let Some(directory) = secrets {
@@ -72,8 +73,9 @@ pub(super) fn pve(output: Output, arguments: &Arguments) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-/// The files of a directory that is `/etc/pve` or its `sdn`.
-fn read(directory: &Utf8Path) -> Result<PveFiles, Failure> {
+/// The files of a directory that is `/etc/pve` or its `sdn`, and those that only root
+/// may read.
+fn read(directory: &Utf8Path) -> Result<(PveFiles, Vec<Remark>), Failure> {
     let metadata = directory.metadata().map_err(|error| unreadable(directory, &error))?;
     if !metadata.is_dir() {
         return Err(Failure::new(Exit::Failed, format!("`{directory}` is not a directory")));
@@ -85,11 +87,26 @@ fn read(directory: &Utf8Path) -> Result<PveFiles, Failure> {
         _ => directory.join(path),
     };
     let mut files = PveFiles::default();
+    let mut unread = Vec::new();
     for path in PveFiles::PATHS {
-        // Beside a copy of `sdn` alone may stand anything.
-        if let Some(text) = read_file(&place(path))? {
-            files.texts.insert((*path).to_owned(), text);
+        match read_file(&place(path)) {
+            Ok(Some(text)) => {
+                files.texts.insert((*path).to_owned(), text);
+            }
+            Ok(None) => {}
+            // Only older versions keep something there, and only root may look.
+            Err(_) if path.starts_with("priv/") && place("priv").read_dir_utf8().is_err() => {
+                unread.push(Remark {
+                    object: (*path).to_owned(),
+                    message: "not looked for: only root may read `priv`, where older versions of Proxmox VE keep addresses of guests".to_owned(),
+                });
+            }
+            Err(failure) => return Err(failure),
         }
+    }
+    let newer = |path: &str| files.texts.contains_key(path);
+    if newer("sdn/pve-ipam-state.json") || newer("sdn/mac-cache.json") {
+        unread.clear();
     }
     let firewalls = names(&place("sdn/firewall"))?.into_iter();
     files.firewalls =
@@ -111,7 +128,7 @@ fn read(directory: &Utf8Path) -> Result<PveFiles, Failure> {
         }
         files.nodes = names(&directory.join("nodes"))?.into_iter().collect();
     }
-    Ok(files)
+    Ok((files, unread))
 }
 
 /// The text of a file, if there is one.
@@ -136,7 +153,7 @@ fn read_file(path: &Utf8Path) -> Result<Option<String>, Failure> {
     }
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = valid.split(|byte| *byte == b'\n').count();
         Failure::new(Exit::Failed, format!("`{path}` is not UTF-8 text: line {line}"))
     })
 }
@@ -299,10 +316,21 @@ fn settings(credentials: &[Credential], directory: Option<&Utf8Path>) -> Option<
         ),
         None => "The secrets of these servers are not in the repository. `--credentials DIR` writes\nthem to files; or put each into a file of a node yourself, with mode 0600, and add\nto its /etc/weft/agent.yaml:\n".to_owned(),
     };
-    text.push_str("\ncredentials:\n");
-    for Credential { id, origin, .. } in credentials {
-        let _ =
-            writeln!(text, "  {id}: {{type: token, file: /etc/weft/{id}, origin: \"{origin}\"}}");
+    // Settings bind a credential to a server that is proven to be the right one.
+    let (safe, open): (Vec<_>, Vec<_>) =
+        credentials.iter().partition(|credential| credential.origin.starts_with("https://"));
+    text.push_str(if safe.is_empty() { "\n# credentials:\n" } else { "\ncredentials:\n" });
+    let line = |one: &Credential| {
+        let Credential { id, origin, .. } = one;
+        format!("  {id}: {{type: token, file: /etc/weft/{id}, origin: \"{origin}\"}}\n")
+    };
+    text.extend(safe.into_iter().map(line));
+    for credential in open {
+        let _ = write!(
+            text,
+            "  # Not over http, which sends it in the clear: give the server https.\n  # {}",
+            line(credential).trim_start()
+        );
     }
     Some(text)
 }

@@ -42,7 +42,7 @@ pub(crate) fn as_files(exported: &export::Exported) -> PveFiles {
 /// Proxmox takes several signs between the items of a list.
 fn one_spelling(list: &str) -> String {
     let items = list.split([',', ';', ' ']).filter(|item| !item.is_empty());
-    Vec::from_iter(items).join(",")
+    items.collect::<Vec<_>>().join(",")
 }
 
 /// A running configuration, numbers as texts and what is empty left out.
@@ -68,7 +68,7 @@ fn ordered(text: &str) -> String {
     let line = |line: &str| match line.trim_start().split_once(' ') {
         Some((key @ ("nodes" | "exitnodes"), names)) => {
             let names: BTreeSet<&str> = names.split(',').collect();
-            format!("\t{key} {}\n", Vec::from_iter(names).join(","))
+            format!("\t{key} {}\n", names.into_iter().collect::<Vec<_>>().join(","))
         }
         Some(("peers", peers)) => format!("\tpeers {}\n", one_spelling(peers)),
         _ => format!("{line}\n"),

@@ -12,7 +12,7 @@ use super::repository::{self, Target};
 use super::{directory, findings};
 use crate::declare::finding::Findings;
 use crate::declare::import::schema_line;
-use crate::declare::{CLUSTER_FILE, DIRECTORY, constant_path, policy, schema, signers};
+use crate::declare::{self, CLUSTER_FILE, DIRECTORY, constant_path, policy, schema, signers};
 use crate::validate;
 use crate::value::{ClusterName, Principal};
 
@@ -139,7 +139,7 @@ fn cluster(arguments: &Arguments) -> Result<ClusterName, Failure> {
     let directory = &arguments.directory;
     if directory.join(CLUSTER_FILE).is_file() {
         let tree = directory::read(directory)?;
-        if let (Some(cluster), _) = (crate::declare::read(&tree, None).0.cluster, ()) {
+        if let Some(cluster) = declare::read(&tree, None).0.cluster {
             let own = cluster.cluster.value;
             let other = arguments.cluster.as_ref().filter(|given| **given != own);
             return match other {

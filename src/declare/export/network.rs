@@ -241,14 +241,14 @@ fn fabric_node(node: &FabricNode) -> Values {
 
 /// A property string, its keys in Proxmox's order.
 fn interface(interface: &FabricInterface) -> String {
-    let mut text = format!("name={}", interface.name.value);
-    let mut add = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            text.push_str(&format!(",{key}={value}"));
-        }
-    };
-    add("hello_multiplier", interface.hello_multiplier.as_ref().map(|at| at.value.to_string()));
-    add("ip", interface.ip.as_ref().map(|at| at.value.to_string()));
-    add("ip6", interface.ip6.as_ref().map(|at| at.value.to_string()));
-    text
+    fn pair<T: Display>(key: &str, value: Option<&At<T>>) -> Option<String> {
+        value.map(|at| format!("{key}={}", at.value))
+    }
+    let pairs = [
+        pair("name", Some(&interface.name)),
+        pair("hello_multiplier", interface.hello_multiplier.as_ref()),
+        pair("ip", interface.ip.as_ref()),
+        pair("ip6", interface.ip6.as_ref()),
+    ];
+    join(pairs.into_iter().flatten())
 }

@@ -213,3 +213,36 @@ fn properties(text: &str, table: &[Field]) -> Option<Map> {
     }
     found.is_empty().then_some(map)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::declare::shape::Shape;
+    use crate::declare::{controller, fabric, service, vnet, zone};
+
+    /// What can be declared can be imported, but for what Proxmox does not have.
+    #[test]
+    fn every_option_is_in_its_table() {
+        fn declared<T: Shape>() -> BTreeSet<String> {
+            let schema = T::schema();
+            schema["properties"].as_object().expect("an object").keys().cloned().collect()
+        }
+        let tables: [(&[Field], BTreeSet<String>, &[&str]); 9] = [
+            (ZONE, declared::<zone::Zone>(), &["type", "external-peers"]),
+            (VNET, declared::<vnet::Vnet>(), &["subnets"]),
+            (SUBNET, declared::<vnet::Subnet>(), &[]),
+            (CONTROLLER, declared::<controller::Controller>(), &["type", "external-peers"]),
+            (FABRIC, declared::<fabric::Fabric>(), &["type", "nodes"]),
+            (FABRIC_NODE, declared::<fabric::FabricNode>(), &[]),
+            (FABRIC_INTERFACE, declared::<fabric::FabricInterface>(), &[]),
+            (IPAM, declared::<service::Ipam>(), &["type", "token"]),
+            (DNS, declared::<service::Dns>(), &["type", "key"]),
+        ];
+        for (table, declared, others) in tables {
+            let names = table.iter().map(|field| field.name).chain(others.iter().copied());
+            assert_eq!(names.map(str::to_owned).collect::<BTreeSet<_>>(), declared);
+        }
+    }
+}

@@ -95,7 +95,7 @@ impl Import {
             *hosts.entry(hostname.to_ascii_lowercase()).or_default() += 1;
         }
         let mut used = BTreeSet::new();
-        let mut named = BTreeMap::new();
+        let mut chosen = BTreeMap::new();
         for (holder, guest) in book.guests {
             let own = guest.hostname.as_ref().filter(|own| {
                 hosts.get(&own.to_ascii_lowercase()) == Some(&1) && own.parse::<GuestName>().is_ok()
@@ -107,9 +107,9 @@ impl Import {
             let Some(name) = names.find(|name| used.insert(name.to_ascii_lowercase())) else {
                 continue;
             };
-            named.insert(name, guest);
+            chosen.insert(name, guest);
         }
-        for (name, guest) in named {
+        for (name, guest) in chosen {
             let mut entry = Map::default();
             if let Some(hostname) = guest.hostname.filter(|hostname| *hostname != name) {
                 entry.note(&format!("in Proxmox: {}", Json::from(hostname)));
@@ -215,7 +215,7 @@ fn substitute(holder: &Holder) -> String {
         Holder::Vmid(vmid) => format!("vm{vmid}"),
         Holder::Hostname(_) => "guest".to_owned(),
         Holder::Mac(mac) => {
-            let digits: String = mac.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = mac.to_string().replace(':', "").to_ascii_lowercase();
             format!("mac-{digits}")
         }
     }

@@ -105,8 +105,8 @@ impl Import {
 
     /// Keeps the names of a server's keys: any of the values may be a secret.
     fn hidden(&mut self, map: &mut Map, what: &str, id: &str, section: &Json, why: &str) {
-        let keys: Vec<&String> = section.as_object().into_iter().flat_map(Objects::keys).collect();
-        let keys = Json::from_iter(keys.into_iter().map(String::as_str));
+        let keys = section.as_object().into_iter().flat_map(Objects::keys);
+        let keys: Json = keys.map(String::as_str).collect();
         self.leave_out(map, what, id, &keys, why);
     }
 }

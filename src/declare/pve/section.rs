@@ -153,14 +153,17 @@ mod tests {
         read("zones.cfg", text, Dialect::Perl).unwrap()
     }
 
-    fn shape(sections: &Sections) -> Vec<(String, Vec<(&str, Option<&str>)>)> {
-        let one = |section: &'_ Section| format!("{}/{}", section.kind, section.id);
-        let lines = |property| {
-            let Property { key, value, .. } = property;
-            (key.as_str(), value.as_deref())
-        };
-        let all = sections.sections.iter();
-        all.map(|section| (one(section), section.properties.iter().map(lines).collect())).collect()
+    /// A section by type and id, and its keys with their values.
+    type Shape<'a> = (String, Vec<(&'a str, Option<&'a str>)>);
+
+    fn shape(sections: &Sections) -> Vec<Shape<'_>> {
+        let mut shapes = Vec::new();
+        for Section { kind, id, properties, .. } in &sections.sections {
+            let lines = properties.iter();
+            let lines = lines.map(|line| (line.key.as_str(), line.value.as_deref()));
+            shapes.push((format!("{kind}/{id}"), lines.collect()));
+        }
+        shapes
     }
 
     proptest! {
