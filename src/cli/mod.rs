@@ -7,12 +7,16 @@ mod daemon;
 pub mod demo;
 mod directory;
 mod doctor;
+mod export;
 mod failure;
 mod findings;
+mod import;
+mod init;
 mod node;
 mod offline;
 mod output;
 mod sarif;
+mod repository;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -59,6 +63,18 @@ struct Arguments {
 enum Verb {
     /// Show the whole life of a change on three dry nodes in a temporary directory.
     Demo,
+    /// Make a repository to begin with: declarations, trust files, a pipeline.
+    Init(init::Arguments),
+    /// Make a repository of what there is.
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
+    /// Write what is declared in the form of another program.
+    Export {
+        #[command(subcommand)]
+        to: Export,
+    },
     /// Check a directory of declarations and name everything that is wrong.
     Validate {
         /// The directory that holds `weft.yaml` and `sdn/`.
@@ -167,6 +183,20 @@ enum Verb {
     FetchWorker,
 }
 
+#[derive(Debug, Subcommand)]
+enum Import {
+    /// Read the files of Proxmox VE, and write declarations that mean the same: what
+    /// runs, so that the first plan of each node is empty.
+    Pve(import::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Export {
+    /// Write the files of Proxmox VE, for the part that it can express; the rest is
+    /// listed.
+    Pve(export::Arguments),
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -220,6 +250,9 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Validate { directory, facts } => {
             offline::validate_directory(output, &directory, &facts)
         }
+        Verb::Import { from: Import::Pve(arguments) } => import::pve(output, &arguments),
+        Verb::Export { to: Export::Pve(arguments) } => export::pve(output, &arguments),
+        Verb::Init(arguments) => init::run(output, &arguments),
         Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
             output,
             &directory,

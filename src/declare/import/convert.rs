@@ -3,17 +3,19 @@
 //! Numbers come as text or as numbers, booleans as 0, 1, text or true, node lists
 //! as text, lists or the keys of a map (`pve-ondisk.md` §3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde_json::Value as Json;
 
 use super::emit::{Item, Map};
+use crate::declare::pve::config::{items, lines, scalar as text, truth};
 use crate::declare::zone::{DhcpServer, VlanProtocol};
 use crate::value::{
-    Alias, Area, Asn, Cidr, ControllerId, DnsId, DnsName, FabricId, IfName, IpamId, IsisNet,
-    MacAddress, Mtu, NodeName, Port, RouteTarget, ServiceTag, Tag, Word, ZoneId,
+    Alias, Area, Asn, Cidr, ControllerId, DnsId, DnsName, FabricId, Fingerprint, IfName, IpamId,
+    IsisNet, MacAddress, Mtu, NodeName, Port, RouteTarget, ServiceTag, ServiceUrl, Tag, Word,
+    ZoneId,
 };
 
 /// One option of a kind of object.
@@ -130,6 +132,19 @@ options! { FABRIC_NODE:
     "interfaces" Properties(FABRIC_INTERFACE, &["name"]);
 }
 
+options! { IPAM:
+    "url" Text(is::<ServiceUrl>);
+    "section" Number(is::<Asn>);
+    "fingerprint" Text(is::<Fingerprint>);
+}
+
+options! { DNS:
+    "url" Text(is::<ServiceUrl>);
+    "ttl" Number(is::<Asn>);
+    "reversemaskv6" Number(is::<Asn>);
+    "fingerprint" Text(is::<Fingerprint>);
+}
+
 options! { FABRIC_INTERFACE:
     "name" Text(is::<IfName>);
     "ip" Text(is::<Cidr>);
@@ -148,11 +163,7 @@ impl Form {
             Text(legal) => text(value).filter(|text| legal(text)).map(Item::Text),
             Address => text(value).filter(|text| is::<IpAddr>(text)).map(Item::Text),
             Number(legal) => text(value).filter(|text| legal(text)).map(Item::Bare),
-            Flag => match text(value)?.as_str() {
-                "1" | "yes" | "on" | "true" => Some(Item::Bare("true".to_owned())),
-                "0" | "no" | "off" | "false" => Some(Item::Bare("false".to_owned())),
-                _ => None,
-            },
+            Flag => truth(value).map(|is| Item::Bare(is.to_string())),
             List(legal) => each(*legal).map(list),
             Addresses => each(is::<IpAddr>).map(list),
             Set(legal) => {
@@ -160,11 +171,8 @@ impl Form {
                 Some(list(set.into_iter().collect()))
             }
             Properties(table, required) => {
-                let texts = match value {
-                    Json::Array(values) => values.iter().map(text).collect::<Option<Vec<_>>>()?,
-                    value => vec![text(value)?],
-                };
-                let maps = texts.iter().map(|text| {
+                let maps = lines(value)?;
+                let maps = maps.iter().map(|text| {
                     let map = properties(text, table)?;
                     required.iter().all(|key| map.contains(key)).then_some(Item::Map(map))
                 });
@@ -188,41 +196,53 @@ impl Form {
     }
 }
 
-/// A property string, each key at most once.
+/// A property string, each key at most once, in the order of the table.
 fn properties(text: &str, table: &[Field]) -> Option<Map> {
-    let mut map = Map::default();
+    let mut found: BTreeMap<&str, &str> = BTreeMap::new();
     for pair in text.split(',') {
         let (key, value) = pair.split_once('=')?;
-        let option = table.iter().find(|option| option.name == key)?;
-        if map.contains(key) {
+        if found.insert(key, value).is_some() {
             return None;
         }
-        map.insert(key.to_owned(), option.form.convert(&Json::from(value))?);
     }
-    Some(map)
+    let mut map = Map::default();
+    for Field { name, form } in table {
+        if let Some(value) = found.remove(name) {
+            map.insert((*name).to_owned(), form.convert(&Json::from(value))?);
+        }
+    }
+    found.is_empty().then_some(map)
 }
 
-/// A single value as text.
-pub(super) fn text(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) => Some(text.clone()),
-        Json::Number(number) => Some(number.to_string()),
-        Json::Bool(flag) => Some(if *flag { "1" } else { "0" }.to_owned()),
-        Json::Null | Json::Array(_) | Json::Object(_) => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-/// The items of a list: the keys of a map, the items of a list, or the parts of a
-/// text between `,`, `;` and white space, as Proxmox splits it.
-pub(super) fn items(value: &Json) -> Option<Vec<String>> {
-    match value {
-        Json::Object(set) => Some(set.keys().cloned().collect()),
-        Json::Array(list) => list.iter().map(text).collect(),
-        value => {
-            let text = text(value)?;
-            let parts =
-                text.split(|c: char| c == ',' || c == ';' || c == '\0' || c.is_whitespace());
-            Some(parts.filter(|part| !part.is_empty()).map(str::to_owned).collect())
+    use super::*;
+    use crate::declare::shape::Shape;
+    use crate::declare::{controller, fabric, service, vnet, zone};
+
+    /// What can be declared can be imported, but for what Proxmox does not have.
+    #[test]
+    fn every_option_is_in_its_table() {
+        fn declared<T: Shape>() -> BTreeSet<String> {
+            let schema = T::schema();
+            schema["properties"].as_object().expect("an object").keys().cloned().collect()
+        }
+        let tables: [(&[Field], BTreeSet<String>, &[&str]); 9] = [
+            (ZONE, declared::<zone::Zone>(), &["type", "external-peers"]),
+            (VNET, declared::<vnet::Vnet>(), &["subnets"]),
+            (SUBNET, declared::<vnet::Subnet>(), &[]),
+            (CONTROLLER, declared::<controller::Controller>(), &["type", "external-peers"]),
+            (FABRIC, declared::<fabric::Fabric>(), &["type", "nodes"]),
+            (FABRIC_NODE, declared::<fabric::FabricNode>(), &[]),
+            (FABRIC_INTERFACE, declared::<fabric::FabricInterface>(), &[]),
+            (IPAM, declared::<service::Ipam>(), &["type", "token"]),
+            (DNS, declared::<service::Dns>(), &["type", "key"]),
+        ];
+        for (table, declared, others) in tables {
+            let names = table.iter().map(|field| field.name).chain(others.iter().copied());
+            assert_eq!(names.map(str::to_owned).collect::<BTreeSet<_>>(), declared);
         }
     }
 }

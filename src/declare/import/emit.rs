@@ -19,20 +19,28 @@ pub(super) enum Item {
     Text(String),
     /// A number or a boolean.
     Bare(String),
-    /// Several values, on one line.
+    /// Several values, on one line where they are short.
     List(Vec<Item>),
     /// Entries, on lines of their own, or on one line inside a list.
     Map(Map),
 }
 
-/// Entries in order, and comments behind them.
+/// Entries in order, with lines for people before and behind them.
 #[derive(Debug, Default)]
 pub(super) struct Map {
+    notes: Vec<String>,
     entries: Vec<(String, Item)>,
     comments: Vec<String>,
+    /// It stands on one line where it is short.
+    compact: bool,
 }
 
 impl Map {
+    /// One that stands on one line where it is short.
+    pub(super) fn compact() -> Self {
+        Self { compact: true, ..Self::default() }
+    }
+
     pub(super) fn insert(&mut self, key: String, item: Item) {
         self.entries.push((key, item));
     }
@@ -41,55 +49,86 @@ impl Map {
         self.entries.iter().any(|(seen, _)| seen == key)
     }
 
+    /// Adds all of another.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.notes.extend(other.notes);
+        self.entries.extend(other.entries);
+        self.comments.extend(other.comments);
+    }
+
+    /// Whether something is in it that is read.
+    pub(super) fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// Whether something is in it that is not read.
+    pub(super) fn has_comments(&self) -> bool {
+        !self.comments.is_empty()
+    }
+
+    /// A line for people before the entries.
+    pub(super) fn note(&mut self, line: &str) {
+        self.notes.push(plain(line));
+    }
+
+    /// A line for people behind the entries.
+    pub(super) fn remark(&mut self, line: &str) {
+        self.comments.push(plain(line));
+    }
+
     /// Keeps something visible that is not read.
     pub(super) fn comment(&mut self, key: &str, value: &Json) {
         let value = without_secrets(key, value);
-        let line = format!("{}: {value}", key.escape_default());
-        // JSON text escapes line feeds but not every line break of YAML.
-        let plain = line.chars().fold(String::new(), |mut plain, c| {
-            if (' '..='~').contains(&c) {
-                plain.push(c);
-            } else {
-                plain.extend(c.escape_unicode());
-            }
-            plain
-        });
-        self.comments.push(plain);
+        self.remark(&format!("{}: {value}", key.escape_default()));
     }
+}
 
-    /// The files that hold these entries under one key.
-    pub(super) fn documents(&self, key: &str) -> Vec<String> {
-        let mut documents = Vec::new();
-        let mut text = String::new();
-        for (id, item) in &self.entries {
-            if text.is_empty() {
-                let _ = writeln!(text, "{}:", scalar(key));
-            }
-            entry(&mut text, id, item, 1);
+/// Text as one line of ASCII: JSON text escapes line feeds but not every line break of
+/// YAML.
+fn plain(text: &str) -> String {
+    text.chars().fold(String::new(), |mut plain, c| {
+        if (' '..='~').contains(&c) {
+            plain.push(c);
+        } else {
+            plain.extend(c.escape_unicode());
+        }
+        plain
+    })
+}
+
+/// The files that hold these maps, each map under its key. Each file begins with `head`.
+pub(super) fn documents(head: &str, maps: &[(&str, Map)]) -> Vec<String> {
+    let mut documents = Vec::new();
+    let mut text = String::new();
+    for (key, map) in maps {
+        let start = |text: &mut String, lines: &[String]| {
+            text.push_str(if text.is_empty() { head } else { "\n" });
+            comments(text, lines, 0);
+        };
+        let mut open = false;
+        for (number, (id, item)) in map.entries.iter().enumerate() {
             if text.len() > FILE_BYTES {
                 documents.push(std::mem::take(&mut text));
+                open = false;
             }
-        }
-        if !text.is_empty() {
-            documents.push(text);
-        }
-        if !self.comments.is_empty() {
-            if documents.is_empty() {
-                documents.push(String::new());
+            if !open {
+                start(&mut text, if number == 0 { &map.notes } else { &[] });
+                let _ = writeln!(text, "{}:", scalar(key));
+                open = true;
             }
-            if let Some(last) = documents.last_mut() {
-                comments(last, &self.comments, usize::from(!self.entries.is_empty()));
-            }
+            entry(&mut text, id, item, 1);
         }
-        documents
+        if !map.comments.is_empty() {
+            if !open {
+                start(&mut text, &map.notes);
+            }
+            comments(&mut text, &map.comments, usize::from(open));
+        }
     }
-
-    /// A file of the comments alone, if there are any.
-    pub(super) fn only_comments(&self) -> Option<String> {
-        let mut text = String::new();
-        comments(&mut text, &self.comments, 0);
-        (!text.is_empty()).then_some(text)
+    if !text.is_empty() {
+        documents.push(text);
     }
+    documents
 }
 
 fn comments(text: &mut String, lines: &[String], depth: usize) {
@@ -98,23 +137,57 @@ fn comments(text: &mut String, lines: &[String], depth: usize) {
     }
 }
 
+/// How long a line becomes before its value is written over several.
+const WIDTH: usize = 96;
+
 fn entry(text: &mut String, key: &str, item: &Item, depth: usize) {
+    let start = text.len();
     let _ = write!(text, "{:1$}{key}:", "", depth * 2, key = scalar(key));
+    let room = WIDTH.saturating_sub(text.len() - start);
     match item {
-        Item::Map(map) if !map.entries.is_empty() => {
+        Item::Map(map) if !map.is_short(room) => {
             text.push('\n');
+            comments(text, &map.notes, depth + 1);
             for (key, item) in &map.entries {
                 entry(text, key, item, depth + 1);
             }
             comments(text, &map.comments, depth + 1);
         }
+        Item::List(items) if is_long(item, room) => {
+            text.push('\n');
+            for item in items {
+                let _ = writeln!(text, "{:1$}- {item}", "", depth * 2 + 2, item = flow(item));
+            }
+        }
         item => {
             let _ = writeln!(text, " {}", flow(item));
             if let Item::Map(map) = item {
+                comments(text, &map.notes, depth + 1);
                 comments(text, &map.comments, depth + 1);
             }
         }
     }
+}
+
+impl Map {
+    /// Whether it stands on one line.
+    fn is_short(&self, room: usize) -> bool {
+        let single = |item: &Item| matches!(item, Item::Text(_) | Item::Bare(_));
+        self.entries.is_empty()
+            || self.compact
+                && self.notes.is_empty()
+                && self.comments.is_empty()
+                && self.entries.iter().all(|(_, item)| single(item))
+                && self.entries.len() <= 3
+                && flow_map(self).len() < room
+    }
+}
+
+/// Whether a list stands on several lines: one of maps does.
+fn is_long(list: &Item, room: usize) -> bool {
+    let Item::List(items) = list else { return false };
+    let maps = items.iter().any(|item| matches!(item, Item::Map(_)));
+    !items.is_empty() && (maps || flow(list).len() >= room)
 }
 
 /// A value on one line.
@@ -126,13 +199,15 @@ fn flow(item: &Item) -> String {
             let items: Vec<String> = items.iter().map(flow).collect();
             format!("[{}]", items.join(", "))
         }
-        Item::Map(map) => {
-            let entries = map.entries.iter();
-            let entries: Vec<String> =
-                entries.map(|(key, item)| format!("{}: {}", scalar(key), flow(item))).collect();
-            format!("{{{}}}", entries.join(", "))
-        }
+        Item::Map(map) => flow_map(map),
     }
+}
+
+fn flow_map(map: &Map) -> String {
+    let entries = map.entries.iter();
+    let entries: Vec<String> =
+        entries.map(|(key, item)| format!("{}: {}", scalar(key), flow(item))).collect();
+    format!("{{{}}}", entries.join(", "))
 }
 
 /// Words that some reader of YAML takes for something else than text.
@@ -171,12 +246,13 @@ const CREDENTIALS: &[&str] = &["token", "secret", "password", "key", "credential
 /// A value without anything that could be a credential.
 fn without_secrets(key: &str, value: &Json) -> Json {
     let holds = |text: &str, behind: &str| {
-        let text = text.to_ascii_lowercase();
+        // The lines of a route map, `key=…,value=…`, name what is matched.
+        let text = text.strip_prefix("key=").unwrap_or(text).to_ascii_lowercase();
         CREDENTIALS.iter().any(|word| text.contains(&format!("{word}{behind}")))
     };
     match value {
         _ if holds(key, "") => Json::from("(left out)"),
-        Json::String(text) if holds(text, "=") => Json::from("(left out)"),
+        Json::String(text) if holds(text, "=") || has_user(text) => Json::from("(left out)"),
         Json::Object(entries) => entries
             .iter()
             .map(|(key, value)| (key.clone(), without_secrets(key, value)))
@@ -187,6 +263,11 @@ fn without_secrets(key: &str, value: &Json) -> Json {
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
     }
+}
+
+/// Whether a text is a URL that someone logs in with.
+fn has_user(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 #[cfg(test)]
@@ -202,7 +283,7 @@ mod tests {
         fn any_text_is_read_back_by_both_readers(text in "(\\PC|[\\x00-\\x7f]){0,20}", key in "[a-z0-9:/ #-]{1,10}") {
             let mut map = Map::default();
             map.insert(key.clone(), Item::List(vec![Item::Text(text.clone())]));
-            let document = map.documents("kind").concat();
+            let document = documents("", &[("kind", map)]).concat();
 
             let other: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Vec<String>>> =
                 serde_yaml::from_str(&document).expect("YAML");
@@ -224,7 +305,7 @@ mod tests {
         fn a_comment_stays_one_line(key in "\\PC{0,12}|.{0,12}", value in "(.|\n|\r|\u{85}|\u{2028}){0,12}") {
             let mut map = Map::default();
             map.comment(&key, &Json::from(value));
-            let text = map.only_comments().expect("a comment");
+            let text = documents("", &[("kind", map)]).concat();
             prop_assert!(text.starts_with("# ") && text.ends_with('\n'));
             prop_assert!(text.trim_end().chars().all(|c| (' '..='~').contains(&c)));
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use weft::declare::finding::{Code, Findings};
 use weft::declare::import::{KnownNode, running_config};
-use weft::declare::{Severity, Tree};
+use weft::declare::{Severity, Tree, export};
 use weft::facts::{Bridge, BridgeKind, Facts, InterfaceAddress, Route};
 use weft::network::Network;
 use weft::render::{Managed, Profile, Rendering, render};
@@ -18,6 +18,7 @@ use weft::value::NodeName;
 
 use self::documents::documents;
 use self::model::{NODES, Object, model};
+use crate::export::{as_files, built, imported};
 
 /// Files of these texts, and `weft.yaml`.
 fn tree(files: impl IntoIterator<Item = (String, String)>) -> Tree {
@@ -214,6 +215,21 @@ proptest! {
         prop_assert_eq!(findings.count(Severity::Error), 0, "{:#?}", findings);
         let declared = network(&model.objects());
         prop_assert_eq!(renderings(&declared), renderings(&network_of_import.unwrap()));
+    }
+
+    /// What is exported means what was declared, in both of Proxmox's forms.
+    #[test]
+    fn an_export_means_what_was_declared(model in model()) {
+        let mut files: BTreeMap<String, String> = written(&model.objects()).into_iter().collect();
+        files.insert("weft.yaml".to_owned(), "weft: 1\ncluster: lab\n".to_owned());
+        let (declared, network) = built(&files);
+        let exported = export::pve(&declared, &network, 3, &BTreeMap::new());
+        prop_assert!(exported.left_out.iter().all(|one| one.object.starts_with("node ")));
+        let mut back = as_files(&exported);
+        back.nodes = nodes().iter().map(ToString::to_string).collect();
+        prop_assert_eq!(&built(&imported(&back)).1.zones, &network.zones);
+        back.texts.remove("sdn/.running-config");
+        prop_assert_eq!(&built(&imported(&back)).1.zones, &network.zones);
     }
 
     /// Whatever stands in a declaration, a line of a file is one of the few that
