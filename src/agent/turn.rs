@@ -13,9 +13,10 @@ use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
+use crate::facts::Facts;
 use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan, target};
+use crate::plan::{Found, Owned, Plan, plan, services_target, target};
 use crate::render::{Rendering, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
@@ -140,7 +141,8 @@ impl<H: Host> Turn<'_, H> {
         let removable = sync::removable(store, &accepted)
             .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
         drop(worker);
-        let considered = tree.map(|tree| self.consider(tree));
+        let facts = self.host.facts(&self.settings.node.value)?;
+        let considered = tree.map(|tree| self.consider(tree, &facts));
         report.findings = considered.get().findings.clone();
         report.tree = considered.get().tree.clone();
         // A commit of another cluster must not become what this node is tied to.
@@ -150,7 +152,7 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, removable, purpose, &mut report)?;
+        self.carry_out(considered, facts, removable, purpose, &mut report)?;
         Ok(report)
     }
 
@@ -216,9 +218,9 @@ impl<H: Host> Turn<'_, H> {
         Ok(Report { status, findings, tree, plan: None, recovered: None })
     }
 
-    fn consider(&self, tree: Tree) -> Considered {
+    fn consider(&self, tree: Tree, facts: &Facts) -> Considered {
         let (network, mut findings) =
-            validate::check(&tree, Some(&self.settings.cluster.value), &[]);
+            validate::check(&tree, Some(&self.settings.cluster.value), std::slice::from_ref(facts));
         let node = &self.settings.node.value;
         if let Some(network) = network.as_ref().filter(|network| !network.declares(node)) {
             findings.push(undeclared(node, network, &tree));
@@ -232,6 +234,7 @@ impl<H: Host> Turn<'_, H> {
     fn carry_out(
         &self,
         considered: Verified<Considered>,
+        facts: Facts,
         removable: BTreeSet<VnetId>,
         purpose: Purpose,
         report: &mut Report,
@@ -261,12 +264,15 @@ impl<H: Host> Turn<'_, H> {
             );
             return Ok(());
         };
-        let facts = self.host.facts(&self.settings.node.value)?;
         let owned = owned(self.host)?;
         let wanted =
             network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
         let mut found = found(self.host, wanted.get(), owned.as_ref())?;
         found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
+        let services = services_target(wanted.get(), &found);
+        if !services.is_empty() {
+            found.services = self.host.services(services.asks_frr(), &services.zones())?;
+        }
         found.guests = configured_guests(self.host)?;
         found.removable = removable;
         let planned =

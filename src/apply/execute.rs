@@ -6,7 +6,7 @@ use super::files::{Files, Way};
 use super::journal::{Entry, Kind, State};
 use super::network::{self, NetworkError, WayBack};
 use super::prepare::Work;
-use super::{ApplyError, Failure, Outcome, StateError, tidy};
+use super::{ApplyError, Failure, Outcome, StateError, services, tidy};
 use crate::host::Host;
 
 pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyError> {
@@ -64,6 +64,7 @@ fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), App
     }
     let way = Way::load(host, &entry.record)?;
     way.verify(host)?;
+    services::check(host, &work.services, &way.forward())?;
     match entry.turn(host, State::Armed)? {
         Some(armed) => Ok((armed, way)),
         None => Err(overtaken(entry)),
@@ -86,13 +87,15 @@ fn carry_out(
     if let Some(managed) = wanted.away(host).next() {
         return Err(Failure::Differs { path: managed.path() });
     }
+    let failure = |error| match error {
+        NetworkError::Host(error) => Failure::Unread(error),
+        NetworkError::Unmet(unmet) => Failure::Kernel(unmet),
+    };
     if let Some(target) = &work.network {
         let guests = &armed.record.guests;
-        network::settle(host, target, guests, &[], complaints).map_err(|error| match error {
-            NetworkError::Host(error) => Failure::Unread(error),
-            NetworkError::Unmet(unmet) => Failure::Kernel(unmet),
-        })?;
+        network::settle(host, target, guests, &[], complaints.clone()).map_err(failure)?;
     }
+    services::settle(host, &work.services, &armed.record.unmet, complaints).map_err(failure)?;
     let turn = |entry: &Entry, state| {
         let turned = entry.turn(host, state).map_err(Failure::Journal)?;
         turned.ok_or(Failure::Overtaken)
@@ -141,9 +144,14 @@ fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateEr
     // Whatever becomes of the network, the files are put back first of all.
     let network = WayBack::begin(host, way);
     way.back().put_back(host)?;
-    if let Some(network) = network? {
-        network.finish(host, &armed.record)?;
-    }
+    let network = match network {
+        Ok(Some(network)) => network.finish(host, &armed.record),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // Services may be right although the network is not.
+    services::go_back(host, way, &armed.record)?;
+    network?;
     match armed.turn(host, State::RolledBack) {
         Ok(Some(ended)) => Ok(ended),
         // The same rename: either somebody else's, or one whose flush failed.

@@ -8,6 +8,7 @@ use super::StateError;
 use super::generation::{FILE_LIMIT, Generation, ManifestFile};
 use super::journal::{Kind, Record};
 use crate::host::{FoundFile, Host, HostError};
+use crate::plan::Texts;
 use crate::render::Managed;
 use crate::value::Digest;
 
@@ -32,6 +33,10 @@ impl Kept {
 impl Files {
     pub(super) fn new(files: impl IntoIterator<Item = (Managed, Option<Kept>)>) -> Self {
         Self(files.into_iter().collect())
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = Managed> + '_ {
+        self.0.keys().cloned()
     }
 
     pub(super) fn into_iter(self) -> impl Iterator<Item = (Managed, Option<Kept>)> {
@@ -66,6 +71,22 @@ impl Files {
         managed: &Managed,
     ) -> Result<Option<FoundFile>, StateError> {
         self.0.get(managed).and_then(Option::as_ref).map(|kept| kept.read(host)).transpose()
+    }
+
+    /// Where the contents of a file are; none of one that should not be there.
+    pub(super) fn copy(&self, managed: &Managed) -> Option<&camino::Utf8Path> {
+        self.0.get(managed)?.as_ref().map(|kept| kept.path.as_path())
+    }
+
+    /// The contents of every file.
+    pub(super) fn texts(&self, host: &impl Host) -> Result<Texts, StateError> {
+        let mut texts = Texts::new();
+        for managed in self.0.keys() {
+            if let Some(file) = self.read(host, managed)? {
+                texts.insert(managed.clone(), file.bytes);
+            }
+        }
+        Ok(texts)
     }
 
     /// The text of a file, empty where there should be none.

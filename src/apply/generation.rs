@@ -20,6 +20,7 @@ use super::StateError;
 use super::files::{Files, Kept, verified};
 use crate::facts::Facts;
 use crate::host::{FoundFile, Host, HostError};
+use crate::plan::Texts;
 use crate::render::{Managed, Profile, Rendering};
 use crate::sync::CommitRecord;
 use crate::value::{Digest, IfName, NodeName, VnetId};
@@ -172,6 +173,12 @@ impl Draft {
 
     pub(super) fn link(&self) -> Link {
         Link { number: self.manifest.number, manifest: Digest::of(&self.text) }
+    }
+
+    /// The contents of its files.
+    pub(super) fn texts(&self) -> Texts {
+        let files = self.contents.files.iter();
+        files.map(|(managed, file)| (managed.clone(), file.bytes.clone())).collect()
     }
 
     /// How many bytes it takes on the disk.

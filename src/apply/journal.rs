@@ -113,6 +113,10 @@ pub struct Record {
     /// on a dry node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guests: Vec<GuestPort>,
+    /// Whether the dnsmasq that is of no zone ran and is stopped, so that a way back can
+    /// start it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default_dnsmasq: bool,
     /// What the network lacked of `previous` before the first change. The way back does
     /// not have to mend it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,6 +17,7 @@ mod journal;
 mod network;
 mod prepare;
 mod recover;
+mod services;
 mod tidy;
 
 #[cfg(test)]
@@ -161,6 +162,14 @@ pub enum ApplyError {
         path: Utf8PathBuf,
         /// The generation.
         number: u64,
+    },
+    /// The program that would read a file refuses it.
+    #[error("`{path}` would be refused by the program that reads it")]
+    Refused {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the program says.
+        source: HostError,
     },
     /// There is too little room for a way back.
     #[error("`{directory}` has {free} bytes of free space, where {needed} are wanted; make room")]

@@ -8,9 +8,11 @@ use camino::Utf8PathBuf;
 use super::files::{Files, on_node};
 use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
-use super::{ApplyError, Authority, Entry, network, tidy};
+use super::{ApplyError, Authority, Entry, network, services, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
-use crate::plan::{Kernel, NetworkStep, Plan, Step, Steps, Target};
+use crate::plan::{
+    Kernel, NetworkStep, Plan, ServiceStep, ServiceTarget, Step, Steps, Target, Texts,
+};
 use crate::render::{Managed, without_version};
 use crate::sync::Verified;
 
@@ -58,6 +60,8 @@ pub(super) struct Work {
     pub(super) actions: Vec<Action>,
     /// What the running network is to be brought to; none on a dry node.
     pub(super) network: Option<Target>,
+    /// What services are to be brought to.
+    pub(super) services: ServiceTarget,
 }
 
 /// A change of one file, or of the running network.
@@ -66,6 +70,7 @@ pub(super) enum Action {
     Write(Managed, FoundFile),
     Remove(Managed),
     Network(NetworkStep),
+    Service(ServiceStep),
 }
 
 impl Action {
@@ -79,6 +84,7 @@ impl Action {
             Self::Write(managed, file) => host.replace(&managed.path(), &file.bytes, file.mode),
             Self::Remove(managed) => host.remove(&managed.path()),
             Self::Network(step) => network::change(host, step, complaints),
+            Self::Service(step) => services::change(host, step, complaints),
         }
     }
 
@@ -86,7 +92,7 @@ impl Action {
     fn managed(&self) -> Option<&Managed> {
         match self {
             Self::Write(managed, _) | Self::Remove(managed) => Some(managed),
-            Self::Network(_) => None,
+            Self::Network(_) | Self::Service(_) => None,
         }
     }
 }
@@ -97,6 +103,7 @@ impl fmt::Display for Action {
             Self::Write(managed, file) => write!(f, "write {managed} ({} bytes)", file.bytes.len()),
             Self::Remove(managed) => write!(f, "remove {managed}"),
             Self::Network(step) => step.fmt(f),
+            Self::Service(step) => step.fmt(f),
         }
     }
 }
@@ -139,6 +146,7 @@ fn of_plan(
         begun: host.now(),
         steps: Vec::new(),
         guests: Vec::new(),
+        default_dnsmasq: false,
         unmet: Vec::new(),
     };
     let mut drafts = Vec::new();
@@ -151,7 +159,8 @@ fn of_plan(
                 return Ok(Prepared::Nothing(running.clone()));
             }
             (record.kind, record.generation) = (Kind::Advance, record.previous);
-            let work = Work { record, drafts, actions: Vec::new(), network: None };
+            let services = ServiceTarget::default();
+            let work = Work { record, drafts, actions: Vec::new(), network: None, services };
             return Ok(Prepared::Work(work));
         }
     } else {
@@ -159,7 +168,7 @@ fn of_plan(
         record.previous = found.link();
         drafts.push(found);
     }
-    let actions = actions(plan)?;
+    let actions = actions(host, plan)?;
     let contents = contents(host, plan, &actions, previous.as_ref())?;
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
     let back = match previous.as_ref().filter(spoken) {
@@ -167,6 +176,8 @@ fn of_plan(
         None => interfaces_on_node(host)?,
     };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
+    let known = contents.files.keys().chain(&contents.absent).cloned();
+    let before = texts(on_node(host, known)?);
     let draft = Draft::new(
         journal.highest_generation().max(on_disk) + 1,
         plan.node.clone(),
@@ -176,11 +187,19 @@ fn of_plan(
         contents,
     )?;
     record.generation = draft.link();
+    let services = ServiceTarget::between(before, draft.texts());
     record.steps = actions.iter().map(Action::to_string).collect();
     drafts.push(draft);
     let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let network = running_network(host, &mut record, &back, new)?.map(|(target, _)| target);
-    Ok(Prepared::Work(Work { record, drafts, actions, network }))
+    if let Some(runs) = services::read(host, &services)? {
+        services::note(&mut record, &services, &runs);
+    }
+    Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
+}
+
+fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
+    files.into_iter().map(|(managed, file)| (managed, file.bytes)).collect()
 }
 
 /// The text of the interfaces file that is on the node now.
@@ -203,18 +222,26 @@ fn running_network(
     Ok(Some((target, kernel)))
 }
 
-fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
+fn actions(host: &impl Host, plan: &Plan) -> Result<Vec<Action>, ApplyError> {
     let mut seen = Vec::new();
     let mut actions = Vec::new();
     for step in &plan.steps {
         let (managed, action) = match step {
             Step::Write { managed, bytes } => {
-                let file = FoundFile { bytes: bytes.clone(), mode: managed.mode() };
+                let mode = match managed {
+                    Managed::FrrDaemons => mode_on_node(host, managed)?,
+                    _ => managed.mode(),
+                };
+                let file = FoundFile { bytes: bytes.clone(), mode };
                 (managed, Action::Write(managed.clone(), file))
             }
             Step::Remove { managed } => (managed, Action::Remove(managed.clone())),
             Step::Network(step) => {
                 actions.push(Action::Network(step.clone()));
+                continue;
+            }
+            Step::Service(step) => {
+                actions.push(Action::Service(step.clone()));
                 continue;
             }
         };
@@ -234,6 +261,12 @@ fn actions(plan: &Plan) -> Result<Vec<Action>, ApplyError> {
         actions.push(action);
     }
     Ok(actions)
+}
+
+/// The administrator's file is as open as it was.
+fn mode_on_node(host: &impl Host, managed: &Managed) -> Result<u32, HostError> {
+    let found = on_node(host, [managed.clone()])?;
+    Ok(found.get(managed).map_or_else(|| managed.mode(), |file| file.mode))
 }
 
 fn is_rendered(file: &FoundFile, text: &str) -> bool {
@@ -281,7 +314,7 @@ fn contents(
         let file = match acted.get(managed) {
             Some(Action::Write(_, file)) => Some(file.clone()),
             Some(Action::Remove(_)) => None,
-            Some(Action::Network(_)) | None => {
+            Some(Action::Network(_) | Action::Service(_)) | None => {
                 let as_planned = match (&found, plan.rendering.files.get(managed)) {
                     (Some(file), Some(text)) => is_rendered(file, text),
                     // The administrator's, which nothing asks for any more.
@@ -342,6 +375,7 @@ fn of_generation(
         begun: host.now(),
         steps: Vec::new(),
         guests: Vec::new(),
+        default_dnsmasq: false,
         unmet: Vec::new(),
     };
     let network = running_network(host, &mut record, &back, &text)?;
@@ -352,12 +386,18 @@ fn of_generation(
         actions.extend(files);
         actions.extend(after.into_iter().map(Action::Network));
     }
+    let before = texts(on_node(host, files.names())?);
+    let services = ServiceTarget::between(before, files.texts(host)?);
+    if let Some(runs) = services::read(host, &services)? {
+        services::note(&mut record, &services, &runs);
+        actions.extend(services.steps(&runs).into_iter().map(Action::Service));
+    }
     if same && actions.is_empty() {
         return Ok(Prepared::Nothing(running.clone()));
     }
     record.steps = actions.iter().map(Action::to_string).collect();
     let network = network.map(|(target, _)| target);
-    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network }))
+    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network, services }))
 }
 
 /// Refuses to replace what is not weft's now and is kept nowhere: of a file that only the
@@ -384,7 +424,7 @@ fn check_unowned(
 fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
     let written = |action: &Action| match action {
         Action::Write(_, file) => file.bytes.len() as u64,
-        Action::Remove(_) | Action::Network(_) => 0,
+        Action::Remove(_) | Action::Network(_) | Action::Service(_) => 0,
     };
     let files: u64 = work.actions.iter().map(written).sum();
     let generations: u64 = work.drafts.iter().map(Draft::size).sum();
@@ -392,7 +432,7 @@ fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
         Action::Write(managed, _) => {
             managed.path().parent().map(|directory| (directory.to_owned(), files))
         }
-        Action::Remove(_) | Action::Network(_) => None,
+        Action::Remove(_) | Action::Network(_) | Action::Service(_) => None,
     });
     let state = [(Utf8PathBuf::from(STATE), generations.max(files))];
     for (directory, size) in state.into_iter().chain(managed) {

@@ -8,6 +8,7 @@
 mod fault;
 mod lock;
 mod network;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,11 +21,13 @@ use jiff::Timestamp;
 
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, Table};
-use crate::value::NodeName;
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::render::Managed;
+use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
 
 pub(crate) use fault::{Fault, Restart};
+pub(crate) use services::REFUSED;
 
 /// What a step does to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,7 @@ struct Machine {
     seen: Tree,
     kept: Tree,
     network: Option<network::Network>,
+    running: services::Running,
 }
 
 impl Default for Machine {
@@ -78,6 +82,7 @@ impl Default for Machine {
             seen: Tree::default(),
             kept: Tree::default(),
             network: None,
+            running: services::Running::default(),
         }
     }
 }
@@ -133,7 +138,7 @@ impl Fake {
                 (path, &seen.bytes, seen.mode, kept).hash(&mut hasher);
             }
         }
-        format!("{:?}", machine.network).hash(&mut hasher);
+        format!("{:?} {:?}", machine.network, machine.running).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -145,6 +150,7 @@ impl Fake {
         if how == Restart::Power {
             machine.lose_power();
             machine.boot_network();
+            machine.boot_services();
         }
         hold(&self.locks).clear();
     }
@@ -433,6 +439,22 @@ impl Host for Fake {
 
     fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
         hold(&self.machine).change(step)
+    }
+
+    fn services(
+        &self,
+        _frr: bool,
+        _zones: &BTreeSet<ZoneId>,
+    ) -> Result<Option<Services>, HostError> {
+        hold(&self.machine).services()
+    }
+
+    fn serve(&self, step: &ServiceStep) -> Result<(), HostError> {
+        hold(&self.machine).serve(step)
+    }
+
+    fn check(&self, _managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
+        hold(&self.machine).check(copy)
     }
 
     fn wait(&self, _time: Duration) {}

@@ -5,7 +5,7 @@ mod inspect;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,8 +15,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, Table};
-use crate::value::NodeName;
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::render::Managed;
+use crate::value::{NodeName, ZoneId};
 
 pub use inspect::{Entry, EntryKind, Room};
 
@@ -167,6 +168,13 @@ impl Host for Linux {
         let mut file =
             tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(fail)?;
         file.write_all(bytes).map_err(fail)?;
+        if !self.is_dry() {
+            let (owner, mine) =
+                (fs::metadata(directory).map_err(fail)?, file.as_file().metadata().map_err(fail)?);
+            if (owner.uid(), owner.gid()) != (mine.uid(), mine.gid()) {
+                fchown(file.as_file(), Some(owner.uid()), Some(owner.gid())).map_err(fail)?;
+            }
+        }
         file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
         file.as_file().sync_all().map_err(fail)?;
         file.persist(&place).map_err(|e| fail(e.error))?;
@@ -255,6 +263,18 @@ impl Host for Linux {
 
     fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
         if self.is_dry() { Ok(Vec::new()) } else { super::network::change(step) }
+    }
+
+    fn services(&self, frr: bool, zones: &BTreeSet<ZoneId>) -> Result<Option<Services>, HostError> {
+        Ok((!self.is_dry()).then(|| super::services::read(frr, zones)))
+    }
+
+    fn serve(&self, step: &ServiceStep) -> Result<(), HostError> {
+        if self.is_dry() { Ok(()) } else { super::services::change(step) }
+    }
+
+    fn check(&self, managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
+        if self.is_dry() { Ok(()) } else { super::services::check(managed, copy) }
     }
 
     fn wait(&self, time: Duration) {

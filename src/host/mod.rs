@@ -15,6 +15,7 @@ mod linux;
 mod network;
 mod program;
 mod routes;
+mod services;
 mod socket;
 
 use std::collections::BTreeSet;
@@ -26,8 +27,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, Table};
-use crate::value::NodeName;
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::render::Managed;
+use crate::value::{NodeName, ZoneId};
 
 pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
@@ -60,6 +62,7 @@ pub trait Host: Send + Sync {
     /// Puts a file in place as a whole, its directories made where they are missing:
     /// a temporary file beside it, written, flushed to the disk, renamed, the
     /// directory flushed. Either the old file or the new one is there, whatever fails.
+    /// It belongs to whom its directory belongs, so that FRR can read its own.
     fn replace(&self, path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<(), HostError>;
 
     /// Gives a file another name, on the disk when this returns. Fails with
@@ -99,6 +102,27 @@ pub trait Host: Send + Sync {
     /// Does nothing on a dry node.
     fn change(&self, _step: &NetworkStep) -> Result<Vec<String>, HostError> {
         Ok(Vec::new())
+    }
+
+    /// What runs of services: FRR's running configuration where it is asked for, and the
+    /// dnsmasq of these zones; `None` on a dry node.
+    fn services(
+        &self,
+        _frr: bool,
+        _zones: &BTreeSet<ZoneId>,
+    ) -> Result<Option<Services>, HostError> {
+        Ok(None)
+    }
+
+    /// Changes what runs of services. Does nothing on a dry node.
+    fn serve(&self, _step: &ServiceStep) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// Whether the program that will read a file takes it; `copy` is where it lies now. A
+    /// dry node takes everything.
+    fn check(&self, _managed: &Managed, _copy: &Utf8Path) -> Result<(), HostError> {
+        Ok(())
     }
 
     /// Lets time pass, where there is a kernel to wait for.

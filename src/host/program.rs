@@ -31,7 +31,11 @@ pub(super) fn run(name: &str, arguments: &[&str]) -> Result<Vec<u8>, HostError> 
     run_within(name, arguments, TIME)
 }
 
-fn run_within(name: &str, arguments: &[&str], time: Duration) -> Result<Vec<u8>, HostError> {
+pub(super) fn run_within(
+    name: &str,
+    arguments: &[&str],
+    time: Duration,
+) -> Result<Vec<u8>, HostError> {
     let ended = execute(name, arguments, time)?;
     match ended.complaint() {
         None => Ok(ended.output),

@@ -13,6 +13,7 @@ mod network;
 mod order;
 mod routing;
 mod rule;
+mod service;
 mod stanza;
 mod step;
 mod text;
@@ -26,6 +27,7 @@ pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
 pub use network::{Steps, Target};
 pub use rule::{Family, NotARule, Rule, Table, TableName};
+pub use service::{ServiceStep, ServiceTarget, Services, Texts};
 pub use step::NetworkStep;
 pub use verify::Mismatch;
 
@@ -75,6 +77,8 @@ pub enum Step {
     },
     /// The running network is changed. Never on a dry node, which has none.
     Network(NetworkStep),
+    /// What runs of services is changed. Never on a dry node.
+    Service(ServiceStep),
 }
 
 impl Step {
@@ -82,7 +86,7 @@ impl Step {
     pub fn managed(&self) -> Option<&Managed> {
         match self {
             Self::Write { managed, .. } | Self::Remove { managed } => Some(managed),
-            Self::Network(_) => None,
+            Self::Network(_) | Self::Service(_) => None,
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct Found {
     pub files: BTreeMap<Managed, Vec<u8>>,
     /// What the kernel has; `None` on a dry node.
     pub kernel: Option<Kernel>,
+    /// What runs of services; `None` on a dry node, and where none is concerned.
+    pub services: Option<Services>,
     /// The guests whose configuration names a bridge.
     pub guests: Vec<ConfiguredGuest>,
     /// The vnets that the commit's policy lets a node take away from guests.
@@ -181,6 +187,10 @@ pub fn plan(
         steps.extend(files);
         steps.extend(after.into_iter().map(Step::Network));
     }
+    if let Some(services) = &found.services {
+        let steps_of_services = services_target(&wanted, found).steps(services);
+        steps.extend(steps_of_services.into_iter().map(Step::Service));
+    }
     Plan {
         node: facts.node.clone(),
         rendering: wanted,
@@ -212,6 +222,12 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
 pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     Target::between(&[&found.interfaces_text()], new)
+}
+
+/// What services are to be brought to from what the found files say.
+pub fn services_target(wanted: &Rendering, found: &Found) -> ServiceTarget {
+    let texts = wanted.files.iter().map(|(m, text)| (m.clone(), text.clone().into_bytes()));
+    ServiceTarget::between(found.files.clone(), texts.collect())
 }
 
 impl Plan {

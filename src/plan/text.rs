@@ -28,6 +28,7 @@ pub(super) fn text(plan: &Plan) -> String {
             Step::Write { managed, .. } => writeln!(text, "{managed} is written:"),
             Step::Remove { managed } => writeln!(text, "{managed} is removed"),
             Step::Network(step) => writeln!(text, "step: {step}"),
+            Step::Service(step) => writeln!(text, "step: {step}"),
         };
         let lines = step.managed().and_then(|managed| plan.lines.get(managed));
         for line in lines.into_iter().flatten() {
@@ -81,6 +82,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
             }
             Step::Remove { managed } => json!({ "action": "remove", "path": managed.path() }),
             Step::Network(step) => json!({ "action": "network", "what": step.to_string() }),
+            Step::Service(step) => json!({ "action": "service", "what": step.to_string() }),
         })
         .collect();
     let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();

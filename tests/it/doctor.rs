@@ -11,9 +11,11 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 use weft::agent::doctor::examined::Presence;
+use weft::agent::doctor::needs::of_network;
 use weft::agent::doctor::{Code, Diagnosis, Examined, Looked, Severity, diagnose, examine};
 use weft::agent::settings::{self, Settings};
 use weft::declare::Tree;
+use weft::facts::Route;
 use weft::host::Linux;
 use weft::network::Network;
 use weft::validate::check;
@@ -365,4 +367,41 @@ fn boot_restore_finds_nothing_on_a_fresh_node_and_tells_damage() {
     let (code, text) = weft(root.path(), &["boot-restore"]);
     assert_eq!(code, 5, "{text}");
     assert!(text.contains("damaged"), "{text}");
+}
+
+/// What routed zones, controllers and fabrics ask of a node, and of one without them.
+#[test]
+fn routing_is_asked_for_where_it_is_declared() {
+    let text = "nodes:\n  node1: {address: 192.0.2.1}\n  node2: {address: 192.0.2.2}\n\
+        controllers:\n  ctl: {type: evpn, asn: 65000, peers: [192.0.2.1, 192.0.2.2]}\n  \
+        up: {type: bgp, node: node1, asn: 65001, peers: [192.0.2.254], ebgp: true, ebgp-multihop: 3}\n\
+        fabrics:\n  fab:\n    type: openfabric\n    ip6_prefix: \"fd00:20::/64\"\n    nodes:\n      \
+        node1: {ip6: \"fd00:20::1\", interfaces: [{name: eth1}]}\n\
+        zones:\n  routed: {type: evpn, controller: ctl, vrf-vxlan: 10000, exitnodes: [node1]}\n  \
+        wide: {type: qinq, bridge: vmbr0, tag: 100}\n\
+        vnets:\n  va:\n    zone: routed\n    tag: 11000\n    subnets:\n      10.0.0.0/24: {gateway: 10.0.0.1}\n  \
+        vb: {zone: wide, tag: 5}\n";
+    let files = [("weft.yaml", "weft: 1\ncluster: lab\n"), ("sdn/all.yaml", text)];
+    let files = files.map(|(name, text)| (name.parse().unwrap(), text.into()));
+    let (network, findings) = check(&Tree::new(None, files), None, &[]);
+    let network = network.unwrap_or_else(|| panic!("{findings:#?}"));
+    let route = Route {
+        destination: "0.0.0.0/0".parse().unwrap(),
+        interface: "eno1".parse().unwrap(),
+        source: "192.0.2.1".parse().unwrap(),
+        metric: 0,
+    };
+    let needs = |node: &str| of_network(&network, &node.parse().unwrap(), &[route.clone()]);
+    let first = needs("node1");
+    let openings: BTreeSet<(&str, Option<u16>)> =
+        first.openings.iter().map(|opening| (opening.service.as_str(), opening.port)).collect();
+    let bfd = [3784, 3785, 4784].map(|port| ("BFD", Some(port)));
+    let others = [("BGP", Some(179)), ("VXLAN", Some(4789))];
+    assert_eq!(openings, bfd.into_iter().chain(others).collect());
+    assert!(first.routing && first.vrfs && first.vlans && first.transit_v6 && !first.source_nat);
+    assert_eq!(first.exits, ["eno1".parse().unwrap()].into());
+    assert!(first.interfaces.contains("eth1") && first.vlan_aware_bridges == 1);
+    let second = needs("node2");
+    assert!(second.routing && !second.transit_v6 && second.exits.is_empty());
+    assert!(second.openings.iter().all(|opening| opening.port != Some(4784)));
 }

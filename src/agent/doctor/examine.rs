@@ -72,6 +72,7 @@ pub fn examine(host: &Linux, fetch: Option<&Utf8Path>) -> Examination {
         filters: look.filters(),
         links: kernel::links(&look),
         rp_filter_all: kernel::rp_filter_all(&look),
+        forwarding_v6: kernel::forwarding_v6(&look),
         routes: look.routes(settings.as_ref()),
         needs: look.needs(),
     };

@@ -23,6 +23,11 @@ pub enum Looked<T> {
 }
 
 impl<T> Looked<T> {
+    /// In a report of a version that did not look at it.
+    fn not_asked() -> Self {
+        Self::Unseen("nobody looked at it".to_owned())
+    }
+
     /// What was seen, if anything was.
     pub fn seen(&self) -> Option<&T> {
         match self {
@@ -81,6 +86,9 @@ pub struct Examined {
     pub links: Looked<BTreeMap<IfName, Link>>,
     /// `net.ipv4.conf.all.rp_filter`.
     pub rp_filter_all: Looked<u8>,
+    /// `net.ipv6.conf.all.forwarding`.
+    #[serde(default = "Looked::not_asked")]
+    pub forwarding_v6: Looked<bool>,
     /// The routes that a packet of this machine can take.
     pub routes: Looked<Vec<Route>>,
     /// What the network files of the machine ask for, whoever wrote them; `None` where

@@ -7,11 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Route;
-use crate::network::{Network, ZoneKind};
-use crate::value::{IfName, NodeName};
+use crate::network::{Controller, FabricProtocol, Network, Peers, ZoneKind};
+use crate::value::{IfName, NodeName, Port};
 
 /// The kernel's UDP port for VXLAN.
 const VXLAN_PORT: u16 = 4789;
+
+/// Where BGP listens (RFC 4271).
+const BGP_PORT: u16 = 179;
+
+/// Where BFD listens: control, echo, and control over several hops.
+const BFD_PORTS: [u16; 3] = [3784, 3785, BFD_FAR];
+const BFD_FAR: u16 = 4784;
 
 /// What is asked of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +38,12 @@ pub struct Needs {
     pub vlans: bool,
     /// Whether there are VRFs.
     pub vrfs: bool,
+    /// Whether a routing daemon runs, perhaps one whose packets pass no filter of IP.
+    #[serde(default)]
+    pub routing: bool,
+    /// Whether packets of other nodes pass through by IPv6 (`pve-rendering.md` §1.9).
+    #[serde(default)]
+    pub transit_v6: bool,
 }
 
 /// A hole in a firewall.
@@ -55,7 +68,7 @@ pub enum Service {
     Vxlan,
     /// Sessions of routers (RFC 4271).
     Bgp,
-    /// Detection of dead links, one hop (RFC 5881).
+    /// Detection of dead links: one hop (RFC 5881), its echo, and several hops (RFC 5883).
     Bfd,
     /// Routes of a fabric, IP protocol 89 (RFC 2328).
     Ospf,
@@ -96,6 +109,8 @@ impl Needs {
         self.vlan_aware_bridges = self.vlan_aware_bridges.max(other.vlan_aware_bridges);
         self.vlans |= other.vlans;
         self.vrfs |= other.vrfs;
+        self.routing |= other.routing;
+        self.transit_v6 |= other.transit_v6;
         self
     }
 
@@ -121,14 +136,26 @@ pub fn of_network(network: &Network, node: &NodeName, routes: &[Route]) -> Needs
         needs.vlan_aware_bridges += zone.vnets.values().filter(|vnet| vnet.is_vlan_aware()).count();
         match &zone.kind {
             ZoneKind::Vxlan(vxlan) => {
-                let port = vxlan.port.and_then(|port| u16::try_from(port.get()).ok());
-                for v6 in [false, true] {
-                    if vxlan.peers.addresses().iter().any(|peer| peer.is_ipv6() == v6) {
-                        needs.open(Service::Vxlan, Some(port.unwrap_or(VXLAN_PORT)), v6, &by);
+                needs.tunnels(&ends(network, &vxlan.peers), vxlan.port, &by);
+            }
+            ZoneKind::Vlan(_) => needs.vlans = true,
+            ZoneKind::Qinq(_) => {
+                needs.vlans = true;
+                // The zone's own bridge.
+                needs.vlan_aware_bridges += 1;
+            }
+            ZoneKind::Evpn(evpn) => {
+                needs.vrfs = true;
+                let peers = network.evpn_controller().map(|(_, evpn)| &evpn.peers);
+                let peers = peers.map(|peers| ends(network, peers)).unwrap_or_default();
+                needs.tunnels(&peers, evpn.port, &by);
+                if evpn.exit_nodes.contains(node) {
+                    for (prefix, subnet) in subnets() {
+                        needs.source_nat |= subnet.snat;
+                        needs.exits.extend(way_out(routes, prefix.net().addr()));
                     }
                 }
             }
-            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => {}
             ZoneKind::Simple => {
                 if zone.dhcp.is_some() {
                     for (v6, port) in [(false, 67), (true, 547)] {
@@ -144,7 +171,60 @@ pub fn of_network(network: &Network, node: &NodeName, routes: &[Route]) -> Needs
             }
         }
     }
+    of_controllers(&mut needs, network, node);
+    of_fabrics(&mut needs, network, node);
     needs
+}
+
+/// The other ends of tunnels or sessions.
+fn ends(network: &Network, peers: &Peers) -> Vec<IpAddr> {
+    match peers {
+        Peers::Addresses(addresses) => addresses.clone(),
+        Peers::Fabric(id) => {
+            let nodes = network.fabrics.get(id).into_iter().flat_map(|f| f.nodes.values());
+            nodes.filter_map(|node| node.ip.map(IpAddr::from)).collect()
+        }
+    }
+}
+
+fn of_controllers(needs: &mut Needs, network: &Network, node: &NodeName) {
+    for (id, controller) in &network.controllers {
+        let by = format!("controller `{id}`");
+        let (peers, far) = match controller {
+            Controller::Evpn(evpn) => (ends(network, &evpn.peers), false),
+            Controller::Bgp(bgp) if bgp.node == *node => {
+                (bgp.peers.clone(), bgp.ebgp_multihop.is_some_and(|hops| hops > 1))
+            }
+            Controller::Isis(isis) if isis.node == *node => {
+                needs.routing = true;
+                continue;
+            }
+            Controller::Bgp(_) | Controller::Isis(_) => continue,
+        };
+        needs.routing = true;
+        for v6 in [false, true] {
+            if !peers.iter().any(|peer| peer.is_ipv6() == v6) {
+                continue;
+            }
+            needs.open(Service::Bgp, Some(BGP_PORT), v6, &by);
+            for port in BFD_PORTS.iter().filter(|port| far || **port != BFD_FAR) {
+                needs.open(Service::Bfd, Some(*port), v6, &by);
+            }
+        }
+    }
+}
+
+fn of_fabrics(needs: &mut Needs, network: &Network, node: &NodeName) {
+    for (id, fabric) in &network.fabrics {
+        let Some(here) = fabric.nodes.get(node) else { continue };
+        needs.routing = true;
+        needs.transit_v6 |= here.ip6.is_some();
+        let names = here.interfaces.iter().map(|interface| interface.name.clone());
+        needs.interfaces.extend(names);
+        if matches!(fabric.protocol, FabricProtocol::Ospf { .. }) {
+            needs.open(Service::Ospf, None, false, &format!("fabric `{id}`"));
+        }
+    }
 }
 
 /// The interface by which packets of a family leave for the outside.
@@ -225,6 +305,16 @@ struct Tunnel {
 }
 
 impl Needs {
+    /// Tunnels that come from these ends.
+    fn tunnels(&mut self, ends: &[IpAddr], port: Option<Port>, by: &str) {
+        let port = port.and_then(|port| u16::try_from(port.get()).ok()).unwrap_or(VXLAN_PORT);
+        for v6 in [false, true] {
+            if ends.iter().any(|end| end.is_ipv6() == v6) {
+                self.open(Service::Vxlan, Some(port), v6, by);
+            }
+        }
+    }
+
     fn close(&mut self, tunnel: Option<Tunnel>, by: &str) {
         if let Some(Tunnel { port, v6 }) = tunnel {
             self.open(Service::Vxlan, Some(port), v6, by);
@@ -235,12 +325,16 @@ impl Needs {
 fn of_frr(needs: &mut Needs, text: &str) {
     let by = "`/etc/frr/frr.conf`";
     for line in text.lines().map(str::trim) {
+        needs.routing |= line.starts_with("router ");
         if line.starts_with("router bgp") {
-            needs.open(Service::Bgp, Some(179), false, by);
+            needs.open(Service::Bgp, Some(BGP_PORT), false, by);
         } else if line.starts_with("router ospf") {
             needs.open(Service::Ospf, None, line.starts_with("router ospf6"), by);
         } else if line == "bfd" || line.ends_with(" bfd") {
-            needs.open(Service::Bfd, Some(3784), false, by);
+            needs.open(Service::Bfd, Some(BFD_PORTS[0]), false, by);
+            needs.open(Service::Bfd, Some(BFD_PORTS[1]), false, by);
+        } else if line.contains(" ebgp-multihop ") {
+            needs.open(Service::Bfd, Some(BFD_FAR), false, by);
         }
     }
 }

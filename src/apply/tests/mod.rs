@@ -5,6 +5,7 @@ mod damage;
 mod flow;
 mod live;
 mod race;
+mod services;
 
 use std::collections::BTreeMap;
 

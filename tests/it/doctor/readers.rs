@@ -95,11 +95,12 @@ fn the_files_of_a_network_say_what_they_need() {
             (Service::Vxlan, Some(4790), true),
             (Service::Bgp, Some(179), false),
             (Service::Bfd, Some(3784), false),
+            (Service::Bfd, Some(3785), false),
             (Service::Ospf, None, false),
             (Service::Dhcp, Some(67), false),
         ]
     );
-    assert!(needs.source_nat && needs.vrfs && needs.vlans);
+    assert!(needs.source_nat && needs.vrfs && needs.vlans && needs.routing);
     assert_eq!(needs.vlan_aware_bridges, 1);
     assert_eq!(needs.exits.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["vmbr0"]);
     assert_eq!(needs.interfaces.len(), 5, "{:?}", needs.interfaces);

@@ -89,3 +89,7 @@ pub(super) fn rp_filter_all(look: &Look<'_>) -> Looked<u8> {
         Err(_) => Looked::Unseen(format!("`{path}` is no number")),
     })
 }
+
+pub(super) fn forwarding_v6(look: &Look<'_>) -> Looked<bool> {
+    look.kernel_text("/proc/sys/net/ipv6/conf/all/forwarding").map(|text| text.trim() == "1")
+}

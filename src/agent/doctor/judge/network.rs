@@ -9,19 +9,20 @@ use super::super::examined::Link;
 use super::super::needs::Opening;
 use super::{Patient, Said, quoted};
 use crate::facts::Facts;
-use crate::network::{Network, VxlanZone, ZoneKind};
+use crate::network::{Network, ZoneKind};
 use crate::value::{IfName, Mtu, NodeName};
 
 /// The `rp_filter` that drops packets whose way back is by another interface.
 const STRICT: u8 = 1;
 
-/// What a VXLAN zone without `mtu` gets.
+/// What a VXLAN or EVPN zone without `mtu` gets.
 const DEFAULT_MTU: u32 = 1450;
 
 pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     node_declared(patient, said);
     firewall(patient, said);
     exits(patient, said);
+    transit(patient, said);
     mtu(patient, said);
 }
 
@@ -150,6 +151,25 @@ fn exits(patient: &Patient<'_>, said: &mut Said) {
     }
 }
 
+/// Nodes of a fabric pass on what is for others. Its stanzas switch that on for IPv4 only.
+fn transit(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Forwarding;
+    if patient.needs(|needs| needs.transit_v6) != Some(true) {
+        return;
+    }
+    match said.look(&patient.examined.forwarding_v6, &[code]) {
+        Some(true) => said.ok(code, "IPv6 packets are forwarded"),
+        Some(false) => {
+            let setting = "net/ipv6/conf/all/forwarding=1";
+            let mend =
+                format!("sysctl -w {setting} && echo {setting} >>/etc/sysctl.d/90-weft.conf");
+            let message = "IPv6 packets are not forwarded, so the nodes of a fabric reach only their neighbours";
+            said.warning(code, message, mend);
+        }
+        None => {}
+    }
+}
+
 fn rp_filter(patient: &Patient<'_>, name: &IfName, link: Link, said: &mut Said) {
     let code = Code::RpFilter;
     let Some(all) = said.look(&patient.examined.rp_filter_all, &[code]) else { return };
@@ -202,7 +222,7 @@ fn mtu(patient: &Patient<'_>, said: &mut Said) {
             let link = links.get(interface).filter(|_| interface.as_str() != "lo")?;
             Some((interface, link.mtu, mtu + overhead(*peer)))
         };
-        let ways = zone.peers.addresses().iter().filter_map(by);
+        let ways = zone.iter().filter_map(by);
         match ways.min_by_key(|(_, has, wanted)| i64::from(*has) - i64::from(*wanted)) {
             None => said.skipped(code, format!("zone `{id}`: there is no route to its peers")),
             Some((name, has, wanted)) if has < wanted => {
@@ -225,13 +245,15 @@ fn mtu(patient: &Patient<'_>, said: &mut Said) {
 fn tunnels<'a>(
     network: &'a Network,
     node: &'a NodeName,
-) -> impl Iterator<Item = (&'a str, u32, &'a VxlanZone)> {
+) -> impl Iterator<Item = (&'a str, u32, &'a [IpAddr])> {
     let here = network.zones.iter().filter(move |(_, zone)| zone.nodes.contains(node));
-    here.filter_map(|(id, zone)| match &zone.kind {
-        ZoneKind::Vxlan(vxlan) => {
-            Some((id.as_str(), zone.mtu.map_or(DEFAULT_MTU, Mtu::get), vxlan))
-        }
-        ZoneKind::Simple | ZoneKind::Vlan(_) | ZoneKind::Qinq(_) | ZoneKind::Evpn(_) => None,
+    here.filter_map(|(id, zone)| {
+        let peers = match &zone.kind {
+            ZoneKind::Vxlan(vxlan) => &vxlan.peers,
+            ZoneKind::Evpn(_) => &network.evpn_controller()?.1.peers,
+            ZoneKind::Simple | ZoneKind::Vlan(_) | ZoneKind::Qinq(_) => return None,
+        };
+        Some((id.as_str(), zone.mtu.map_or(DEFAULT_MTU, Mtu::get), peers.addresses()))
     })
 }
 

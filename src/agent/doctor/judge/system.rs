@@ -111,7 +111,8 @@ fn ifupdown2(version: Option<&str>, classic: Option<&str>, said: &mut Said) {
 fn frr(patient: &Patient<'_>, packages: &BTreeMap<String, String>, said: &mut Said) {
     let code = Code::Frr;
     let routing = [Service::Bgp, Service::Bfd, Service::Ospf];
-    let needed = patient.needs(|needs| routing.iter().any(|service| needs.asks(*service)));
+    let needed =
+        patient.needs(|needs| needs.routing || routing.iter().any(|service| needs.asks(*service)));
     let Some(version) = packages.get("frr") else {
         said.missing(code, needed, "FRR is not installed", "apt-get install frr frr-pythontools");
         return;

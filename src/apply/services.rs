@@ -1,0 +1,112 @@
+//! Bringing services to what their files say, and proving it.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use super::files::{Files, Way};
+use super::journal::Record;
+use super::network::{NetworkError, Unmet};
+use super::{ApplyError, StateError};
+use crate::host::{Host, HostError};
+use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
+
+/// How often services are looked at before what differs counts as a failure: FRR's daemons
+/// take seconds to read their configuration.
+const ROUNDS: u32 = 60;
+
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Carries out one step. Of values of the kernel that it does not take, others are no
+/// less right, so they are only a complaint.
+pub(super) fn change(
+    host: &impl Host,
+    step: &ServiceStep,
+    complaints: &mut Vec<String>,
+) -> Result<(), HostError> {
+    info!("{step}");
+    match (host.serve(step), step) {
+        (Err(error), ServiceStep::LoadSysctl) => {
+            complaints.push(error.to_string());
+            Ok(())
+        }
+        (result, _) => result,
+    }
+}
+
+/// What runs, where any service is concerned.
+pub(super) fn read(
+    host: &impl Host,
+    target: &ServiceTarget,
+) -> Result<Option<Services>, HostError> {
+    if target.is_empty() {
+        return Ok(None);
+    }
+    host.services(target.asks_frr(), &target.zones())
+}
+
+/// What a record keeps of services before the first change: what did not run of the
+/// previous files, and whether the dnsmasq that is of no zone did.
+pub(super) fn note(record: &mut Record, target: &ServiceTarget, services: &Services) {
+    let steps = target.steps(services);
+    record.default_dnsmasq = steps.contains(&ServiceStep::StopDefaultDnsmasq);
+    record.unmet.extend(target.back().verify(services));
+}
+
+/// Whether the programs that will read the new files take them.
+pub(super) fn check(
+    host: &impl Host,
+    target: &ServiceTarget,
+    files: &Files,
+) -> Result<(), ApplyError> {
+    for managed in target.new_files() {
+        if let Some(copy) = files.copy(managed) {
+            let refused = |source| ApplyError::Refused { path: managed.path(), source };
+            host.check(managed, copy).map_err(refused)?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at services until they run what the target says. What is in `known` was so before
+/// and is no failure.
+pub(super) fn settle(
+    host: &impl Host,
+    target: &ServiceTarget,
+    known: &[Mismatch],
+    complaints: Vec<String>,
+) -> Result<(), NetworkError> {
+    let mut mismatches = Vec::new();
+    for _ in 0..ROUNDS {
+        let Some(services) = read(host, target)? else { return Ok(()) };
+        mismatches = target.verify(&services);
+        mismatches.retain(|mismatch| !known.contains(mismatch));
+        if mismatches.is_empty() {
+            return Ok(());
+        }
+        host.wait(PAUSE);
+    }
+    Err(Unmet { mismatches, complaints }.into())
+}
+
+/// With the files of the generation before in place again. What a step complains about is
+/// only told if something does not run afterwards.
+pub(super) fn go_back(host: &impl Host, way: &Way, record: &Record) -> Result<(), StateError> {
+    let texts = |files: Files| files.texts(host);
+    let target = ServiceTarget::between(texts(way.forward())?, texts(way.back())?);
+    let Some(services) = read(host, &target)? else { return Ok(()) };
+    let mut steps = target.steps(&services);
+    let wants_default = record.default_dnsmasq && !target.has_zones();
+    steps.extend(wants_default.then_some(ServiceStep::StartDefaultDnsmasq));
+    let mut complaints = Vec::new();
+    for step in steps {
+        if let Err(error) = change(host, &step, &mut complaints) {
+            complaints.push(error.to_string());
+        }
+    }
+    settle(host, &target, &record.unmet, complaints).map_err(|error| match error {
+        NetworkError::Host(error) => error.into(),
+        NetworkError::Unmet(unmet) => StateError::Kernel(unmet),
+    })
+}

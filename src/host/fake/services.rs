@@ -1,0 +1,145 @@
+//! The services of the fake. Each that is worked on is a step of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use camino::Utf8Path;
+
+use super::{Effect, Fake, Machine, hold};
+use crate::host::HostError;
+use crate::plan::{ServiceStep, Services};
+use crate::render::Managed;
+use crate::value::ZoneId;
+
+/// What stands in a file that the program which reads it refuses.
+pub(crate) const REFUSED: &str = "nonsense";
+
+/// What runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running {
+    /// FRR's configuration.
+    frr: Option<String>,
+    /// Which daemons of FRR were started.
+    daemons: String,
+    /// Each dnsmasq's configuration.
+    dnsmasq: BTreeMap<ZoneId, String>,
+    default_dnsmasq: bool,
+    /// Steps that fail, by their words.
+    failing: BTreeSet<String>,
+    /// Steps that say to have done something and did not.
+    lying: BTreeSet<String>,
+}
+
+impl Fake {
+    /// Lets FRR and the dnsmasq that is of no zone run with what their files say.
+    pub(crate) fn start_services(&self) {
+        let mut machine = hold(&self.machine);
+        machine.running.default_dnsmasq = true;
+        machine.running.frr = Some(String::new());
+        machine.boot_services();
+    }
+
+    /// Lets a step fail whenever it is tried.
+    pub(crate) fn set_failing(&self, step: &str) {
+        hold(&self.machine).running.failing.insert(step.to_owned());
+    }
+
+    /// Lets a step do nothing.
+    pub(crate) fn set_lying(&self, step: &str) {
+        hold(&self.machine).running.lying.insert(step.to_owned());
+    }
+
+    /// What runs, for people.
+    pub(crate) fn runs(&self) -> String {
+        let Running { frr, daemons, dnsmasq, default_dnsmasq, .. } =
+            hold(&self.machine).running.clone();
+        format!("{frr:?} {daemons:?} {dnsmasq:?} {default_dnsmasq}")
+    }
+}
+
+impl Machine {
+    fn text(&self, managed: &Managed) -> Option<String> {
+        let inode = self.seen.files.get(managed.path().as_str())?;
+        Some(self.inodes[*inode].seen.text())
+    }
+
+    /// What a zone's dnsmasq would read.
+    fn of_zone(&self, zone: &ZoneId) -> String {
+        let files = self.seen.files.keys();
+        let managed = files.filter_map(|path| Managed::of_path(Utf8Path::new(path)));
+        let of_zone = managed.filter(|managed| managed.dnsmasq() == Some(zone));
+        of_zone.filter_map(|managed| self.text(&managed)).collect()
+    }
+
+    pub(super) fn boot_services(&mut self) {
+        if self.network.is_none() {
+            return;
+        }
+        let text = self.text(&Managed::Frr).unwrap_or_default();
+        self.running.frr = self.running.frr.take().map(|_| text);
+        self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
+        let files = self.seen.files.keys();
+        let zones: BTreeSet<ZoneId> = files
+            .filter_map(|path| Managed::of_path(Utf8Path::new(path))?.dnsmasq().cloned())
+            .collect();
+        let read = zones.into_iter().map(|zone| (zone.clone(), self.of_zone(&zone)));
+        self.running.dnsmasq = read.collect();
+    }
+
+    pub(super) fn services(&mut self) -> Result<Option<Services>, HostError> {
+        if self.network.is_none() {
+            return Ok(None);
+        }
+        self.step("look at the services of", Utf8Path::new("/"), Effect::Nothing)?;
+        Ok(Some(Services {
+            frr: self.running.frr.clone(),
+            dnsmasq: self.running.dnsmasq.keys().cloned().collect(),
+            default_dnsmasq: self.running.default_dnsmasq,
+        }))
+    }
+
+    pub(super) fn serve(&mut self, step: &ServiceStep) -> Result<(), HostError> {
+        if self.network.is_none() {
+            return Ok(());
+        }
+        self.step("change the services of", Utf8Path::new("/"), Effect::Nothing)?;
+        let words = step.to_string();
+        if self.running.failing.contains(&words) {
+            let failed = io::Error::other("it does not work");
+            return Err(HostError::of("serve", Utf8Path::new("/"), failed));
+        }
+        if self.running.lying.contains(&words) {
+            return Ok(());
+        }
+        match step {
+            ServiceStep::ReloadUnits | ServiceStep::ReloadBus | ServiceStep::LoadSysctl => {}
+            ServiceStep::ReloadFrr => self.running.frr = self.text(&Managed::Frr),
+            ServiceStep::RestartFrr => {
+                self.running.frr = self.text(&Managed::Frr);
+                self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
+            }
+            ServiceStep::EmptyFrr => self.running.frr = Some(String::new()),
+            ServiceStep::StopDefaultDnsmasq => self.running.default_dnsmasq = false,
+            ServiceStep::StartDefaultDnsmasq => self.running.default_dnsmasq = true,
+            ServiceStep::RestartDnsmasq(zone) => {
+                let text = self.of_zone(zone);
+                self.running.dnsmasq.insert(zone.clone(), text);
+            }
+            ServiceStep::StopDnsmasq(zone) => drop(self.running.dnsmasq.remove(zone)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn check(&mut self, copy: &Utf8Path) -> Result<(), HostError> {
+        if self.network.is_none() {
+            return Ok(());
+        }
+        self.step("check", copy, Effect::Nothing)?;
+        let inode = self.seen.files.get(copy.as_str());
+        let text = inode.map(|inode| self.inodes[*inode].seen.text()).unwrap_or_default();
+        if text.contains(REFUSED) {
+            return Err(HostError::of("check", copy, io::Error::other("it is refused")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Services of the machine: FRR, dnsmasq, and what they are started by. With systemd by
+//! its units, without it by the programs that the units run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{HostError, program};
+use crate::plan::{ServiceStep, Services};
+use crate::render::Managed;
+use crate::value::ZoneId;
+
+/// Where systemd is when it runs.
+const SYSTEMD: &str = "/run/systemd/system";
+/// Where the system bus is when it runs.
+const BUS: &str = "/run/dbus/system_bus_socket";
+
+/// What brings FRR to a configuration, and what starts it.
+const FRR_RELOAD: &str = "/usr/lib/frr/frr-reload.py";
+const FRR_INIT: &str = "/usr/lib/frr/frrinit.sh";
+const FRR_UNIT: &str = "frr.service";
+
+/// What the unit of dnsmasq runs.
+const DNSMASQ_HELPER: &str = "/usr/share/dnsmasq/systemd-helper";
+const DNSMASQ_UNIT: &str = "dnsmasq.service";
+
+/// How long FRR may take: a reload starts one program for each statement that goes.
+const FRR_TIME: Duration = Duration::from_secs(180);
+/// How long another service may take.
+const SERVICE_TIME: Duration = Duration::from_secs(60);
+/// How long a service may take to end.
+const END_TIME: Duration = Duration::from_secs(5);
+
+/// What runs. FRR is asked only where it is concerned.
+pub(super) fn read(frr: bool, zones: &BTreeSet<ZoneId>) -> Services {
+    let running = || {
+        // Of one that does not run, or is not there, there is no answer.
+        let answer = program::run_within("vtysh", &["-c", "show running-config"], SERVICE_TIME);
+        answer.ok().map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    Services {
+        frr: frr.then(running).flatten(),
+        dnsmasq: zones.iter().filter(|zone| dnsmasq_runs(Some(zone))).cloned().collect(),
+        default_dnsmasq: !zones.is_empty() && dnsmasq_runs(None),
+    }
+}
+
+/// Carries out a step.
+pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
+    match step {
+        ServiceStep::ReloadUnits if has_systemd() => systemctl(&["daemon-reload"]),
+        ServiceStep::ReloadUnits => Ok(()),
+        ServiceStep::ReloadBus if has_systemd() => systemctl(&["reload", "dbus.service"]),
+        ServiceStep::ReloadBus if Path::new(BUS).exists() => run(
+            "dbus-send",
+            &[
+                "--system",
+                "--type=method_call",
+                "--dest=org.freedesktop.DBus",
+                "/org/freedesktop/DBus",
+                "org.freedesktop.DBus.ReloadConfig",
+            ],
+            SERVICE_TIME,
+        ),
+        ServiceStep::ReloadBus => Ok(()),
+        ServiceStep::LoadSysctl => {
+            run("sysctl", &["-q", "-p", Managed::Sysctl.path().as_str()], SERVICE_TIME)
+        }
+        ServiceStep::ReloadFrr if read(true, &BTreeSet::new()).frr.is_some() => {
+            enable_frr()?;
+            let path = Managed::Frr.path();
+            run(FRR_RELOAD, &["--stdout", "--reload", path.as_str()], FRR_TIME)
+        }
+        ServiceStep::ReloadFrr => start_frr("start"),
+        ServiceStep::RestartFrr => start_frr("restart"),
+        ServiceStep::EmptyFrr => run(FRR_RELOAD, &["--stdout", "--reload", "/dev/null"], FRR_TIME),
+        ServiceStep::StopDefaultDnsmasq => stop_dnsmasq(None),
+        ServiceStep::StartDefaultDnsmasq => start_dnsmasq(None),
+        ServiceStep::RestartDnsmasq(zone) => start_dnsmasq(Some(zone)),
+        ServiceStep::StopDnsmasq(zone) => stop_dnsmasq(Some(zone)),
+    }
+}
+
+/// Whether the program that will read a file takes it; `copy` is where it lies now.
+pub(super) fn check(managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
+    match managed {
+        Managed::Frr => run("vtysh", &["-C", "-f", copy.as_str()], SERVICE_TIME),
+        Managed::DnsmasqZone(_) | Managed::DnsmasqVnet(..) => {
+            run("dnsmasq", &["--test", &format!("--conf-file={copy}")], SERVICE_TIME)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run(program: &str, arguments: &[&str], time: Duration) -> Result<(), HostError> {
+    program::run_within(program, arguments, time).map(drop)
+}
+
+fn has_systemd() -> bool {
+    Path::new(SYSTEMD).is_dir()
+}
+
+fn systemctl(arguments: &[&str]) -> Result<(), HostError> {
+    run("systemctl", arguments, SERVICE_TIME)
+}
+
+fn enable_frr() -> Result<(), HostError> {
+    if has_systemd() { systemctl(&["--quiet", "enable", FRR_UNIT]) } else { Ok(()) }
+}
+
+fn start_frr(verb: &str) -> Result<(), HostError> {
+    if has_systemd() {
+        enable_frr()?;
+        return run("systemctl", &[verb, FRR_UNIT], FRR_TIME);
+    }
+    run(FRR_INIT, &[verb], FRR_TIME)
+}
+
+/// The unit of a zone's dnsmasq, or of the one that is of no zone.
+fn unit(zone: Option<&ZoneId>) -> String {
+    zone.map_or_else(|| DNSMASQ_UNIT.to_owned(), |zone| format!("dnsmasq@{zone}.service"))
+}
+
+fn dnsmasq_runs(zone: Option<&ZoneId>) -> bool {
+    if has_systemd() {
+        return systemctl(&["--quiet", "is-active", &unit(zone)]).is_ok();
+    }
+    process(zone).is_some()
+}
+
+fn start_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
+    if has_systemd() {
+        let unit = unit(zone);
+        systemctl(&["--quiet", "enable", &unit])?;
+        return systemctl(&["restart", &unit]);
+    }
+    stop_dnsmasq(zone)?;
+    let zone = zone.map(ZoneId::as_str);
+    for verb in ["checkconfig", "exec"] {
+        let words: Vec<&str> = [verb].into_iter().chain(zone).collect();
+        run(DNSMASQ_HELPER, &words, SERVICE_TIME)?;
+    }
+    Ok(())
+}
+
+fn stop_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
+    if has_systemd() {
+        return systemctl(&["--quiet", "disable", "--now", &unit(zone)]);
+    }
+    let deadline = Instant::now() + END_TIME;
+    while let Some(process) = process(zone) {
+        // It may have ended meanwhile.
+        let _ = kill(process, Signal::SIGTERM);
+        if Instant::now() > deadline {
+            return Err(HostError::Program {
+                program: unit(zone),
+                message: format!("does not end within {} s", END_TIME.as_secs()),
+            });
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The process that the unit's PID file names, if it is a dnsmasq.
+fn process(zone: Option<&ZoneId>) -> Option<Pid> {
+    let of_zone = zone.map(|zone| format!(".{zone}")).unwrap_or_default();
+    let path = Utf8PathBuf::from(format!("/run/dnsmasq/dnsmasq{of_zone}.pid"));
+    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 1)?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (name.trim() == "dnsmasq").then(|| Pid::from_raw(pid))
+}

@@ -1,0 +1,313 @@
+//! What is done so that services run what their files say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::routing;
+use super::verify::Mismatch;
+use crate::render::Managed;
+use crate::value::ZoneId;
+
+/// One change of what runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceStep {
+    /// systemd reads its units again.
+    ReloadUnits,
+    /// The system bus reads again who may speak with whom.
+    ReloadBus,
+    /// The kernel takes the values of the sysctl file. What no file names any more stays as
+    /// it is until the next start.
+    LoadSysctl,
+    /// FRR takes what changed of its configuration; it is started where it does not run,
+    /// and enabled. Never started anew because this fails.
+    ReloadFrr,
+    /// FRR is started anew, because other daemons are to run.
+    RestartFrr,
+    /// FRR is left without a configuration, and runs on.
+    EmptyFrr,
+    /// The dnsmasq that is of no zone is stopped and disabled: it would take the port.
+    StopDefaultDnsmasq,
+    /// It is started and enabled again.
+    StartDefaultDnsmasq,
+    /// The dnsmasq of a zone is started anew, and enabled. It keeps no state but its leases,
+    /// which are in a file.
+    RestartDnsmasq(ZoneId),
+    /// The dnsmasq of a zone is stopped and disabled.
+    StopDnsmasq(ZoneId),
+}
+
+impl fmt::Display for ServiceStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReloadUnits => f.write_str("reload the units of systemd"),
+            Self::ReloadBus => f.write_str("reload the policy of D-Bus"),
+            Self::LoadSysctl => write!(f, "load {}", Managed::Sysctl),
+            Self::ReloadFrr => f.write_str("reload FRR"),
+            Self::RestartFrr => {
+                f.write_str("restart FRR: all its sessions drop and its routes with them")
+            }
+            Self::EmptyFrr => {
+                f.write_str("empty FRR: all its sessions end and its routes with them")
+            }
+            Self::StopDefaultDnsmasq => f.write_str("stop and disable dnsmasq.service"),
+            Self::StartDefaultDnsmasq => f.write_str("enable and start dnsmasq.service"),
+            Self::RestartDnsmasq(zone) => write!(f, "restart dnsmasq@{zone}"),
+            Self::StopDnsmasq(zone) => write!(f, "stop and disable dnsmasq@{zone}"),
+        }
+    }
+}
+
+/// What runs on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    /// The running configuration of FRR; `None` where it does not run.
+    pub frr: Option<String>,
+    /// The zones whose dnsmasq runs, among those that were asked for.
+    pub dnsmasq: BTreeSet<ZoneId>,
+    /// Whether the dnsmasq that is of no zone runs.
+    pub default_dnsmasq: bool,
+}
+
+/// The contents of files.
+pub type Texts = BTreeMap<Managed, Vec<u8>>;
+
+/// What services are to be brought to, and what they ran until now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTarget {
+    before: Texts,
+    wanted: Texts,
+}
+
+impl ServiceTarget {
+    /// From what some files said to what others do. Those that no service reads do not
+    /// count.
+    pub fn between(before: Texts, wanted: Texts) -> Self {
+        let of_services = |mut texts: Texts| {
+            texts.retain(|managed, _| {
+                !matches!(managed, Managed::Interfaces | Managed::RouteTables)
+            });
+            texts
+        };
+        Self { before: of_services(before), wanted: of_services(wanted) }
+    }
+
+    /// Whether any service is concerned.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.wanted.is_empty()
+    }
+
+    /// Whether FRR is concerned.
+    pub fn asks_frr(&self) -> bool {
+        self.before.contains_key(&Managed::Frr) || self.wanted.contains_key(&Managed::Frr)
+    }
+
+    /// The zones whose dnsmasq is concerned.
+    pub fn zones(&self) -> BTreeSet<ZoneId> {
+        zones(&self.before).chain(zones(&self.wanted)).cloned().collect()
+    }
+
+    /// The way back.
+    #[must_use]
+    pub fn back(&self) -> Self {
+        Self { before: self.wanted.clone(), wanted: self.before.clone() }
+    }
+
+    /// The files whose contents become others.
+    pub fn new_files(&self) -> impl Iterator<Item = &Managed> {
+        self.wanted.keys().filter(|managed| self.changes(managed))
+    }
+
+    fn changes(&self, managed: &Managed) -> bool {
+        self.before.get(managed) != self.wanted.get(managed)
+    }
+
+    /// Whether any zone is to have a dnsmasq.
+    pub fn has_zones(&self) -> bool {
+        zones(&self.wanted).next().is_some()
+    }
+
+    /// What is done with the new files in place and the network up, in order.
+    pub fn steps(&self, services: &Services) -> Vec<ServiceStep> {
+        let mut steps = Vec::new();
+        if self.changes(&Managed::DnsmasqUnit) {
+            steps.push(ServiceStep::ReloadUnits);
+        }
+        if self.changes(&Managed::Sysctl) && self.wanted.contains_key(&Managed::Sysctl) {
+            steps.push(ServiceStep::LoadSysctl);
+        }
+        steps.extend(self.frr(services));
+        let of_zones = |texts: &Texts| -> BTreeSet<ZoneId> { zones(texts).cloned().collect() };
+        let (before, wanted) = (of_zones(&self.before), of_zones(&self.wanted));
+        steps.extend(before.difference(&wanted).cloned().map(ServiceStep::StopDnsmasq));
+        if self.has_zones() && services.default_dnsmasq {
+            steps.push(ServiceStep::StopDefaultDnsmasq);
+        }
+        let is_bus = |managed: &&Managed| matches!(managed, Managed::DnsmasqBus(_));
+        let mut all = self.before.keys().chain(self.wanted.keys());
+        if all.any(|managed| is_bus(&managed) && self.changes(managed)) {
+            steps.push(ServiceStep::ReloadBus);
+        }
+        let changes = |zone: &ZoneId| {
+            let mut all = self.before.keys().chain(self.wanted.keys());
+            all.any(|managed| managed.dnsmasq() == Some(zone) && self.changes(managed))
+        };
+        let stale = |zone: &&ZoneId| changes(zone) || !services.dnsmasq.contains(*zone);
+        steps.extend(wanted.iter().filter(stale).cloned().map(ServiceStep::RestartDnsmasq));
+        steps
+    }
+
+    fn frr(&self, services: &Services) -> Option<ServiceStep> {
+        if !self.wanted.contains_key(&Managed::Frr) {
+            let ours = self.before.contains_key(&Managed::Frr) && services.frr.is_some();
+            return ours.then_some(ServiceStep::EmptyFrr);
+        }
+        // A file that nobody speaks of any more is as it was.
+        let daemons = self.wanted.contains_key(&Managed::FrrDaemons);
+        if daemons && self.changes(&Managed::FrrDaemons) {
+            return Some(ServiceStep::RestartFrr);
+        }
+        let lacks = self.lacking(services).next().is_some();
+        (lacks || self.changes(&Managed::Frr)).then_some(ServiceStep::ReloadFrr)
+    }
+
+    /// What FRR should have begun and has not.
+    fn lacking<'a>(&'a self, services: &'a Services) -> impl Iterator<Item = String> + 'a {
+        let wanted = self.wanted.get(&Managed::Frr);
+        let wanted = wanted.map(|text| String::from_utf8_lossy(text).into_owned());
+        let running = services.frr.as_deref().unwrap_or_default();
+        let running: BTreeSet<String> = routing::processes(running).collect();
+        let wanted = wanted.as_deref().map(routing::processes).into_iter().flatten();
+        wanted.collect::<Vec<_>>().into_iter().filter(move |line| !running.contains(line))
+    }
+
+    /// Everything that runs otherwise than wanted.
+    pub fn verify(&self, services: &Services) -> Vec<Mismatch> {
+        let mut found: Vec<Mismatch> = self
+            .lacking(services)
+            .map(|line| {
+                let why = if services.frr.is_some() {
+                    "look whether its daemon runs"
+                } else {
+                    "it does not run"
+                };
+                Mismatch::new("FRR", format!("has no `{line}`; {why}"))
+            })
+            .collect();
+        for zone in zones(&self.wanted) {
+            if !services.dnsmasq.contains(zone) {
+                found.push(Mismatch::new(format!("dnsmasq@{zone}"), "does not run"));
+            }
+        }
+        if self.has_zones() && services.default_dnsmasq {
+            found.push(Mismatch::new("dnsmasq", "runs for no zone, and takes the port of those"));
+        }
+        found
+    }
+}
+
+/// The zones that have a dnsmasq by their files.
+fn zones(texts: &Texts) -> impl Iterator<Item = &ZoneId> {
+    texts.keys().filter_map(|managed| match managed {
+        Managed::DnsmasqZone(zone) => Some(zone),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ServiceTarget, Services, Texts};
+    use crate::render::Managed;
+    use crate::value::ZoneId;
+
+    const BGP: &str =
+        "frr version 10\nrouter bgp 65000\n neighbor 192.0.2.1 remote-as 65000\nexit\n";
+
+    fn zone() -> ZoneId {
+        "zone".parse().expect("a zone")
+    }
+
+    fn texts(files: &[(Managed, &str)]) -> Texts {
+        files.iter().map(|(managed, text)| (managed.clone(), text.as_bytes().to_vec())).collect()
+    }
+
+    fn said(before: &[(Managed, &str)], wanted: &[(Managed, &str)], runs: &Services) -> String {
+        let target = ServiceTarget::between(texts(before), texts(wanted));
+        let steps: Vec<String> = target.steps(runs).iter().map(ToString::to_string).collect();
+        steps.join("; ")
+    }
+
+    #[test]
+    fn only_what_changed_or_does_not_run_is_touched() {
+        let frr = (Managed::Frr, BGP);
+        let off = (Managed::FrrDaemons, "bgpd=no\n");
+        let on = (Managed::FrrDaemons, "bgpd=yes\n");
+        let dhcp = (Managed::DnsmasqZone(zone()), "no-hosts\n");
+        let more = (Managed::DnsmasqZone(zone()), "no-hosts\nquiet-ra\n");
+        let bus = (Managed::DnsmasqBus(zone()), "<busconfig/>\n");
+        let runs = Services {
+            frr: Some(BGP.to_owned()),
+            dnsmasq: [zone()].into(),
+            default_dnsmasq: false,
+        };
+        let nothing = Services::default();
+        let default = Services { default_dnsmasq: true, ..Services::default() };
+        let restart = "restart FRR: all its sessions drop and its routes with them";
+        let empty = "empty FRR: all its sessions end and its routes with them";
+        let cases: &[(&[(Managed, &str)], &[(Managed, &str)], &Services, &str)] = &[
+            (&[], &[], &default, ""),
+            (&[], &[(Managed::Interfaces, "x")], &default, ""),
+            (&[frr.clone(), on.clone()], &[frr.clone(), on.clone()], &runs, ""),
+            (&[frr.clone()], &[frr.clone()], &nothing, "reload FRR"),
+            (&[], &[frr.clone()], &runs, "reload FRR"),
+            (&[frr.clone(), off], &[frr.clone(), on.clone()], &runs, restart),
+            (&[on.clone()], &[frr.clone(), on.clone()], &runs, "reload FRR"),
+            (&[frr.clone(), on], &[frr.clone()], &runs, ""),
+            (&[frr.clone()], &[], &runs, empty),
+            (&[frr], &[], &nothing, ""),
+            (
+                &[],
+                &[dhcp.clone(), bus],
+                &default,
+                "stop and disable dnsmasq.service; reload the policy of D-Bus; restart dnsmasq@zone",
+            ),
+            (&[dhcp.clone()], &[dhcp.clone()], &runs, ""),
+            (&[dhcp.clone()], &[dhcp.clone()], &nothing, "restart dnsmasq@zone"),
+            (&[dhcp.clone()], &[more], &runs, "restart dnsmasq@zone"),
+            (&[dhcp], &[], &runs, "stop and disable dnsmasq@zone"),
+            (
+                &[],
+                &[(Managed::Sysctl, "a=1"), (Managed::DnsmasqUnit, "[Unit]")],
+                &nothing,
+                "reload the units of systemd; load /etc/sysctl.d/weft.conf",
+            ),
+        ];
+        for (before, wanted, runs, steps) in cases {
+            assert_eq!(said(before, wanted, runs), *steps, "{before:?} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_named() {
+        let wanted = texts(&[(Managed::Frr, BGP), (Managed::DnsmasqZone(zone()), "")]);
+        let target = ServiceTarget::between(Texts::new(), wanted);
+        let verify = |services: &Services| -> Vec<String> {
+            target.verify(services).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            verify(&Services { default_dnsmasq: true, ..Services::default() }),
+            [
+                "`FRR` has no `router bgp 65000`; it does not run",
+                "`dnsmasq@zone` does not run",
+                "`dnsmasq` runs for no zone, and takes the port of those",
+            ]
+        );
+        let frr = Some("router bgp 65001\n".to_owned());
+        let services = Services { frr, dnsmasq: [zone()].into(), default_dnsmasq: false };
+        assert_eq!(
+            verify(&services),
+            ["`FRR` has no `router bgp 65000`; look whether its daemon runs"]
+        );
+        let frr = Some(BGP.to_owned());
+        assert!(verify(&Services { frr, ..services }).is_empty());
+    }
+}
