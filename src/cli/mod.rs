@@ -15,8 +15,8 @@ mod init;
 mod node;
 mod offline;
 mod output;
-mod sarif;
 mod repository;
+mod sarif;
 mod words;
 
 use std::io::IsTerminal as _;
