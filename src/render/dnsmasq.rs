@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
 
@@ -71,45 +70,34 @@ impl Dnsmasq {
 fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Option<String> {
     let tag = format!("{zone}-{}", prefix.id());
     let address = prefix.as_str().split_once('/').map_or(prefix.as_str(), |(address, _)| address);
-    let mut note = None;
-    let option = match (prefix.net(), subnet.gateway) {
-        (IpNet::V6(_), None) => {
+    let mask = match prefix.net() {
+        IpNet::V4(net) => net.netmask().to_string(),
+        IpNet::V6(_) if subnet.gateway.is_none() => {
             return Some(format!("subnet {prefix}: no DHCP, because it has no gateway"));
         }
-        (IpNet::V6(net), Some(_)) => {
-            let length = net.prefix_len();
-            push(text, format_args!("dhcp-range=set:{tag},{address},static,{length},infinite"));
-            "option6"
+        IpNet::V6(net) => net.prefix_len().to_string(),
+    };
+    push(text, format_args!("dhcp-range=set:{tag},{address},static,{mask},infinite"));
+    let option = match (prefix.net(), subnet.gateway) {
+        (IpNet::V6(_), _) => "option6",
+        (IpNet::V4(_), Some(gateway)) => {
+            push(text, format_args!("dhcp-option=tag:{tag},option:router,{gateway}"));
+            "option"
         }
-        (IpNet::V4(net), gateway) => {
-            let mask: Ipv4Addr = net.netmask();
-            push(text, format_args!("dhcp-range=set:{tag},{address},static,{mask},infinite"));
-            match gateway {
-                Some(gateway) => {
-                    push(text, format_args!("dhcp-option=tag:{tag},option:router,{gateway}"));
-                    "option"
-                }
-                // The word before the colon is missing in the reference as well.
-                None => {
-                    note = Some(if subnet.dhcp_dns_server.is_some() {
-                        format!(
-                            "subnet {prefix}: dnsmasq refuses its line for `dhcp-dns-server`, \
-                             because the subnet has no gateway"
-                        )
-                    } else {
-                        format!(
-                            "subnet {prefix}: guests are told no router, because it has no gateway"
-                        )
-                    });
-                    ""
-                }
-            }
-        }
+        // The reference leaves the word out as well.
+        (IpNet::V4(_), None) => "",
     };
     if let Some(server) = subnet.dhcp_dns_server {
         push(text, format_args!("dhcp-option=tag:{tag},{option}:dns-server,{server}"));
     }
-    note
+    match (option, subnet.dhcp_dns_server) {
+        ("", None) => Some(format!("subnet {prefix}: guests get no router, for it has no gateway")),
+        ("", Some(_)) => Some(format!(
+            "subnet {prefix}: dnsmasq does not start, because it does not know the line that \
+             `dhcp-dns-server` makes where there is no gateway"
+        )),
+        _ => None,
+    }
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -15,7 +15,7 @@ pub(super) struct Router {
     /// Its AS number.
     pub asn: Asn,
     /// Its number among routers.
-    pub router_id: Ipv4Addr,
+    pub id: Ipv4Addr,
     /// What it does otherwise than by default.
     pub settings: BTreeSet<Setting>,
     /// The groups of neighbours, in the order in which controllers made them.
@@ -101,14 +101,10 @@ pub(super) struct Evpn {
 
 impl Router {
     /// A router that knows nobody.
-    pub(super) fn new<const N: usize>(
-        asn: Asn,
-        router_id: Ipv4Addr,
-        settings: [Setting; N],
-    ) -> Self {
+    pub(super) fn new<const N: usize>(asn: Asn, id: Ipv4Addr, settings: [Setting; N]) -> Self {
         Self {
             asn,
-            router_id,
+            id,
             settings: settings.into(),
             groups: Vec::new(),
             custom: Vec::new(),
@@ -131,7 +127,7 @@ impl Router {
 
 impl fmt::Display for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, " bgp router-id {}", self.router_id)?;
+        writeln!(f, " bgp router-id {}", self.id)?;
         for setting in &self.settings {
             writeln!(f, " {setting}")?;
         }

@@ -15,9 +15,9 @@ use super::policy::{
 };
 use super::{Impossible, Site};
 use crate::network::{BgpController, Controller, EvpnController, IsisController, Peers};
-use crate::render::endpoint::{Endpoint, NoEndpoint, dummy};
+use crate::render::endpoint::{Endpoint, dummy};
 use crate::render::{Note, Subject};
-use crate::value::{Asn, ControllerId, IfName};
+use crate::value::{Asn, ControllerId, FabricId, IfName, MacAddress};
 
 /// How this node speaks for an EVPN controller.
 pub(super) struct Speaker {
@@ -69,27 +69,39 @@ impl Speaker {
         let router_id = site.router_id(id, end.as_ref())?;
         let own = end.map(|end| end.address).filter(|own| !own.is_unspecified());
         let external = bgp.is_some_and(|bgp| bgp.asn != controller.asn);
-        let asn = bgp.map(|bgp| bgp.asn).filter(is_set).unwrap_or(controller.asn);
-        if !is_set(&asn) {
+        let asn = bgp.map(|bgp| bgp.asn).filter(|asn| is_set(*asn)).unwrap_or(controller.asn);
+        if !is_set(asn) {
             return note("not rendered, because its AS number is 0".to_owned());
         }
-        let autort = Some(controller.asn).filter(|asn| external && is_set(asn));
+        let autort = Some(controller.asn).filter(|asn| external && is_set(*asn));
         Ok(Some(Self { asn, router_id, autort, external, own, loopback, peers }))
     }
 }
 
 /// Whether an AS number counts as given.
-fn is_set(asn: &Asn) -> bool {
+fn is_set(asn: Asn) -> bool {
     asn.get() != 0
 }
 
 /// Adds an EVPN controller.
-pub(super) fn evpn(id: &ControllerId, speaker: &Speaker, config: &mut Config) -> Vec<Note> {
-    let mut notes = Vec::new();
+pub(super) fn evpn(
+    id: &ControllerId,
+    speaker: &Speaker,
+    site: &Site<'_>,
+    config: &mut Config,
+    notes: &mut Vec<Note>,
+) {
+    let mut note = |message| notes.push(Note::new(Subject::Controller(id.clone()), message));
     if let Some(own) = speaker.own.filter(|own| !speaker.peers.contains(own)) {
-        notes.push(Note::new(
-            Subject::Controller(id.clone()),
-            format!("the peers do not name this node's address {own}"),
+        note(format!("the peers do not name this node's address {own}"));
+    }
+    let version = site.facts.frr.as_ref().and_then(|frr| frr.version.as_deref());
+    if let (Some(asn), Some(version)) = (speaker.autort, version)
+        && !version.contains("pve")
+    {
+        note(format!(
+            "FRR {version} has no `autort as`, which is Proxmox's own: this node takes nothing of \
+             vnets from nodes with another AS number than {asn}"
         ));
     }
     let router = config.router.get_or_insert_with(|| {
@@ -118,7 +130,6 @@ pub(super) fn evpn(id: &ControllerId, speaker: &Speaker, config: &mut Config) ->
     for map in [FROM_VTEPS, TO_VTEPS] {
         config.route_maps.entry(map).or_default().push(RouteMapEntry::everything());
     }
-    notes
 }
 
 /// Adds a BGP controller of this node.
@@ -130,7 +141,7 @@ pub(super) fn bgp(
     notes: &mut Vec<Note>,
 ) -> Result<(), Impossible> {
     let subject = || Subject::Controller(id.clone());
-    if !is_set(&controller.asn) {
+    if !is_set(controller.asn) {
         notes.push(Note::new(subject(), "not rendered, because its AS number is 0"));
         return Ok(());
     }
@@ -221,21 +232,14 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// This node among peers, where it can be told.
+    /// This node among peers, where it can be told. The address is unspecified where a route has
+    /// no source.
     fn endpoint(&self, peers: &Peers, loopback: Option<&IfName>) -> Option<Endpoint> {
-        match Endpoint::of(peers, loopback, self.network, self.node, self.facts) {
-            Ok(end) => Some(end),
-            Err(
-                NoEndpoint::NoRoute
-                | NoEndpoint::NoFabric(_)
-                | NoEndpoint::NotInFabric(_)
-                | NoEndpoint::NoAddress(_),
-            ) => None,
-        }
+        Endpoint::of(peers, loopback, self.network, self.node, self.facts).ok()
     }
 
     /// The IPv4 addresses of the nodes of a fabric, in the order of their names.
-    fn fabric_addresses(&self, fabric: &crate::value::FabricId) -> Vec<IpAddr> {
+    fn fabric_addresses(&self, fabric: &FabricId) -> Vec<IpAddr> {
         let nodes = self.network.fabrics.get(fabric).into_iter().flat_map(|fabric| &fabric.nodes);
         nodes.filter_map(|(_, node)| node.ip.map(IpAddr::from)).collect()
     }
@@ -252,10 +256,10 @@ impl<'a> Site<'a> {
         let Some(end) = end else {
             return cannot("this node has no route to its peers".to_owned());
         };
-        if let IpAddr::V4(address) = end.address {
-            if !address.is_unspecified() {
-                return Ok(address);
-            }
+        if let IpAddr::V4(address) = end.address
+            && !address.is_unspecified()
+        {
+            return Ok(address);
         }
         let Some(name) = &end.interface else {
             return cannot(format!("the interface that has {} is not known", end.address));
@@ -265,7 +269,7 @@ impl<'a> Site<'a> {
             .and_then(|interface| interface.master.as_ref())
             .and_then(|master| self.facts.interface(master.as_str()));
         let mac = [master, interface].into_iter().flatten().find_map(|one| one.mac.as_ref());
-        match mac.map(crate::value::MacAddress::octets) {
+        match mac.map(MacAddress::octets) {
             None => cannot(format!("interface {name} has no hardware address")),
             Some([0, 0, 0, 0, 0, 0]) => {
                 cannot(format!("the hardware address of interface {name} is zero"))

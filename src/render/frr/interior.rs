@@ -178,11 +178,8 @@ impl fmt::Display for Net {
         f.write_str("49.0001.")?;
         match self {
             Self::V4(address) => {
-                // Three digits for each octet, regrouped in fours.
-                let [a, b, c, d] = address.octets();
-                let (b1, b2) = (b / 100, b % 100);
-                let (c1, c2) = (c / 10, c % 10);
-                write!(f, "{a:03}{b1}.{b2:02}{c1:02}.{c2}{d:03}")?;
+                let digits = address.octets().map(|octet| format!("{octet:03}")).concat();
+                write!(f, "{}.{}.{}", &digits[..4], &digits[4..8], &digits[8..])?;
             }
             Self::V6(address) => {
                 let [.., a, b, c] = address.segments();

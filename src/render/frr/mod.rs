@@ -8,6 +8,8 @@ mod fabric;
 mod interior;
 mod local;
 mod policy;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -65,49 +67,38 @@ struct Site<'a> {
 /// What FRR should have on a node. Proxmox writes its configuration where there is a controller or
 /// a fabric anywhere, or a `frr.conf.local` on the node.
 pub(super) fn render(network: &Network, node: &NodeName, facts: &Facts) -> Frr {
-    let mut notes = Vec::new();
-    let text = facts.frr.as_ref().and_then(|frr| frr.local.as_deref());
-    let subject = {
-        let controller = network.controllers.keys().next().cloned().map(Subject::Controller);
-        let fabric = network.fabrics.keys().next().cloned().map(Subject::Fabric);
-        controller.or(fabric).or(text.map(|_| Subject::FrrLocal))
+    let own = facts.frr.as_ref().and_then(|frr| frr.local.as_deref());
+    let controller = network.controllers.keys().next().cloned().map(Subject::Controller);
+    let fabric = network.fabrics.keys().next().cloned().map(Subject::Fabric);
+    let Some(reason) = controller.or(fabric).or(own.map(|_| Subject::FrrLocal)) else {
+        return Frr::default();
     };
-    let Some(subject) = subject else { return Frr::default() };
-    let local = frr_local::parse(text.unwrap_or_default());
-    for (line, refusal) in local.refused() {
-        let message = format!("line {line} is left out: {refusal}");
-        notes.push(Note::new(Subject::FrrLocal, message));
-    }
+    let local = frr_local::parse(own.unwrap_or_default());
+    let mut notes: Vec<Note> = local
+        .refused()
+        .map(|(line, why)| (Subject::FrrLocal, format!("line {line} is left out: {why}")))
+        .map(|(subject, message)| Note::new(subject, message))
+        .collect();
     let built = build(&Site { network, node, facts }, &local, &mut notes);
-    let Some(frr) = &facts.frr else {
-        let needs = built.map_or(true, |config| config != Config::default());
-        notes.clear();
-        notes
-            .extend(needs.then(|| {
-                Note::new(subject, "this node needs FRR, and there is no /etc/frr on it")
-            }));
+    let Some(installed) = &facts.frr else {
+        let is_needed = built.map_or(true, |config| config != Config::default());
+        let message = "this node needs FRR, and has no /etc/frr";
+        let notes = is_needed.then(|| Note::new(reason, message)).into_iter().collect();
         return Frr { notes, ..Frr::default() };
     };
     match built {
         Ok(config) => {
-            let daemons = match frr.daemons.as_deref().map(|text| daemons::edit(text, &config)) {
-                Some(Ok(text)) => Some(text),
-                Some(Err(why)) => {
-                    notes.push(Note::new(
-                        subject,
-                        format!("/etc/frr/daemons stays as it is: {why}"),
-                    ));
-                    None
-                }
-                None => {
-                    let message = "which daemons FRR starts is not known, so it stays as it is";
-                    notes.push(Note::new(subject, message));
-                    None
-                }
+            let daemons = match &installed.daemons {
+                Some(text) => daemons::edit(text, &config),
+                None => Err("it is not known"),
             };
-            Frr { conf: Conf::Text(config.text(node)), daemons, notes }
+            if let Err(why) = daemons {
+                let message = format!("/etc/frr/daemons stays as it is, because {why}");
+                notes.push(Note::new(reason, message));
+            }
+            Frr { conf: Conf::Text(config.text(node)), daemons: daemons.ok(), notes }
         }
-        Err(Impossible(note)) => Frr { conf: Conf::Impossible(note), daemons: None, notes },
+        Err(Impossible(why)) => Frr { conf: Conf::Impossible(why), daemons: None, notes },
     }
 }
 
@@ -124,7 +115,7 @@ fn build(
         match controller {
             Controller::Evpn(evpn) => {
                 if let Some(speaker) = Speaker::of(id, evpn, site, notes)? {
-                    notes.extend(controller::evpn(id, &speaker, &mut config));
+                    controller::evpn(id, &speaker, site, &mut config, notes);
                     speakers.insert(id, speaker);
                 }
             }

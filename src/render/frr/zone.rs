@@ -28,8 +28,8 @@ pub(super) fn evpn(
 ) {
     let vrf: IfName = format!("vrf_{id}").parse().expect("12 characters at most, all legal");
     let is_exit = zone.exit_nodes.contains(site.node);
-    let routes = if is_exit { others.thrown_away(id) } else { Vec::new() };
-    config.vrfs.insert(vrf.clone(), Vrf { vni: zone.vrf_vxlan, routes, custom: Vec::new() });
+    let away = if is_exit { others.thrown_away(id) } else { Vec::new() };
+    config.vrfs.insert(vrf.clone(), Vrf { vni: zone.vrf_vxlan, routes: away, custom: Vec::new() });
 
     let settings = [Setting::NoHardAdministrativeReset, Setting::NoGracefulRestartNotification];
     let mut router = Router::new(speaker.asn, speaker.router_id, settings);
@@ -128,7 +128,7 @@ impl<'a> Subnets<'a> {
     pub(super) fn of(network: &'a Network) -> Self {
         let mut by_address: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, zone) in &network.zones {
-            let prefixes = zone.vnets.values().flat_map(|vnet| vnet.subnets());
+            let prefixes = zone.vnets.values().flat_map(Vnet::subnets);
             let mut prefixes: Vec<&Cidr> = prefixes.map(|(prefix, _)| prefix).collect();
             prefixes.sort_by_cached_key(|prefix| prefix.id());
             for prefix in prefixes {
