@@ -1,6 +1,6 @@
 //! Whether a node is taken over: an operator's explicit act, in every mode.
 //!
-//! The contract: what was found is kept as generation 0, what is taken over becomes the
+//! The contract: what was found is kept for generation 0, what is taken over becomes the
 //! first generation of weft's, and a file that means what it should is not touched. It
 //! is done only where everything stays as it is or something is added. Settings are
 //! the operator's: adopting changes no `mode`.

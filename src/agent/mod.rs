@@ -15,6 +15,7 @@ pub mod handle;
 pub mod hook;
 pub mod machine;
 pub mod metrics;
+pub mod node;
 pub mod notify;
 pub mod quarantine;
 pub mod reasons;

@@ -7,17 +7,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
+use super::node::{found, owned, running};
 use super::quarantine;
 use super::settings::Settings;
-use super::status::{self, Refused, Running, State, Status, Unreached};
-use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
+use super::status::{self, Refused, State, Status, Unreached};
+use crate::apply::{self, Authority, LOCK, Outcome, Recovery};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
 use crate::facts::Facts;
 use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan, services_target, target};
-use crate::render::{Rendering, render};
+use crate::plan::{Plan, plan, services_target, target};
+use crate::render::render;
 use crate::sync::objects::ObjectError;
 use crate::sync::{
     self, Anchor, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError,
@@ -28,8 +29,6 @@ use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// The largest file that is compared, in bytes.
-const MAX_FOUND_BYTES: u64 = 32 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,42 +419,4 @@ fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
     let names = network.nodes.keys().map(AsRef::as_ref);
     finding.help = suggestion(node.as_str(), "declared nodes", names);
     finding
-}
-
-/// The files that are wanted and those that weft has, as they are on a machine.
-pub fn found(
-    host: &impl Host,
-    wanted: &Rendering,
-    owned: Option<&Owned>,
-) -> Result<Found, HostError> {
-    let mut found = Found::default();
-    let owned = owned.iter().flat_map(|owned| owned.files.keys());
-    for managed in wanted.files.keys().chain(owned) {
-        if let Some(file) = host.read(&managed.path(), MAX_FOUND_BYTES)? {
-            found.files.insert(managed.clone(), file.bytes);
-        }
-    }
-    Ok(found)
-}
-
-/// What weft put on a machine last.
-pub fn owned(host: &impl Host) -> Result<Option<Owned>, StateError> {
-    Ok(apply::owned(host)?.map(|manifest| Owned {
-        files: manifest
-            .files
-            .iter()
-            .map(|(managed, file)| (managed.clone(), file.sha256))
-            .collect(),
-        interfaces: manifest.interfaces,
-    }))
-}
-
-/// What a machine runs, by its journal.
-pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
-    Ok(apply::running(host)?.map(|entry| Running {
-        commit: entry.record.commit,
-        generation: entry.record.generation.number,
-        rendering: entry.record.rendering,
-        since: entry.record.begun,
-    }))
 }

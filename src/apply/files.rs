@@ -39,7 +39,7 @@ impl Files {
         self.0.keys().cloned()
     }
 
-    pub(super) fn into_iter(self) -> impl Iterator<Item = (Managed, Option<Kept>)> {
+    pub(super) fn into_each(self) -> impl Iterator<Item = (Managed, Option<Kept>)> {
         self.0.into_iter()
     }
 
@@ -149,8 +149,9 @@ impl Way {
         let mut files = self.previous.files_beside(&self.tried);
         // The administrator's file is as it was right before it, and nobody knows when
         // that was of a generation that is only restored.
-        if let (Kind::Apply, Some(kept)) = (self.kind, self.tried.before(&Managed::FrrDaemons)) {
-            files.0.insert(Managed::FrrDaemons, kept);
+        let daemons = Managed::FrrDaemons;
+        if self.kind == Kind::Apply && self.tried.manifest.speaks_of(&daemons) {
+            files.0.insert(daemons.clone(), self.tried.before(&daemons));
         }
         files
     }

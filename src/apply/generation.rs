@@ -260,15 +260,16 @@ impl Generation {
     pub(super) fn files_beside(&self, other: &Self) -> Files {
         let theirs = other.manifest.before.keys();
         let theirs = theirs.filter(|managed| !self.manifest.speaks_of(managed));
-        let theirs = theirs.map(|m| (m.clone(), other.before(m).unwrap_or_default()));
-        let own = self.files().into_iter().chain(theirs);
+        let theirs = theirs.map(|m| (m.clone(), other.before(m)));
+        let own = self.files().into_each().chain(theirs);
         Files::new(own.filter(|(managed, _)| *managed != Managed::FrrDaemons))
     }
 
-    /// What was in the place of a file before weft, if the generation speaks of the file.
-    pub(super) fn before(&self, managed: &Managed) -> Option<Option<Kept>> {
+    /// What was in the place of a file before weft; none where nothing was, and of a file
+    /// that the generation does not speak of.
+    pub(super) fn before(&self, managed: &Managed) -> Option<Kept> {
         let before = self.manifest.before.get(managed)?;
-        Some(before.map(|file| self.kept(BEFORE, managed, file)))
+        before.map(|file| self.kept(BEFORE, managed, file))
     }
 
     /// Everything that was there before weft.
@@ -278,7 +279,7 @@ impl Generation {
     ) -> Result<BTreeMap<Managed, Option<FoundFile>>, StateError> {
         let all = || {
             let keys = self.manifest.before.keys();
-            keys.map(|m| (m.clone(), self.before(m).unwrap_or_default()))
+            keys.map(|m| (m.clone(), self.before(m)))
         };
         let files = Files::new(all());
         all().map(|(m, _)| Ok((m.clone(), files.read(host, &m)?))).collect()

@@ -408,7 +408,7 @@ fn check_unowned(
     running: &Generation,
 ) -> Result<(), ApplyError> {
     let before = running.files_beside(generation);
-    let unowned = before.into_iter().filter(|(m, _)| !running.manifest.speaks_of(m));
+    let unowned = before.into_each().filter(|(m, _)| !running.manifest.speaks_of(m));
     let files = Files::new(unowned);
     match files.away(host).next() {
         None => Ok(()),

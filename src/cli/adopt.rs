@@ -41,7 +41,7 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
         let how = if foreign.same {
             "as it is"
         } else {
-            "and written anew; generation 0 keeps the one that is there, comments included"
+            "and written anew; the one that is there is kept for generation 0, comments included"
         };
         output.say(format!("{} is taken over {how}", foreign.managed));
     }

@@ -8,10 +8,11 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{daemon, findings, offline};
 use crate::agent::TurnError;
+use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
-use crate::agent::turn::{self, Purpose, Report, Turn};
+use crate::agent::turn::{Purpose, Report, Turn};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
@@ -155,13 +156,13 @@ impl Node {
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
         offline::of_node(&facts, &name)?;
-        let owned = turn::owned(&self.host).map_err(|error| failed(&error))?;
+        let owned = node::owned(&self.host).map_err(|error| failed(&error))?;
         let running = apply::running(&self.host).map_err(|error| failed(&error))?;
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts, profile);
         let found =
-            turn::found(&self.host, &wanted, owned.as_ref()).map_err(|error| failed(&error))?;
+            node::found(&self.host, &wanted, owned.as_ref()).map_err(|error| failed(&error))?;
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
@@ -197,7 +198,7 @@ impl Node {
     /// `weft status`
     pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        let running = turn::running(&self.host).map_err(|error| failed(&error))?;
+        let running = node::running(&self.host).map_err(|error| failed(&error))?;
         let last = self.last_status()?;
         output.say(status_text(&settings, running.as_ref(), last.as_ref()));
         output.document(&json!({

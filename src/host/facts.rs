@@ -52,13 +52,13 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         let made = Made::of(&sdn, &named, &addresses);
         let found = program::run("ip", &["-d", "-j", "link", "show"])?;
         let links = links::from_kernel(&found, &made, &named, &ovs_bridges(&host)?);
-        (kernel_routes(&made)?, links.map_err(unreadable)?)
+        (kernel_routes(&made)?, links.map_err(|error| unreadable(&error))?)
     };
     let frr = frr(&host, text)?;
     Ok(Facts { addresses, routes, bridges, interfaces, frr, ..Facts::unknown(node.clone()) })
 }
 
-fn unreadable(error: serde_json::Error) -> HostError {
+fn unreadable(error: &serde_json::Error) -> HostError {
     HostError::Program {
         program: "ip -j".to_owned(),
         message: format!("gave an answer that cannot be read: {error}"),
@@ -70,7 +70,7 @@ fn kernel_routes(made: &Made) -> Result<Vec<crate::facts::Route>, HostError> {
     let four = ask(&["-j", "route", "show", "table", "main"])?;
     let six = ask(&["-j", "-6", "route", "show", "table", "main"])?;
     let devices = ask(&["-j", "addr"])?;
-    routes::from_kernel(&four, &six, &devices, made).map_err(unreadable)
+    routes::from_kernel(&four, &six, &devices, made).map_err(|error| unreadable(&error))
 }
 
 /// The bridges of Open vSwitch. Where it does not run there are none.

@@ -9,6 +9,7 @@ mod fault;
 mod lock;
 mod network;
 mod services;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,6 +26,7 @@ use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
+use tree::{Inode, Tree, above, parent};
 
 pub(crate) use fault::{Fault, Restart};
 pub(crate) use services::REFUSED;
@@ -85,21 +87,6 @@ impl Default for Machine {
             running: services::Running::default(),
         }
     }
-}
-
-/// Names of directories and files, by their paths: texts, because the tests compare
-/// millions of them.
-#[derive(Clone, Debug, Default)]
-struct Tree {
-    directories: BTreeSet<String>,
-    files: BTreeMap<String, usize>,
-}
-
-#[derive(Clone, Debug)]
-struct Inode {
-    seen: Arc<FoundFile>,
-    /// What is on the disk; nothing before the first flush.
-    kept: Option<Arc<FoundFile>>,
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -232,41 +219,6 @@ impl Machine {
         }
     }
 
-    fn lose_power(&mut self) {
-        let kept = &self.kept;
-        let reachable = |path: &String| above(path).all(|d| kept.directories.contains(d));
-        let files = kept.files.iter().filter(|(path, _)| reachable(path));
-        self.seen = Tree {
-            directories: kept.directories.iter().filter(|d| reachable(d)).cloned().collect(),
-            files: files.map(|(path, inode)| (path.clone(), *inode)).collect(),
-        };
-        self.kept = self.seen.clone();
-        for inode in &mut self.inodes {
-            // A name that reached the disk before the contents stands for an empty file.
-            let empty = FoundFile { bytes: Vec::new(), mode: inode.seen.mode };
-            inode.seen = Arc::clone(inode.kept.get_or_insert_with(|| Arc::new(empty)));
-        }
-    }
-
-    fn flush_directory(&mut self, directory: &str) {
-        let (seen, kept) = (&self.seen, &mut self.kept);
-        let inside = |path: &str| parent(path) == directory;
-        kept.files.retain(|path, _| !inside(path));
-        let files = seen.files.iter().filter(|(path, _)| inside(path));
-        kept.files.extend(files.map(|(path, inode)| (path.clone(), *inode)));
-        // What was below a directory that is gone is gone with it.
-        let gone = |path: &str| inside(path) && !seen.directories.contains(path);
-        kept.files.retain(|path, _| !above(path).any(gone));
-        kept.directories.retain(|path| !gone(path) && !above(path).any(gone));
-        let directories = seen.directories.iter().filter(|path| inside(path));
-        kept.directories.extend(directories.cloned());
-    }
-
-    fn flush_file(&mut self, inode: usize) {
-        let inode = &mut self.inodes[inode];
-        inode.kept = Some(Arc::clone(&inode.seen));
-    }
-
     fn make_directories(&mut self, path: &Utf8Path) -> Result<(), HostError> {
         let above: Vec<&str> = above(path.as_str()).collect();
         for directory in above.into_iter().rev() {
@@ -316,17 +268,6 @@ impl Machine {
         self.seen.files.insert(path.as_str().to_owned(), inode);
         Ok(())
     }
-}
-
-/// The directory of a path; that of `/x` is the empty text.
-fn parent(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(directory, _)| directory)
-}
-
-/// The directories above a path, the nearest first, without the root.
-fn above(path: &str) -> impl Iterator<Item = &str> {
-    let next = |path| Some(parent(path)).filter(|directory| !directory.is_empty());
-    std::iter::successors(next(path), move |directory| next(directory))
 }
 
 impl Host for Fake {

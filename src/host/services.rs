@@ -55,7 +55,6 @@ pub(super) fn read(frr: bool, zones: &BTreeSet<ZoneId>) -> Services {
 pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
     match step {
         ServiceStep::ReloadUnits if has_systemd() => systemctl(&["daemon-reload"]),
-        ServiceStep::ReloadUnits => Ok(()),
         ServiceStep::ReloadBus if has_systemd() => systemctl(&["reload", "dbus.service"]),
         ServiceStep::ReloadBus if Path::new(BUS).exists() => run(
             "dbus-send",
@@ -68,7 +67,8 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
             ],
             SERVICE_TIME,
         ),
-        ServiceStep::ReloadBus => Ok(()),
+        // Nobody keeps what was read before.
+        ServiceStep::ReloadUnits | ServiceStep::ReloadBus => Ok(()),
         ServiceStep::LoadSysctl => {
             run("sysctl", &["-q", "-p", Managed::Sysctl.path().as_str()], SERVICE_TIME)
         }

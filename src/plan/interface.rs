@@ -119,7 +119,7 @@ impl Interface {
     fn new(name: &str, lines: &[String]) -> Self {
         let mut new = Self { lines: lines.to_vec(), ..Self::default() };
         let mut bridge: Option<(BTreeSet<String>, bool)> = None;
-        let mut vxlan = None;
+        let mut vni = None;
         let mut port = VXLAN_PORT;
         let (mut local, mut remotes) = (None, BTreeSet::new());
         let (mut learning, mut suppress) = (None, None);
@@ -177,7 +177,7 @@ impl Interface {
                     true
                 }
                 "bridge-vlan-aware" => flag(&mut bridge.get_or_insert_default().1, value),
-                "vxlan-id" => set(&mut vxlan, value),
+                "vxlan-id" => set(&mut vni, value),
                 "vxlan-port" => value.parse().map(|found| port = found).is_ok(),
                 "vxlan-local-tunnelip" => set(&mut local, value),
                 "vxlan-remoteip" => insert(&mut remotes, value.parse().ok()),
@@ -192,7 +192,7 @@ impl Interface {
                 new.unread.push(line.clone());
             }
         }
-        new.kind = match (vxlan, bridge, other.or_else(|| vlan.kind(name))) {
+        new.kind = match (vni, bridge, other.or_else(|| vlan.kind(name))) {
             (Some(id), ..) => Kind::Vxlan { id, port, local, remotes, learning, suppress },
             (None, Some((ports, vlan_aware)), _) => Kind::Bridge { ports, vlan_aware },
             (None, None, Some(other)) => other,

@@ -153,12 +153,13 @@ pub fn plan(
             edited.extend(is_weft.then(|| managed.clone()));
         }
         let same = is.map(|bytes| meaning(bytes)) == should.as_deref().map(meaning);
-        if let (Some(is), Some(should), None) = (is, &should, written(managed)) {
-            if is_weft && !adoption::is_nobodys(managed, is) {
+        match (is, &should, written(managed)) {
+            (Some(is), Some(should), None) if is_weft && !adoption::is_nobodys(managed, is) => {
                 // One that means the same too: from then on it would be replaced.
                 guards.push(adoption::not_ours(managed));
                 foreign.push(Foreign::new(managed, is, should, same));
             }
+            _ => {}
         }
         if same {
             continue;

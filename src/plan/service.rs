@@ -226,11 +226,15 @@ mod tests {
         "zone".parse().expect("a zone")
     }
 
-    fn texts(files: &[(Managed, &str)]) -> Texts {
-        files.iter().map(|(managed, text)| (managed.clone(), text.as_bytes().to_vec())).collect()
+    type File = (Managed, &'static str);
+    /// What the files said, what they say, what runs, and the steps.
+    type Case<'a> = (&'a [&'a File], &'a [&'a File], &'a Services, &'a str);
+
+    fn texts(files: &[&File]) -> Texts {
+        files.iter().map(|&(managed, text)| (managed.clone(), text.as_bytes().to_vec())).collect()
     }
 
-    fn said(before: &[(Managed, &str)], wanted: &[(Managed, &str)], runs: &Services) -> String {
+    fn said(before: &[&File], wanted: &[&File], runs: &Services) -> String {
         let target = ServiceTarget::between(texts(before), texts(wanted));
         let steps: Vec<String> = target.steps(runs).iter().map(ToString::to_string).collect();
         steps.join("; ")
@@ -238,7 +242,8 @@ mod tests {
 
     #[test]
     fn only_what_changed_or_does_not_run_is_touched() {
-        let frr = (Managed::Frr, BGP);
+        let (interfaces, frr) = ((Managed::Interfaces, "x"), (Managed::Frr, BGP));
+        let (sysctl, unit) = ((Managed::Sysctl, "a=1"), (Managed::DnsmasqUnit, "[Unit]"));
         let off = (Managed::FrrDaemons, "bgpd=no\n");
         let on = (Managed::FrrDaemons, "bgpd=yes\n");
         let dhcp = (Managed::DnsmasqZone(zone()), "no-hosts\n");
@@ -253,30 +258,30 @@ mod tests {
         let default = Services { default_dnsmasq: true, ..Services::default() };
         let restart = "restart FRR: all its sessions drop and its routes with them";
         let empty = "empty FRR: all its sessions end and its routes with them";
-        let cases: &[(&[(Managed, &str)], &[(Managed, &str)], &Services, &str)] = &[
+        let cases: &[Case<'_>] = &[
             (&[], &[], &default, ""),
-            (&[], &[(Managed::Interfaces, "x")], &default, ""),
-            (&[frr.clone(), on.clone()], &[frr.clone(), on.clone()], &runs, ""),
-            (&[frr.clone()], &[frr.clone()], &nothing, "reload FRR"),
-            (&[], &[frr.clone()], &runs, "reload FRR"),
-            (&[frr.clone(), off], &[frr.clone(), on.clone()], &runs, restart),
-            (&[on.clone()], &[frr.clone(), on.clone()], &runs, "reload FRR"),
-            (&[frr.clone(), on], &[frr.clone()], &runs, ""),
-            (&[frr.clone()], &[], &runs, empty),
-            (&[frr], &[], &nothing, ""),
+            (&[], &[&interfaces], &default, ""),
+            (&[&frr, &on], &[&frr, &on], &runs, ""),
+            (&[&frr], &[&frr], &nothing, "reload FRR"),
+            (&[], &[&frr], &runs, "reload FRR"),
+            (&[&frr, &off], &[&frr, &on], &runs, restart),
+            (&[&on], &[&frr, &on], &runs, "reload FRR"),
+            (&[&frr, &on], &[&frr], &runs, ""),
+            (&[&frr], &[], &runs, empty),
+            (&[&frr], &[], &nothing, ""),
             (
                 &[],
-                &[dhcp.clone(), bus],
+                &[&dhcp, &bus],
                 &default,
                 "stop and disable dnsmasq.service; reload the policy of D-Bus; restart dnsmasq@zone",
             ),
-            (&[dhcp.clone()], &[dhcp.clone()], &runs, ""),
-            (&[dhcp.clone()], &[dhcp.clone()], &nothing, "restart dnsmasq@zone"),
-            (&[dhcp.clone()], &[more], &runs, "restart dnsmasq@zone"),
-            (&[dhcp], &[], &runs, "stop and disable dnsmasq@zone"),
+            (&[&dhcp], &[&dhcp], &runs, ""),
+            (&[&dhcp], &[&dhcp], &nothing, "restart dnsmasq@zone"),
+            (&[&dhcp], &[&more], &runs, "restart dnsmasq@zone"),
+            (&[&dhcp], &[], &runs, "stop and disable dnsmasq@zone"),
             (
                 &[],
-                &[(Managed::Sysctl, "a=1"), (Managed::DnsmasqUnit, "[Unit]")],
+                &[&sysctl, &unit],
                 &nothing,
                 "reload the units of systemd; load /etc/sysctl.d/weft.conf",
             ),
@@ -288,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_does_not_run_is_named() {
-        let wanted = texts(&[(Managed::Frr, BGP), (Managed::DnsmasqZone(zone()), "")]);
+        let wanted = texts(&[&(Managed::Frr, BGP), &(Managed::DnsmasqZone(zone()), "")]);
         let target = ServiceTarget::between(Texts::new(), wanted);
         let verify = |services: &Services| -> Vec<String> {
             target.verify(services).iter().map(ToString::to_string).collect()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::{Impact, Plan, Step};
+use crate::render::Managed;
 
 pub(super) fn summary(plan: &Plan) -> String {
     if plan.is_empty() {
@@ -85,7 +86,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
             Step::Service(step) => json!({ "action": "service", "what": step.to_string() }),
         })
         .collect();
-    let edited: Vec<_> = plan.edited.iter().map(|managed| managed.path()).collect();
+    let edited: Vec<_> = plan.edited.iter().map(Managed::path).collect();
     json!({
         "node": plan.node,
         "profile": plan.rendering.profile,

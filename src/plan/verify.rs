@@ -98,11 +98,12 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
         Kind::Vxlan { remotes, learning, suppress, .. } => {
             let asked = [("learning", learning), ("neigh_suppress", suppress)];
             for (flag, asked) in asked {
-                if let (Some(asked), Some(is)) = (asked, link.flags.get(flag)) {
-                    if asked != is {
-                        let asked = if *asked { "on" } else { "off" };
-                        say(format!("lacks the flag `{flag} {asked}`"));
-                    }
+                let is = link.flags.get(flag);
+                if let Some(asked) =
+                    asked.as_ref().filter(|asked| is.is_some_and(|is| is != *asked))
+                {
+                    let asked = if *asked { "on" } else { "off" };
+                    say(format!("lacks the flag `{flag} {asked}`"));
                 }
             }
             // The others are a routing daemon's.

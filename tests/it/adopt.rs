@@ -60,7 +60,7 @@ fn a_file_that_means_the_same_is_taken_over_and_not_touched() {
     assert_eq!((node.file(), metadata.modified().unwrap()), (Some(found.clone()), written));
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
     assert_eq!(node.runs(), Some(repository.head().to_string()));
-    let kept = node.root.join("var/lib/weft/gen/00000000/files").join(FILE);
+    let kept = node.root.join("var/lib/weft/gen/00000001/before").join(FILE);
     assert_eq!(std::fs::read_to_string(kept).unwrap(), found);
     assert_eq!(node.run(&["plan"]).code, 0);
 
@@ -103,7 +103,7 @@ fn a_plan_that_only_adds_is_carried_out() {
     assert_eq!(said.json()["plan"]["foreign"][0], "/etc/network/interfaces.d/sdn");
     assert_eq!(said.json()["status"]["running"]["generation"], 1);
     assert!(node.file().unwrap().contains("iface vb\n"));
-    let kept = node.root.join("var/lib/weft/gen/00000000/files").join(FILE);
+    let kept = node.root.join("var/lib/weft/gen/00000001/before").join(FILE);
     assert_eq!(std::fs::read_to_string(kept).unwrap(), found);
 }
 
@@ -125,7 +125,10 @@ fn what_would_not_stay_as_it_is_is_refused() {
     let cases: &[(String, &str)] = &[
         (same.replace("10.0.0.1/24", "10.0.0.9/24"), "interface `va` would be changed"),
         (format!("{same}\tvrf red\n"), "interface `va` would be made again"),
-        (format!("{same}\nauto vz\niface vz\n"), "interface `vz` would be removed"),
+        (
+            format!("{same}\nauto vz\niface vz\n\tbridge_ports none\n"),
+            "interface `vz` would be removed",
+        ),
         (same.replace("iface va", "iface va inet dhcp"), "lose the line `iface va inet dhcp`"),
         (format!("source /etc/network/more\n{same}"), "lose the line `source /etc/network/more`"),
         (format!("{same}\nallow-hotplug  va\n"), "lose the line `allow-hotplug va`"),

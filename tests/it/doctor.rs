@@ -391,7 +391,8 @@ fn routing_is_asked_for_where_it_is_declared() {
         source: "192.0.2.1".parse().unwrap(),
         metric: 0,
     };
-    let needs = |node: &str| of_network(&network, &node.parse().unwrap(), &[route.clone()]);
+    let needs =
+        |node: &str| of_network(&network, &node.parse().unwrap(), std::slice::from_ref(&route));
     let first = needs("node1");
     let openings: BTreeSet<(&str, Option<u16>)> =
         first.openings.iter().map(|opening| (opening.service.as_str(), opening.port)).collect();

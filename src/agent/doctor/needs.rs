@@ -21,6 +21,10 @@ const BFD_PORTS: [u16; 3] = [3784, 3785, BFD_FAR];
 const BFD_FAR: u16 = 4784;
 
 /// What is asked of a machine.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is another thing that a machine has or not"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Needs {

@@ -264,9 +264,9 @@ fn killed_at_every_step_files_and_services_are_old_or_new() {
                     ends[0]
                 );
                 if now == ends[1] {
-                    new += 1
+                    new += 1;
                 } else {
-                    old += 1
+                    old += 1;
                 }
                 apply(&host, act(&host)).unwrap_or_else(|e| panic!("{what}, again: {e}"));
                 assert_eq!(state(&host).files, ends[1].files, "{what}, again");

@@ -77,8 +77,13 @@ fn bridges(found: &[Bridge]) -> Vec<String> {
         BridgeKind::VlanAware => "aware",
         BridgeKind::Ovs => "ovs",
     };
-    let ports = |bridge: &Bridge| bridge.ports.iter().map(|p| format!(" {p}")).collect::<String>();
-    found.iter().map(|b| format!("{} {}{}", b.name, kind(b), ports(b))).collect()
+    let words = |bridge: &Bridge| {
+        let ports = bridge.ports.iter().map(AsRef::as_ref);
+        let words: Vec<&str> =
+            [bridge.name.as_str(), kind(bridge)].into_iter().chain(ports).collect();
+        words.join(" ")
+    };
+    found.iter().map(words).collect()
 }
 
 fn interfaces(found: &[Interface]) -> Vec<String> {

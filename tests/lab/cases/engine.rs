@@ -143,13 +143,13 @@ impl<'lab> Scene<'lab> {
 
     /// Brings the newest commit to a node, where it must be applied.
     #[track_caller]
-    fn sync(&self, node: &Node) {
+    pub(super) fn sync(&self, node: &Node) {
         let said = self.try_sync(node, &["sync"]);
         assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
     }
 
     #[track_caller]
-    fn apply(&self, node: &Node, network: &str) {
+    pub(super) fn apply(&self, node: &Node, network: &str) {
         self.push(network);
         self.sync(node);
     }

@@ -5,6 +5,7 @@ mod engine;
 mod git_server;
 mod profile;
 mod remotes;
+mod services;
 mod simple;
 mod underlay;
 mod vxlan;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         profile::CASES,
         engine::CASES,
         agent::CASES,
+        services::CASES,
     ]
     .into_iter()
     .flatten()
