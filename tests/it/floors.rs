@@ -290,7 +290,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     ("plan/mod.rs", "#[derive(crate::host::Derive)] struct A;", "must not name `host`"),
     // One floor, floors that are closed, and what is on none.
-    ("facts.rs", "use crate::network::Network;", "they share a floor"),
+    ("facts/mod.rs", "use crate::network::Network;", "they share a floor"),
     ("apply/mod.rs", "use crate::reconcile::Ipam;", "they share a floor"),
     ("render/mod.rs", "use crate::declare::Finding;", "it is closed to it"),
     ("plan/mod.rs", "use crate::validate::validate;", "it is closed to it"),

@@ -5,6 +5,8 @@
 //! time and nothing that changes by itself, nor what weft or a hypervisor makes: no
 //! interface of a vnet, no port of a guest.
 
+pub mod frr_local;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
