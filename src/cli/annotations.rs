@@ -33,12 +33,12 @@ fn line(finding: &Finding, directory: &Utf8Path) -> String {
         let (path, span) = (path(mark, directory), &mark.place.span);
         format!("file={},line={},col={},", property(&path), span.line, span.column)
     });
-    let mut message = finding.message.clone();
-    for mark in marks {
+    let also = marks.map(|mark| {
         let label = if mark.label.is_empty() { "also" } else { &mark.label };
-        message.push_str(&format!("\n{label}: {}", mark.place));
-    }
-    message.push_str(&format!("\n{}", finding.what_to_do()));
+        format!("\n{label}: {}", mark.place)
+    });
+    let message =
+        format!("{}{}\n{}", finding.message, also.collect::<String>(), finding.what_to_do());
     format!("::{level} {place}title={}::{}\n", property(finding.code.id()), data(&message))
 }
 

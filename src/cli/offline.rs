@@ -92,6 +92,7 @@ pub(super) fn validate_directory(
     match output.format() {
         Format::Human | Format::Json => show(output, &checked),
         Format::Sarif => Output::print(format!("{:#}", sarif::document(&checked.findings, path))),
+        Format::Github if checked.findings.is_empty() => {}
         Format::Github => Output::print(annotations::text(&checked.findings, path)),
     }
     let ok = checked.network.is_some();

@@ -62,7 +62,7 @@ impl Example {
         let lines = || self.text.lines().filter(|line| !line.trim().is_empty());
         let indent = |line: &str| line.len() - line.trim_start().len();
         let common = lines().map(indent).min().unwrap_or_default();
-        lines().map(|line| format!("{}\n", &line[common..])).collect()
+        lines().flat_map(|line| [&line[common..], "\n"]).collect()
     }
 }
 

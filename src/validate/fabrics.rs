@@ -18,6 +18,9 @@ const INTERVAL: RangeInclusive<u32> = 1..=600;
 /// How often a timer of FRR can be missed.
 const MULTIPLIER: RangeInclusive<u32> = 2..=100;
 
+/// The key of an address, its value, and the prefix that it lies in.
+type Address<'a> = (&'static str, Option<&'a At<IpAddr>>, Option<&'a At<Cidr>>);
+
 /// One node of one fabric.
 #[derive(Clone, Copy)]
 struct Member<'a> {
@@ -36,8 +39,8 @@ fn members(declared: &Declared) -> impl Iterator<Item = Member<'_>> {
 }
 
 impl<'a> Member<'a> {
-    /// Each key of an address, with its value and the prefix that it lies in.
-    fn addresses(&self) -> [(&'static str, Option<&'a At<IpAddr>>, Option<&'a At<Cidr>>); 2] {
+    /// Its addresses of both families.
+    fn addresses(&self) -> [Address<'a>; 2] {
         let (node, fabric) = (&self.entry.value, self.fabric);
         [
             ("ip", node.ip.as_ref(), fabric.ip_prefix.as_ref()),

@@ -8,7 +8,7 @@ use crate::declare::controller::ControllerType;
 use crate::declare::finding::{Code, Finding};
 use crate::declare::zone::{Zone, ZoneType};
 use crate::declare::{Declared, Entry, node};
-use crate::facts::Facts;
+use crate::facts::{Facts, frr_local};
 use crate::value::{Place, ZoneId};
 
 use super::placement;
@@ -19,6 +19,8 @@ pub(super) use underlay::{among_peers, room};
 
 /// The first version of FRRouting that the files are written for.
 const FRR: u32 = 10;
+/// How many characters of a line are shown.
+const SHOWN: usize = 80;
 
 /// A declared node of which something is known.
 #[derive(Clone, Copy)]
@@ -103,5 +105,28 @@ pub(super) fn frr(declared: &Declared, facts: &[Facts], report: &mut Report) {
             }
         };
         report.push(finding.also(place, "needs it"));
+    }
+}
+
+/// Nothing that a node's own `frr.conf.local` says is lost.
+pub(super) fn frr_local(declared: &Declared, facts: &[Facts], report: &mut Report) {
+    for known in known(declared, facts) {
+        let Some(text) = known.facts.frr.as_ref().and_then(|frr| frr.local.as_deref()) else {
+            continue;
+        };
+        let local = frr_local::parse(text);
+        let mut dropped = local.dropped();
+        let Some((line, text)) = dropped.next() else { continue };
+        let more = match dropped.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let shown: String = text.chars().take(SHOWN).collect();
+        let message = format!(
+            "line {line} of frr.conf.local of node `{}`, `{}`, is dropped{more}",
+            known.facts.node,
+            shown.trim().escape_debug()
+        );
+        report.push(Finding::new(Code::FrrLocalDropped, message, &known.node.place));
     }
 }

@@ -49,6 +49,7 @@ const FACT_RULES: &[FactRule] = &[
     known::among_peers,
     known::room,
     known::frr,
+    known::frr_local,
 ];
 
 /// Every rule there is.

@@ -118,13 +118,13 @@ pub(super) fn between_zones(declared: &Declared, report: &mut Report) {
         .iter()
         .filter_map(|(id, zone)| Some((id, Routes::of(&zone.value, &numbers)?)))
         .collect();
-    let routed = all(declared).filter(|found| found.subnet.value.gateway.is_some());
-    let routed = routed.filter_map(|found| {
+    let subnets = all(declared).filter(|found| found.subnet.value.gateway.is_some());
+    let subnets = subnets.filter_map(|found| {
         let (id, routes) = zones.get_key_value(&found.vnet.zone.value)?;
         Some((found.prefix.net(), (*id, routes, found)))
     });
     overlaps(
-        routed.collect(),
+        subnets.collect(),
         |(one, outer, _), (other, inner, _)| one != other && outer.meet(inner),
         |(one, _, outer), (other, _, inner)| {
             let message = format!(

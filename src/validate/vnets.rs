@@ -89,19 +89,12 @@ pub(super) fn tags_differ(declared: &Declared, report: &mut Report) {
             seen.insert(key, (id, place));
             continue;
         };
-        match tag {
-            Some(tag) => {
-                let message = format!("vnets `{other}` and `{id}` both have tag {}", tag.value);
-                report.twice(Code::TagReused, message, first, place);
-            }
-            None => {
-                let message = format!(
-                    "vnets `{other}` and `{id}` of zone `{}` both have no tag",
-                    vnet.value.zone.value
-                );
-                report.twice(Code::TaglessVnetRepeated, message, first, place);
-            }
-        }
+        let (code, what) = match tag {
+            Some(tag) => (Code::TagReused, format!("tag {}", tag.value)),
+            None => (Code::TaglessVnetRepeated, "no tag".to_owned()),
+        };
+        let message = format!("vnets `{other}` and `{id}` both have {what}");
+        report.twice(code, message, first, place);
     }
 }
 

@@ -1,15 +1,18 @@
 //! What is said of every code: its example raises it, and README.md lists it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use weft::declare::finding::{Class, Code};
-use weft::declare::{Findings, Tree, policy, signers};
+use weft::declare::import::{KnownNode, running_config};
+use weft::declare::{Findings, Severity, Tree, policy, signers};
 use weft::facts::{Bridge, BridgeKind, Facts, Frr, Interface, InterfaceAddress, Route};
 use weft::validate;
 use weft::value::RepoPath;
+
+use super::conformance;
 
 /// Codes whose example cannot raise them, and why.
 const UNSHOWN: &[(Code, &str)] = &[
@@ -51,6 +54,37 @@ fn no_example_is_wrong_in_another_way() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What Proxmox accepts and renders stops no import: of each case of the reference, but
+/// where something is enforced that its file shows.
+#[test]
+fn no_case_of_the_reference_is_stopped() {
+    let Some(shared) = conformance::shared() else {
+        eprintln!(
+            "skipped: no directory `shared/conformance` beside the crate, nor in WEFT_SHARED"
+        );
+        return;
+    };
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for group in ["simple", "vlan", "qinq", "vxlan", "evpn", "extra"] {
+        for directory in conformance::directories(&shared.join("conformance").join(group)) {
+            let config = std::fs::read_to_string(directory.join("sdn/.running-config")).unwrap();
+            let nodes = BTreeMap::from([("localhost".parse().unwrap(), KnownNode::default())]);
+            let imported = running_config(&config, &"lab".parse().unwrap(), &nodes).unwrap();
+            let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text)));
+            let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);
+            for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+                let name = directory.display();
+                wrong.push(format!("{name}: {} {}", finding.code.id(), finding.message));
+            }
+            assert!(network.is_some() || findings.has_errors());
+            count += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(count > 70, "{count}");
 }
 
 /// What is found in the example of a code.
@@ -104,6 +138,9 @@ fn known_of(code: Code) -> Vec<Facts> {
     let mut facts = node1();
     if code == Code::NodeFrrOld {
         facts.frr = Some(Frr { version: Some("8.4.4-1.1".to_owned()), ..Frr::default() });
+    } else if code == Code::FrrLocalDropped {
+        let local = Some("ip route 203.0.113.0/24 192.0.2.9\n".to_owned());
+        facts.frr = Some(Frr { local, ..Frr::default() });
     }
     vec![facts]
 }

@@ -67,6 +67,14 @@ macro_rules! nodes {
                 nodes: {node1: {address: 192.0.2.1}}
                 controllers: {ctl: {type: evpn, asn: 65000}}
                 ";
+            FrrLocalDropped "frr-local-dropped" Warning
+                "lines of a node's frr.conf.local are dropped"
+                "The file is merged into what is made: blocks of `router`, `vrf` and IS-IS interfaces, route maps, and lists with `seq`. Other lines outside of a block are left out, as Proxmox leaves them out without a word."
+                "Put what the lines say into a block that is merged, such as `vrf NAME`, give lists a `seq`, or remove the lines."
+                "
+                # In frr.conf.local of node1 stands `ip route 203.0.113.0/24 192.0.2.9`.
+                nodes: {node1: {}}
+                ";
         }
     };
 }

@@ -50,7 +50,7 @@ macro_rules! subnets {
                 ";
             GatewayOutside "gateway-outside" Tolerated
                 "a gateway lies outside its subnet"
-                "Guests could not reach it. Proxmox refuses it as well."
+                "Guests could not reach it. Proxmox's editor refuses it, but what is in its files is rendered."
                 "Use an address of the subnet. A subnet of a single IPv4 address (/32) may have any gateway."
                 "
                 zones: {lan: {type: simple}}
