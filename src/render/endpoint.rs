@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn the_loopback_comes_first_then_the_peers_then_the_route() {
         let peers = ["10.0.0.1", "10.0.0.2"];
-        let own = [("vmbr0", "10.0.0.2"), ("eth1", "10.0.0.1"), ("lo", "fd00::1")];
+        let own = [("vmbr0", "10.0.0.2"), ("eth1", "10.0.0.1"), ("eth2", "fd00::1")];
         let with = |name| [own.as_slice(), &[(name, "10.9.9.9"), (name, "10.9.9.8")]].concat();
         let route = Some("192.168.0.1");
         let on = |addresses: &[(&str, &str)], loopback| {
@@ -199,7 +199,7 @@ mod tests {
         };
         assert_eq!(on(&with("lo"), Some("lo")), "10.9.9.9 lo Loopback");
         assert_eq!(on(&with("lo"), None), "10.0.0.1 eth1 Interface");
-        // The loopback has no IPv4 address.
+        // The loopback has no address.
         assert_eq!(on(&own, Some("lo")), "10.0.0.1 eth1 Interface");
         assert_eq!(on(&[("vmbr0", "10.7.7.7")], Some("lo")), "192.168.0.1 vmbr0 Route");
         assert_eq!(of(&peers, None, None, &facts(&own[2..], None)), Err(NoEndpoint::NoRoute));
