@@ -18,7 +18,7 @@ const TUNNEL_HEADERS: u64 = 50;
 /// An EVPN zone on one node.
 pub(super) struct Evpn<'a> {
     here: &'a Here<'a>,
-    evpn: &'a EvpnZone,
+    options: &'a EvpnZone,
     mtu: u64,
     is_exit: bool,
     own: Option<IpAddr>,
@@ -57,7 +57,7 @@ impl<'a> Evpn<'a> {
         let name = |before| Name::of_zone(before, id);
         Ok(Self {
             here,
-            evpn,
+            options: evpn,
             mtu: zone.mtu.map_or(TUNNEL_MTU, u64::from),
             is_exit: evpn.exit_nodes.contains(here.node),
             own,
@@ -76,9 +76,9 @@ impl<'a> Evpn<'a> {
         let mut lines = Vec::with_capacity(6);
         lines.push(Line::VxlanId(tag));
         lines.extend(self.own.map(Line::VxlanLocal));
-        lines.extend(self.evpn.port.map(Line::VxlanPort));
+        lines.extend(self.options.port.map(Line::VxlanPort));
         lines.push(Line::LearningOff);
-        if !self.evpn.disable_arp_nd_suppression {
+        if !self.options.disable_arp_nd_suppression {
             lines.push(Line::SuppressNeighbours);
         }
         lines.push(Line::Mtu(self.mtu));
@@ -109,7 +109,7 @@ impl<'a> ZoneType<'a> for Evpn<'a> {
         let mut part = Part { notes: self.note.iter().cloned().collect(), ..Part::default() };
         let unreachable = Line::Unreachable { vrf, add: !self.is_exit };
         part.add(Stanza { name: vrf, lines: vec![Line::VrfTable, unreachable] });
-        part.add(self.tunnel(tunnel, self.evpn.vrf_vxlan));
+        part.add(self.tunnel(tunnel, self.options.vrf_vxlan));
         let mut lines = vec![
             Line::BridgePort(Spelling::Dash, Some(tunnel)),
             Line::SpanningTreeOff(Spelling::Underscore),
@@ -118,7 +118,7 @@ impl<'a> ZoneType<'a> for Evpn<'a> {
         lines.extend(self.here.profile.bridge_lines().map(Line::OfProfile));
         lines.extend([Line::Mtu(self.mtu), Line::Vrf(vrf)]);
         part.add(Stanza { name: bridge, lines });
-        if self.is_exit && self.evpn.exit_nodes_local_routing {
+        if self.is_exit && self.options.exit_nodes_local_routing {
             let mut gateways = first.subnets().filter_map(|(_, subnet)| subnet.gateway);
             let has_ipv6 = gateways.any(|gateway| gateway.is_ipv6());
             part.add(self.pair(1, has_ipv6));
@@ -133,8 +133,7 @@ impl<'a> ZoneType<'a> for Evpn<'a> {
         let outside = self.is_exit.then_some(&self.here.outside);
         let subnets = subnets(id, vnet, outside, false);
         let mut lines = subnets.lines;
-        lines.reserve(12);
-        lines.extend(self.evpn.mac.as_ref().map(Line::HardwareAddress));
+        lines.extend(self.options.mac.as_ref().map(Line::HardwareAddress));
         lines.extend(bridge_lines(Some(tunnel), false, self.here.profile));
         lines.push(Line::Mtu(self.mtu));
         lines.extend(comment(vnet.alias.as_ref()));

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::name::Name;
 use crate::network::{Fabric, FabricNode, Network};
-use crate::value::{FabricId, NodeName};
+use crate::value::{Cidr, FabricId, NodeName};
 
 /// One address of one interface.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ fn of_fabric<'a>(id: &'a FabricId, node: &'a FabricNode) -> Vec<Numbered<'a>> {
     for interface in &node.interfaces {
         let name = Name::own(&interface.name);
         let addresses = [&interface.ip, &interface.ip6].into_iter().flatten();
-        let addresses: Vec<IpNet> = addresses.map(|address| address.net()).collect();
+        let addresses: Vec<IpNet> = addresses.map(Cidr::net).collect();
         // One without an address borrows the node's.
         let borrowed = own.first().filter(|_| addresses.is_empty());
         found.extend(

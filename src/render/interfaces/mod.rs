@@ -12,6 +12,7 @@ mod vxlan;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use self::name::Name;
 use self::routed::Outside;
@@ -143,56 +144,65 @@ fn zone_type<'a>(
 /// The file as it grows.
 #[derive(Default)]
 struct File<'a> {
-    stanzas: Vec<(Vec<Line<'a>>, Vec<&'a VnetId>)>,
+    stanzas: Vec<Entry<'a>>,
     /// Where each is, in the byte order of the names.
     names: BTreeMap<String, usize>,
+    /// The lines of all stanzas, in the order in which they were made.
+    lines: String,
     notes: Vec<Note>,
+}
+
+/// One stanza.
+#[derive(Default)]
+struct Entry<'a> {
+    lines: Range<usize>,
+    /// Lines of ports behind these, where it is of an Open vSwitch bridge.
+    ovs_ports: Vec<Vec<Name<'a>>>,
+    serves: Vec<VnetId>,
 }
 
 impl<'a> File<'a> {
     /// Takes pieces over and says which stanzas they are or belong to.
     fn take(&mut self, pieces: Vec<Piece<'a>>) -> Vec<usize> {
-        let mut taken = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            taken.push(match piece {
-                Piece::Stanza(Stanza { name, lines }) => self.stanza(name, || lines),
-                Piece::OvsLine(bridge, port) => {
-                    let index = self.stanza(Name::own(bridge), Vec::new);
-                    self.stanzas[index].0.push(Line::OvsPorts(vec![port]));
-                    index
+        let take = |piece| match piece {
+            Piece::Stanza(Stanza { name, lines }) => self.stanza(name, &lines),
+            Piece::OvsLine(bridge, port) => {
+                let index = self.stanza(Name::own(bridge), &[]);
+                self.stanzas[index].ovs_ports.push(vec![port]);
+                index
+            }
+            Piece::OvsPort(bridge, port) => {
+                let index = self.stanza(Name::own(bridge), &[]);
+                match self.stanzas[index].ovs_ports.first_mut() {
+                    Some(ports) if ports.contains(&port) => {}
+                    Some(ports) => ports.push(port),
+                    None => self.stanzas[index].ovs_ports.push(vec![port]),
                 }
-                Piece::OvsPort(bridge, port) => {
-                    let index = self.stanza(Name::own(bridge), Vec::new);
-                    match self.stanzas[index].0.as_mut_slice() {
-                        [Line::OvsPorts(ports), ..] => {
-                            if !ports.contains(&port) {
-                                ports.push(port);
-                            }
-                        }
-                        _ => self.stanzas[index].0.push(Line::OvsPorts(vec![port])),
-                    }
-                    index
-                }
-            });
-        }
-        taken
+                index
+            }
+        };
+        pieces.into_iter().map(take).collect()
     }
 
     /// The place of a stanza. An interface that several need is as the first has it.
-    fn stanza(&mut self, name: Name<'a>, lines: impl FnOnce() -> Vec<Line<'a>>) -> usize {
-        let stanzas = &mut self.stanzas;
+    fn stanza(&mut self, name: Name<'a>, lines: &[Line<'a>]) -> usize {
+        let (stanzas, text) = (&mut self.stanzas, &mut self.lines);
         *self.names.entry(name.text()).or_insert_with(|| {
-            stanzas.push((lines(), Vec::new()));
+            let start = text.len();
+            for line in lines {
+                write_line(text, line);
+            }
+            stanzas.push(Entry { lines: start..text.len(), ..Entry::default() });
             stanzas.len() - 1
         })
     }
 
     /// Notes that these stanzas serve a vnet.
-    fn serve(&mut self, stanzas: &[usize], vnet: &'a VnetId) {
+    fn serve(&mut self, stanzas: &[usize], vnet: &VnetId) {
         for &index in stanzas {
-            let served = &mut self.stanzas[index].1;
-            if served.last() != Some(&vnet) {
-                served.push(vnet);
+            let served = &mut self.stanzas[index].serves;
+            if served.last() != Some(vnet) {
+                served.push(vnet.clone());
             }
         }
     }
@@ -202,34 +212,36 @@ impl<'a> File<'a> {
     }
 
     /// The text, with the fabrics behind the zones.
-    fn finish(self, network: &Network, node: &NodeName) -> Interfaces {
-        const WRITTEN: &str = "writing to a string does not fail";
-        let mut text = String::with_capacity(self.stanzas.len() * 256);
+    fn finish(mut self, network: &Network, node: &NodeName) -> Interfaces {
+        let mut text = String::with_capacity(self.lines.len() + self.stanzas.len() * 64);
         let mut serves = Vec::with_capacity(self.stanzas.len());
         for (name, index) in self.names {
-            let (lines, vnets) = &self.stanzas[index];
-            for part in ["\nauto ", &name, "\niface ", &name, "\n"] {
+            let entry = std::mem::take(&mut self.stanzas[index]);
+            let lines = &self.lines[entry.lines];
+            for part in ["\nauto ", &name, "\niface ", &name, "\n", lines] {
                 text.push_str(part);
             }
-            for line in lines {
-                text.push('\t');
-                write!(text, "{line}").expect(WRITTEN);
-                text.push('\n');
+            for ports in entry.ovs_ports {
+                write_line(&mut text, &Line::OvsPorts(ports));
             }
             // What is too long is no interface, and has a note.
             if let Ok(name) = name.parse::<IfName>() {
-                serves.push((name, vnets.iter().map(|id| (*id).clone()).collect()));
+                serves.push((name, entry.serves));
             }
         }
         let mut serves: BTreeMap<IfName, Vec<VnetId>> = serves.into_iter().collect();
         for stanza in fabric::stanzas(network, node) {
-            write!(text, "\n{stanza}").expect(WRITTEN);
+            write!(text, "\n{stanza}").expect("writing to a string does not fail");
             if let Ok(name) = stanza.name.text().parse() {
                 serves.entry(name).or_default();
             }
         }
         Interfaces { text, serves, notes: self.notes }
     }
+}
+
+fn write_line(text: &mut String, line: &Line<'_>) {
+    writeln!(text, "\t{line}").expect("writing to a string does not fail");
 }
 
 impl<'a> Part<'a> {

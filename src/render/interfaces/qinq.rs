@@ -12,7 +12,7 @@ use crate::value::{Mtu, VnetId, ZoneId};
 pub(super) struct Qinq<'a> {
     here: &'a Here<'a>,
     mtu: Option<Mtu>,
-    qinq: &'a QinqZone,
+    options: &'a QinqZone,
     bridge: &'a Bridge,
     /// The zone's own bridge.
     inner: Name<'a>,
@@ -33,7 +33,7 @@ impl<'a> Qinq<'a> {
         Ok(Self {
             here,
             mtu: zone.mtu,
-            qinq,
+            options: qinq,
             bridge: here.bridge(&qinq.bridge)?,
             inner: name("z_"),
             untagged: [name("ln_"), name("pr_")],
@@ -47,19 +47,19 @@ impl<'a> Qinq<'a> {
         let bridge = &self.bridge.name;
         match self.bridge.kind {
             BridgeKind::Ovs => {
-                let protocol = self.qinq.protocol.unwrap_or(VlanProtocol::Dot1q);
+                let protocol = self.options.protocol.unwrap_or(VlanProtocol::Dot1q);
                 let mut lines = vec![Line::OvsInternalPort, Line::OvsBridge(bridge)];
                 lines.extend(self.mtu.map(Line::OvsMtu));
-                lines.push(Line::OvsOptions(OvsTag::Service(self.qinq.tag, protocol)));
+                lines.push(Line::OvsOptions(OvsTag::Service(self.options.tag, protocol)));
                 part.add(Stanza { name: self.service, lines });
                 part.add_ovs_port(bridge, self.service);
-                return Some(self.service);
+                Some(self.service)
             }
             BridgeKind::VlanAware => {
-                let outer = Name::own(bridge).vlan(self.qinq.tag.get());
+                let outer = Name::own(bridge).vlan(self.options.tag.get());
                 part.notes.extend(outer.complaint());
                 let mtu = self.mtu.map(u64::from).or_else(|| self.here.mtu_of(bridge));
-                if let Some(protocol) = self.qinq.protocol {
+                if let Some(protocol) = self.options.protocol {
                     let lines = vec![Line::BridgeVlanProtocol(protocol)];
                     part.add(Stanza { name: Name::own(bridge), lines });
                     let mut lines = vec![Line::VlanProtocol(protocol)];
@@ -73,8 +73,8 @@ impl<'a> Qinq<'a> {
             }
             BridgeKind::Plain => {
                 let device = self.bridge.ports.first()?;
-                let mut lines = vec![Line::VlanRawDevice(device), Line::VlanId(self.qinq.tag)];
-                lines.extend(self.qinq.protocol.map(Line::VlanProtocol));
+                let mut lines = vec![Line::VlanRawDevice(device), Line::VlanId(self.options.tag)];
+                lines.extend(self.options.protocol.map(Line::VlanProtocol));
                 part.add(Stanza { name: self.service, lines });
                 part.notes.extend(self.here.profile.vlan_port_notes().map(str::to_owned));
                 Some(self.service)
@@ -109,19 +109,19 @@ impl<'a> ZoneType<'a> for Qinq<'a> {
     fn vnet(&self, id: &'a VnetId, vnet: &'a Vnet) -> Result<Part<'a>, LeftOut> {
         let vlan_aware = vnet.is_vlan_aware();
         let mut part = Part::default();
-        let port = match vnet.tag {
+        let uplink = match vnet.tag {
             None => self.untagged[1],
             Some(tag) => {
-                let port = self.inner.vlan(tag.get());
-                part.notes.extend(port.complaint());
+                let inner = self.inner.vlan(tag.get());
+                part.notes.extend(inner.complaint());
                 let mtu = self.mtu.map_or(PLAIN_MTU, u64::from);
-                part.stanzas_of_profile(self.here, port, Some(mtu));
+                part.stanzas_of_profile(self.here, inner, Some(mtu));
                 let notes = self.here.profile.vlan_port_notes().filter(|_| vlan_aware);
                 part.notes.extend(notes.map(str::to_owned));
-                port
+                inner
             }
         };
-        let mut lines: Vec<_> = bridge_lines(Some(port), vlan_aware, self.here.profile).collect();
+        let mut lines: Vec<_> = bridge_lines(Some(uplink), vlan_aware, self.here.profile).collect();
         lines.extend(self.mtu.map(|mtu| Line::Mtu(mtu.into())));
         lines.extend(comment(vnet.alias.as_ref()));
         part.add(Stanza { name: Name::vnet(id), lines });

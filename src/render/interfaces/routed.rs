@@ -68,8 +68,9 @@ pub(super) fn subnets<'a>(
     outside: Option<&Outside<'a>>,
     host_routes: bool,
 ) -> Subnets<'a> {
-    let mut found =
-        Subnets { lines: Vec::new(), forwards: [None; 2], exist: false, notes: Vec::new() };
+    // Room for what else a bridge has.
+    let lines = Vec::with_capacity(16);
+    let mut found = Subnets { lines, forwards: [None; 2], exist: false, notes: Vec::new() };
     let mut gateways = BTreeSet::new();
     for (prefix, subnet) in vnet.subnets() {
         found.exist = true;

@@ -22,12 +22,12 @@ impl<'a> Vlan<'a> {
 
     /// The port of an Open vSwitch bridge. The bridge's own stanza gets a line for each;
     /// ifupdown2 takes them together.
-    fn ovs(&self, part: &mut Part<'a>, port: Name<'a>, tag: OvsTag) {
+    fn ovs(&self, part: &mut Part<'a>, link: Name<'a>, tag: OvsTag) {
         let mut lines = vec![Line::OvsInternalPort, Line::OvsBridge(&self.bridge.name)];
         lines.extend(self.mtu.map(Line::OvsMtu));
         lines.push(Line::OvsOptions(tag));
-        part.add(Stanza { name: port, lines });
-        part.add_ovs_line(&self.bridge.name, port);
+        part.add(Stanza { name: link, lines });
+        part.add_ovs_line(&self.bridge.name, link);
     }
 
     /// A bridge for the VLAN of every port of a bridge that does not look at tags, with a
@@ -65,7 +65,7 @@ impl<'a> ZoneType<'a> for Vlan<'a> {
         let vlan_aware = vnet.is_vlan_aware();
         let mut part = Part::default();
         let link = Name::of_vnet("ln_", id);
-        let port = match self.bridge.kind {
+        let joined = match self.bridge.kind {
             BridgeKind::Ovs => {
                 let tag = if vlan_aware { OvsTag::Tunnel(tag) } else { OvsTag::Access(tag) };
                 self.ovs(&mut part, link, tag);
@@ -82,7 +82,7 @@ impl<'a> ZoneType<'a> for Vlan<'a> {
                 link
             }
         };
-        let mut lines: Vec<_> = bridge_lines(Some(port), vlan_aware, self.here.profile).collect();
+        let mut lines: Vec<_> = bridge_lines(Some(joined), vlan_aware, self.here.profile).collect();
         lines.extend(self.mtu.map(|mtu| Line::Mtu(mtu.into())));
         lines.extend(comment(vnet.alias.as_ref()));
         part.add(Stanza { name: Name::vnet(id), lines });

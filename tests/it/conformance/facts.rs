@@ -79,8 +79,8 @@ fn known(stanzas: &[Stanza], bridges: &[Bridge]) -> Vec<Interface> {
     let found: BTreeMap<IfName, Interface> = names
         .map(|name| {
             let master = bridges.iter().find(|bridge| bridge.ports.contains(name));
-            let own = stanzas.iter().filter(|stanza| stanza.interface == *name);
-            let mtu = own.filter_map(|stanza| stanza.value(&["mtu"])).next();
+            let mut own = stanzas.iter().filter(|stanza| stanza.interface == *name);
+            let mtu = own.find_map(|stanza| stanza.value(&["mtu"]));
             let interface = Interface {
                 name: name.clone(),
                 altnames: Vec::new(),

@@ -29,21 +29,30 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Evpn {
     exit_nodes: Vec<usize>,
-    local_routing: bool,
-    advertise: bool,
-    no_suppression: bool,
+    /// The options of yes and no that are set.
+    flags: Vec<&'static str>,
     has_mac: bool,
     port: Option<u32>,
 }
+
+const FLAGS: &[&str] =
+    &["exitnodes-local-routing", "advertise-subnets", "disable-arp-nd-suppression"];
 
 pub(super) fn zone() -> impl Strategy<Value = Zone> {
     let numbers: Vec<usize> = (1..=NODES).collect();
     let peers = subsequence((1..=8_usize).collect::<Vec<_>>(), 1..=5).prop_shuffle();
     let port = || option::of(1_u32..=65_535);
-    let evpn = (subsequence(numbers.clone(), 0..=NODES), any::<[bool; 4]>(), port());
-    let evpn = evpn.prop_map(|(exit_nodes, flags, port)| {
-        let [local_routing, advertise, no_suppression, has_mac] = flags;
-        Evpn { exit_nodes, local_routing, advertise, no_suppression, has_mac, port }
+    let evpn = (
+        subsequence(numbers.clone(), 0..=NODES),
+        subsequence(FLAGS, 0..=FLAGS.len()),
+        any::<bool>(),
+        port(),
+    );
+    let evpn = evpn.prop_map(|(exit_nodes, flags, has_mac, port)| Evpn {
+        exit_nodes,
+        flags,
+        has_mac,
+        port,
     });
     let protocol = option::of(prop_oneof![Just("802.1q"), Just("802.1ad")]);
     let kind = prop_oneof![
@@ -151,13 +160,7 @@ impl Zone {
                     found.push(("exitnodes", Form::Nodes(names(&evpn.exit_nodes))));
                     found.push(("exitnodes-primary", Form::Word(node(*first))));
                 }
-                let flags = [
-                    ("exitnodes-local-routing", evpn.local_routing),
-                    ("advertise-subnets", evpn.advertise),
-                    ("disable-arp-nd-suppression", evpn.no_suppression),
-                ];
-                let set = flags.into_iter().filter(|(_, is_set)| *is_set);
-                found.extend(set.map(|(name, _)| (name, Form::Flag)));
+                found.extend(evpn.flags.iter().map(|name| (*name, Form::Flag)));
                 found.extend(evpn.has_mac.then(|| ("mac", word("BC:24:11:00:00:01"))));
                 found.extend(evpn.port.map(|port| ("vxlan-port", Form::Number(port))));
             }
