@@ -6,15 +6,22 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
 use serde_json::Value;
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Severity, Tree};
 use weft::facts::{Facts, Frr, Interface, InterfaceAddress, Route};
-use weft::network::Network;
+use weft::network::{
+    BgpController, Controller, EvpnController, EvpnZone, Fabric, FabricInterface, FabricNode,
+    FabricProtocol, IsisController, Naming, Network, Nodes, Peers, Subnet, Traffic, Vnet, Zone,
+    ZoneKind,
+};
 use weft::render::frr::Conf;
 use weft::render::{dnsmasq, frr};
 use weft::validate;
-use weft::value::NodeName;
+use weft::value::{Asn, Cidr, IfName, NodeName, Number as _, Tag};
 
 use crate::conformance::{directories, shared};
 
@@ -166,4 +173,263 @@ fn facts(directory: &Path) -> Facts {
     });
     facts.interfaces = interfaces.collect();
     facts
+}
+
+/// The first words of every line that weft itself makes.
+const WORDS: &[&str] = &[
+    "!",
+    "access-list",
+    "address-family",
+    "advertise",
+    "advertise-all-vni",
+    "autort",
+    "bgp",
+    "coalesce-time",
+    "default-originate",
+    "exit",
+    "exit-address-family",
+    "exit-vrf",
+    "frr",
+    "hostname",
+    "import",
+    "interface",
+    "ip",
+    "ipv6",
+    "line",
+    "log",
+    "log-adjacency-changes",
+    "match",
+    "neighbor",
+    "net",
+    "network",
+    "no",
+    "openfabric",
+    "ospf",
+    "redistribute",
+    "route-map",
+    "route-target",
+    "router",
+    "service",
+    "set",
+    "vni",
+    "vrf",
+];
+
+/// Texts that are legal for a type, chosen for the trouble that they could make.
+fn word<T>(texts: &'static [&'static str]) -> impl Strategy<Value = T>
+where
+    T: std::str::FromStr<Err: std::fmt::Debug> + Clone + std::fmt::Debug + 'static,
+{
+    prop::sample::select(texts).prop_map(|text| text.parse().unwrap())
+}
+
+fn addresses() -> impl Strategy<Value = Vec<IpAddr>> {
+    vec(word(&["10.0.0.1", "10.0.0.2", "fd00::1", "::ffff:1.2.3.4", "0.0.0.0"]), 0..5)
+}
+
+fn interface() -> impl Strategy<Value = IfName> {
+    word(&["lo", "vmbr0", "exit", "no", "eth0:1", "a@b", "9-.", "default"])
+}
+
+fn controller() -> impl Strategy<Value = Controller> {
+    let node = || word::<NodeName>(&["n1", "exit", "no-n2"]);
+    let asn =
+        || prop_oneof![0..3_u64, Just(4_294_967_295)].prop_map(|asn| Asn::checked(asn).unwrap());
+    let peers = prop_oneof![
+        addresses().prop_map(Peers::Addresses),
+        word(&["fab", "1", "none"]).prop_map(Peers::Fabric),
+    ];
+    let evpn =
+        (asn(), peers).prop_map(|(asn, peers)| Controller::Evpn(EvpnController { asn, peers }));
+    let bgp = (
+        node(),
+        asn(),
+        addresses(),
+        any::<[bool; 2]>(),
+        option::of(0..300_u32),
+        option::of(interface()),
+    )
+        .prop_map(|(node, asn, peers, [ebgp, relax], ebgp_multihop, loopback)| {
+            let multipath_as_path_relax = relax;
+            Controller::Bgp(BgpController {
+                node,
+                asn,
+                peers,
+                ebgp,
+                ebgp_multihop,
+                loopback,
+                multipath_as_path_relax,
+            })
+        });
+    let isis =
+        (node(), word(&["a/b", "9_", "exit"]), vec(interface(), 0..4), option::of(interface()))
+            .prop_map(|(node, domain, interfaces, loopback)| {
+                let net = "49.0001.1921.6800.1002.00".parse().unwrap();
+                Controller::Isis(IsisController { node, domain, interfaces, net, loopback })
+            });
+    prop_oneof![evpn, bgp, isis]
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    let subnets = prop::collection::btree_map(
+        word::<Cidr>(&["10.0.0.5/24", "10.0.0.5/8", "FD00::/64", "fd00::/64", "9.0.0.0/32"]),
+        Just(Subnet::default()),
+        0..4,
+    );
+    let vnet =
+        subnets.prop_map(|subnets| Vnet { traffic: Traffic::Untagged(subnets), ..Vnet::default() });
+    let vnets = prop::collection::btree_map(word(&["exit", "va", "no"]), vnet, 0..3);
+    let evpn = (
+        word(&["c1", "exit", "zz"]),
+        1..16_777_216_u64,
+        prop::collection::btree_set(word(&["n1", "no-n2", "n3"]), 0..3),
+        option::of(word(&["n1", "no-n2"])),
+        any::<[bool; 3]>(),
+        vec(word(&["1:1", "4294967295:0"]), 0..3),
+    );
+    let evpn =
+        evpn.prop_map(|(controller, vni, exit_nodes, exit_nodes_primary, flags, rt_import)| {
+            ZoneKind::Evpn(EvpnZone {
+                controller,
+                vrf_vxlan: Tag::checked(vni).unwrap(),
+                mac: None,
+                exit_nodes,
+                exit_nodes_primary,
+                exit_nodes_local_routing: flags[0],
+                advertise_subnets: flags[1],
+                disable_arp_nd_suppression: flags[2],
+                rt_import,
+                port: None,
+            })
+        });
+    (prop_oneof![3 => evpn, 1 => Just(ZoneKind::Simple)], vnets).prop_map(|(kind, vnets)| Zone {
+        nodes: Nodes::All,
+        mtu: None,
+        ipam: None,
+        naming: Naming::default(),
+        dhcp: None,
+        bridge_disable_mac_learning: false,
+        kind,
+        vnets,
+    })
+}
+
+fn fabric() -> impl Strategy<Value = Fabric> {
+    let member = (interface(), option::of(word(&["10.1.0.0/31"])), option::of(0..200_u32));
+    let member = member.prop_map(|(name, ip, hello_multiplier)| FabricInterface {
+        name,
+        ip,
+        ip6: None,
+        hello_multiplier,
+    });
+    let node = (
+        option::of(any::<std::net::Ipv4Addr>()),
+        option::of(any::<std::net::Ipv6Addr>()),
+        vec(member, 0..4),
+    );
+    let node = node.prop_map(|(ip, ip6, interfaces)| FabricNode { ip, ip6, interfaces });
+    let nodes = prop::collection::btree_map(word(&["n1", "no-n2"]), node, 0..3);
+    let openfabric = (
+        option::of(word(&["10.9.0.7/16"])),
+        option::of(word(&["FD00:9::/64"])),
+        option::of(0..9_u32),
+    );
+    let openfabric = openfabric.prop_map(|(ip_prefix, ip6_prefix, interval)| {
+        let (hello_interval, csnp_interval) = (interval, interval);
+        FabricProtocol::Openfabric { ip_prefix, ip6_prefix, hello_interval, csnp_interval }
+    });
+    let ospf = word(&["0", "0.0.0.9"])
+        .prop_map(|area| FabricProtocol::Ospf { ip_prefix: "10.8.0.0/16".parse().unwrap(), area });
+    (prop_oneof![openfabric, ospf], nodes).prop_map(|(protocol, nodes)| Fabric { protocol, nodes })
+}
+
+prop_compose! {
+    fn anything()(
+        controllers in prop::collection::btree_map(word(&["c1", "exit", "zz", "no-1"]), controller(), 0..4),
+        zones in prop::collection::btree_map(word(&["za", "exit", "no"]), zone(), 0..4),
+        fabrics in prop::collection::btree_map(word(&["fab", "1", "a-b"]), fabric(), 0..3),
+    ) -> Network {
+        Network { controllers, zones, fabrics, ..Network::default() }
+    }
+}
+
+/// Lines of a `frr.conf.local` that mean something, in no order that does, among any others.
+fn local() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "router bgp 1",
+        "router bgp 1 vrf vrf_za",
+        "router isis a/b",
+        "router ospf",
+        "vrf vrf_za",
+        "vrf x",
+        "interface lo",
+        " address-family l2vpn evpn",
+        " address-family ipv4 multicast",
+        " exit-address-family",
+        "exit",
+        "exit-vrf",
+        "!",
+        " neighbor x!",
+        " neighbor x",
+        "log x",
+        "route-map MAP_VTEP_IN permit 9",
+        "route-map x deny 1",
+        "ip prefix-list a seq 5 permit any",
+    ]);
+    let line = prop_oneof![4 => known.prop_map(str::to_owned), 1 => any::<String>()];
+    vec(line, 0..30).prop_map(|lines| lines.join("\n"))
+}
+
+fn with(local: Option<String>) -> Facts {
+    let mut facts = Facts::unknown("n1".parse().unwrap());
+    for address in ["10.0.0.1", "0.0.0.0"] {
+        let interface = "vmbr0".parse().unwrap();
+        facts.addresses.push(InterfaceAddress { interface, address: address.parse().unwrap() });
+    }
+    facts.routes.push(Route {
+        destination: "0.0.0.0/0".parse().unwrap(),
+        interface: "vmbr0".parse().unwrap(),
+        source: "10.0.0.1".parse().unwrap(),
+        metric: 0,
+    });
+    facts.frr = Some(Frr { local, ..Frr::default() });
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_word_becomes_another_line(network in anything()) {
+        let facts = with(None);
+        let rendered = frr::render(&network, &facts.node, &facts);
+        prop_assert_eq!(&rendered, &frr::render(&network.clone(), &facts.node, &facts));
+        if let Conf::Text(text) = rendered.conf {
+            prop_assert!(text.ends_with("!\nline vty\n!\n"));
+            for line in text.lines() {
+                prop_assert!(!line.contains(char::is_control), "{:?}", line);
+                let word = line.trim_start().split(' ').next().unwrap();
+                prop_assert!(WORDS.contains(&word), "{:?}", line);
+            }
+        }
+    }
+
+    #[test]
+    fn the_nodes_own_lines_are_merged_within_bounds(network in anything(), own in local()) {
+        let (without, facts) = (with(Some(String::new())), with(Some(own.clone())));
+        let bare = frr::render(&network, &facts.node, &without);
+        let merged = frr::render(&network, &facts.node, &facts);
+        prop_assert_eq!(&merged, &frr::render(&network, &facts.node, &facts));
+        if let (Conf::Text(bare), Conf::Text(merged)) = (bare.conf, merged.conf) {
+            // What is rendered is all there, and of the own lines there is none twice; an entry
+            // may need one more digit, and each line a `!` behind it.
+            let mut lines = merged.lines();
+            for line in bare.lines() {
+                prop_assert!(lines.any(|merged| merged == line), "{:?} of\n{}", line, merged);
+            }
+            prop_assert!(merged.len() <= bare.len() + 4 * own.len() + 4, "{}", merged);
+            let tame = |c: char| !c.is_control() || c == '\t' || c == '\n';
+            prop_assert!(merged.chars().all(tame));
+        }
+    }
 }
