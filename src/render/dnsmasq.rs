@@ -159,3 +159,100 @@ fn defaults(zone: &ZoneId, mtu: u32) -> String {
          dhcp-ignore-names=tag:wpad-ignore\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{DhcpServer, EvpnZone, Naming, Nodes, Traffic};
+    use crate::value::{Number as _, Tag};
+
+    fn zone(kind: ZoneKind, nodes: Nodes, subnets: &[(&str, Option<&str>)]) -> Zone {
+        let subnets = subnets.iter().map(|(prefix, gateway)| {
+            let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+            let dhcp_dns_server = Some("9.9.9.9".parse().unwrap());
+            (prefix.parse().unwrap(), Subnet { gateway, dhcp_dns_server, ..Subnet::default() })
+        });
+        let tag = Some(Tag::checked(5).unwrap());
+        let tagged = Vnet { tag, traffic: Traffic::Untagged(subnets.collect()), ..Vnet::default() };
+        let bare = Vnet { tag: None, ..tagged.clone() };
+        Zone {
+            nodes,
+            mtu: None,
+            ipam: None,
+            naming: Naming::default(),
+            dhcp: Some(DhcpServer::Dnsmasq),
+            bridge_disable_mac_learning: false,
+            kind,
+            vnets: [("va".parse().unwrap(), tagged), ("vb".parse().unwrap(), bare)].into(),
+        }
+    }
+
+    fn evpn() -> ZoneKind {
+        ZoneKind::Evpn(EvpnZone {
+            controller: "ctl".parse().unwrap(),
+            vrf_vxlan: Tag::checked(1).unwrap(),
+            mac: None,
+            exit_nodes: std::collections::BTreeSet::new(),
+            exit_nodes_primary: None,
+            exit_nodes_local_routing: false,
+            advertise_subnets: false,
+            disable_arp_nd_suppression: false,
+            rt_import: Vec::new(),
+            port: None,
+        })
+    }
+
+    fn rendered(zone: Zone) -> (BTreeMap<String, String>, Vec<String>) {
+        let mut network = Network::default();
+        network.zones.insert("za".parse().unwrap(), zone);
+        let dnsmasq = render(&network, &"n1".parse().unwrap());
+        let notes = dnsmasq.notes.iter().map(ToString::to_string).collect();
+        let files = dnsmasq.files.into_iter();
+        (files.map(|(file, text)| (file.path().to_string(), text)).collect(), notes)
+    }
+
+    #[test]
+    fn an_evpn_zone_has_dhcp_on_its_nodes_alone() {
+        let subnets = [("10.0.0.5/24", Some("10.0.0.1"))];
+        let (files, notes) = rendered(zone(evpn(), Nodes::All, &subnets));
+        let paths: Vec<_> = files.keys().map(String::as_str).collect();
+        assert_eq!(
+            paths,
+            [
+                "/etc/dbus-1/system.d/dnsmasq.za.conf",
+                "/etc/default/dnsmasq.za",
+                "/etc/dnsmasq.d/za/00-default.conf",
+                "/etc/dnsmasq.d/za/10-va.conf",
+            ]
+        );
+        assert_eq!(
+            files["/etc/dnsmasq.d/za/10-va.conf"],
+            "dhcp-range=set:za-10.0.0.5-24,10.0.0.5,static,255.255.255.0,infinite\n\
+             dhcp-option=tag:za-10.0.0.5-24,option:router,10.0.0.1\n\
+             dhcp-option=tag:za-10.0.0.5-24,option:dns-server,9.9.9.9\n\
+             interface=va\n"
+        );
+        assert!(files["/etc/dnsmasq.d/za/00-default.conf"].contains("\ndhcp-option=26,1450\n"));
+        assert_eq!(notes, Vec::<String>::new());
+        let elsewhere = || Nodes::Some(["n2".parse().unwrap()].into());
+        assert_eq!(rendered(zone(evpn(), elsewhere(), &subnets)), Default::default());
+    }
+
+    #[test]
+    fn a_simple_zone_has_it_everywhere() {
+        let elsewhere = Nodes::Some(["n2".parse().unwrap()].into());
+        let subnets = [("10.0.0.0/24", None), ("fd00::/64", None)];
+        let (files, notes) = rendered(zone(ZoneKind::Simple, elsewhere, &subnets));
+        assert_eq!(files.len(), 5);
+        assert!(files["/etc/dnsmasq.d/za/00-default.conf"].contains("\nra-param=*,mtu:1500,0\n"));
+        assert_eq!(
+            files["/etc/dnsmasq.d/za/10-vb.conf"],
+            "dhcp-range=set:za-10.0.0.0-24,10.0.0.0,static,255.255.255.0,infinite\n\
+             dhcp-option=tag:za-10.0.0.0-24,:dns-server,9.9.9.9\n\
+             interface=vb\n"
+        );
+        assert!(notes[0].starts_with("zone za: the zone is not on this node"), "{notes:?}");
+        assert!(notes[1].starts_with("vnet va: subnet 10.0.0.0/24: dnsmasq does not start"));
+        assert_eq!(notes[2], "vnet va: subnet fd00::/64: no DHCP, because it has no gateway");
+    }
+}

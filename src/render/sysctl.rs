@@ -77,3 +77,89 @@ fn interfaces(id: &ZoneId, zone: &Zone, evpn: &EvpnZone) -> Vec<IfName> {
     names.extend(zone.vnets.keys().map(|vnet| name(vnet.to_string())));
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Route;
+    use crate::network::{DhcpServer, Naming, Nodes, Vnet};
+    use crate::value::{Number as _, Tag};
+
+    fn network(nodes: Nodes, exit_nodes: &[&str], dhcp: Option<DhcpServer>) -> Network {
+        let evpn = EvpnZone {
+            controller: "ctl".parse().unwrap(),
+            vrf_vxlan: Tag::checked(1).unwrap(),
+            mac: None,
+            exit_nodes: exit_nodes.iter().map(|name| name.parse().unwrap()).collect(),
+            exit_nodes_primary: None,
+            exit_nodes_local_routing: true,
+            advertise_subnets: false,
+            disable_arp_nd_suppression: false,
+            rt_import: Vec::new(),
+            port: None,
+        };
+        let zone = Zone {
+            nodes,
+            mtu: None,
+            ipam: None,
+            naming: Naming::default(),
+            dhcp,
+            bridge_disable_mac_learning: false,
+            kind: ZoneKind::Evpn(evpn),
+            vnets: [("va".parse().unwrap(), Vnet::default())].into(),
+        };
+        let mut network = Network::default();
+        network.zones.insert("za".parse().unwrap(), zone);
+        network
+    }
+
+    fn settings(network: &Network) -> Option<Vec<String>> {
+        let node: NodeName = "n1".parse().unwrap();
+        let mut facts = Facts::unknown(node.clone());
+        for (destination, interface) in
+            [("::/0", "v6"), ("10.0.0.0/8", "eth9"), ("0.0.0.0/0", "vmbr0.7")]
+        {
+            facts.routes.push(Route {
+                destination: destination.parse().unwrap(),
+                interface: interface.parse().unwrap(),
+                source: "10.0.0.1".parse().unwrap(),
+                metric: 0,
+            });
+        }
+        let text = render(network, &node, &facts)?;
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Some(lines.map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn one_of_several_exit_nodes_filters_no_source() {
+        assert_eq!(
+            settings(&network(Nodes::All, &["n1", "n2"], None)).unwrap(),
+            [
+                "net/ipv4/conf/all/rp_filter = 0",
+                "-net/ipv4/conf/va/rp_filter = 0",
+                "-net/ipv4/conf/vmbr0.7/rp_filter = 0",
+                "-net/ipv4/conf/vrf_za/rp_filter = 0",
+                "-net/ipv4/conf/vrfbr_za/rp_filter = 0",
+                "-net/ipv4/conf/xvrf_za/rp_filter = 0",
+                "-net/ipv4/conf/xvrfp_za/rp_filter = 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn dhcp_in_a_vrf_takes_packets_of_it() {
+        let dhcp = Some(DhcpServer::Dnsmasq);
+        let accept = ["net/ipv4/udp_l3mdev_accept = 1"];
+        assert_eq!(settings(&network(Nodes::All, &["n1"], dhcp)).unwrap(), accept);
+    }
+
+    #[test]
+    fn otherwise_there_is_no_file() {
+        let elsewhere = || Nodes::Some(["n2".parse().unwrap()].into());
+        assert_eq!(settings(&network(Nodes::All, &["n1"], None)), None);
+        assert_eq!(settings(&network(Nodes::All, &["n2", "n3"], None)), None);
+        let dhcp = Some(DhcpServer::Dnsmasq);
+        assert_eq!(settings(&network(elsewhere(), &["n1", "n2"], dhcp)), None);
+    }
+}
