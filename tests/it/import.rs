@@ -586,7 +586,8 @@ dns:
     assert!(!all.contains("SECRET"), "{all}");
     let (network, findings) = network(&imported);
     let codes: Vec<Code> = findings.iter().map(|finding| finding.code).collect();
-    assert_eq!((network.is_some(), codes), (true, vec![Code::ServiceUnknown]));
+    let expected = vec![Code::DnsWithoutDnsZone, Code::ServiceUnknown, Code::DnsWithoutDnsZone];
+    assert_eq!((network.is_some(), codes), (true, expected));
     assert!(remarks(&imported).contains(
         &"zone za: declare `gone` under `dns`; dns.cfg has none of this name".to_owned()
     ));
