@@ -5,7 +5,7 @@
 //! `frr.conf.local` alone are texts, one line each.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use ipnet::IpNet;
 
@@ -75,10 +75,16 @@ pub(super) enum Via {
 impl Config {
     /// The text of the whole file.
     pub(super) fn text(&self, node: &NodeName) -> String {
-        format!(
+        // Room for all routes at once: they are nearly the whole of a large file.
+        let routes = self.vrfs.values().map(|vrf| vrf.routes.len()).sum::<usize>();
+        let mut text = String::with_capacity(4096 + 64 * (routes + self.routes.len()));
+        write!(
+            text,
             "frr version 10.4.1\nfrr defaults datacenter\nhostname {node}\nlog syslog \
              informational\nservice integrated-vtysh-config\n{self}!\nline vty\n!\n"
         )
+        .expect("writing to a string does not fail");
+        text
     }
 
     /// BGP by the name of the VRF that `frr.conf.local` calls it by.

@@ -128,7 +128,8 @@ fn build(
             Controller::Bgp(_) | Controller::Isis(_) => {}
         }
     }
-    let subnets = zone::Subnets::of(site.network);
+    let is_exit = evpn_zones(site.network).any(|(_, _, evpn)| evpn.exit_nodes.contains(site.node));
+    let subnets = if is_exit { zone::Subnets::of(site.network) } else { zone::Subnets::default() };
     for (id, _, evpn) in evpn_zones(site.network) {
         if let Some(speaker) = speakers.get(&evpn.controller) {
             zone::evpn(id, evpn, speaker, site, &subnets, &mut config);

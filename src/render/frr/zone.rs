@@ -119,6 +119,7 @@ pub(super) fn local_routes<'a>(
 ///
 /// They are told apart by the text of their address: of two with the same, the later counts, in
 /// the order of Proxmox's ids of them. The order is by number, IPv4 and IPv6 together.
+#[derive(Default)]
 pub(super) struct Subnets<'a> {
     by_address: BTreeMap<(u128, &'a str), Vec<(&'a ZoneId, IpNet)>>,
 }
@@ -146,8 +147,10 @@ impl<'a> Subnets<'a> {
 
     /// Routes that keep packets of a zone from reaching the others by way of its exit node.
     fn thrown_away(&self, zone: &ZoneId) -> Vec<Route> {
+        let mut routes = Vec::with_capacity(self.by_address.len());
         let others = self.by_address.values();
         let others = others.filter_map(|same| same.iter().rev().find(|(other, _)| *other != zone));
-        others.map(|(_, prefix)| Route { prefix: *prefix, via: Via::Null }).collect()
+        routes.extend(others.map(|(_, prefix)| Route { prefix: *prefix, via: Via::Null }));
+        routes
     }
 }
