@@ -119,7 +119,7 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
         enable_frr()?;
         return run("systemctl", &[verb, FRR_UNIT], FRR_TIME);
     }
-    run(FRR_INIT, &[verb], FRR_TIME)
+    program::start(FRR_INIT, &[verb], FRR_TIME)
 }
 
 /// The unit of a zone's dnsmasq, or of the one that is of no zone.
@@ -144,7 +144,7 @@ fn start_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
     let zone = zone.map(ZoneId::as_str);
     for verb in ["checkconfig", "exec"] {
         let words: Vec<&str> = [verb].into_iter().chain(zone).collect();
-        run(DNSMASQ_HELPER, &words, SERVICE_TIME)?;
+        program::start(DNSMASQ_HELPER, &words, SERVICE_TIME)?;
     }
     Ok(())
 }

@@ -84,7 +84,8 @@ fn services_follow_their_files(lab: &Lab) {
     assert!(dnsmasq_runs(&node));
 
     scene.apply(&node, WITHOUT_SERVICES);
-    assert!(!dnsmasq_runs(&node) && !learnt());
+    assert!(!dnsmasq_runs(&node));
+    wait_until(PATIENCE, "the router's route is gone", || !learnt());
     assert!(!node.exists("/etc/frr/frr.conf") && !node.exists(&format!("{ZONE}/00-default.conf")));
     for file in ["90-custom.conf", "ethers"] {
         assert!(node.exists(&format!("{ZONE}/{file}")), "{file} is gone");
