@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,9 @@ use crate::value::ZoneId;
 const SYSTEMD: &str = "/run/systemd/system";
 /// Where the system bus is when it runs.
 const BUS: &str = "/run/dbus/system_bus_socket";
+
+/// Where what is needed for a moment lies.
+const RUN: &str = "/run";
 
 /// What brings FRR to a configuration, and what starts it.
 const FRR_RELOAD: &str = "/usr/lib/frr/frr-reload.py";
@@ -79,7 +83,7 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
         }
         ServiceStep::ReloadFrr => start_frr("start"),
         ServiceStep::RestartFrr => start_frr("restart"),
-        ServiceStep::EmptyFrr => run(FRR_RELOAD, &["--stdout", "--reload", "/dev/null"], FRR_TIME),
+        ServiceStep::EmptyFrr => empty_frr(),
         ServiceStep::StopDefaultDnsmasq => stop_dnsmasq(None),
         ServiceStep::StartDefaultDnsmasq => start_dnsmasq(None),
         ServiceStep::RestartDnsmasq(zone) => start_dnsmasq(Some(zone)),
@@ -120,6 +124,15 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
         return run("systemctl", &[verb, FRR_UNIT], FRR_TIME);
     }
     program::start(FRR_INIT, &[verb], FRR_TIME)
+}
+
+/// Reloads it with a file that says nothing: it takes no device for one.
+fn empty_frr() -> Result<(), HostError> {
+    let fail = |error| HostError::of("make a file in", Utf8Path::new(RUN), error);
+    let mut nothing = tempfile::NamedTempFile::new_in(RUN).map_err(fail)?;
+    nothing.write_all(b"!\n").map_err(fail)?;
+    let path = nothing.path().to_string_lossy();
+    run(FRR_RELOAD, &["--stdout", "--reload", &path], FRR_TIME)
 }
 
 /// The unit of a zone's dnsmasq, or of the one that is of no zone.
