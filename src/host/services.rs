@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -126,13 +125,15 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
     program::start(FRR_INIT, &[verb], FRR_TIME)
 }
 
-/// Reloads it with a file that says nothing: it takes no device for one.
+/// Reloads it with a file that says nothing. In a directory of its own, since of any file
+/// but that of its directory the reload writes what runs to FRR's own `frr.conf`.
 fn empty_frr() -> Result<(), HostError> {
     let fail = |error| HostError::of("make a file in", Utf8Path::new(RUN), error);
-    let mut nothing = tempfile::NamedTempFile::new_in(RUN).map_err(fail)?;
-    nothing.write_all(b"!\n").map_err(fail)?;
-    let path = nothing.path().to_string_lossy();
-    run(FRR_RELOAD, &["--stdout", "--reload", &path], FRR_TIME)
+    let directory = tempfile::TempDir::new_in(RUN).map_err(fail)?;
+    let file = directory.path().join("frr.conf");
+    fs::write(&file, "!\n").map_err(fail)?;
+    let (directory, file) = (directory.path().to_string_lossy(), file.to_string_lossy());
+    run(FRR_RELOAD, &["--stdout", "--confdir", &directory, "--reload", &file], FRR_TIME)
 }
 
 /// The unit of a zone's dnsmasq, or of the one that is of no zone.
