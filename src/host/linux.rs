@@ -145,6 +145,7 @@ impl Host for Linux {
         let entries = match fs::read_dir(parent(&place)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
             Err(error) => return Err(fail(error)),
         };
         let mut names = Vec::new();

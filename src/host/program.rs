@@ -1,7 +1,7 @@
 //! Programs of the machine: found by absolute path, with a clean environment, and
 //! bounded in time and output.
 
-use std::io::Read;
+use std::io::{Read, Seek as _};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,11 +90,13 @@ fn failed(name: &str, arguments: &[&str], message: String) -> HostError {
     clippy::disallowed_methods,
     reason = "the only place of this floor that runs a program: by absolute path, bounded"
 )]
-fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, HostError> {
-    let fail = |message: String| failed(name, arguments, message);
-    let path = find(name)
-        .ok_or_else(|| fail(format!("was not found in {DIRECTORIES}; install what it is in")))?;
-    let mut child = Command::new(path)
+fn command(name: &str, arguments: &[&str]) -> Result<Command, HostError> {
+    let path = find(name).ok_or_else(|| {
+        let message = format!("was not found in {DIRECTORIES}; install what it is in");
+        failed(name, arguments, message)
+    })?;
+    let mut command = Command::new(path);
+    command
         .args(arguments)
         .env_clear()
         .env("PATH", DIRECTORIES)
@@ -103,7 +105,36 @@ fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, Host
         .current_dir("/")
         // A group of its own, so that what it starts ends with it.
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs a program that leaves daemons behind. They may keep its output open for ever, so
+/// that its end is no sign; what it writes goes to a file without a name.
+pub(super) fn start(name: &str, arguments: &[&str], time: Duration) -> Result<(), HostError> {
+    let fail = |message: String| failed(name, arguments, message);
+    let refused = |error: std::io::Error| fail(format!("cannot be started: {error}"));
+    let mut output = tempfile::tempfile().map_err(refused)?;
+    let mut child = command(name, arguments)?
+        .stdout(output.try_clone().map_err(refused)?)
+        .stderr(output.try_clone().map_err(refused)?)
+        .spawn()
+        .map_err(refused)?;
+    let Some(status) = wait(&mut child, Instant::now() + time) else {
+        stop(&mut child);
+        return Err(fail(format!("took longer than {} s", time.as_secs())));
+    };
+    // All of it is there already.
+    let mut said = Vec::new();
+    let read = output.rewind().and_then(|()| output.take(COMPLAINT as u64).read_to_end(&mut said));
+    read.map_err(|error| fail(format!("wrote what cannot be read: {error}")))?;
+    let ended = Ended { status, output: Vec::new(), said };
+    ended.complaint().map_or(Ok(()), |message| Err(fail(message)))
+}
+
+fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, HostError> {
+    let fail = |message: String| failed(name, arguments, message);
+    let mut child = command(name, arguments)?
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -170,7 +201,7 @@ fn stop(child: &mut Child) {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{run, run_within};
+    use super::{run, run_within, start};
 
     fn message(result: Result<Vec<u8>, super::HostError>) -> String {
         result.expect_err("it must fail").to_string()
@@ -184,6 +215,18 @@ mod tests {
         let (locale, count) = text.split_once('\n').expect("two lines");
         assert_eq!(locale, "C.UTF-8");
         assert!(count.trim().parse::<u32>().expect("a number") <= 6, "{text}");
+    }
+
+    #[test]
+    fn a_daemon_that_is_left_behind_holds_nobody() {
+        let begun = Instant::now();
+        let time = Duration::from_secs(20);
+        start("sh", &["-c", "sleep 3 & echo well"], time).expect("it ends well");
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        let failed = start("sh", &["-c", "sleep 3 & echo no; exit 3"], time);
+        assert!(failed.expect_err("it fails").to_string().contains("status: 3: no"));
+        let late = start("sh", &["-c", "sleep 30"], Duration::from_millis(200));
+        assert!(late.expect_err("it is late").to_string().contains("took longer"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const SYSTEMD: &str = "/run/systemd/system";
 /// Where the system bus is when it runs.
 const BUS: &str = "/run/dbus/system_bus_socket";
 
+/// Where what is needed for a moment lies.
+const RUN: &str = "/run";
+
 /// What brings FRR to a configuration, and what starts it.
 const FRR_RELOAD: &str = "/usr/lib/frr/frr-reload.py";
 const FRR_INIT: &str = "/usr/lib/frr/frrinit.sh";
@@ -79,7 +82,7 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
         }
         ServiceStep::ReloadFrr => start_frr("start"),
         ServiceStep::RestartFrr => start_frr("restart"),
-        ServiceStep::EmptyFrr => run(FRR_RELOAD, &["--stdout", "--reload", "/dev/null"], FRR_TIME),
+        ServiceStep::EmptyFrr => empty_frr(),
         ServiceStep::StopDefaultDnsmasq => stop_dnsmasq(None),
         ServiceStep::StartDefaultDnsmasq => start_dnsmasq(None),
         ServiceStep::RestartDnsmasq(zone) => start_dnsmasq(Some(zone)),
@@ -119,7 +122,18 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
         enable_frr()?;
         return run("systemctl", &[verb, FRR_UNIT], FRR_TIME);
     }
-    run(FRR_INIT, &[verb], FRR_TIME)
+    program::start(FRR_INIT, &[verb], FRR_TIME)
+}
+
+/// Reloads it with a file that says nothing. In a directory of its own, since of any file
+/// but that of its directory the reload writes what runs to FRR's own `frr.conf`.
+fn empty_frr() -> Result<(), HostError> {
+    let fail = |error| HostError::of("make a file in", Utf8Path::new(RUN), error);
+    let directory = tempfile::TempDir::new_in(RUN).map_err(fail)?;
+    let file = directory.path().join("frr.conf");
+    fs::write(&file, "!\n").map_err(fail)?;
+    let (directory, file) = (directory.path().to_string_lossy(), file.to_string_lossy());
+    run(FRR_RELOAD, &["--stdout", "--confdir", &directory, "--reload", &file], FRR_TIME)
 }
 
 /// The unit of a zone's dnsmasq, or of the one that is of no zone.
@@ -144,7 +158,7 @@ fn start_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
     let zone = zone.map(ZoneId::as_str);
     for verb in ["checkconfig", "exec"] {
         let words: Vec<&str> = [verb].into_iter().chain(zone).collect();
-        run(DNSMASQ_HELPER, &words, SERVICE_TIME)?;
+        program::start(DNSMASQ_HELPER, &words, SERVICE_TIME)?;
     }
     Ok(())
 }

@@ -157,6 +157,7 @@ fn names_are_listed_renamed_and_removed() {
     node.host.flush(&path("c")).expect("flushed");
     node.host.flush(&path("a")).expect("its absence is flushed");
     assert_eq!(node.host.list(&path("")).expect("two"), ["c", "d"]);
+    assert_eq!(node.host.list(&path("c")).expect("a file has none"), Vec::<String>::new());
     node.host.remove_directory(&path("")).expect("removed");
     node.host.remove_directory(&path("")).expect("removed already");
     node.host.remove(&path("c")).expect("no directory is no error");

@@ -84,7 +84,8 @@ fn services_follow_their_files(lab: &Lab) {
     assert!(dnsmasq_runs(&node));
 
     scene.apply(&node, WITHOUT_SERVICES);
-    assert!(!dnsmasq_runs(&node) && !learnt());
+    assert!(!dnsmasq_runs(&node));
+    wait_until(PATIENCE, "the router's route is gone", || !learnt());
     assert!(!node.exists("/etc/frr/frr.conf") && !node.exists(&format!("{ZONE}/00-default.conf")));
     for file in ["90-custom.conf", "ethers"] {
         assert!(node.exists(&format!("{ZONE}/{file}")), "{file} is gone");
@@ -100,11 +101,12 @@ fn run_router(router: &Node) {
         format!(
             "frr defaults traditional\nhostname router\n!\nrouter bgp 65100\n \
              no bgp ebgp-requires-policy\n no bgp network import-check\n \
-             neighbor 192.168.0.1 remote-as 65001\n !\n address-family ipv4 unicast\n  \
+             neighbor 192.168.0.1 remote-as 65001\n neighbor 192.168.0.1 bfd\n !\n address-family ipv4 unicast\n  \
              network {BEHIND_ROUTER}\n exit-address-family\nexit\n!\n"
         ),
     );
-    let daemons = router.read("/etc/frr/daemons").replace("bgpd=no", "bgpd=yes");
+    let daemons = router.read("/etc/frr/daemons");
+    let daemons = daemons.replace("bgpd=no", "bgpd=yes").replace("bfdd=no", "bfdd=yes");
     router.put("/etc/frr/daemons", daemons);
     router.command(&["/usr/lib/frr/frrinit.sh", "start"]).within(PATIENCE).run().ok();
 }
