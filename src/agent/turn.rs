@@ -169,7 +169,7 @@ impl<H: Host> Turn<'_, H> {
             let access = credentials::access(self.host, self.settings, declared);
             let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
                 |access| {
-                    let worker = Worker::start(self.program, self.settings.fetch_deadline())?;
+                    let worker = Worker::start(self.program, None, self.settings.fetch_deadline())?;
                     let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
                     Ok((worker, tip))
                 },

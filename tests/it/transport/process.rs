@@ -19,7 +19,7 @@ fn script(place: &Place, text: &str, deadline: Duration) -> Worker {
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     loop {
-        match Worker::start(&path, deadline) {
+        match Worker::start(&path, None, deadline) {
             Ok(worker) => return worker,
             // Another test forked while the script was written.
             Err(TransportError::Start { source, .. })
@@ -64,7 +64,7 @@ fn a_worker_that_hangs_is_killed_at_the_deadline() {
 fn the_deadline_holds_while_nobody_asks() {
     let place = Place::new();
     place.commit("a", b"a");
-    let worker = Worker::start(Utf8Path::new(WEFT), Duration::from_millis(700)).unwrap();
+    let worker = Worker::start(Utf8Path::new(WEFT), None, Duration::from_millis(700)).unwrap();
     let tip = worker
         .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
         .unwrap();
@@ -171,7 +171,7 @@ fn a_worker_that_was_killed_is_an_error() {
     let text = worker.read(tip, 1000).unwrap_err().to_string();
     assert!(text.contains("ended before it answered (signal: 9 (SIGKILL))"), "{text}");
     assert!(is_gone(worker.process()));
-    let error = Worker::start(Utf8Path::new("/nowhere/weft"), MINUTE).unwrap_err();
+    let error = Worker::start(Utf8Path::new("/nowhere/weft"), None, MINUTE).unwrap_err();
     assert_eq!(error.to_string(), "cannot start the fetch process `/nowhere/weft`");
     assert_eq!(error.code(), "worker-start");
 }
