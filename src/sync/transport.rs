@@ -143,6 +143,8 @@ enum Found {
 enum Trouble {
     /// The cache is in the way: it helps to empty it.
     Cache(String),
+    /// Something is missing: because the cache has half of it, or the remote does.
+    Incomplete(String),
     /// Nothing that is done here helps.
     Final(Failure),
 }
@@ -218,7 +220,7 @@ impl Session {
             None => network::fill(&directory, &fetch),
         };
         let mut filled = fill();
-        if let Err(Trouble::Cache(reason)) = &filled
+        if let Err(Trouble::Cache(reason) | Trouble::Incomplete(reason)) = &filled
             && !self.emptied
         {
             complain(&format!("the cache `{}` is fetched anew: {reason}", fetch.cache));
@@ -243,7 +245,7 @@ impl Session {
             Ok(Some(found)) => return Ok(found),
             Ok(None) if self.emptied => return Ok(Found::Missing),
             Ok(None) => format!("it lacks object {id}"),
-            Err(Trouble::Cache(reason)) => reason,
+            Err(Trouble::Cache(reason) | Trouble::Incomplete(reason)) => reason,
             Err(Trouble::Final(failure)) => return Err(failure),
         };
         let fetch = store.fetch.clone();
@@ -320,6 +322,7 @@ fn failure(code: FailureCode, what: &str, error: &git2::Error) -> Failure {
 fn damaged(cache: &Utf8Path, trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Final(failure) => failure,
+        Trouble::Incomplete(reason) => Failure::new(FailureCode::DamagedRemote, reason),
         Trouble::Cache(reason) => Failure::new(
             FailureCode::DamagedCache,
             format!("the cache `{cache}` cannot be used, even when fetched anew: {reason}"),

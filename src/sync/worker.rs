@@ -11,7 +11,7 @@ mod user;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -35,6 +35,8 @@ pub struct Worker {
     process: u32,
     user: Option<FetchUser>,
     talk: Mutex<Talk>,
+    /// The class of what went wrong when an object was read.
+    fault: OnceLock<&'static str>,
 }
 
 impl Worker {
@@ -73,7 +75,7 @@ impl Worker {
             return Err(failed(io::Error::other("it has no pipes")));
         };
         let talk = Talk::new(input, output, errors, keeper, begin, deadline).map_err(failed)?;
-        Ok(Self { process, user, talk: Mutex::new(talk) })
+        Ok(Self { process, user, talk: Mutex::new(talk), fault: OnceLock::new() })
     }
 
     /// The id of the process.
@@ -108,6 +110,16 @@ impl Worker {
     ) -> Result<ObjectId, TransportError> {
         let fetch = self.request(remote, access, branch, cache, limits)?;
         self.tip(remote, &Request::Fetch(fetch))
+    }
+
+    /// The stable name of what went wrong when an object was read, if something did.
+    pub fn fault(&self) -> Option<&'static str> {
+        self.fault.get().copied()
+    }
+
+    fn source(&self, error: &TransportError) -> ObjectError {
+        self.fault.get_or_init(|| error.code());
+        ObjectError::Source { message: error.to_string() }
     }
 
     /// How the process is confined.
@@ -162,9 +174,9 @@ impl Worker {
 
 impl Objects for Worker {
     fn read(&self, id: ObjectId, limit: u64) -> Result<Raw, ObjectError> {
-        let source = |error: TransportError| ObjectError::Source { message: error.to_string() };
         let mut talk = self.talk();
-        let (answer, bytes) = talk.ask(&Request::Read { object: id, limit }).map_err(source)?;
+        let asked = talk.ask(&Request::Read { object: id, limit });
+        let (answer, bytes) = asked.map_err(|error| self.source(&error))?;
         let lie = match answer {
             Answer::Object { kind, .. } => match kind_named(&kind) {
                 Some(kind) => return Ok(Raw { kind, bytes }),
@@ -176,11 +188,12 @@ impl Objects for Worker {
             }
             Answer::TooLarge { .. } => "refused an object that is not too large",
             Answer::Failed(failure) => {
+                self.fault.get_or_init(|| failure.code.as_str());
                 return Err(ObjectError::Source { message: printable(&failure.message) });
             }
             Answer::Tip(_) | Answer::Cage(_) => "answered another question",
         };
-        Err(source(talk.give_up(Over::Broken(lie.to_owned()))))
+        Err(self.source(&talk.give_up(Over::Broken(lie.to_owned()))))
     }
 }
 

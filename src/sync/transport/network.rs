@@ -38,7 +38,7 @@ const NOTHING: &str = "weft/look";
 const NAMED: usize = 5;
 
 /// What is said of a server that sends us to another one.
-const ELSEWHERE: &str =
+pub(super) const ELSEWHERE: &str =
     "the server sends us to another server or port, and this is not followed";
 
 /// What was seen on the way, for the reason that libgit2 does not keep.
@@ -80,7 +80,10 @@ pub(super) fn fill(
     let tip = ask(&cache, &directory.home(), fetch, &fetch.branch)?;
     // What came is judged by others; that it came is checked here.
     let missing = |e: git2::Error| {
-        Trouble::Cache(format!("the tip of the branch is not there: {}", e.message()))
+        Trouble::Incomplete(format!(
+            "the remote names commit {tip} and does not send it: {}",
+            e.message()
+        ))
     };
     cache.find_commit(tip).map_err(missing)?;
     copy::set_branch(&cache, &fetch.branch, tip)?;
@@ -111,7 +114,9 @@ pub(super) fn look(home: Option<&Utf8Path>, fetch: &Fetch) -> Result<Oid, Failur
     drop(fs::remove_dir_all(home));
     tip.map_err(|trouble| match trouble {
         Trouble::Final(failure) => failure,
-        Trouble::Cache(reason) => Failure::new(FailureCode::Failed, reason),
+        Trouble::Cache(reason) | Trouble::Incomplete(reason) => {
+            Failure::new(FailureCode::Failed, reason)
+        }
     })
 }
 

@@ -29,6 +29,11 @@ impl FetchUser {
         Some(Self { user: user.uid.as_raw(), group: user.gid.as_raw() })
     }
 
+    /// Whether there is such a user.
+    pub fn exists() -> bool {
+        User::from_name(NAME).is_ok_and(|user| user.is_some())
+    }
+
     /// Lets the user keep a cache: gives it the directory above, and removes a cache of
     /// somebody else, such as the one of a release that fetched as root.
     ///
