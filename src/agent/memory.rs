@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::status::{FetchProcess, RemoteState};
+use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
 use crate::sync::{Refusal, Verified};
 use crate::value::{ObjectId, VnetId, Word};
@@ -52,6 +52,8 @@ pub(super) struct Remembered {
     pub(super) failed: BTreeSet<Word>,
     /// What was seen of each remote.
     pub(super) remotes: Vec<RemoteState>,
+    /// Those that gave nothing, and why.
+    pub(super) unreached: Vec<Unreached>,
     /// How the fetch process was confined.
     pub(super) process: Option<FetchProcess>,
 }

@@ -361,6 +361,7 @@ impl Gathering<'_> {
         self.remembered.failed =
             unreached.iter().map(|unreached| unreached.remote.clone()).collect();
         self.remembered.remotes = states;
+        self.remembered.unreached.clone_from(&unreached);
         let Some(Best { tip, judgement, contents }) = best else {
             return Err(first_error.unwrap_or(TurnError::Remotes(unreached)));
         };
@@ -376,9 +377,11 @@ impl Gathering<'_> {
             return RemoteStanding::Diverged;
         }
         let accepted = best.judgement.accepted.as_ref().map(|accepted| accepted.record().commit);
-        let refused = self.verdicts.get(&tip).is_some_and(|verdict| !verdict.refused.is_empty());
-        if refused {
+        let verdict = self.verdicts.get(&tip);
+        if verdict.is_some_and(|verdict| !verdict.refused.is_empty()) {
             RemoteStanding::Refused
+        } else if verdict.is_some_and(|verdict| verdict.standing == Standing::Behind) {
+            RemoteStanding::Behind
         } else if Some(tip) == accepted || tip == best.tip {
             RemoteStanding::Current
         } else {

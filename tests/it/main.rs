@@ -17,6 +17,7 @@ mod floors;
 mod guide;
 mod host;
 mod import;
+mod lying;
 mod machine;
 mod node;
 mod package;

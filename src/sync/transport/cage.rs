@@ -28,7 +28,7 @@ const ABI_TRIED: ABI = ABI::V6;
 
 /// The memory that the process may fill, in bytes. What libgit2 reads is bounded before;
 /// this bounds what it makes of an answer without end.
-const MEMORY: u64 = 44 << 20;
+const MEMORY: u64 = 36 << 20;
 /// The addresses that it may use, in bytes: with the libraries, and files that are mapped.
 const ADDRESSES: u64 = 1 << 30;
 /// The largest file that it may write, in bytes: a pack of the most that a fetch brings,

@@ -94,6 +94,7 @@ fn classify(text: &str, seen: &Seen, fetch: &Fetch) -> (FailureCode, &'static st
         "content-type",
         "http parser error",
         "invalid packet line",
+        "bad packet length",
         "invalid response",
         "invalid hex digit",
         "PKT-LINE",

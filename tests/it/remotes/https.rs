@@ -280,9 +280,9 @@ fn a_credential_goes_to_no_other_server() {
     // Another host is not even talked to.
     place.server.fail(Fault::Redirect(format!("https://localhost:{}", other.port)));
     place.fails(FailureCode::RedirectRefused, &[]);
-    // Another port is, and gets nothing.
+    // Nor is another port of the same host.
     place.server.fail(Fault::Redirect(format!("https://127.0.0.1:{}", other.port)));
-    place.fails(FailureCode::OriginRefused, &["nothing was sent"]);
+    place.fails(FailureCode::RedirectRefused, &["another server or port"]);
     // Nor is it sent in the clear.
     place.server.fail(Fault::Redirect("http://127.0.0.1:1".to_owned()));
     place.fails(FailureCode::RedirectRefused, &[]);
