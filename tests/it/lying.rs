@@ -6,6 +6,7 @@ mod pack;
 mod server;
 mod several;
 mod single;
+mod user;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -30,7 +30,7 @@ fn a_poll_with_nothing_new_costs_one_list_of_references() {
     for _ in 0..POLLS {
         let socket = std::os::unix::net::UnixStream::connect(scene.root.join("run/weft/socket"));
         let mut socket = socket.unwrap();
-        std::io::Write::write_all(&mut socket, b"sync\n").unwrap();
+        std::io::Write::write_all(&mut socket, b"poll\n").unwrap();
         std::io::Read::read_to_end(&mut socket, &mut Vec::new()).unwrap();
     }
     let after = spent(scene.agent());

@@ -36,7 +36,7 @@ impl Trial {
         let begun = std::time::Instant::now();
         self.scene.turn();
         let code = self.scene.code("origin").unwrap_or_default();
-        println!("{what}: {code} after {:?}", begun.elapsed());
+        println!("{what}: {code} after {:?}: {}", begun.elapsed(), self.scene.status()["message"]);
         assert!(codes.contains(&code.as_str()), "{what}: `{code}`\n{}", self.scene.log());
         assert_eq!(self.scene.standing("origin"), "unreached", "{what}");
         assert_eq!(self.scene.runs(), self.runs, "{what}");
@@ -152,18 +152,23 @@ fn lies_about_packs_have_their_names() {
     let foreign = pack(&[blob(b"of no interest")]);
     let mut wrong_sum = foreign.clone();
     *wrong_sum.last_mut().unwrap() ^= 1;
-    let few = [b"PACK\0\0\0\x02\0\x02\0\0".as_slice()].concat();
+    // One blob, in blocks that zlib takes as they are.
+    let begin = [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), &head(3, 1 << 40), &[0x78, 1]].concat();
+    let size = 60_000_u16;
+    let block = [&[0], size.to_le_bytes().as_slice(), &(!size).to_le_bytes(), &[7; 60_000]].concat();
     let endless = Step::Endless(
-        [line(b"NAK\n"), line(&[b"\x01", few.as_slice()].concat())].concat(),
-        line(&[b"\x01".as_slice(), &blob(&[7; 1000]).repeat(50)].concat()),
+        [line(b"NAK\n"), line(&[b"\x01", begin.as_slice()].concat())].concat(),
+        line(&[b"\x01".as_slice(), &block].concat()),
     );
+    let crowd: Vec<Vec<u8>> = (0..190_000_u32).map(|n| blob(&n.to_be_bytes())).collect();
+    let crowd = pack(&crowd);
     let chatter = Step::Endless(line(b"NAK\n"), line(b"\x02still counting\n").repeat(100));
     let bytes = |pack: &[u8]| Step::Bytes(sent(pack));
     for (what, lie, codes) in [
         ("a cut pack", Step::Cut(100), &["truncated"][..]),
         ("a delta of 1 GiB", bytes(&bomb), &["fetch-too-large", "truncated", "damaged-remote"]),
         ("400 deltas of 3 MiB", bytes(&chain), &["damaged-remote", "deadline"]),
-        ("a blob of 1 GiB", bytes(&huge), &["fetch-too-large"]),
+        ("a blob of 1 GiB", bytes(&huge), &["fetch-too-large", "damaged-remote"]),
         ("more than it says", bytes(&lying), &["truncated", "damaged-remote", "damaged-cache"]),
         ("four billion objects", bytes(&many), &["fetch-too-large"]),
         ("another pack", bytes(&foreign), &["damaged-remote"]),
@@ -172,6 +177,7 @@ fn lies_about_packs_have_their_names() {
             "fetch-failed", "unavailable", "truncated", "not-a-git-server",
         ]),
         ("nonsense", Step::Bytes(b"what?\n".repeat(50)), &["not-a-git-server", "truncated"]),
+        ("a crowd", bytes(&crowd), &["fetch-too-large", "deadline", "damaged-remote"]),
         ("a pack without end", endless, &["fetch-too-large", "deadline"]),
         ("chatter without end", chatter, &["deadline"]),
     ] {
