@@ -232,8 +232,7 @@ impl Metrics {
         self.remotes.clear();
         for remote in remotes {
             for each in RemoteStanding::ALL {
-                let labels =
-                    OfRemote { remote: remote.name.to_string(), standing: each.as_str() };
+                let labels = OfRemote { remote: remote.name.to_string(), standing: each.as_str() };
                 let is = i64::from(*each == remote.standing);
                 self.remotes.get_or_create(&labels).set(is);
             }

@@ -89,7 +89,7 @@ pub(super) fn gather<H: Host>(
     let targets = reach::targets(turn.host, turn.settings);
     let reach = Reach::new(turn.program, turn.root, turn.settings, CACHE);
     let sights = reach.look(&targets);
-    note_process(&reach, &sights, turn.root, remembered);
+    note_process(&sights, turn.root, remembered);
     let mut gathering = Gathering {
         reach,
         settings: turn.settings,
@@ -106,15 +106,10 @@ pub(super) fn gather<H: Host>(
 }
 
 /// Remembers how the processes were confined, and says what is wrong with it once.
-fn note_process(
-    reach: &Reach<'_>,
-    sights: &[Sight],
-    root: Option<&Utf8Path>,
-    remembered: &mut Remembered,
-) {
+fn note_process(sights: &[Sight], root: Option<&Utf8Path>, remembered: &mut Remembered) {
     let cage = sights.iter().find_map(|sight| sight.as_ref().ok()?.1);
     let Some(cage) = cage else { return };
-    let warnings = reach.warnings(cage, root.is_some());
+    let warnings = reach::warnings(cage, root.is_some());
     let process = FetchProcess { user: cage.user, landlock: cage.landlock, warnings };
     if remembered.process.as_ref() != Some(&process) {
         for warning in &process.warnings {
@@ -189,8 +184,7 @@ impl Gathering<'_> {
         if contents.is_none() || !(tip == at || behind) {
             return false;
         }
-        let judged =
-            sync::judge(Store::new(&Nothing), at, &self.trust, Some(anchor), self.now);
+        let judged = sync::judge(Store::new(&Nothing), at, &self.trust, Some(anchor), self.now);
         let Ok(mut judgement) = judged else { return false };
         if behind && judgement.standing == Standing::Current {
             judgement.standing = Standing::Behind;
@@ -206,8 +200,7 @@ impl Gathering<'_> {
         self.worker = None;
         let (worker, tip) = self.reach.fetch(target, time).map_err(Trouble::Transport)?;
         let judged = self.judge(&worker, tip);
-        let (judgement, contents) =
-            judged.map_err(|error| Trouble::Turn(error, worker.fault()))?;
+        let (judgement, contents) = judged.map_err(|error| Trouble::Turn(error, worker.fault()))?;
         self.worker = Some(worker);
         self.take(tip, judgement, contents);
         Ok(())
@@ -230,11 +223,9 @@ impl Gathering<'_> {
             Ok(contents) => Ok((judgement, contents)),
             // Of a branch that was rewritten, the objects of the commit that is trusted
             // may be gone with the cache. What runs does not need them.
-            Err(TurnError::Tree { source: TreeError::Object(ObjectError::Missing { .. }), .. })
-                if !judgement.refused.is_empty() =>
-            {
-                Ok((judgement, None))
-            }
+            Err(TurnError::Tree {
+                source: TreeError::Object(ObjectError::Missing { .. }), ..
+            }) if !judgement.refused.is_empty() => Ok((judgement, None)),
             Err(error) => Err(error),
         }
     }
@@ -258,7 +249,8 @@ impl Gathering<'_> {
     }
 
     fn take(&mut self, tip: ObjectId, judgement: Judgement, contents: Option<Contents>) {
-        let beside = |refusal: &Refusal| matches!(refusal.code, Reason::Rewritten | Reason::Foxtrot);
+        let beside =
+            |refusal: &Refusal| matches!(refusal.code, Reason::Rewritten | Reason::Foxtrot);
         let refused = judgement.refused.clone();
         if self.anchor.is_some() {
             if judgement.standing == Standing::Behind {
@@ -315,8 +307,7 @@ impl Gathering<'_> {
         let mut diverged: Vec<Divergence> = Vec::new();
         let mut first_error = None;
         let best = self.best.take();
-        let shows_best =
-            |sight: &Sight| matches!((sight, &best), (Ok((tip, _)), Some(best)) if *tip == best.tip);
+        let shows_best = |sight: &Sight| matches!((sight, &best), (Ok((tip, _)), Some(best)) if *tip == best.tip);
         let best_remote = sights.iter().position(shows_best).and_then(|index| targets.get(index));
         let now = self.now;
         for (index, (target, sight)) in targets.iter().zip(sights).enumerate() {

@@ -318,8 +318,10 @@ impl<H: Host> Turn<'_, H> {
     fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
             status.state = error.state();
-            let of_remotes =
-                matches!(error, TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. });
+            let of_remotes = matches!(
+                error,
+                TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. }
+            );
             if of_remotes {
                 status.unreached.clone_from(&self.memory.open().unreached);
             }

@@ -93,9 +93,7 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
                 alarm::set(fetch.seconds.max(1));
                 (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
-            Ok(Request::Cage) => {
-                (Answer::Cage(session.lock(&cage::Needs::default())), Vec::new())
-            }
+            Ok(Request::Cage) => (Answer::Cage(session.lock(&cage::Needs::default())), Vec::new()),
             Ok(Request::Read { object, limit }) => match session.read(object, limit) {
                 Ok(Found::Object(kind, bytes)) => {
                     let size = bytes.len() as u64;

@@ -141,7 +141,8 @@ impl Worker {
     ) -> Result<Box<Fetch>, TransportError> {
         if let Some(user) = self.user {
             user.hand_over(cache).map_err(|error| {
-                let message = format!("cannot let `{FETCH_USER}` keep the cache `{cache}`: {error}");
+                let message =
+                    format!("cannot let `{FETCH_USER}` keep the cache `{cache}`: {error}");
                 TransportError::of(remote, &Failure::new(FailureCode::Permission, message))
             })?;
         }

@@ -8,6 +8,7 @@ mod several;
 mod single;
 mod user;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -68,10 +69,9 @@ impl Scene {
             }
             let path = if *name == "origin" { "work/.git" } else { name };
             let liar = Liar::start(scene.repository.home(), authority.identity());
-            remotes += &format!(
-                "  - {{name: {name}, url: \"{}\", ca: /etc/weft/ca.pem}}\n",
-                liar.url(path)
-            );
+            let url = liar.url(path);
+            writeln!(remotes, "  - {{name: {name}, url: \"{url}\", ca: /etc/weft/ca.pem}}")
+                .unwrap();
             scene.liars.push(liar);
         }
         let settings = format!(

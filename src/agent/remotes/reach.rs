@@ -10,7 +10,7 @@ use crate::agent::credentials;
 use crate::agent::settings::Settings;
 use crate::host::Host;
 use crate::sync::protocol::{Cage, Failure};
-use crate::sync::worker::FetchUser;
+use crate::sync::worker::{FETCH_USER, FetchUser};
 use crate::sync::{Access, FetchLimits, Remote, TransportError, Worker};
 use crate::value::ObjectId;
 
@@ -28,6 +28,12 @@ pub(super) type Sight = Result<(ObjectId, Option<Cage>), TransportError>;
 pub(super) struct Target {
     pub(super) remote: Remote,
     access: Result<Access, Failure>,
+}
+
+impl Target {
+    fn access(&self) -> Result<&Access, TransportError> {
+        self.access.as_ref().map_err(|failure| TransportError::of(&self.remote, failure))
+    }
 }
 
 /// What all remotes are reached by.
@@ -99,10 +105,9 @@ impl<'a> Reach<'a> {
     }
 
     fn look_at(&self, target: &Target) -> Sight {
-        let access = self.access(target)?;
+        let access = target.access()?;
         let worker = Worker::start(self.program, self.user, LOOK.min(self.deadline))?;
-        let tip =
-            worker.look(&target.remote, access, self.branch, &self.cache, &self.limits)?;
+        let tip = worker.look(&target.remote, access, self.branch, &self.cache, &self.limits)?;
         Ok((tip, worker.cage().ok()))
     }
 
@@ -112,32 +117,27 @@ impl<'a> Reach<'a> {
         target: &Target,
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
-        let access = self.access(target)?;
+        let access = target.access()?;
         let worker = Worker::start(self.program, self.user, deadline)?;
         let tip = worker.fetch(&target.remote, access, self.branch, &self.cache, &self.limits)?;
         Ok((worker, tip))
     }
+}
 
-    fn access<'t>(&self, target: &'t Target) -> Result<&'t Access, TransportError> {
-        target.access.as_ref().map_err(|failure| TransportError::of(&target.remote, failure))
+/// What is to be said of how the processes are confined.
+pub(super) fn warnings(cage: Cage, dry: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if cage.user == 0 && !dry {
+        warnings.push(format!(
+            "the fetch process runs as root, for there is no user `{FETCH_USER}`; \
+             `systemd-sysusers weft.conf` makes it"
+        ));
     }
-
-    /// What is to be said of how the processes are confined.
-    pub(super) fn warnings(&self, cage: Cage, dry: bool) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if cage.user == 0 && !dry {
-            warnings.push(format!(
-                "the fetch process runs as root, for there is no user `{}`; \
-                 `systemd-sysusers weft.conf` makes it",
-                crate::sync::worker::FETCH_USER
-            ));
-        }
-        if cage.landlock == 0 {
-            warnings.push(
-                "the kernel has no Landlock, so the fetch process may reach every file of its user"
-                    .to_owned(),
-            );
-        }
-        warnings
+    if cage.landlock == 0 {
+        warnings.push(
+            "the kernel has no Landlock, so the fetch process may reach every file of its user"
+                .to_owned(),
+        );
     }
+    warnings
 }

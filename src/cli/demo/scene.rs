@@ -7,9 +7,9 @@ use ssh_key::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
 use super::repository::{self, Author, Repository};
-use crate::agent::{Memory, TurnError};
 use crate::agent::settings;
 use crate::agent::turn::{Purpose, Report, Turn};
+use crate::agent::{Memory, TurnError};
 use crate::cli::failure::{Exit, Failure};
 use crate::host::{Host as _, Linux};
 use crate::render::Managed;

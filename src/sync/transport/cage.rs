@@ -145,7 +145,8 @@ fn restrict(needs: &Needs) -> Result<LandlockStatus, RulesetError> {
             | AccessFs::MakeFifo
             | AccessFs::MakeSym
             | AccessFs::IoctlDev);
-    ruleset = ruleset.add_rules(path_beneath_rules(needs.writable.as_deref().map(as_std), writing))?;
+    ruleset =
+        ruleset.add_rules(path_beneath_rules(needs.writable.as_deref().map(as_std), writing))?;
     ruleset =
         ruleset.add_rules(path_beneath_rules(needs.directory.as_deref().map(as_std), reading))?;
     ruleset = ruleset

@@ -34,11 +34,15 @@ fn a_poll_with_nothing_new_costs_one_list_of_references() {
         std::io::Read::read_to_end(&mut socket, &mut Vec::new()).unwrap();
     }
     let after = spent(scene.agent());
-    assert_eq!((scene.state().as_str(), scene.standing("origin").as_str()), ("in-order", "current"));
+    assert_eq!(
+        (scene.state().as_str(), scene.standing("origin").as_str()),
+        ("in-order", "current")
+    );
     let (more_lists, more_packs) = scene.liars[0].counts();
     assert_eq!(more_lists - lists, usize::try_from(POLLS).unwrap());
     assert_eq!(more_packs, packs);
-    let [agent, worker] = [0, 1].map(|index| (after[index] - before[index]) / POLLS);
+    let [agent, worker] =
+        [0, 1].map(|index| after[index].checked_sub(before[index]).unwrap() / POLLS);
     println!("a poll with nothing new: agent {agent:?}, fetch process {worker:?} of a processor");
     // What is promised is promised of a release, on a machine of its own.
     if !cfg!(debug_assertions) {

@@ -3,7 +3,7 @@
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -94,7 +94,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn serve(&self, stream: TcpStream, repositories: &PathBuf) -> Option<()> {
+    fn serve(&self, stream: TcpStream, repositories: &Path) -> Option<()> {
         let lie = self.lie.lock().unwrap().clone();
         if lie.mute {
             thread::sleep(Duration::from_secs(60));
@@ -117,9 +117,7 @@ impl Shared {
         match step {
             Step::Honest => answer(out, "200 OK", &headers, &honest()?, None),
             Step::Bytes(bytes) => answer(out, "200 OK", &headers, &bytes, None),
-            Step::Turns(all) => {
-                answer(out, "200 OK", &headers, &all[number % all.len()], None)
-            }
+            Step::Turns(all) => answer(out, "200 OK", &headers, &all[number % all.len()], None),
             Step::Cut(count) => answer(out, "200 OK", &headers, &honest()?, Some(count)),
             Step::Stall(count) => {
                 if count > 0 {

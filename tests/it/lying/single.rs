@@ -3,7 +3,7 @@
 use weft::value::ObjectId;
 
 use super::Scene;
-use super::pack::{blob, blob_id, delta, deflated, head, line, number, pack, refs, sent};
+use super::pack::{blob, blob_id, deflated, delta, head, line, number, pack, refs, sent};
 use super::server::{Lie, Step};
 
 /// Lets the server lie about a new commit, and then tell the truth.
@@ -95,10 +95,16 @@ fn lies_about_references_have_their_names() {
         ("nonsense", Step::Bytes(b"what?\n".repeat(50)), &["not-a-git-server"][..]),
         ("nothing", Step::Bytes(Vec::new()), &["not-a-git-server", "truncated"]),
         ("a cut list", Step::Cut(60), &["truncated", "not-a-git-server"]),
-        ("no branch", Step::Bytes(refs([("refs/heads/x", "1".repeat(40).as_str())])), &["no-branch"]),
-        ("an id of zeros", Step::Bytes(refs([("refs/heads/main", zeros.as_str())])), &[
-            "truncated", "damaged-remote", "fetch-failed", "no-branch", "not-a-git-server",
-        ]),
+        (
+            "no branch",
+            Step::Bytes(refs([("refs/heads/x", "1".repeat(40).as_str())])),
+            &["no-branch"],
+        ),
+        (
+            "an id of zeros",
+            Step::Bytes(refs([("refs/heads/main", zeros.as_str())])),
+            &["truncated", "damaged-remote", "fetch-failed", "no-branch", "not-a-git-server"],
+        ),
         ("a redirect", Step::Redirect(elsewhere), &["redirect-refused"]),
         ("references without end", endless, &["deadline", "fetch-too-large"]),
     ] {
@@ -138,8 +144,7 @@ fn lies_about_packs_have_their_names() {
         let first = if below.1 == 65_536 { copy } else { vec![0xf0, 0xff, 0xff, 0x2f] };
         let size = if below.1 == 65_536 { 48 * 65_536 } else { 0x2f_ffff };
         let stamp = [[4].as_slice(), &index.to_be_bytes()].concat();
-        let instructions =
-            [number(below.1), number(size + 4), first, stamp].concat();
+        let instructions = [number(below.1), number(size + 4), first, stamp].concat();
         chain.push(delta(&below.0, &instructions));
         let grown = if below.1 == 65_536 { base.repeat(48) } else { below.2[..0x2f_ffff].to_vec() };
         let grown = [grown, index.to_be_bytes().to_vec()].concat();
@@ -155,7 +160,8 @@ fn lies_about_packs_have_their_names() {
     // One blob, in blocks that zlib takes as they are.
     let begin = [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), &head(3, 1 << 40), &[0x78, 1]].concat();
     let size = 60_000_u16;
-    let block = [&[0], size.to_le_bytes().as_slice(), &(!size).to_le_bytes(), &[7; 60_000]].concat();
+    let filling = vec![7; usize::from(size)];
+    let block = [&[0], size.to_le_bytes().as_slice(), &(!size).to_le_bytes(), &filling].concat();
     let endless = Step::Endless(
         [line(b"NAK\n"), line(&[b"\x01", begin.as_slice()].concat())].concat(),
         line(&[b"\x01".as_slice(), &block].concat()),
@@ -173,9 +179,11 @@ fn lies_about_packs_have_their_names() {
         ("four billion objects", bytes(&many), &["fetch-too-large"]),
         ("another pack", bytes(&foreign), &["damaged-remote"]),
         ("a wrong sum", bytes(&wrong_sum), &["truncated"]),
-        ("no pack", Step::Bytes(line(b"ERR go away\n")), &[
-            "fetch-failed", "unavailable", "truncated", "not-a-git-server",
-        ]),
+        (
+            "no pack",
+            Step::Bytes(line(b"ERR go away\n")),
+            &["fetch-failed", "unavailable", "truncated", "not-a-git-server"],
+        ),
         ("nonsense", Step::Bytes(b"what?\n".repeat(50)), &["not-a-git-server", "truncated"]),
         ("a crowd", bytes(&crowd), &["fetch-too-large", "deadline", "damaged-remote"]),
         ("a pack without end", endless, &["fetch-too-large", "deadline"]),
@@ -201,7 +209,8 @@ fn what_is_missing_or_has_other_contents_is_not_used() {
     for what in ["HEAD^{tree}", "HEAD:sdn/vnets.yaml", "HEAD:.weft/policy.yaml"] {
         trial.news();
         let missing = trial.scene.repository.git(&["rev-parse", what]);
-        let all = trial.scene.repository.git(&["rev-list", "--objects", "--no-object-names", "HEAD"]);
+        let all =
+            trial.scene.repository.git(&["rev-list", "--objects", "--no-object-names", "HEAD"]);
         let list = trial.scene.repository.home().join("list");
         let kept: Vec<&str> = all.lines().filter(|id| *id != missing).collect();
         std::fs::write(&list, kept.join("\n") + "\n").unwrap();

@@ -19,14 +19,18 @@ turn() {
     cp /run/weft/status.json "$1/$3.json"
     stat -c '%u %g %a %n' /var/cache/weft /var/cache/weft/repo.git /var/cache/weft/repo.git/*
 }
-echo first; turn "$@" first
+echo first; turn "$1" "$2" first
 # The cache of a release that fetched as root.
 chown -R 0:0 /var/cache/weft
-echo foreign; turn "$@" foreign
+echo foreign; turn "$1" "$2" foreign
 # What somebody planted who took the process over.
 rm -r /var/cache/weft/repo.git
 mkdir "$1/elsewhere" && echo precious >"$1/elsewhere/file" && ln -s "$1/elsewhere" /var/cache/weft/repo.git
-echo planted; turn "$@" planted
+echo planted; turn "$1" "$2" planted
+# The authority among those of the system.
+cp "$1/etc/weft/ca.pem" "/etc/ssl/certs/$3"
+sed -i 's/, ca: [^}]*//' /etc/weft/agent.yaml
+echo system; turn "$1" "$2" system
 cat "$1/elsewhere/file"
 "#;
 
@@ -43,15 +47,18 @@ fn the_process_has_a_user_of_its_own_who_owns_the_cache_alone() {
     agent.kill().unwrap();
     agent.wait().unwrap();
     let home = scene.repository.home();
+    let authority = std::fs::read(scene.root.join("etc/weft/ca.pem")).unwrap();
+    let authority = openssl::x509::X509::from_pem(&authority).unwrap();
     let said = Command::new("unshare")
         .args(["-m", "sh", "-c", SCRIPT, "sh"])
         .arg(home)
         .arg(env!("CARGO_BIN_EXE_weft"))
+        .arg(format!("{:08x}.0", authority.subject_name_hash()))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success(), "{text}{}", String::from_utf8_lossy(&said.stderr));
-    for turn in ["first", "foreign", "planted"] {
+    for turn in ["first", "foreign", "planted", "system"] {
         let status = std::fs::read_to_string(home.join(format!("{turn}.json"))).unwrap();
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
         assert_eq!(status["fetch_process"]["user"], 64_123, "{turn}: {status:#}");
@@ -59,7 +66,7 @@ fn the_process_has_a_user_of_its_own_who_owns_the_cache_alone() {
         assert_eq!(status["unreached"], serde_json::json!([]), "{turn}: {status:#}");
     }
     let owned = |line: &&str| line.contains("/var/cache/weft");
-    assert!(text.lines().filter(owned).count() > 9, "{text}");
+    assert!(text.lines().filter(owned).count() > 12, "{text}");
     assert!(text.lines().filter(owned).all(|line| line.starts_with("64123 64123 ")), "{text}");
     assert!(text.ends_with("precious\n"), "{text}");
 }

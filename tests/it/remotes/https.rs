@@ -103,7 +103,8 @@ impl Place {
         access: &Access,
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
-        let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, deadline).unwrap();
+        let worker =
+            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, deadline).unwrap();
         let remote = Remote { name: "origin".parse().unwrap(), url: url.parse().unwrap() };
         let tip = worker.fetch(&remote, access, "main", &self.cache(), &FetchLimits::default())?;
         Ok((worker, tip))
@@ -321,7 +322,8 @@ fn limits_hold_over_the_network() {
         (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let tip = place.commit("main", &noise);
     let fetch = |limits: FetchLimits| {
-        let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, MINUTE).unwrap();
+        let worker =
+            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, MINUTE).unwrap();
         let remote = Remote {
             name: "origin".parse().unwrap(),
             url: place.server.url("127.0.0.1").parse().unwrap(),

@@ -281,7 +281,12 @@ pub(crate) fn split(said: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// What real git answers, as a program of the common gateway interface.
-pub(crate) fn run_backend(repositories: &Path, path: &str, query: &str, request: &Request) -> Option<Vec<u8>> {
+pub(crate) fn run_backend(
+    repositories: &Path,
+    path: &str,
+    query: &str,
+    request: &Request,
+) -> Option<Vec<u8>> {
     let mut backend = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", repositories)

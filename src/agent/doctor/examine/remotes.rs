@@ -14,8 +14,8 @@ use crate::agent::settings::{self, Settings};
 use crate::apply;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
-use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::sync::worker::FetchUser;
+use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::validate;
 use crate::value::ObjectId;
 
