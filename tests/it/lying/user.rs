@@ -28,7 +28,7 @@ rm -r /var/cache/weft/repo.git
 mkdir "$1/elsewhere" && echo precious >"$1/elsewhere/file" && ln -s "$1/elsewhere" /var/cache/weft/repo.git
 echo planted; turn "$1" "$2" planted
 # The authority among those of the system.
-cp "$1/etc/weft/ca.pem" "/etc/ssl/certs/$3"
+install -m 644 "$1/etc/weft/ca.pem" "/etc/ssl/certs/$3"
 sed -i 's/, ca: [^}]*//' /etc/weft/agent.yaml
 echo system; turn "$1" "$2" system
 cat "$1/elsewhere/file"
