@@ -24,6 +24,7 @@ use super::error::{TurnError, chain};
 use super::handle::Ends;
 use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
+use super::memory::Memory;
 use super::notify::Notify;
 use super::quarantine::Quarantine;
 use super::settings::{self, Settings};
@@ -155,6 +156,8 @@ struct Owner<H: Host> {
     started: Instant,
     machine: Machine,
     settings: Option<Arc<Settings>>,
+    /// What turns of these settings remember.
+    memory: Arc<Memory>,
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
     /// Who waits for a turn that has not begun.
@@ -183,6 +186,7 @@ where
             started: Instant::now(),
             machine: Machine::default(),
             settings: None,
+            memory: Arc::default(),
             condition,
             turn: None,
             waiting: Vec::new(),
@@ -290,6 +294,7 @@ where
             Ok(Some(settings)) => {
                 let event = Event::Introduced(settings.schedule(&self.zone), settings.phase());
                 self.settings = Some(Arc::new(settings));
+                self.memory = Arc::default();
                 self.listen();
                 return event;
             }
@@ -335,6 +340,7 @@ where
         self.served.extend(self.waiting.extract_if(.., |asked| serves(asked)));
         let (host, program, root) =
             (Arc::clone(&self.host), self.program.clone(), self.root.clone());
+        let memory = Arc::clone(&self.memory);
         let voice = self.voice;
         self.turn = Some(tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -343,6 +349,7 @@ where
                 settings: &settings,
                 program: &program,
                 root: root.as_deref(),
+                memory: &memory,
             };
             let result = turn.make_under(&lock, purpose);
             let answer = voice(result.as_ref(), purpose);

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::status::{Refused, State, Status};
+use super::status::{Refused, RemoteStanding, RemoteState, State, Status};
 
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,6 +52,12 @@ struct ForReason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRemote {
+    remote: String,
+    standing: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLayer {
     layer: &'static str,
 }
@@ -86,6 +92,9 @@ pub struct Metrics {
     turns: Family<WithResult, Counter>,
     durations: Histogram,
     rejections: Family<ForReason, Counter>,
+    remotes: Family<OfRemote, Gauge>,
+    diverged: Gauge,
+    remaining: Gauge,
     applies: Family<WithResult, Counter>,
     drift: Family<OfLayer, Gauge>,
     quarantined: Gauge,
@@ -139,6 +148,21 @@ impl Default for Metrics {
                 Histogram::new(DURATIONS)
             ),
             rejections: registered!("reject", "Commits refused, by reason", Family::default()),
+            remotes: registered!(
+                "remote",
+                "How each remote stands: 1 at one standing",
+                Family::default()
+            ),
+            diverged: registered!(
+                "diverged_remotes",
+                "Remotes that do not go together with the one that serves",
+                Gauge::default()
+            ),
+            remaining: registered!(
+                "unjudged_commits",
+                "Commits that are left to be judged",
+                Gauge::default()
+            ),
             applies: registered!("apply", "Applies by result", Family::default()),
             drift: registered!("drift_items", "What differs without a commit", Family::default()),
             quarantined: registered!("quarantined", "Renderings held back", Gauge::default()),
@@ -168,9 +192,10 @@ impl Metrics {
         }
         let commit = running.and_then(|running| running.commit.as_ref());
         self.confirmed.set(commit.map_or(0, |commit| number(commit.sequence)));
-        self.drift
-            .get_or_create(&OfLayer { layer: "files" })
-            .set(i64::try_from(edited).unwrap_or(i64::MAX));
+        self.drift.get_or_create(&OfLayer { layer: "files" }).set(count(edited));
+        self.diverged.set(count(status.diverged.len()));
+        self.remaining.set(count(status.remaining));
+        self.stand(&status.remotes);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.fetched = Some(status.updated);
         for refused in &status.refused {
@@ -199,6 +224,18 @@ impl Metrics {
             seen.running.replace(labels.clone()).filter(|before| *before != labels)
         {
             self.info.remove(&before);
+        }
+    }
+
+    fn stand(&self, remotes: &[RemoteState]) {
+        // Names that are no longer in the settings go.
+        self.remotes.clear();
+        for remote in remotes {
+            for each in RemoteStanding::ALL {
+                let labels = OfRemote { remote: remote.name.to_string(), standing: each.as_str() };
+                let is = i64::from(*each == remote.standing);
+                self.remotes.get_or_create(&labels).set(is);
+            }
         }
     }
 
@@ -235,7 +272,7 @@ impl Metrics {
 
     /// Takes in how many renderings are held back.
     pub fn quarantined(&self, count: usize) {
-        self.quarantined.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.quarantined.set(self::count(count));
     }
 
     /// Takes in a webhook.
@@ -262,6 +299,10 @@ impl Metrics {
             Err(std::fmt::Error) => "# EOF\n".to_owned(),
         }
     }
+}
+
+fn count(things: usize) -> i64 {
+    i64::try_from(things).unwrap_or(i64::MAX)
 }
 
 fn number(sequence: u64) -> i64 {

@@ -45,7 +45,8 @@ pub const ALL: &[Reason] = &[
 ];
 
 /// Why a fetch ended that is not the remote's answer: see
-/// [`TransportError::code`](crate::sync::TransportError::code).
+/// [`TransportError::code`](crate::sync::TransportError::code); and why what was fetched
+/// serves nothing.
 pub const OF_A_FETCH: &[Reason] = &[
     Reason {
         code: "deadline",
@@ -64,5 +65,41 @@ pub const OF_A_FETCH: &[Reason] = &[
         title: "the process that fetches died or broke its word",
         why: "What it says is believed no more than it must be: a remote may have brought it down.",
         fix: "Read the log; the next turn tries again with a new process.",
+    },
+    Reason {
+        code: "object-missing",
+        title: "the remote lacks an object that its branch stands on",
+        why: "What cannot be read cannot be judged, and is not used. A remote may be damaged, or hold something back.",
+        fix: "Run `git fsck` in the repository of the remote; the next turn tries again.",
+    },
+    Reason {
+        code: "object-forged",
+        title: "an object has other contents than its id stands for",
+        why: "An id is the hash of the contents; everything is hashed again before it is used, so this is damage or a lie.",
+        fix: "Run `git fsck` in the repository of the remote; the cache is fetched anew by itself.",
+    },
+    Reason {
+        code: "object-wrong-kind",
+        title: "an object is of another kind than the one that names it says",
+        why: "What cannot be read cannot be judged, and is not used.",
+        fix: "Run `git fsck` in the repository of the remote.",
+    },
+    Reason {
+        code: "object-too-large",
+        title: "an object is larger than one that is read",
+        why: "What a remote can send is bounded, so that it can cost a node time and nothing else.",
+        fix: "Keep large files out of the directories that declare the network.",
+    },
+    Reason {
+        code: "tree-unreadable",
+        title: "the declarations of a trusted commit cannot be read",
+        why: "Nothing is applied that is not understood as a whole.",
+        fix: "Read the message, and mend it in a commit on top.",
+    },
+    Reason {
+        code: "history-unreadable",
+        title: "the history of the branch cannot be judged",
+        why: "It is beyond a bound, or does not fit what the node knows. Nothing was decided.",
+        fix: "Read the message of `weft status`; the next turn tries again.",
     },
 ];

@@ -131,7 +131,7 @@ declaration! {
         optional "path" path: RepoPath,
         /// The branch that is followed. `main` when absent.
         optional "branch" branch: BranchName,
-        /// The remotes, in the order in which they are tried.
+        /// The remotes. All are asked in every turn; of equals the first one serves.
         required "remotes" remotes: Vec<Remote>,
         /// How to log in to remotes, by id.
         optional "credentials" credentials: Entries<CredentialId, Credential>,

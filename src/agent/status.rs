@@ -1,10 +1,13 @@
 //! What an agent says of itself: `/run/weft/status.json`.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::error::chain;
-use crate::sync::{CommitRecord, Refusal, TransportError};
+use super::error::{TurnError, chain};
+use crate::sync::objects::ObjectError;
+use crate::sync::{CommitRecord, HistoryError, Refusal, Remote, TransportError, TreeError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
 
 /// Where the status lies on a node.
@@ -41,10 +44,44 @@ pub struct Status {
     /// Remotes that were tried and gave nothing, in the order in which they were tried.
     #[serde(default)]
     pub unreached: Vec<Unreached>,
+    /// Every remote, in the order of the settings.
+    #[serde(default)]
+    pub remotes: Vec<RemoteState>,
+    /// Remotes that show states of the branch of which neither comes from the other. One of
+    /// them lies, or was rewritten.
+    #[serde(default)]
+    pub diverged: Vec<Divergence>,
+    /// How many commits up to `observed` are not judged yet, because there were too many for
+    /// one turn. The next turns go on.
+    #[serde(default)]
+    pub remaining: usize,
+    /// How the process is confined that talks to remotes; `None` before one answered.
+    #[serde(default)]
+    pub fetch_process: Option<FetchProcess>,
     /// How many errors the newest trusted commit's declarations have.
     pub errors: usize,
     /// How many warnings.
     pub warnings: usize,
+}
+
+impl Status {
+    /// Adds to the sentence what a person has to know whatever the state is.
+    pub(super) fn say_more(&mut self) {
+        if let Some(first) = self.diverged.first() {
+            let more = match self.diverged.len() {
+                1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            self.message = format!("{first}{more}; {}", self.message);
+        }
+        if self.remaining > 0 {
+            let s = if self.remaining == 1 { "" } else { "s" };
+            self.message = format!(
+                "{}; {} commit{s} above it are left to be judged in the next turns",
+                self.message, self.remaining
+            );
+        }
+    }
 }
 
 /// How a turn ended.
@@ -116,7 +153,97 @@ pub struct Refused {
     pub help: String,
 }
 
-/// A remote that gave nothing.
+/// How a remote stands to what the node trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteStanding {
+    /// It shows the newest trusted commit, or one above it that is still to be judged.
+    Current,
+    /// It shows an older commit, which is no fault: a mirror may lag.
+    Behind,
+    /// What it shows and what another remote shows do not come from each other.
+    Diverged,
+    /// It shows a commit that is refused.
+    Refused,
+    /// It gave nothing, or something that could not be read.
+    Unreached,
+}
+
+impl RemoteStanding {
+    /// Every standing.
+    pub const ALL: &[Self] =
+        &[Self::Current, Self::Behind, Self::Diverged, Self::Refused, Self::Unreached];
+
+    /// The standing as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Behind => "behind",
+            Self::Diverged => "diverged",
+            Self::Refused => "refused",
+            Self::Unreached => "unreached",
+        }
+    }
+}
+
+/// What is known of a remote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteState {
+    /// Its name in the node's settings.
+    pub name: Word,
+    /// How it stood in the last turn.
+    pub standing: RemoteStanding,
+    /// The commit that it showed last.
+    pub tip: Option<ObjectId>,
+    /// When it showed that.
+    pub seen: Option<Timestamp>,
+}
+
+impl RemoteState {
+    /// A remote that was not seen now; `before` is what was known of it.
+    pub(super) fn new(name: Word, before: Option<Self>) -> Self {
+        let (tip, seen) = before.map_or((None, None), |before| (before.tip, before.seen));
+        Self { name, standing: RemoteStanding::Unreached, tip, seen }
+    }
+}
+
+/// Two remotes whose states of the branch do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Divergence {
+    /// The one.
+    pub remote: Word,
+    /// What it shows.
+    pub commit: ObjectId,
+    /// The other, which serves.
+    pub other_remote: Word,
+    /// What that shows.
+    pub other_commit: ObjectId,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { remote, commit, other_remote, other_commit } = self;
+        write!(
+            f,
+            "remotes `{remote}` and `{other_remote}` diverge: {commit} and {other_commit}, \
+             of which neither comes from the other"
+        )
+    }
+}
+
+/// How the process is confined that talks to remotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchProcess {
+    /// The number of its user.
+    pub user: u32,
+    /// The version of Landlock's rules that hold for it; 0 where the kernel has none.
+    pub landlock: u32,
+    /// What is missing.
+    pub warnings: Vec<String>,
+}
+
+/// A remote that gave nothing, or nothing that could be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreached {
     /// Its name in the node's settings.
@@ -138,6 +265,27 @@ impl Unreached {
         };
         let (code, retry_helps) = (error.code().to_owned(), error.retry_helps());
         Self { remote: remote.clone(), code, message, retry_helps }
+    }
+
+    /// What the status says of a remote that was fetched and could not be read. `fault` is
+    /// the name under which the process failed, if it did.
+    pub(super) fn unread(remote: &Remote, error: &TurnError, fault: Option<&str>) -> Self {
+        let code = match error {
+            TurnError::History(HistoryError::Object(error))
+            | TurnError::Tree { source: TreeError::Object(error), .. } => match error {
+                ObjectError::Source { .. } => fault.unwrap_or(error.code()),
+                error => error.code(),
+            },
+            TurnError::Tree { .. } => "tree-unreadable",
+            _ => "history-unreadable",
+        };
+        let (name, url) = (&remote.name, &remote.url);
+        Self {
+            remote: name.clone(),
+            code: code.to_owned(),
+            message: format!("cannot use what remote `{name}` ({url}) shows: {}", chain(error)),
+            retry_helps: true,
+        }
     }
 }
 

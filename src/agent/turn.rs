@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
-use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
+use super::memory::{Contents, Memory};
 use super::node::{found, owned, running};
 use super::quarantine;
+use super::remotes::{self, Gathered};
 use super::settings::Settings;
-use super::status::{self, Refused, State, Status, Unreached};
+use super::status::{self, Refused, RemoteState, State, Status};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Severity, Tree};
@@ -19,16 +20,14 @@ use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
 use crate::plan::{Plan, plan, services_target, target};
 use crate::render::render;
-use crate::sync::objects::ObjectError;
-use crate::sync::{
-    self, Anchor, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError,
-    TreeError, Verified, Worker,
-};
+use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
 use crate::validate;
-use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
+use crate::value::{Digest, NodeName, Place, VnetId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
+/// The largest status that is read, in bytes.
+const MAX_STATUS_BYTES: u64 = 4 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +57,8 @@ pub struct Turn<'a, H> {
     /// The directory that stands for `/` of a dry node: the fetch process, which
     /// knows nothing of it, needs the whole path of the cache.
     pub root: Option<&'a Utf8Path>,
+    /// What earlier turns of the same settings left to this one.
+    pub memory: &'a Memory,
 }
 
 /// What a turn found and did.
@@ -110,36 +111,24 @@ impl<H: Host> Turn<'_, H> {
             Purpose::Plan => None,
             Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
         };
-        let (worker, tip, unreached) = self.fetch()?;
-        let store = Store::new(&worker);
-        let (judgement, mut anchors) = self.judge(store, tip)?;
-        let mut report = self.report(tip, &judgement)?;
+        let (mut anchors, anchor) = self.anchors()?;
+        let gathered = self.gather(anchor.as_ref())?;
+        let mut report = self.report(&gathered)?;
         report.recovered = recovered;
-        report.status.unreached = unreached;
-        let Some(accepted) = judgement.accepted else {
-            report.status.state = State::Refused;
-            report.status.message = cause(&report.status.refused, "nothing is trusted");
-            return Ok(report);
-        };
-        let tree = match sync::tree(store, &accepted, self.settings.base()) {
-            Ok(tree) => tree,
-            // Of a branch that was rewritten, the objects of the commit that is trusted
-            // may be gone with the cache. What runs does not need them.
-            Err(TreeError::Object(ObjectError::Missing { .. }))
-                if !judgement.refused.is_empty() =>
-            {
+        let (accepted, contents) = match (gathered.judgement.accepted, gathered.contents) {
+            (Some(accepted), Some(contents)) => (accepted, contents),
+            (accepted, _) => {
+                let otherwise = match accepted {
+                    Some(_) => "the newest commit is refused",
+                    None => "nothing is trusted",
+                };
                 report.status.state = State::Refused;
-                report.status.message =
-                    cause(&report.status.refused, "the newest commit is refused");
+                report.status.message = cause(&report.status.refused, otherwise);
+                report.status.say_more();
                 return Ok(report);
             }
-            Err(source) => {
-                return Err(TurnError::Tree { commit: accepted.record().commit, source });
-            }
         };
-        let removable = sync::removable(store, &accepted)
-            .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
-        drop(worker);
+        let Contents { tree, removable } = contents;
         let facts = self.host.facts(&self.settings.node.value)?;
         let considered = tree.map(|tree| self.consider(tree, &facts));
         report.findings = considered.get().findings.clone();
@@ -152,42 +141,28 @@ impl<H: Host> Turn<'_, H> {
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
         self.carry_out(considered, facts, removable, purpose, &mut report)?;
+        report.status.say_more();
         Ok(report)
     }
 
-    /// The newest state of the first remote that gives one, and those that gave nothing.
-    fn fetch(&self) -> Result<(Worker, ObjectId, Vec<Unreached>), TurnError> {
-        let mut unreached = Vec::new();
-        let cache = match self.root {
-            Some(root) => root.join(CACHE.trim_start_matches('/')),
-            None => Utf8PathBuf::from(CACHE),
-        };
-        let limits = FetchLimits { schemes: self.settings.schemes(), ..FetchLimits::default() };
-        let branch = self.settings.branch();
-        for declared in &self.settings.remotes.value {
-            let remote =
-                Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
-            let access = credentials::access(self.host, self.settings, declared);
-            let fetched = access.map_err(|failure| TransportError::of(&remote, &failure)).and_then(
-                |access| {
-                    let worker = Worker::start(self.program, self.settings.fetch_deadline())?;
-                    let tip = worker.fetch(&remote, &access, branch, &cache, &limits)?;
-                    Ok((worker, tip))
-                },
-            );
-            match fetched {
-                Ok((worker, tip)) => return Ok((worker, tip, unreached)),
-                Err(error) => {
-                    tracing::info!(remote = %remote.name, %error, "cannot fetch");
-                    unreached.push(Unreached::of(&remote.name, &error));
-                }
-            }
+    /// What the remotes show, by what is remembered of the turns before.
+    fn gather(&self, anchor: Option<&Anchor>) -> Result<Gathered, TurnError> {
+        let mut remembered = self.memory.open();
+        if remembered.remotes.is_empty() {
+            remembered.remotes = self.last_remotes();
         }
-        Err(TurnError::Remotes(unreached))
+        remotes::gather(self, anchor, &mut remembered)
     }
 
-    /// What trust says of a tip, and the anchor that it was judged from.
-    fn judge(&self, store: Store<'_>, tip: ObjectId) -> Result<(Judgement, Anchors), TurnError> {
+    /// What the turn before, perhaps another process, saw of the remotes.
+    fn last_remotes(&self) -> Vec<RemoteState> {
+        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten();
+        let status = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
+        status.map(|status| status.remotes).unwrap_or_default()
+    }
+
+    /// The anchors, and the one that tips are judged from.
+    fn anchors(&self) -> Result<(Anchors, Option<Anchor>), TurnError> {
         let trust = self.settings.trust();
         let ran = !apply::history(self.host)?.is_empty();
         let runs = running(self.host)?.and_then(|running| running.commit);
@@ -203,16 +178,19 @@ impl<H: Host> Turn<'_, H> {
             let behind = anchor.record.sequence < runs.sequence;
             behind.then(|| Anchor { record: runs, ..anchor.clone() })
         });
-        let anchor = floor.as_ref().or(anchors.anchor());
-        let judgement = sync::judge(store, tip, &trust, anchor, self.host.now())?;
-        Ok((judgement, anchors))
+        let anchor = floor.or_else(|| anchors.anchor().cloned());
+        Ok((anchors, anchor))
     }
 
-    fn report(&self, tip: ObjectId, judgement: &Judgement) -> Result<Report, TurnError> {
+    fn report(&self, gathered: &Gathered) -> Result<Report, TurnError> {
         let mut status = self.status()?;
-        status.observed = Some(tip);
+        let judgement = &gathered.judgement;
+        status.observed = Some(gathered.tip);
         status.trusted = judgement.accepted.as_ref().map(|accepted| accepted.record().clone());
-        status.refused = judgement.refused.iter().map(Refused::from).collect();
+        status.refused.clone_from(&gathered.refused);
+        status.unreached.clone_from(&gathered.unreached);
+        status.diverged.clone_from(&gathered.diverged);
+        status.remaining = judgement.remaining;
         let (findings, tree) = (Findings::default(), Tree::default());
         Ok(Report { status, findings, tree, plan: None, recovered: None })
     }
@@ -312,6 +290,7 @@ impl<H: Host> Turn<'_, H> {
     }
 
     fn status(&self) -> Result<Status, TurnError> {
+        let remembered = self.memory.open();
         Ok(Status {
             format: status::FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -325,6 +304,10 @@ impl<H: Host> Turn<'_, H> {
             trusted: None,
             refused: Vec::new(),
             unreached: Vec::new(),
+            remotes: remembered.remotes.clone(),
+            diverged: Vec::new(),
+            remaining: 0,
+            fetch_process: remembered.process.clone(),
             errors: 0,
             warnings: 0,
         })
@@ -340,8 +323,12 @@ impl<H: Host> Turn<'_, H> {
     fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
             status.state = error.state();
-            if let TurnError::Remotes(unreached) = error {
-                status.unreached.clone_from(unreached);
+            let of_remotes = matches!(
+                error,
+                TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. }
+            );
+            if of_remotes {
+                status.unreached.clone_from(&self.memory.open().unreached);
             }
             status.message = chain(error);
             if let Err(error) = self.record(&status) {

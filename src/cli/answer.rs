@@ -82,6 +82,9 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
     if let Some(recovered) = &report.recovered {
         blocks.push(format!("recovered: {recovered}"));
     }
+    for diverged in &report.status.diverged {
+        blocks.push(format!("alarm: {diverged}"));
+    }
     for unreached in &report.status.unreached {
         blocks.push(format!("unreached[{}]: {}", unreached.code, unreached.message));
     }

@@ -25,8 +25,7 @@ pub(super) fn examine(
             return Ok(Exit::Refused);
         }
     }
-    let fetch = if online { Some(node::program()?) } else { None };
-    let examination = doctor::examine(machine.host(), fetch.as_deref());
+    let examination = doctor::examine(machine.host(), &node::program()?, online);
     let declared = checked.as_ref().and_then(|checked| checked.network.as_ref());
     let network = declared.or(examination.network.as_ref());
     let diagnoses = doctor::diagnose(&examination.examined, examination.settings.as_ref(), network);

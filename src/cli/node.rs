@@ -7,12 +7,12 @@ use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::{daemon, findings, offline};
-use crate::agent::TurnError;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
+use crate::agent::{Memory, TurnError};
 use crate::apply::{self, Entry};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
@@ -128,8 +128,13 @@ impl Node {
         purpose: Purpose,
     ) -> Result<Result<Report, TurnError>, Failure> {
         let program = program()?;
-        let turn =
-            Turn { host: &self.host, settings, program: &program, root: self.root.as_deref() };
+        let turn = Turn {
+            host: &self.host,
+            settings,
+            program: &program,
+            root: self.root.as_deref(),
+            memory: &Memory::default(),
+        };
         Ok(turn.make(purpose))
     }
 
@@ -289,9 +294,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             status.message,
             status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
         ));
-        for unreached in &status.unreached {
-            lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
-        }
+        remote_lines(status, &mut lines);
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));
@@ -303,4 +306,29 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
         lines.push("last     no turn was made since the machine started".to_owned());
     }
     lines.join("\n")
+}
+
+/// How the remotes stand, and by what they are talked to.
+fn remote_lines(status: &Status, lines: &mut Vec<String>) {
+    for remote in &status.remotes {
+        let shown = match (&remote.tip, &remote.seen) {
+            (Some(tip), Some(seen)) => {
+                format!(", showed {} at {}", tip.short(), seen.strftime("%Y-%m-%d %H:%M:%SZ"))
+            }
+            _ => String::new(),
+        };
+        lines.push(format!("remote   {} is {}{shown}", remote.name, remote.standing.as_str()));
+    }
+    for diverged in &status.diverged {
+        lines.push(format!("alarm    {diverged}"));
+    }
+    for unreached in &status.unreached {
+        lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
+    }
+    for warning in status.fetch_process.iter().flat_map(|process| &process.warnings) {
+        lines.push(format!("warning  {warning}"));
+    }
+    if status.remaining > 0 {
+        lines.push(format!("judging  {} commits are left for the next turns", status.remaining));
+    }
 }

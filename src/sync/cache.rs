@@ -15,6 +15,28 @@ const MARKER: &str = "this-is-a-cache-of-weft";
 /// each fetch that brings something adds a pack, and nothing here merges them.
 const PACK_LIMIT: usize = 128;
 
+/// The settings of the repository. Its packs are made without looking for differences
+/// between objects, which takes long and saves little: what these settings mean to git,
+/// they mean to releases of libgit2 after 1.9; up to those it takes the first for the
+/// third.
+const SETTINGS: &str = "\
+[core]
+\tbare = true
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbigFileThreshold = 0
+[pack]
+\tdeltaCacheSize = 0
+\twindow = 0
+[http]
+\tfollowRedirects = false
+";
+
+/// What there is in the repository. Other names, such as `commondir`, would lead
+/// libgit2 to other settings.
+const NAMES: [&str; 9] =
+    ["HEAD", "config", "description", "hooks", "info", "logs", "objects", "packed-refs", "refs"];
+
 /// A directory that carries weft's marker, so that weft may empty it.
 #[derive(Debug)]
 pub(super) struct CacheDirectory {
@@ -54,9 +76,36 @@ impl CacheDirectory {
         self.path.join("repository.git")
     }
 
-    /// A directory for files that libgit2 looks for in a home directory.
+    /// A directory for files that libgit2 looks for in a home directory. Each process has
+    /// its own: several may look at remotes at the same time.
     pub(super) fn home(&self) -> Utf8PathBuf {
-        self.path.join("home")
+        self.path.join("home").join(std::process::id().to_string())
+    }
+
+    /// Gives a new repository its settings.
+    pub(super) fn put_settings(&self) -> Result<(), Failure> {
+        fs::write(self.repository().join("config"), SETTINGS)
+            .map_err(|error| failure(&self.path, "set up the cache", &error))
+    }
+
+    /// Whether the repository has the settings that it was given, and no place for others.
+    pub(super) fn check_settings(&self) -> Result<(), String> {
+        let unreadable = |error: io::Error| format!("its settings cannot be read: {error}");
+        let repository = self.repository();
+        for entry in fs::read_dir(&repository).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let known = NAMES.iter().any(|known| name == *known);
+            if !known || entry.file_type().map_err(unreadable)?.is_symlink() {
+                return Err(format!("`{}` is not of weft", name.to_string_lossy().escape_debug()));
+            }
+        }
+        let config = repository.join("config");
+        let size = fs::symlink_metadata(&config).map_err(unreadable)?;
+        let same = size.is_file()
+            && size.len() == SETTINGS.len() as u64
+            && fs::read(&config).map_err(unreadable)? == SETTINGS.as_bytes();
+        if same { Ok(()) } else { Err("its settings were changed".to_owned()) }
     }
 
     /// Removes all but the marker, which stays to the last so that a directory
@@ -84,6 +133,10 @@ impl CacheDirectory {
     /// there are too many packs.
     pub(super) fn tidy(&self) -> Result<(), Failure> {
         let cannot = |error: &io::Error| failure(&self.path, "tidy the cache", error);
+        match fs::remove_dir_all(self.path.join("home")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&error)),
+            _ => {}
+        }
         let packs = self.repository().join("objects/pack");
         let Ok(entries) = fs::read_dir(&packs) else { return Ok(()) };
         let mut kept = 0;
@@ -116,7 +169,11 @@ impl CacheDirectory {
     /// text could make the directory a foreign one.
     fn put_marker(&self) -> io::Result<()> {
         let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).open(self.marker()).map(drop)
+        match options.write(true).create_new(true).mode(0o600).open(self.marker()) {
+            // Another process, which looks at another remote, was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            put => put.map(drop),
+        }
     }
 }
 

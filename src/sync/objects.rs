@@ -44,6 +44,29 @@ pub trait Objects {
     fn read(&self, id: ObjectId, limit: u64) -> Result<Raw, ObjectError>;
 }
 
+/// A source without objects: for who needs none, and would be wrong to read one.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Objects for Nothing {
+    fn read(&self, id: ObjectId, _limit: u64) -> Result<Raw, ObjectError> {
+        Err(ObjectError::Missing { id })
+    }
+}
+
+impl ObjectError {
+    /// A stable name of the reason, for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "object-missing",
+            Self::TooLarge { .. } => "object-too-large",
+            Self::Forged { .. } => "object-forged",
+            Self::WrongKind { .. } => "object-wrong-kind",
+            Self::Source { .. } => "worker-broken",
+        }
+    }
+}
+
 /// Why there is no object.
 #[derive(Debug, Error)]
 pub enum ObjectError {

@@ -28,8 +28,13 @@ pub const REQUEST_LIMIT: usize = 1024 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Ask a remote where a branch is, and bring nothing.
+    Look(Box<Fetch>),
     /// Bring the cache up to the tip of a branch.
     Fetch(Box<Fetch>),
+    /// Say how the process is confined. One that was asked for nothing else before
+    /// confines itself now, to the conversation alone.
+    Cage,
     /// Send an object of the cache that was fetched last.
     Read {
         /// The object.
@@ -79,7 +84,7 @@ impl Default for FetchLimits {
         Self {
             schemes: vec![Scheme::Https, Scheme::Ssh],
             received_bytes: 256 << 20,
-            objects: 500_000,
+            objects: 200_000,
             object_bytes: 4 << 20,
         }
     }
@@ -89,8 +94,10 @@ impl Default for FetchLimits {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
-    /// The fetch is done; this is the tip of the branch.
+    /// This is the tip of the branch; where a fetch was asked for, it is done.
     Tip(ObjectId),
+    /// How the process is confined.
+    Cage(Cage),
     /// The bytes of the object follow.
     Object {
         /// `commit`, `tree`, `blob` or `tag`.
@@ -109,6 +116,17 @@ pub enum Answer {
     },
     /// It cannot be done.
     Failed(Failure),
+}
+
+/// How the fetch process is confined, as it says itself before it talks to anybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cage {
+    /// The number of its user.
+    pub user: u32,
+    /// The version of Landlock's rules that hold for it: 0 where the kernel has none, and
+    /// from 4 on for ports too.
+    pub landlock: u32,
 }
 
 /// The kind of object that a word of git names.

@@ -6,6 +6,7 @@
 //! or fetched anew, by the next one.
 
 mod authorities;
+mod cage;
 mod copy;
 mod diagnose;
 mod login;
@@ -20,22 +21,19 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::alarm;
 use zeroize::Zeroizing;
 
 use super::cache::CacheDirectory;
 use super::objects::Kind;
-use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, REQUEST_LIMIT, Request};
+use super::protocol::{
+    Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, REQUEST_LIMIT, Request,
+};
 use crate::value::ObjectId;
 use open::{check_scheme, find_tip, open_remote};
 
 /// The oldest libgit2 with the fixes of 2026.
 const OLDEST: (u32, u32, u32) = (1, 9, 7);
-
-/// The memory that the process may use, in bytes. The last resort: what is read is
-/// bounded by the limits of the fetch.
-const MEMORY: u64 = 512 << 20;
 
 /// How long to wait for a connection, in milliseconds.
 const CONNECT_TIMEOUT_MS: i32 = 10_000;
@@ -47,10 +45,8 @@ const SERVER_TIMEOUT: Duration = Duration::from_millis(SERVER_TIMEOUT_MS.unsigne
 /// process and with an empty environment; complaints go to standard error.
 pub fn serve() -> ExitCode {
     let talk = || {
-        // Who asked is the only one that may: without an agent there is nothing to do.
-        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
-            .map_err(|error| format!("cannot follow the agent: {error}"))?;
-        confine()?;
+        cage::enter()?;
+        check_library()?;
         converse(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|e| e.to_string())
     };
     match talk() {
@@ -68,18 +64,13 @@ fn complain(message: &str) {
     drop(writeln!(io::stderr(), "{message}"));
 }
 
-/// Refuses to run with an old libgit2, and takes from the process what it never needs.
-fn confine() -> Result<(), String> {
+/// Refuses to run with an old libgit2.
+fn check_library() -> Result<(), String> {
     let found = git2::Version::get();
     if !found.vendored() || found.libgit2_version() < OLDEST {
         return Err(format!(
             "this program was built with {found:?}, and not with its own libgit2 of {OLDEST:?} or later"
         ));
-    }
-    for (resource, wanted) in [(Resource::RLIMIT_DATA, MEMORY), (Resource::RLIMIT_CORE, 0)] {
-        getrlimit(resource)
-            .and_then(|(_, hard)| setrlimit(resource, wanted.min(hard), wanted.min(hard)))
-            .map_err(|e| format!("cannot set {resource:?}: {e}"))?;
     }
     Ok(())
 }
@@ -94,10 +85,15 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
             return Ok(());
         }
         let (answer, bytes) = match serde_json::from_slice(&line) {
+            Ok(Request::Look(fetch)) => {
+                alarm::set(fetch.seconds.max(1));
+                (session.look(&fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+            }
             Ok(Request::Fetch(fetch)) => {
                 alarm::set(fetch.seconds.max(1));
                 (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
+            Ok(Request::Cage) => (Answer::Cage(session.lock(&cage::Needs::default())), Vec::new()),
             Ok(Request::Read { object, limit }) => match session.read(object, limit) {
                 Ok(Found::Object(kind, bytes)) => {
                     let size = bytes.len() as u64;
@@ -124,6 +120,16 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
     }
 }
 
+/// What comes before anything is asked of a remote.
+fn begin(fetch: &Fetch) -> Result<(), Failure> {
+    check_scheme(&fetch.url, &fetch.limits)?;
+    // Before anything else of libgit2, which reads them when it begins.
+    authorities::set(fetch.access.authorities.as_deref())?;
+    limit_libgit2(&fetch.limits).map_err(|e| {
+        Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {e}"))
+    })
+}
+
 /// What became of a wish for an object.
 enum Found {
     Object(Kind, Vec<u8>),
@@ -135,6 +141,8 @@ enum Found {
 enum Trouble {
     /// The cache is in the way: it helps to empty it.
     Cache(String),
+    /// Something is missing: because the cache has half of it, or the remote does.
+    Incomplete(String),
     /// Nothing that is done here helps.
     Final(Failure),
 }
@@ -167,17 +175,32 @@ struct Session {
     store: Option<Store>,
     /// Whether a cache was emptied: once has to be enough.
     emptied: bool,
+    /// How the process is confined, once it is.
+    cage: Option<Cage>,
 }
 
 impl Session {
+    /// Confines the process, the first time: there is no way back.
+    fn lock(&mut self, needs: &cage::Needs) -> Cage {
+        *self.cage.get_or_insert_with(|| cage::lock(needs))
+    }
+
+    fn look(&mut self, fetch: &Fetch) -> Result<ObjectId, Failure> {
+        begin(fetch)?;
+        let mut needs = cage::Needs::of(fetch);
+        if let Some(path) = fetch.url.path() {
+            self.lock(&needs);
+            return object_id(find_tip(&open_remote(path)?, &fetch.branch)?);
+        }
+        let home = network::home(fetch)?;
+        needs.writable.clone_from(&home);
+        self.lock(&needs);
+        object_id(network::look(home.as_deref(), fetch)?)
+    }
+
     fn fetch(&mut self, fetch: Fetch) -> Result<ObjectId, Failure> {
         self.store = None;
-        check_scheme(&fetch.url, &fetch.limits)?;
-        // Before anything else of libgit2, which reads them when it begins.
-        authorities::set(fetch.access.authorities.as_deref())?;
-        limit_libgit2(&fetch.limits).map_err(|e| {
-            Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {e}"))
-        })?;
+        begin(&fetch)?;
         let source = match fetch.url.path() {
             Some(path) => {
                 let remote = open_remote(path)?;
@@ -187,13 +210,15 @@ impl Session {
             None => None,
         };
         let directory = CacheDirectory::claim(&fetch.cache)?;
+        let needs = cage::Needs { writable: Some(fetch.cache.clone()), ..cage::Needs::of(&fetch) };
+        self.lock(&needs);
         directory.tidy()?;
         let fill = || match &source {
             Some((remote, tip)) => Ok((copy::fill(&directory, remote, *tip, &fetch)?, *tip)),
             None => network::fill(&directory, &fetch),
         };
         let mut filled = fill();
-        if let Err(Trouble::Cache(reason)) = &filled
+        if let Err(Trouble::Cache(reason) | Trouble::Incomplete(reason)) = &filled
             && !self.emptied
         {
             complain(&format!("the cache `{}` is fetched anew: {reason}", fetch.cache));
@@ -218,7 +243,7 @@ impl Session {
             Ok(Some(found)) => return Ok(found),
             Ok(None) if self.emptied => return Ok(Found::Missing),
             Ok(None) => format!("it lacks object {id}"),
-            Err(Trouble::Cache(reason)) => reason,
+            Err(Trouble::Cache(reason) | Trouble::Incomplete(reason)) => reason,
             Err(Trouble::Final(failure)) => return Err(failure),
         };
         let fetch = store.fetch.clone();
@@ -295,6 +320,7 @@ fn failure(code: FailureCode, what: &str, error: &git2::Error) -> Failure {
 fn damaged(cache: &Utf8Path, trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Final(failure) => failure,
+        Trouble::Incomplete(reason) => Failure::new(FailureCode::DamagedRemote, reason),
         Trouble::Cache(reason) => Failure::new(
             FailureCode::DamagedCache,
             format!("the cache `{cache}` cannot be used, even when fetched anew: {reason}"),
@@ -339,9 +365,9 @@ fn limit_libgit2(limits: &FetchLimits) -> Result<(), git2::Error> {
         opts::set_server_connect_timeout_in_milliseconds(CONNECT_TIMEOUT_MS)?;
         opts::set_server_timeout_in_milliseconds(SERVER_TIMEOUT_MS)?;
         opts::set_mwindow_size(4 << 20)?;
-        opts::set_mwindow_mapped_limit(64 << 20)?;
-        opts::set_mwindow_file_limit(256)?;
-        opts::set_cache_max_size(16 << 20)?;
+        opts::set_mwindow_mapped_limit(8 << 20)?;
+        opts::set_mwindow_file_limit(64)?;
+        opts::set_cache_max_size(8 << 20)?;
         for (option, value) in options {
             if libgit2_sys::git_libgit2_opts(option.cast_signed(), value as usize) < 0 {
                 return Err(git2::Error::last_error(-1));

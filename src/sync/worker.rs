@@ -6,10 +6,12 @@
 
 mod keeper;
 mod talk;
+mod user;
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,23 +19,35 @@ use thiserror::Error;
 
 use super::access::Access;
 use super::objects::{ObjectError, Objects, Raw};
-use super::protocol::{Answer, Failure, FailureCode, Fetch, FetchLimits, Request, kind_named};
+use super::protocol::{
+    Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, Request, kind_named,
+};
 use super::remote::{Remote, RemoteUrl};
 use crate::value::{ObjectId, Word};
 use keeper::Keeper;
 use talk::{Over, Talk, printable};
 
+pub use user::{FetchUser, NAME as FETCH_USER};
+
 /// A running fetch process. Dropping it kills and reaps the process.
 #[derive(Debug)]
 pub struct Worker {
     process: u32,
+    user: Option<FetchUser>,
     talk: Mutex<Talk>,
+    /// The class of what went wrong when an object was read.
+    fault: OnceLock<&'static str>,
 }
 
 impl Worker {
-    /// Starts `program fetch-worker` with an empty environment. After `deadline` it
-    /// is killed, whatever it does.
-    pub fn start(program: &Utf8Path, deadline: Duration) -> Result<Self, TransportError> {
+    /// Starts `program fetch-worker` with an empty environment, as a user of its own where
+    /// there is one, without any other group. After `deadline` it is killed, whatever it
+    /// does.
+    pub fn start(
+        program: &Utf8Path,
+        user: Option<FetchUser>,
+        deadline: Duration,
+    ) -> Result<Self, TransportError> {
         let failed = |source| TransportError::Start { program: program.to_owned(), source };
         let begin = Instant::now();
         #[expect(
@@ -41,9 +55,14 @@ impl Worker {
             reason = "this program itself, as the process that alone talks to remotes"
         )]
         let mut command = Command::new(program);
+        if let Some(user) = user {
+            // Leaves all groups of root.
+            command.gid(user.group).uid(user.user);
+        }
         let mut child = command
             .arg("fetch-worker")
             .env_clear()
+            .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -56,7 +75,7 @@ impl Worker {
             return Err(failed(io::Error::other("it has no pipes")));
         };
         let talk = Talk::new(input, output, errors, keeper, begin, deadline).map_err(failed)?;
-        Ok(Self { process, talk: Mutex::new(talk) })
+        Ok(Self { process, user, talk: Mutex::new(talk), fault: OnceLock::new() })
     }
 
     /// The id of the process.
@@ -64,8 +83,23 @@ impl Worker {
         self.process
     }
 
+    /// Where a branch of a remote is, by the remote's word. Brings nothing, and needs no
+    /// lock: several may look at the same time, with one cache.
+    pub fn look(
+        &self,
+        remote: &Remote,
+        access: &Access,
+        branch: &str,
+        cache: &Utf8Path,
+        limits: &FetchLimits,
+    ) -> Result<ObjectId, TransportError> {
+        let fetch = self.request(remote, access, branch, cache, limits)?;
+        self.tip(remote, &Request::Look(fetch))
+    }
+
     /// Brings a cache up to a branch of a remote and gives the branch's tip. What
-    /// `access` holds goes to the process through a pipe, and nowhere else. The caller holds the lock of the cache until the worker is dropped.
+    /// `access` holds goes to the process through a pipe, and nowhere else. The caller
+    /// holds the lock of the cache until the worker is dropped.
     pub fn fetch(
         &self,
         remote: &Remote,
@@ -74,9 +108,46 @@ impl Worker {
         cache: &Utf8Path,
         limits: &FetchLimits,
     ) -> Result<ObjectId, TransportError> {
+        let fetch = self.request(remote, access, branch, cache, limits)?;
+        self.tip(remote, &Request::Fetch(fetch))
+    }
+
+    /// The stable name of what went wrong when an object was read, if something did.
+    pub fn fault(&self) -> Option<&'static str> {
+        self.fault.get().copied()
+    }
+
+    fn source(&self, error: &TransportError) -> ObjectError {
+        self.fault.get_or_init(|| error.code());
+        ObjectError::Source { message: error.to_string() }
+    }
+
+    /// How the process is confined.
+    pub fn cage(&self) -> Result<Cage, TransportError> {
         let mut talk = self.talk();
-        let left = talk.left();
-        let request = Request::Fetch(Box::new(Fetch {
+        match talk.ask(&Request::Cage)? {
+            (Answer::Cage(cage), _) => Ok(cage),
+            _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
+        }
+    }
+
+    fn request(
+        &self,
+        remote: &Remote,
+        access: &Access,
+        branch: &str,
+        cache: &Utf8Path,
+        limits: &FetchLimits,
+    ) -> Result<Box<Fetch>, TransportError> {
+        if let Some(user) = self.user {
+            user.hand_over(cache).map_err(|error| {
+                let message =
+                    format!("cannot let `{FETCH_USER}` keep the cache `{cache}`: {error}");
+                TransportError::of(remote, &Failure::new(FailureCode::Permission, message))
+            })?;
+        }
+        let left = self.talk().left();
+        Ok(Box::new(Fetch {
             url: remote.url.clone(),
             access: access.clone(),
             branch: branch.to_owned(),
@@ -84,8 +155,12 @@ impl Worker {
             limits: limits.clone(),
             // Later than this end does it.
             seconds: u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(2),
-        }));
-        match talk.ask(&request)? {
+        }))
+    }
+
+    fn tip(&self, remote: &Remote, request: &Request) -> Result<ObjectId, TransportError> {
+        let mut talk = self.talk();
+        match talk.ask(request)? {
             (Answer::Tip(tip), _) => Ok(tip),
             (Answer::Failed(failure), _) => Err(TransportError::of(remote, &failure)),
             _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
@@ -100,9 +175,9 @@ impl Worker {
 
 impl Objects for Worker {
     fn read(&self, id: ObjectId, limit: u64) -> Result<Raw, ObjectError> {
-        let source = |error: TransportError| ObjectError::Source { message: error.to_string() };
         let mut talk = self.talk();
-        let (answer, bytes) = talk.ask(&Request::Read { object: id, limit }).map_err(source)?;
+        let asked = talk.ask(&Request::Read { object: id, limit });
+        let (answer, bytes) = asked.map_err(|error| self.source(&error))?;
         let lie = match answer {
             Answer::Object { kind, .. } => match kind_named(&kind) {
                 Some(kind) => return Ok(Raw { kind, bytes }),
@@ -114,11 +189,12 @@ impl Objects for Worker {
             }
             Answer::TooLarge { .. } => "refused an object that is not too large",
             Answer::Failed(failure) => {
+                self.fault.get_or_init(|| failure.code.as_str());
                 return Err(ObjectError::Source { message: printable(&failure.message) });
             }
-            Answer::Tip(_) => "answered another question",
+            Answer::Tip(_) | Answer::Cage(_) => "answered another question",
         };
-        Err(source(talk.give_up(Over::Broken(lie.to_owned()))))
+        Err(self.source(&talk.give_up(Over::Broken(lie.to_owned()))))
     }
 }
 

@@ -332,7 +332,7 @@ fn a_dry_node_runs_no_program_and_shows_nothing_of_this_machine() {
     let host = Linux::new(Some(root));
     assert!(host.ask("true", &[]).unwrap_err().to_string().contains("dry node"));
     let program = camino::Utf8Path::new("/nonexistent/weft");
-    let examined = examine(&host, Some(program)).examined;
+    let examined = examine(&host, program, true).examined;
     for looked in [examined.networkd, examined.network_manager] {
         assert!(matches!(looked, Looked::Unseen(_)));
     }
@@ -344,7 +344,9 @@ fn a_dry_node_runs_no_program_and_shows_nothing_of_this_machine() {
 
 #[test]
 fn this_machine_can_be_examined() {
-    let examined = examine(&Linux::new(None), None).examined;
+    let program = camino::Utf8Path::new(env!("CARGO_BIN_EXE_weft"));
+    let examined = examine(&Linux::new(None), program, false).examined;
+    assert!(examined.landlock.seen().is_some(), "{:?}", examined.landlock);
     assert!(!examined.dry);
     let links = examined.links.seen().unwrap();
     assert!(links[&"lo".parse::<weft::value::IfName>().unwrap()].mtu > 1500);

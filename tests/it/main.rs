@@ -20,6 +20,7 @@ mod guide;
 mod host;
 mod import;
 mod init;
+mod lying;
 mod machine;
 mod node;
 mod package;

@@ -3,5 +3,5 @@
 
 mod https;
 mod known_hosts;
-mod server;
+pub(crate) mod server;
 mod settings;

@@ -155,7 +155,7 @@ fn limits() -> FetchLimits {
 }
 
 fn start() -> Worker {
-    Worker::start(Utf8Path::new(WEFT), MINUTE).unwrap()
+    Worker::start(Utf8Path::new(WEFT), None, MINUTE).unwrap()
 }
 
 fn failure(error: TransportError) -> (FailureCode, String) {

@@ -6,6 +6,7 @@ mod own;
 mod remotes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -18,6 +19,8 @@ use crate::agent::settings::Settings;
 use crate::facts::Route;
 use crate::host::{EntryKind, Host as _, HostError, Linux, Room, STATE};
 use crate::network::Network;
+use crate::sync::Worker;
+use crate::sync::worker::FetchUser;
 
 /// The most bytes that are read of any file. A status file of dpkg with ten thousand
 /// packages has a tenth of it.
@@ -28,6 +31,9 @@ const DRY: &str = "a dry node has files and nothing else";
 
 /// The directories that weft writes to.
 const WRITTEN: [&str; 3] = [STATE, "/var/cache/weft", "/etc/network"];
+
+/// How long the fetch process may take to say how it is confined.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// What came of looking at a machine.
 #[derive(Debug)]
@@ -40,12 +46,13 @@ pub struct Examination {
     pub network: Option<Network>,
 }
 
-/// Looks at a machine, or at the files of a dry node. `fetch` names this program, and
-/// has it ask the remotes.
-pub fn examine(host: &Linux, fetch: Option<&Utf8Path>) -> Examination {
+/// Looks at a machine, or at the files of a dry node. `program` is this one, which is
+/// started again to see how it is confined, and, where `online` says so, to ask the
+/// remotes.
+pub fn examine(host: &Linux, program: &Utf8Path, online: bool) -> Examination {
     let look = Look { host };
     let (settings_file, settings) = own::settings(&look);
-    let (remotes, network) = remotes::ask(host, settings.as_ref(), fetch);
+    let (remotes, network) = remotes::ask(host, settings.as_ref(), online.then_some(program));
     let units = look.units();
     let examined = Examined {
         now: host.now(),
@@ -67,6 +74,8 @@ pub fn examine(host: &Linux, fetch: Option<&Utf8Path>) -> Examination {
         anchor: own::trust(&look, settings.as_ref()),
         own_files: own::files(&look, settings.as_ref()),
         missing_files: own::missing(&look, settings.as_ref()),
+        fetch_user: look.fetch_user(),
+        landlock: look.landlock(program),
         remotes,
         rooms: WRITTEN.iter().map(|path| (Utf8PathBuf::from(*path), look.room(path))).collect(),
         filters: look.filters(),
@@ -213,6 +222,24 @@ impl Look<'_> {
             Some(clock) => Looked::Seen(clock),
             None => Looked::Unseen("timedatectl does not say it".to_owned()),
         })
+    }
+
+    fn fetch_user(&self) -> Looked<bool> {
+        if self.host.is_dry() {
+            return Looked::Unseen(DRY.to_owned());
+        }
+        Looked::Seen(FetchUser::exists())
+    }
+
+    /// By a process that confines itself and does nothing else.
+    fn landlock(&self, program: &Utf8Path) -> Looked<u32> {
+        if self.host.is_dry() {
+            return Looked::Unseen(DRY.to_owned());
+        }
+        match Worker::start(program, FetchUser::find(), PROBE).and_then(|worker| worker.cage()) {
+            Ok(cage) => Looked::Seen(cage.landlock),
+            Err(error) => Looked::Unseen(chain(&error)),
+        }
     }
 
     fn room(&self, path: &str) -> Looked<Room> {

@@ -76,6 +76,11 @@ pub struct Examined {
     pub own_files: Looked<Vec<OwnFile>>,
     /// The files that the settings name and that are not there.
     pub missing_files: BTreeSet<Utf8PathBuf>,
+    /// Whether the user of the fetch process is there.
+    pub fetch_user: Looked<bool>,
+    /// The version of Landlock's rules that hold for the fetch process; 0 where the kernel
+    /// has none.
+    pub landlock: Looked<u32>,
     /// What the remotes answered.
     pub remotes: Looked<Vec<RemoteAnswer>>,
     /// The directories that weft writes to.

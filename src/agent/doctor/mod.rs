@@ -128,6 +128,8 @@ codes! {
         FileOwner "file-owner" "the files of weft are root's";
         FileWritable "file-writable" "nobody else writes to the files of weft";
         SecretReadable "secret-readable" "nobody else reads secrets of weft";
+        FetchUser "fetch-user" "what talks to remotes has a user of its own";
+        FetchLandlock "fetch-landlock" "the kernel confines what talks to remotes";
         Remote "remote" "the remotes can be reached";
     }
     Disk "disk" {

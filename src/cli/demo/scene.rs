@@ -7,9 +7,9 @@ use ssh_key::{HashAlg, PrivateKey};
 use tempfile::TempDir;
 
 use super::repository::{self, Author, Repository};
-use crate::agent::TurnError;
 use crate::agent::settings;
 use crate::agent::turn::{Purpose, Report, Turn};
+use crate::agent::{Memory, TurnError};
 use crate::cli::failure::{Exit, Failure};
 use crate::host::{Host as _, Linux};
 use crate::render::Managed;
@@ -208,8 +208,13 @@ impl Scene {
             )
         })?;
         let host = Linux::new(Some(root.clone()));
-        let turn =
-            Turn { host: &host, settings: &settings, program: &self.program, root: Some(&root) };
+        let turn = Turn {
+            host: &host,
+            settings: &settings,
+            program: &self.program,
+            root: Some(&root),
+            memory: &Memory::default(),
+        };
         Ok(turn.make(purpose))
     }
 }

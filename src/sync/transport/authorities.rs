@@ -36,11 +36,25 @@ pub(super) fn set(pem: Option<&str>) -> Result<(), Failure> {
     let file = pem.map(in_memory).transpose()?;
     match &file {
         Some(file) => point_at(&format!("/proc/self/fd/{}", file.as_raw_fd()), NOWHERE),
+        // The file holds the same, and to read all of it takes longer than all the rest.
+        None if is_hashed(SYSTEM_DIRECTORY) => point_at(NOWHERE, SYSTEM_DIRECTORY),
         None => point_at(SYSTEM_FILE, SYSTEM_DIRECTORY),
     }
     // Nobody else calls this: the process has one thread.
     drop(SET.set((pem.map(str::to_owned), file)));
     Ok(())
+}
+
+/// Whether a directory has names by which OpenSSL finds the one certificate that it
+/// needs, such as `5ed36f99.0`: `update-ca-certificates` makes them.
+fn is_hashed(directory: &str) -> bool {
+    let hashed = |name: &std::ffi::OsStr| {
+        let name = name.to_string_lossy();
+        let hash = name.strip_suffix(".0").unwrap_or_default();
+        hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    std::fs::read_dir(directory)
+        .is_ok_and(|entries| entries.flatten().any(|entry| hashed(&entry.file_name())))
 }
 
 /// A file that holds certificates and has no name.

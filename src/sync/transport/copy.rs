@@ -21,10 +21,9 @@ pub(super) fn fill(
     tip: Oid,
     fetch: &Fetch,
 ) -> Result<Repository, Trouble> {
-    let path = directory.repository();
-    let cache = open_or_create(&path)?;
+    let cache = open_or_create(directory)?;
     if !has(&cache.odb().map_err(|e| unusable(&e))?, tip) {
-        let view = view(&path, remote).map_err(|e| unusable(&e))?;
+        let view = view(&directory.repository(), remote).map_err(|e| unusable(&e))?;
         copy(remote, &view, &cache.odb().map_err(|e| unusable(&e))?, tip, &fetch.limits)?;
     }
     set_branch(&cache, &fetch.branch, tip)?;
@@ -32,9 +31,20 @@ pub(super) fn fill(
 }
 
 /// The repository of a cache, made where there is none.
-pub(super) fn open_or_create(path: &Utf8Path) -> Result<Repository, Trouble> {
-    let cache = if path.exists() { Repository::open_bare(path) } else { create(path) };
-    cache.map_err(|e| unusable(&e))
+///
+/// Its settings are compared first: libgit2 obeys them, and whoever took an earlier
+/// process over may have changed them, to reach what this one was handed for its remote.
+pub(super) fn open_or_create(directory: &CacheDirectory) -> Result<Repository, Trouble> {
+    let path = directory.repository();
+    if path.exists() {
+        directory.check_settings().map_err(Trouble::Cache)?;
+    } else {
+        let mut options = git2::RepositoryInitOptions::new();
+        Repository::init_opts(&path, options.bare(true).external_template(false))
+            .map_err(|e| unusable(&e))?;
+        directory.put_settings()?;
+    }
+    Repository::open_bare(&path).map_err(|e| unusable(&e))
 }
 
 /// Lets a branch of the cache be at a commit.
@@ -57,20 +67,6 @@ fn unusable(error: &git2::Error) -> Trouble {
 /// Whether an object is there; does not look for packs that others just added.
 fn has(objects: &Odb<'_>, id: Oid) -> bool {
     objects.exists_ext(id, OdbLookupFlags::NO_REFRESH)
-}
-
-/// Makes the repository of a cache. Its packs are made without looking for
-/// differences between objects, which takes long and saves little: what the
-/// settings mean to git, they mean to releases of libgit2 after 1.9; up to those it
-/// takes the first for the third.
-fn create(path: &Utf8Path) -> Result<Repository, git2::Error> {
-    let mut options = git2::RepositoryInitOptions::new();
-    let cache = Repository::init_opts(path, options.bare(true).external_template(false))?;
-    let mut settings = cache.config()?;
-    for name in ["pack.deltaCacheSize", "pack.window", "core.bigFileThreshold"] {
-        settings.set_i64(name, 0)?;
-    }
-    Ok(cache)
 }
 
 /// The cache as it would be with every object of the remote: the cache's settings

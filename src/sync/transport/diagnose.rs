@@ -7,7 +7,7 @@
 use openssl::nid::Nid;
 use openssl::x509::{X509, X509NameRef};
 
-use super::network::Seen;
+use super::network::{ELSEWHERE, Seen};
 use super::{SERVER_TIMEOUT, failure};
 use crate::sync::origin::Origin;
 use crate::sync::protocol::{Failure, FailureCode, Fetch};
@@ -20,6 +20,10 @@ pub(super) fn diagnose(error: &git2::Error, seen: &Seen, fetch: &Fetch) -> Failu
         let certificate = seen.certificate.borrow();
         let certificate = certificate.as_deref().and_then(|der| X509::from_der(der).ok());
         return certificate_failure(text, certificate.as_deref(), fetch);
+    }
+    // Of all ports the kernel refuses those that are not the remote's.
+    if text.starts_with("failed to connect to ") && text.ends_with("Permission denied") {
+        return Failure::new(FailureCode::RedirectRefused, ELSEWHERE);
     }
     if let Some(status) = text.strip_prefix("unexpected http status code: ") {
         return status_failure(status, fetch);
@@ -90,6 +94,7 @@ fn classify(text: &str, seen: &Seen, fetch: &Fetch) -> (FailureCode, &'static st
         "content-type",
         "http parser error",
         "invalid packet line",
+        "bad packet length",
         "invalid response",
         "invalid hex digit",
         "PKT-LINE",

@@ -6,13 +6,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::fs;
 use std::time::Instant;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use git2::{
-    AutotagOption, CertificateCheckStatus, FetchOptions, ObjectType, Oid, ProxyOptions,
+    AutotagOption, CertificateCheckStatus, FetchOptions, ObjectType, Odb, Oid, ProxyOptions,
     RemoteCallbacks, RemoteRedirect, Repository,
 };
+use nix::sys::socket::{SockaddrIn, SockaddrIn6, SockaddrStorage, getpeername};
 
+use super::cage::FILES as DESCRIPTORS;
 use super::diagnose::diagnose;
 use super::login::Answers;
 use super::open::{absent_branch, check_branch};
@@ -26,6 +30,16 @@ use crate::sync::remote::Scheme;
 
 /// What libssh2 says when no type of key is common to both ends.
 const NO_COMMON_KEY_TYPE: &str = "Unable to exchange encryption keys";
+
+/// A branch that no repository has: whoever brings it brings nothing.
+const NOTHING: &str = "weft/look";
+
+/// How many other branches are named, to help whoever mistyped one.
+const NAMED: usize = 5;
+
+/// What is said of a server that sends us to another one.
+pub(super) const ELSEWHERE: &str =
+    "the server sends us to another server or port, and this is not followed";
 
 /// What was seen on the way, for the reason that libgit2 does not keep.
 pub(super) struct Seen {
@@ -62,46 +76,94 @@ pub(super) fn fill(
     fetch: &Fetch,
 ) -> Result<(Repository, Oid), Trouble> {
     check_branch(&fetch.branch)?;
-    let cache = copy::open_or_create(&directory.repository())?;
-    let known_hosts = known_hosts(fetch)?;
-    let tip = match &known_hosts {
-        None => attempt(&cache, fetch, None),
-        Some(known) => over_ssh(directory, &cache, fetch, known),
-    }?;
-    let Some(tip) = tip.0 else {
-        return Err(absent_branch(&fetch.branch, tip.1).into());
-    };
+    let cache = copy::open_or_create(directory)?;
+    let tip = ask(&cache, &directory.home(), fetch, &fetch.branch)?;
     // What came is judged by others; that it came is checked here.
     let missing = |e: git2::Error| {
-        Trouble::Cache(format!("the tip of the branch is not there: {}", e.message()))
+        Trouble::Incomplete(format!(
+            "the remote names commit {tip} and does not send it: {}",
+            e.message()
+        ))
     };
     cache.find_commit(tip).map_err(missing)?;
     copy::set_branch(&cache, &fetch.branch, tip)?;
     Ok((cache, tip))
 }
 
+/// The directory for the files that a look at the remote needs, if it needs any.
+pub(super) fn home(fetch: &Fetch) -> Result<Option<Utf8PathBuf>, Failure> {
+    if fetch.url.scheme() != Scheme::Ssh {
+        return Ok(None);
+    }
+    let home = CacheDirectory::claim(&fetch.cache)?.home();
+    let made = fs::create_dir_all(&home);
+    made.map_err(|error| {
+        Failure::new(FailureCode::Permission, format!("cannot make `{home}`: {error}"))
+    })?;
+    Ok(Some(home))
+}
+
+/// Where the branch is, by the remote's list of references alone.
+pub(super) fn look(home: Option<&Utf8Path>, fetch: &Fetch) -> Result<Oid, Failure> {
+    check_branch(&fetch.branch)?;
+    let nowhere = Odb::new().and_then(Repository::from_odb);
+    let nowhere = nowhere.map_err(|e| failure(FailureCode::Failed, "cannot look", &e))?;
+    let home = home.unwrap_or(Utf8Path::new("/dev/null"));
+    let tip = ask(&nowhere, home, fetch, NOTHING);
+    // What stays is removed by the next fetch.
+    drop(fs::remove_dir_all(home));
+    tip.map_err(|trouble| match trouble {
+        Trouble::Final(failure) => failure,
+        Trouble::Cache(reason) | Trouble::Incomplete(reason) => {
+            Failure::new(FailureCode::Failed, reason)
+        }
+    })
+}
+
+/// Has the remote list its references, and brings what one of its branches stands on
+/// and the repository lacks.
+fn ask(
+    repository: &Repository,
+    home: &Utf8Path,
+    fetch: &Fetch,
+    bring: &str,
+) -> Result<Oid, Trouble> {
+    let known_hosts = known_hosts(fetch)?;
+    let tip = match &known_hosts {
+        None => attempt(repository, fetch, bring, None),
+        Some(known) => over_ssh(repository, home, fetch, bring, known),
+    }?;
+    tip.0.ok_or_else(|| absent_branch(&fetch.branch, tip.1).into())
+}
+
 /// Asks an ssh server for keys of the pinned types. One that has none of these is asked
 /// for any, to see what it shows.
 fn over_ssh(
-    directory: &CacheDirectory,
-    cache: &Repository,
+    repository: &Repository,
+    home: &Utf8Path,
     fetch: &Fetch,
+    bring: &str,
     known: &KnownHosts,
 ) -> Result<Tip, Trouble> {
     let origin = Origin::of(&fetch.url);
-    prefer(&directory.home(), origin.as_ref().map(|origin| (known, origin)))?;
-    match attempt(cache, fetch, Some(known)) {
+    prefer(home, origin.as_ref().map(|origin| (known, origin)))?;
+    match attempt(repository, fetch, bring, Some(known)) {
         Err(Trouble::Final(failure)) if failure.message.contains(NO_COMMON_KEY_TYPE) => {
-            prefer(&directory.home(), None)?;
-            attempt(cache, fetch, Some(known))
+            prefer(home, None)?;
+            attempt(repository, fetch, bring, Some(known))
         }
         tried => tried,
     }
 }
 
-fn attempt(cache: &Repository, fetch: &Fetch, known: Option<&KnownHosts>) -> Result<Tip, Trouble> {
+fn attempt(
+    repository: &Repository,
+    fetch: &Fetch,
+    bring: &str,
+    known: Option<&KnownHosts>,
+) -> Result<Tip, Trouble> {
     let seen = Seen::new();
-    download(cache, fetch, known, &seen).map_err(|error| trouble(&error, &seen, fetch))
+    download(repository, fetch, bring, known, &seen).map_err(|error| trouble(&error, &seen, fetch))
 }
 
 /// Whether everything is there that a commit stands on. The objects below one that is
@@ -152,12 +214,13 @@ fn known_hosts(fetch: &Fetch) -> Result<Option<KnownHosts>, Failure> {
 type Tip = (Option<Oid>, Vec<String>);
 
 fn download(
-    cache: &Repository,
+    repository: &Repository,
     fetch: &Fetch,
+    bring: &str,
     known_hosts: Option<&KnownHosts>,
     seen: &Seen,
 ) -> Result<Tip, git2::Error> {
-    let mut remote = cache.remote_anonymous(fetch.url.text())?;
+    let mut remote = repository.remote_anonymous(fetch.url.text())?;
     let wanted = format!("refs/heads/{}", fetch.branch);
     let mut options = FetchOptions::new();
     options
@@ -167,12 +230,14 @@ fn download(
         .download_tags(AutotagOption::None)
         .update_fetchhead(false)
         .follow_redirects(RemoteRedirect::None);
-    remote.download(&[format!("+{wanted}:refs/weft/{}", fetch.branch)], Some(&mut options))?;
+    remote.download(&[format!("+refs/heads/{bring}:refs/weft/{bring}")], Some(&mut options))?;
     let mut tip = (None, Vec::new());
     for head in remote.list()? {
         if head.name() == wanted {
             tip.0 = Some(head.oid());
-        } else if let Some(branch) = head.name().strip_prefix("refs/heads/") {
+        } else if let Some(branch) = head.name().strip_prefix("refs/heads/")
+            && tip.1.len() < NAMED
+        {
             tip.1.push(branch.to_owned());
         }
     }
@@ -189,9 +254,13 @@ fn callbacks<'a>(
     let origin = Origin::of(&fetch.url);
     let mut callbacks = RemoteCallbacks::new();
     let shown_to = origin.clone();
-    callbacks.certificate_check(move |certificate, _| {
+    callbacks.certificate_check(move |certificate, host| {
         seen.heard.set(Instant::now());
         if let Some(certificate) = certificate.as_x509() {
+            // libgit2 lets a server send it to another port of the same host.
+            if !shown_to.as_ref().is_some_and(|origin| is_connected_to(origin, host)) {
+                return Err(seen.stop(Failure::new(FailureCode::RedirectRefused, ELSEWHERE)));
+            }
             // OpenSSL has judged it; this is for the reason only.
             seen.certificate.replace(Some(certificate.data().to_vec()));
             return Ok(CertificateCheckStatus::CertificatePassthrough);
@@ -228,6 +297,19 @@ fn callbacks<'a>(
         true
     });
     callbacks
+}
+
+/// Whether every connection of this process leads to a server, which libgit2 calls `host`.
+fn is_connected_to(origin: &Origin, host: &str) -> bool {
+    let port = |address: &SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(SockaddrIn::port);
+        v4.or_else(|| address.as_sockaddr_in6().map(SockaddrIn6::port))
+    };
+    // The descriptors that there can be: a list of those that there are cannot be had
+    // from within the cage.
+    let peers = (3..DESCRIPTORS).filter_map(|number| getpeername(number).ok());
+    host.eq_ignore_ascii_case(origin.host())
+        && peers.filter_map(|peer| port(&peer)).all(|port| port == origin.port())
 }
 
 /// Whether a host may show a key.

@@ -103,7 +103,8 @@ impl Place {
         access: &Access,
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
-        let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), deadline).unwrap();
+        let worker =
+            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, deadline).unwrap();
         let remote = Remote { name: "origin".parse().unwrap(), url: url.parse().unwrap() };
         let tip = worker.fetch(&remote, access, "main", &self.cache(), &FetchLimits::default())?;
         Ok((worker, tip))
@@ -280,9 +281,9 @@ fn a_credential_goes_to_no_other_server() {
     // Another host is not even talked to.
     place.server.fail(Fault::Redirect(format!("https://localhost:{}", other.port)));
     place.fails(FailureCode::RedirectRefused, &[]);
-    // Another port is, and gets nothing.
+    // Nor is another port of the same host.
     place.server.fail(Fault::Redirect(format!("https://127.0.0.1:{}", other.port)));
-    place.fails(FailureCode::OriginRefused, &["nothing was sent"]);
+    place.fails(FailureCode::RedirectRefused, &["another server or port"]);
     // Nor is it sent in the clear.
     place.server.fail(Fault::Redirect("http://127.0.0.1:1".to_owned()));
     place.fails(FailureCode::RedirectRefused, &[]);
@@ -321,7 +322,8 @@ fn limits_hold_over_the_network() {
         (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let tip = place.commit("main", &noise);
     let fetch = |limits: FetchLimits| {
-        let worker = Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), MINUTE).unwrap();
+        let worker =
+            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, MINUTE).unwrap();
         let remote = Remote {
             name: "origin".parse().unwrap(),
             url: place.server.url("127.0.0.1").parse().unwrap(),

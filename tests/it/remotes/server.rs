@@ -20,14 +20,14 @@ use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Name};
 
 /// A certificate authority.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     key: PKey<Private>,
     certificate: X509,
 }
 
 /// What a server proves itself with.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     key: PKey<Private>,
     certificate: X509,
 }
@@ -47,8 +47,17 @@ fn builder(subject: &str, serial: u32) -> (PKey<Private>, X509Builder) {
     (key, builder)
 }
 
+impl Identity {
+    pub(crate) fn acceptor(&self) -> Option<SslAcceptor> {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).ok()?;
+        acceptor.set_private_key(&self.key).ok()?;
+        acceptor.set_certificate(&self.certificate).ok()?;
+        Some(acceptor.build())
+    }
+}
+
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let (key, mut builder) = builder(name, 1);
         let mut issuer = X509Name::builder().unwrap();
         issuer.append_entry_by_text("CN", name).unwrap();
@@ -60,12 +69,12 @@ impl Authority {
         Self { key, certificate: builder.build() }
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         String::from_utf8(self.certificate.to_pem().unwrap()).unwrap()
     }
 
     /// An identity for 127.0.0.1 and localhost, good for some days from some days ago.
-    pub(super) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         self.identity_for("127.0.0.1", "localhost", 1_700_000_000, 4_000_000_000)
     }
 
@@ -156,9 +165,9 @@ impl Server {
 }
 
 /// A request as far as it matters here.
-struct Request {
+pub(crate) struct Request {
     method: String,
-    target: String,
+    pub(crate) target: String,
     kind: String,
     authorization: Option<String>,
     body: Vec<u8>,
@@ -180,10 +189,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &Path) -> Op
         }
         _ => {}
     }
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).ok()?;
-    acceptor.set_private_key(&identity.key).ok()?;
-    acceptor.set_certificate(&identity.certificate).ok()?;
-    let mut stream = BufReader::new(acceptor.build().accept(stream).ok()?);
+    let mut stream = BufReader::new(identity.acceptor()?.accept(stream).ok()?);
     let request = read_request(&mut stream)?;
     let out = stream.get_mut();
     let login = {
@@ -221,8 +227,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &Path) -> Op
         return answer(out, "404 Not Found", "", b"", None);
     }
     let said = run_backend(repositories, path, query, &request)?;
-    let end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
-    let (headers, body) = (String::from_utf8_lossy(&said[..end]).into_owned(), &said[end + 4..]);
+    let (headers, body) = split(&said)?;
     let status = headers.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
     let others = headers.lines().filter(|line| !line.starts_with("Status:"));
     let others: Vec<String> = others.map(|line| format!("{line}\r\n")).collect();
@@ -233,7 +238,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, repositories: &Path) -> Op
     answer(out, status, &others.concat(), body, cut)
 }
 
-fn read_request(stream: &mut impl BufRead) -> Option<Request> {
+pub(crate) fn read_request(stream: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).ok()?;
     let mut words = line.split(' ');
@@ -256,7 +261,7 @@ fn read_request(stream: &mut impl BufRead) -> Option<Request> {
 }
 
 /// Sends an answer, or no more of its body than `cut`.
-fn answer(
+pub(crate) fn answer(
     out: &mut impl Write,
     status: &str,
     headers: &str,
@@ -269,8 +274,19 @@ fn answer(
     out.write_all(&body[..cut.unwrap_or(length).min(length)]).ok()
 }
 
+/// The headers and the body of what a program of the common gateway interface says.
+pub(crate) fn split(said: &[u8]) -> Option<(String, &[u8])> {
+    let end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    Some((String::from_utf8_lossy(&said[..end]).into_owned(), &said[end + 4..]))
+}
+
 /// What real git answers, as a program of the common gateway interface.
-fn run_backend(repositories: &Path, path: &str, query: &str, request: &Request) -> Option<Vec<u8>> {
+pub(crate) fn run_backend(
+    repositories: &Path,
+    path: &str,
+    query: &str,
+    request: &Request,
+) -> Option<Vec<u8>> {
     let mut backend = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", repositories)

@@ -19,7 +19,7 @@ fn script(place: &Place, text: &str, deadline: Duration) -> Worker {
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     loop {
-        match Worker::start(&path, deadline) {
+        match Worker::start(&path, None, deadline) {
             Ok(worker) => return worker,
             // Another test forked while the script was written.
             Err(TransportError::Start { source, .. })
@@ -64,7 +64,7 @@ fn a_worker_that_hangs_is_killed_at_the_deadline() {
 fn the_deadline_holds_while_nobody_asks() {
     let place = Place::new();
     place.commit("a", b"a");
-    let worker = Worker::start(Utf8Path::new(WEFT), Duration::from_millis(700)).unwrap();
+    let worker = Worker::start(Utf8Path::new(WEFT), None, Duration::from_millis(700)).unwrap();
     let tip = worker
         .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
         .unwrap();
@@ -171,7 +171,7 @@ fn a_worker_that_was_killed_is_an_error() {
     let text = worker.read(tip, 1000).unwrap_err().to_string();
     assert!(text.contains("ended before it answered (signal: 9 (SIGKILL))"), "{text}");
     assert!(is_gone(worker.process()));
-    let error = Worker::start(Utf8Path::new("/nowhere/weft"), MINUTE).unwrap_err();
+    let error = Worker::start(Utf8Path::new("/nowhere/weft"), None, MINUTE).unwrap_err();
     assert_eq!(error.to_string(), "cannot start the fetch process `/nowhere/weft`");
     assert_eq!(error.code(), "worker-start");
 }
@@ -182,7 +182,46 @@ fn the_process_starts_with_an_empty_environment() {
     place.commit("a", b"a");
     let (worker, _) = place.fetch().unwrap();
     assert!(fs::read(format!("/proc/{}/environ", worker.process())).unwrap().is_empty());
-    let status = fs::read_to_string(format!("/proc/{}/limits", worker.process())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("Max data size")).unwrap();
-    assert_eq!(line.split_whitespace().nth(3), Some("536870912"));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", worker.process())).unwrap();
+    for (name, wanted) in [
+        ("Max data size", "37748736"),
+        ("Max address space", "1073741824"),
+        ("Max file size", "536870912"),
+        ("Max open files", "256"),
+        ("Max processes", "0"),
+        ("Max cpu time", "300"),
+        ("Max core file size", "0"),
+    ] {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert_eq!(line.split_whitespace().nth(1), Some(wanted), "{name}: {line}");
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", worker.process())).unwrap();
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    assert_eq!(value("NoNewPrivs:").trim(), "1");
+    assert_eq!(value("Umask:").trim(), "0077");
+    assert_eq!(value("Threads:").trim(), "1");
+}
+
+#[test]
+fn nothing_is_inherited_and_the_cage_says_how_far_it_goes() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    // Passed on to every program that is started from here.
+    let leak = fs::File::open("/dev/null").unwrap();
+    nix::fcntl::fcntl(&leak, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+    let (worker, _) = place.fetch().unwrap();
+    let open = fs::read_dir(format!("/proc/{}/fd", worker.process())).unwrap();
+    let open = open.map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+    for target in open {
+        let target = target.to_string_lossy().into_owned();
+        let ours = target.starts_with("pipe:") || target.contains("/cache/");
+        assert!(ours || target.contains("/net.git"), "{target}");
+    }
+    let cage = worker.cage().unwrap();
+    assert_eq!(cage.user, nix::unistd::geteuid().as_raw());
+    if cage.landlock == 0 {
+        say("skipped: this kernel has no Landlock");
+    }
+    // One that fetches nothing says the same.
+    assert_eq!(start().cage().unwrap(), cage);
 }

@@ -14,6 +14,7 @@ use crate::agent::settings::{self, Settings};
 use crate::apply;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
+use crate::sync::worker::FetchUser;
 use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::validate;
 use crate::value::ObjectId;
@@ -76,7 +77,7 @@ fn fetched(
     let limits = FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() };
     let access = credentials::access(host, settings, declared)
         .map_err(|failure| TransportError::of(&remote, &failure))?;
-    let worker = Worker::start(program, DEADLINE)?;
+    let worker = Worker::start(program, FetchUser::find(), DEADLINE)?;
     let tip = worker.fetch(&remote, &access, settings.branch(), Utf8Path::new(CACHE), &limits)?;
     Ok((worker, tip))
 }

@@ -5,6 +5,7 @@ use super::super::examined::{KnownTrust, SettingsFile};
 use super::{Patient, Said, quoted};
 use crate::agent::settings::PATH;
 use crate::host::EntryKind;
+use crate::sync::worker::FETCH_USER;
 
 /// Below this, an apply may be refused for want of a way back: a rendering of a large
 /// node and its predecessor, three times.
@@ -25,6 +26,7 @@ pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     anchor(patient, said);
     named_files(patient, said);
     files(patient, said);
+    fetch_process(patient, said);
     remotes(patient, said);
     disk(patient, said);
 }
@@ -199,6 +201,36 @@ fn remotes(patient: &Patient<'_>, said: &mut Said) {
                 }
             }
         }
+    }
+}
+
+fn fetch_process(patient: &Patient<'_>, said: &mut Said) {
+    match said.look(&patient.examined.fetch_user, &[Code::FetchUser]) {
+        None => {}
+        Some(true) => {
+            said.ok(Code::FetchUser, format!("what talks to remotes is user `{FETCH_USER}`"));
+        }
+        Some(false) => said.warning(
+            Code::FetchUser,
+            format!("there is no user `{FETCH_USER}`, so what talks to remotes runs as root"),
+            "systemd-sysusers weft.conf",
+        ),
+    }
+    match said.look(&patient.examined.landlock, &[Code::FetchLandlock]) {
+        None => {}
+        Some(0) => said.warning(
+            Code::FetchLandlock,
+            "the kernel has no Landlock, so what talks to remotes may reach every file of its user",
+            "grep -o 'lsm=[^ ]*' /proc/cmdline",
+        ),
+        Some(level @ 1..4) => said.ok(
+            Code::FetchLandlock,
+            format!("Landlock {level} confines what talks to remotes to its files"),
+        ),
+        Some(level) => said.ok(
+            Code::FetchLandlock,
+            format!("Landlock {level} confines what talks to remotes to its files and ports"),
+        ),
     }
 }
 

@@ -1,0 +1,92 @@
+//! What a running agent remembers from one turn to the next. All of it may be lost: it
+//! saves reading again what cannot have changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::status::{FetchProcess, RemoteState, Unreached};
+use crate::declare::Tree;
+use crate::sync::{Refusal, Verified};
+use crate::value::{ObjectId, VnetId, Word};
+
+/// The most tips, and pairs of tips, of which something is remembered.
+const MOST: usize = 64;
+
+/// The memory of an agent. Holds as long as its settings do.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Remembered>);
+
+impl Memory {
+    pub(super) fn open(&self) -> MutexGuard<'_, Remembered> {
+        // Whoever panicked left something that is true, or nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an accepted commit holds for this node.
+#[derive(Clone, Debug)]
+pub(super) struct Contents {
+    /// Its declarations.
+    pub(super) tree: Verified<Tree>,
+    /// The vnets that its policy lets go although guests use them.
+    pub(super) removable: BTreeSet<VnetId>,
+}
+
+/// What is known of a tip for as long as the anchor only moves up its line.
+#[derive(Clone, Debug)]
+pub(super) enum Settled {
+    /// It is below the anchor.
+    Behind,
+    /// It is beside the anchor's line.
+    Beside(Vec<Refusal>),
+}
+
+/// See [`Memory`].
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// What the newest accepted commit holds.
+    pub(super) contents: Option<Contents>,
+    settled: BTreeMap<ObjectId, Settled>,
+    diverged: BTreeMap<(ObjectId, ObjectId), bool>,
+    /// The remotes that gave nothing when they were tried last: they are tried last.
+    pub(super) failed: BTreeSet<Word>,
+    /// What was seen of each remote.
+    pub(super) remotes: Vec<RemoteState>,
+    /// Those that gave nothing, and why.
+    pub(super) unreached: Vec<Unreached>,
+    /// How the fetch process was confined.
+    pub(super) process: Option<FetchProcess>,
+}
+
+impl Remembered {
+    pub(super) fn settled(&self, tip: ObjectId) -> Option<&Settled> {
+        self.settled.get(&tip)
+    }
+
+    pub(super) fn settle(&mut self, tip: ObjectId, as_: Settled) {
+        if self.settled.len() >= MOST {
+            self.settled.clear();
+        }
+        self.settled.insert(tip, as_);
+    }
+
+    /// Whether two tips diverge, asked of `look` the first time: two commits never come to
+    /// stand otherwise.
+    pub(super) fn diverged<E>(
+        &mut self,
+        one: ObjectId,
+        other: ObjectId,
+        look: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let pair = if one < other { (one, other) } else { (other, one) };
+        if let Some(diverged) = self.diverged.get(&pair) {
+            return Ok(*diverged);
+        }
+        let diverged = look()?;
+        if self.diverged.len() >= MOST {
+            self.diverged.clear();
+        }
+        self.diverged.insert(pair, diverged);
+        Ok(diverged)
+    }
+}

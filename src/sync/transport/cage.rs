@@ -1,0 +1,166 @@
+//! What the fetch process takes from itself before it talks to anybody.
+//!
+//! Its user and its empty environment are the agent's work. Here it gives up new
+//! privileges, files beyond its cache, ports beyond the remote's, processes, memory
+//! and time: whoever takes it over by what a remote sends has little to go on with.
+
+use std::fs;
+use std::os::fd::RawFd;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
+    NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope,
+    path_beneath_rules,
+};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{close, getuid};
+
+use crate::sync::origin::Origin;
+use crate::sync::protocol::{Cage, Fetch};
+
+/// The newest rules that were tried with this code. A kernel that knows fewer keeps
+/// those that it knows.
+const ABI_TRIED: ABI = ABI::V6;
+
+/// The memory that the process may fill, in bytes. What libgit2 reads is bounded before;
+/// this bounds what it makes of an answer without end.
+const MEMORY: u64 = 36 << 20;
+/// The addresses that it may use, in bytes: with the libraries, and files that are mapped.
+const ADDRESSES: u64 = 1 << 30;
+/// The largest file that it may write, in bytes: a pack of the most that a fetch brings,
+/// and what libgit2 adds to it.
+const FILE: u64 = 512 << 20;
+/// The files that it may have open: each pack of the cache is one.
+pub(super) const FILES: i32 = 256;
+/// The seconds of a processor that it may use.
+const SECONDS: u64 = 300;
+
+/// Where Debian keeps certificates, and OpenSSL its settings.
+const CERTIFICATES: [&str; 3] =
+    ["/etc/ssl", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"];
+/// How names are resolved.
+const RESOLVING: [&str; 7] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/run/systemd/resolve",
+];
+/// Libraries that are loaded when they are needed: those that resolve names, and OpenSSL's.
+const LIBRARIES: [&str; 5] = ["/etc/ld.so.cache", "/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+/// The port of name servers.
+const DOMAIN: u16 = 53;
+
+/// What the process still has to reach.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// The directory that it keeps its files in.
+    pub(super) writable: Option<Utf8PathBuf>,
+    /// A remote on this machine, to read.
+    pub(super) directory: Option<Utf8PathBuf>,
+    /// The server.
+    pub(super) origin: Option<Origin>,
+}
+
+impl Needs {
+    /// What a remote asks for, whatever is kept of it.
+    pub(super) fn of(fetch: &Fetch) -> Self {
+        Self {
+            writable: None,
+            directory: fetch.url.path().map(Utf8Path::to_owned),
+            origin: Origin::of(&fetch.url),
+        }
+    }
+}
+
+/// What needs no knowledge of the remote. Fails where not even that can be done.
+pub(super) fn enter() -> Result<(), String> {
+    let failed = |what: &str, error: nix::Error| format!("cannot {what}: {error}");
+    // Who asked is the only one that may: without an agent there is nothing to do.
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("follow the agent", e))?;
+    prctl::set_no_new_privs().map_err(|e| failed("give up new privileges", e))?;
+    prctl::set_dumpable(false).map_err(|e| failed("hide the memory", e))?;
+    umask(Mode::from_bits_truncate(0o077));
+    close_inherited();
+    for (resource, wanted) in [
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_DATA, MEMORY),
+        (Resource::RLIMIT_AS, ADDRESSES),
+        (Resource::RLIMIT_FSIZE, FILE),
+        (Resource::RLIMIT_NOFILE, FILES.unsigned_abs().into()),
+        (Resource::RLIMIT_NPROC, 0),
+        (Resource::RLIMIT_CPU, SECONDS),
+    ] {
+        getrlimit(resource)
+            .and_then(|(_, hard)| setrlimit(resource, wanted.min(hard), wanted.min(hard)))
+            .map_err(|e| failed(&format!("set {resource:?}"), e))?;
+    }
+    Ok(())
+}
+
+/// Closes every descriptor but those of the conversation.
+fn close_inherited() {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let inherited: Vec<RawFd> = numbers.filter(|number| *number > 2).collect();
+    for number in inherited {
+        // The one of the list itself is closed already.
+        let _ = close(number);
+    }
+}
+
+/// Leaves the process only what it needs, as far as the kernel can. Says how far.
+pub(super) fn lock(needs: &Needs) -> Cage {
+    let landlock = match restrict(needs) {
+        Ok(LandlockStatus::Available { effective_abi, .. }) => effective_abi.min(ABI_TRIED) as u32,
+        Ok(_) => 0,
+        Err(error) => {
+            super::complain(&format!("Landlock cannot be used: {error}"));
+            0
+        }
+    };
+    Cage { user: getuid().as_raw(), landlock }
+}
+
+fn restrict(needs: &Needs) -> Result<LandlockStatus, RulesetError> {
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI_TRIED))?
+        .handle_access(AccessNet::from_all(ABI_TRIED))?
+        .scope(Scope::from_all(ABI_TRIED))?;
+    let mut ruleset = ruleset.create()?;
+    let all: BitFlags<AccessFs> = AccessFs::from_all(ABI_TRIED) & !AccessFs::Execute;
+    // Neither devices nor sockets nor links are part of a cache.
+    let writing = all
+        & !(AccessFs::MakeChar
+            | AccessFs::MakeBlock
+            | AccessFs::MakeSock
+            | AccessFs::MakeFifo
+            | AccessFs::MakeSym
+            | AccessFs::IoctlDev);
+    ruleset =
+        ruleset.add_rules(path_beneath_rules(needs.writable.as_deref().map(as_std), writing))?;
+    ruleset =
+        ruleset.add_rules(path_beneath_rules(needs.directory.as_deref().map(as_std), reading))?;
+    ruleset = ruleset
+        .add_rules(path_beneath_rules(CERTIFICATES, reading))?
+        .add_rules(path_beneath_rules(LIBRARIES, reading))?;
+    if let Some(origin) = &needs.origin {
+        ruleset = ruleset
+            .add_rules(path_beneath_rules(RESOLVING, reading))?
+            .add_rule(NetPort::new(origin.port(), AccessNet::ConnectTcp))?
+            .add_rule(NetPort::new(DOMAIN, AccessNet::ConnectTcp))?;
+    }
+    Ok(ruleset.restrict_self()?.landlock)
+}
+
+fn as_std(path: &Utf8Path) -> &std::path::Path {
+    path.as_std_path()
+}
