@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weft::declare::finding::Findings;
-use weft::declare::import::{KnownNode, running_config};
+use weft::declare::import::{self, Source};
 use weft::declare::{Severity, Tree};
 use weft::render::{Managed, Profile, Rendering, Subject, render};
 use weft::validate;
 use weft::value::NodeName;
+
+use crate::import::files_of;
 
 /// How many cases each group has at least.
 const GROUPS: &[(&str, usize)] =
@@ -170,8 +172,9 @@ fn compared(directory: &Path) -> Result<Vec<&'static str>, String> {
 impl Case {
     fn rendered(&self) -> Result<(Rendering, u64, Findings), String> {
         let node: NodeName = "localhost".parse().unwrap();
-        let nodes = BTreeMap::from([(node.clone(), KnownNode::default())]);
-        let imported = running_config(&self.config, &"lab".parse().unwrap(), &nodes)
+        let mut files = files_of(&self.directory.join("sdn"));
+        files.nodes.insert(node.to_string());
+        let imported = import::pve(&files, Some(&"lab".parse().unwrap()), Source::Running)
             .map_err(|error| error.to_string())?;
         let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
         let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);

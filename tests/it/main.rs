@@ -29,6 +29,7 @@ mod properties;
 mod quarantine;
 mod remotes;
 mod schema;
+mod seeds;
 mod settings;
 mod transport;
 mod trust;
