@@ -1,29 +1,30 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
-use std::collections::BTreeSet;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::credentials;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
+use super::fits::{of_settings, undeclared};
 use super::quarantine;
 use super::settings::Settings;
 use super::status::{self, Refused, Running, State, Status, Unreached};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery, StateError};
-use crate::declare::finding::{Code, Finding, suggestion};
-use crate::declare::{self, Findings, Severity, Tree};
+use crate::declare::finding::Code;
+use crate::declare::policy::Removal;
+use crate::declare::{Findings, Severity, Tree};
 use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Found, Owned, Plan, plan, target};
+use crate::plan::{Found, Owned, Plan, RemovalLimits, plan, target};
 use crate::render::{Managed, render};
 use crate::sync::objects::ObjectError;
 use crate::sync::{
-    self, Anchor, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError,
-    TreeError, Verified, Worker,
+    self, Anchors, CommitRecord, FetchLimits, Judgement, Remote, Store, TransportError, TreeError,
+    Verified, Worker,
 };
 use crate::validate;
-use crate::value::{Digest, NodeName, ObjectId, Place, VnetId};
+use crate::validate::scope::Scopes;
+use crate::value::{Digest, ObjectId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -137,9 +138,8 @@ impl<H: Host> Turn<'_, H> {
                 return Err(TurnError::Tree { commit: accepted.record().commit, source });
             }
         };
-        let removable = sync::removable(store, &accepted)
+        let removal = sync::removal(store, &accepted)
             .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
-        drop(worker);
         let considered = tree.map(|tree| self.consider(tree));
         report.findings = considered.get().findings.clone();
         report.tree = considered.get().tree.clone();
@@ -150,7 +150,7 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, removable, purpose, &mut report)?;
+        self.carry_out(considered, removal, worker, purpose, &mut report)?;
         Ok(report)
     }
 
@@ -198,12 +198,12 @@ impl<H: Host> Turn<'_, H> {
         }
         // What runs was accepted. Where the newer anchor was lost, the older one must
         // not let a remote take the node back.
-        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| {
-            let behind = anchor.record.sequence < runs.sequence;
-            behind.then(|| Anchor { record: runs, ..anchor.clone() })
-        });
+        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| anchor.raised_to(&runs));
         let anchor = floor.as_ref().or(anchors.anchor());
-        let judgement = sync::judge(store, tip, &trust, anchor, self.host.now())?;
+        let scopes = Scopes::default();
+        let judgement = sync::judge(store, tip, &trust, anchor, self.host.now(), &|difference| {
+            scopes.judge(difference)
+        })?;
         Ok((judgement, anchors))
     }
 
@@ -232,7 +232,8 @@ impl<H: Host> Turn<'_, H> {
     fn carry_out(
         &self,
         considered: Verified<Considered>,
-        removable: BTreeSet<VnetId>,
+        removal: Removal,
+        worker: Worker,
         purpose: Purpose,
         report: &mut Report,
     ) -> Result<(), TurnError> {
@@ -268,9 +269,18 @@ impl<H: Host> Turn<'_, H> {
             network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
         found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
         found.guests = configured_guests(self.host)?;
-        found.removable = removable;
-        let planned =
+        let Removal { with_guests, max_vnets, max_percent, everything } = removal;
+        found.removable = with_guests;
+        found.limits = RemovalLimits { max_vnets, max_percent, everything };
+        let mut planned =
             wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
+        let runs = status.running.as_ref().and_then(|running| running.commit.as_ref());
+        if let Some(runs) = runs.filter(|_| planned.get().removes_too_much())
+            && sync::reverts(Store::new(&worker), &planned, runs.commit)?
+        {
+            planned = planned.map(Plan::reverting);
+        }
+        drop(worker);
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,
@@ -397,23 +407,6 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
         ),
     }
-}
-
-/// Whether all that is wrong is that node and repository do not belong together.
-fn of_settings(findings: &Findings) -> bool {
-    let settings = [Code::ThisNodeUndeclared, Code::OtherCluster];
-    let mut errors =
-        findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
-    errors.peek().is_some() && errors.all(|finding| settings.contains(&finding.code))
-}
-
-fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
-    let place = Place::start_of(&tree.path(declare::CLUSTER_FILE));
-    let message = format!("node `{node}` is not declared, so its agent refuses to act");
-    let mut finding = Finding::new(Code::ThisNodeUndeclared, message, &place);
-    let names = network.nodes.keys().map(AsRef::as_ref);
-    finding.help = suggestion(node.as_str(), "declared nodes", names);
-    finding
 }
 
 /// The files of [`Managed::ALL`] as they are on a machine.

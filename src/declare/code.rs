@@ -137,6 +137,18 @@ codes! {
         "a role names a principal without a key"
         "The role has no effect for this principal, most often because of a spelling mistake."
         "Add a line for the principal to `.weft/allowed_signers`, or correct its spelling.";
+    RootLimited "root-limited" Error
+        "the role `root` has `paths` or a `scope`"
+        "Root is who mends what nobody else may touch, the policy included; one that cannot would leave nobody to do it."
+        "Remove the key, and give the limited right to another role.";
+    ThresholdUnreachable "threshold-unreachable" Error
+        "a role needs more people who sign than it has"
+        "Nothing could ever be changed by the role. Principals that share a key are one person."
+        "Lower `threshold`, or add principals with keys of their own.";
+    BadVoid "bad-void" Error
+        "a line of `.weft/void` cannot be read"
+        "A line that is skipped could leave a commit standing that was meant to be void, so a commit with such a file is refused."
+        "Write one commit id of 40 digits `0-9a-f` on a line; `#` begins a comment.";
     FileNotRead "file-not-read" Error
         "a file below `sdn/` looks like declarations and is not read"
         "Only names that end in `.yaml` are read; a file that is silently left out is a network that is silently taken away."

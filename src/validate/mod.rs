@@ -11,6 +11,7 @@ mod nodes;
 mod peers;
 mod report;
 mod routing;
+pub mod scope;
 mod services;
 mod subnets;
 mod vnets;

@@ -246,6 +246,18 @@ pub struct RouteTarget {
     number: u32,
 }
 
+impl RouteTarget {
+    /// The first number: most often an AS.
+    pub fn administrator(self) -> u32 {
+        self.administrator
+    }
+
+    /// The second number: most often a VXLAN network identifier.
+    pub fn number(self) -> u32 {
+        self.number
+    }
+}
+
 impl FromStr for RouteTarget {
     type Err = BadNet;
 

@@ -43,8 +43,7 @@ fn network(top: &Path, facts: &[Facts]) -> Network {
         Tree::wants(None, &name).then(|| (name, fs::read_to_string(&path).unwrap().into()))
     });
     let cluster = top.file_name().unwrap().to_str().unwrap();
-    let (network, findings) =
-        check(&Tree::new(None, tree), Some(&cluster.parse().unwrap()), facts);
+    let (network, findings) = check(&Tree::new(None, tree), Some(&cluster.parse().unwrap()), facts);
     assert!(findings.is_empty(), "{cluster}: {findings:#?}");
     network.unwrap()
 }

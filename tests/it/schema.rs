@@ -9,6 +9,7 @@ use weft::declare::schema;
 fn schema_files_are_up_to_date() {
     equal_to_file("declarations.json", &schema::declarations());
     equal_to_file("weft.json", &schema::cluster());
+    equal_to_file("policy.json", &schema::policy());
 }
 
 fn equal_to_file(name: &str, schema: &Value) {
@@ -47,4 +48,5 @@ fn schemas_refuse_what_they_do_not_name() {
     }
     assert!(objects(&schema::declarations(), "") > 20);
     assert_eq!(objects(&schema::cluster(), ""), 1);
+    assert_eq!(objects(&schema::policy(), ""), 5);
 }

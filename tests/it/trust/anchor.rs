@@ -188,7 +188,7 @@ fn damage() {
         newer[..newer.len() / 2].to_vec(),
         text.replace("\"sequence\": 3", "\"sequence\": 9").into_bytes(),
         text.replace("\"counter\": 3", "\"counter\": 9").into_bytes(),
-        text.replace("\"format\": 2", "\"format\": 3").into_bytes(),
+        text.replace("\"format\": 3", "\"format\": 4").into_bytes(),
         vec![b' '; 100_000],
         b"{}".to_vec(),
     ];
