@@ -24,6 +24,7 @@ mod profiles;
 mod properties;
 mod quarantine;
 mod remotes;
+mod removal;
 mod schema;
 mod settings;
 mod transport;
