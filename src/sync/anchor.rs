@@ -161,7 +161,7 @@ struct Body {
 
 enum Found {
     Missing,
-    Good(Current),
+    Good(Box<Current>),
     Broken(String),
 }
 
@@ -173,13 +173,13 @@ impl Anchors {
         let (current, damaged) = match found {
             (Found::Missing, Found::Missing) if ran => return Err(AnchorError::AnchorLost),
             (Found::Missing, Found::Missing) => (None, None),
-            (Found::Good(a), Found::Good(b)) => (Some(newer(a, b)?), None),
-            (Found::Good(good), Found::Broken(_)) => (Some(good), Some(PATHS[1])),
-            (Found::Broken(_) | Found::Missing, Found::Good(good)) => (Some(good), Some(PATHS[0])),
+            (Found::Good(a), Found::Good(b)) => (Some(newer(*a, *b)?), None),
+            (Found::Good(good), Found::Broken(_)) => (Some(*good), Some(PATHS[1])),
+            (Found::Broken(_) | Found::Missing, Found::Good(good)) => (Some(*good), Some(PATHS[0])),
             // The first anchor of a node stands alone, later ones never do.
             (Found::Good(good), Found::Missing) => {
                 let damaged = (good.counter > 1).then_some(PATHS[1]);
-                (Some(good), damaged)
+                (Some(*good), damaged)
             }
             (Found::Broken(message), _) | (_, Found::Broken(message)) => {
                 return Err(AnchorError::Damaged { message });
@@ -280,7 +280,9 @@ fn read(host: &impl Host, file: usize) -> Result<Found, AnchorError> {
         Err(error) => return Err(error.into()),
     };
     Ok(match read_good(&found.bytes) {
-        Ok(Body { counter, anchor, .. }) => Found::Good(Current { anchor, counter, file }),
+        Ok(Body { counter, anchor, .. }) => {
+            Found::Good(Box::new(Current { anchor, counter, file }))
+        }
         Err(why) => Found::Broken(format!("`{path}` {why}")),
     })
 }

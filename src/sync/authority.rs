@@ -116,11 +116,11 @@ impl Climb<'_> {
     ) -> Result<Vec<Witness>, Stop> {
         let files = Rc::clone(&charge.files);
         let mut witnesses = Vec::new();
-        for change in limited {
+        for one in limited {
             let mut first = None;
             let mut allowed = false;
-            for role in files.policy.roles_at(name, &change.path) {
-                match self.by_role(charge, name, role, change) {
+            for role in files.policy.roles_at(name, &one.path) {
+                match self.by_role(charge, name, role, one) {
                     Ok(witness) => {
                         witnesses.extend(witness.filter(|witness| !witnesses.contains(witness)));
                         allowed = true;
@@ -144,15 +144,15 @@ impl Climb<'_> {
         charge: &mut Charge<'_>,
         name: &Principal,
         role: &Role,
-        change: &Limited,
+        limited: &Limited,
     ) -> Result<Option<Witness>, Stop> {
         if let Some(scope) = &role.scope {
-            self.within(charge, scope, change)?;
+            self.within(charge, scope, limited)?;
         }
         if role.threshold == 1 {
             Ok(None)
         } else {
-            self.enough(charge, name, role, change).map(Some)
+            self.enough(charge, name, role, limited).map(Some)
         }
     }
 }

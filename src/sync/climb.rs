@@ -77,8 +77,8 @@ struct Good {
     files: Rc<TrustFiles>,
 }
 
-/// What a good commit was judged by.
-struct Judged<'l> {
+/// On what grounds a commit is good.
+struct Grounds<'l> {
     signed: &'l SignedBy,
     judged_by: Rc<TrustFiles>,
     witnesses: Vec<Witness>,
@@ -153,7 +153,7 @@ impl<'a> Climb<'a> {
         let names = names(link.id, &files, signed, read.committed)?;
         let by = names.into_iter().next().ok_or_else(|| nobody(link.id, &signed.fingerprint))?;
         let judged_by = Rc::clone(&files);
-        self.accept(link.id, read, by, Judged { signed, judged_by, witnesses: Vec::new(), files });
+        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses: Vec::new(), files });
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl<'a> Climb<'a> {
         let (by, witnesses) = self.allowed(&mut charge, names)?;
         let files = self.trust_files(link.id, read.tree)?;
         self.voids_others(link.id, parent, &judged_by, &files)?;
-        self.accept(link.id, read, by, Judged { signed, judged_by, witnesses, files });
+        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses, files });
         Ok(())
     }
 
@@ -309,8 +309,8 @@ impl<'a> Climb<'a> {
         })
     }
 
-    fn accept(&mut self, id: ObjectId, read: &Read, by: Principal, judged: Judged<'_>) {
-        let Judged { signed, judged_by, witnesses, files } = judged;
+    fn accept(&mut self, id: ObjectId, read: &Read, by: Principal, grounds: Grounds<'_>) {
+        let Grounds { signed, judged_by, witnesses, files } = grounds;
         let record = CommitRecord {
             commit: id,
             signer: by,

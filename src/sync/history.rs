@@ -210,8 +210,7 @@ pub fn introduction(
     let Some(Link { read, .. }) = way.links.first() else {
         return Ok(Err(Refusal::new(Reason::IntroductionMissing, commit, "it is no commit")));
     };
-    let signed = read.as_ref().and_then(|read| read.signed.as_ref());
-    let signer = match signed {
+    let signer = match read.as_ref().and_then(|read| read.signed.as_ref()) {
         Ok(signed) => signed.fingerprint,
         Err(refusal) => return Ok(Err(refusal.clone())),
     };

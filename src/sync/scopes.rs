@@ -67,9 +67,9 @@ impl<'a> Declarations<'a> {
         tree: ObjectId,
         directory: &str,
     ) -> Result<Rc<[File]>, DirectoryError> {
-        let top = match directories.at(tree, directory)? {
-            Some(Entry { mode: Mode::Directory, id, .. }) => id,
-            _ => return Ok([].into()),
+        let found = directories.at(tree, directory)?;
+        let Some(Entry { mode: Mode::Directory, id: top, .. }) = found else {
+            return Ok([].into());
         };
         let key = (top, directory.to_owned());
         if let Some(files) = self.lists.get(&key) {
@@ -149,18 +149,18 @@ impl Climb<'_> {
         &mut self,
         charge: &Charge<'_>,
         scope: &Scope,
-        change: &Limited,
+        limited: &Limited,
     ) -> Result<(), Stop> {
         let id = charge.id;
-        let shown = change.path.escape_debug();
+        let shown = limited.path.escape_debug();
         let out = |how: String| refused(Reason::OutOfScope, id, how);
-        for directory in directories_of(&change.path) {
-            let added = change.after.as_ref();
+        for directory in directories_of(&limited.path) {
+            let added = limited.after.as_ref();
             if let Some(entry) = added.filter(|e| !matches!(e.mode, Mode::File | Mode::Executable))
             {
                 return Err(out(format!("`{shown}` is {}, not a regular file", entry.mode.what())));
             }
-            let Ok(path) = change.path.parse::<RepoPath>() else {
+            let Ok(path) = limited.path.parse::<RepoPath>() else {
                 return Err(out(format!("`{shown}` is not a name for a file of declarations")));
             };
             if !path.is_yaml() {

@@ -66,7 +66,7 @@ impl Climb<'_> {
         charge: &mut Charge<'_>,
         name: &Principal,
         role: &Role,
-        change: &Limited,
+        limited: &Limited,
     ) -> Result<Witness, Stop> {
         let id = charge.id;
         let seconds = match &charge.seconds {
@@ -78,7 +78,7 @@ impl Climb<'_> {
         for second in &*seconds {
             let member = second.names.iter().find(|name| role.principals.contains(*name));
             let Some(member) = member else { continue };
-            if self.brings(second, change).map_err(|error| unreadable(id, error))? {
+            if self.brings(second, limited).map_err(|error| unreadable(id, error))? {
                 others.push((member.clone(), second.signed.clone()));
             }
         }
@@ -86,7 +86,7 @@ impl Climb<'_> {
         if signed < role.threshold {
             let message = format!(
                 "`{}` needs {} people of the role `{}` who sign, and {signed} did",
-                change.path.escape_debug(),
+                limited.path.escape_debug(),
                 role.threshold,
                 role.name
             );
@@ -96,17 +96,17 @@ impl Climb<'_> {
     }
 
     /// Whether a commit holds what a change brings, and brought it about.
-    fn brings(&mut self, second: &Second, change: &Limited) -> Result<bool, DirectoryError> {
+    fn brings(&mut self, second: &Second, limited: &Limited) -> Result<bool, DirectoryError> {
         let mut holds = |tree| {
-            let entry = self.directories.at(tree, &change.path)?;
-            let same = match (&entry, &change.after) {
+            let entry = self.directories.at(tree, &limited.path)?;
+            let same = match (&entry, &limited.after) {
                 (Some(entry), Some(after)) => (entry.mode, entry.id) == (after.mode, after.id),
                 (None, None) => true,
                 _ => false,
             };
             Ok::<_, DirectoryError>(same)
         };
-        if !holds(second.tree)? || (second.left.is_empty() && change.after.is_none()) {
+        if !holds(second.tree)? || (second.left.is_empty() && limited.after.is_none()) {
             return Ok(false);
         }
         for &left in &second.left {

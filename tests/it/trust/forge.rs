@@ -121,7 +121,9 @@ impl Forge {
     pub(crate) fn with(&self, parents: &[ObjectId], signer: &str, files: Files) -> ObjectId {
         self.wait(60);
         let tree = self.tree(&files);
-        let parents: String = parents.iter().map(|parent| format!("parent {parent}\n")).collect();
+        let parents: Vec<String> =
+            parents.iter().map(|parent| format!("parent {parent}\n")).collect();
+        let parents = parents.concat();
         let who = format!("Some One <one@example.org> {} +0000", self.clock.get());
         let head = format!("tree {tree}\n{parents}author {who}\ncommitter {who}\n");
         let text = signed(&head, "\nsdn: a change\n", signer);
@@ -134,14 +136,11 @@ impl Forge {
         let mut here: BTreeMap<&str, Files> = BTreeMap::new();
         let mut entries: Vec<(&str, &[u8], ObjectId)> = Vec::new();
         for (path, contents) in files {
-            match path.split_once('/') {
-                Some((directory, rest)) => {
-                    here.entry(directory).or_default().insert(rest.to_owned(), contents.clone());
-                }
-                None => {
-                    let id = self.memory.borrow_mut().add(Kind::Blob, contents);
-                    entries.push(("100644", path.as_bytes(), id));
-                }
+            if let Some((directory, rest)) = path.split_once('/') {
+                here.entry(directory).or_default().insert(rest.to_owned(), contents.clone());
+            } else {
+                let id = self.memory.borrow_mut().add(Kind::Blob, contents);
+                entries.push(("100644", path.as_bytes(), id));
             }
         }
         for (name, files) in &here {
@@ -189,15 +188,6 @@ impl Forge {
         Timestamp::from_second(self.clock.get() + 60).expect("a time")
     }
 
-    /// Trust from a commit that somebody signed.
-    pub(crate) fn trust(&self, introduction: ObjectId, signer: &str) -> Trust {
-        Trust {
-            cluster: "lab".parse().expect("a name"),
-            introduction: Introduction { commit: introduction, signer: signed_by(signer) },
-            revoked: [].into(),
-        }
-    }
-
     /// What a node says that was introduced at a commit of root's.
     pub(crate) fn judge(&self, introduction: ObjectId, tip: ObjectId) -> Judgement {
         self.judge_from(introduction, None, tip)
@@ -209,7 +199,7 @@ impl Forge {
         anchor: Option<&Anchor>,
         tip: ObjectId,
     ) -> Judgement {
-        let trust = self.trust(introduction, "root");
+        let trust = trust(introduction, "root");
         decide(&self.memory.borrow(), tip, &trust, anchor, self.now()).expect("it can be judged")
     }
 
@@ -222,9 +212,18 @@ impl Forge {
     ) -> Anchor {
         let accepted = self.judge_from(introduction, before, at).accepted.expect("it is good");
         assert_eq!(accepted.record().commit, at);
-        let Trust { cluster, introduction, .. } = self.trust(introduction, "root");
+        let Trust { cluster, introduction, .. } = trust(introduction, "root");
         let Accepted { latest, payload, left } = accepted.get().clone();
         Anchor { cluster, introduction, record: accepted.record().clone(), latest, payload, left }
+    }
+}
+
+/// Trust from a commit that somebody signed.
+pub(crate) fn trust(introduction: ObjectId, signer: &str) -> Trust {
+    Trust {
+        cluster: "lab".parse().expect("a name"),
+        introduction: Introduction { commit: introduction, signer: signed_by(signer) },
+        revoked: [].into(),
     }
 }
 

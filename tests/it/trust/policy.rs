@@ -3,7 +3,7 @@
 use weft::declare::policy::{self, IdPattern, Mainline, Numbers, PathPattern, Policy, Targets};
 use weft::declare::{Findings, signers};
 
-use super::forge::lines;
+use super::forge::{line, lines};
 
 fn read(text: &str) -> Policy {
     let mut findings = Findings::default();
@@ -107,7 +107,6 @@ fn people_are_counted_by_their_keys() {
         let names: Vec<_> = names.iter().map(|name| name.parse().expect("a name")).collect();
         signers.people().count(&names)
     };
-    use super::forge::line;
     let two = lines(&["ann", "bob"]);
     assert_eq!(count(&two, &["ann", "bob"]), 2);
     assert_eq!(count(&two, &["ann", "ann"]), 1);

@@ -373,14 +373,14 @@ fn declarations_are_read_for_limited_files_only() {
     for (tip, reads) in [(by_operator, None), (by_tenant, Some(&1))] {
         let memory = forge.memory.borrow();
         memory.reads.borrow_mut().clear();
-        let trust = forge.trust(begin, "root");
+        let trust = super::forge::trust(begin, "root");
         let judgement = decide(&memory, tip, &trust, None, forge.now()).expect("judged");
         assert_eq!(accepted(&judgement), Some(tip));
         assert_eq!(memory.reads.borrow().get(&core), reads);
     }
     // A size that is only claimed refuses nothing.
     forge.memory.borrow_mut().huge.insert(core, 1 << 40);
-    let trust = forge.trust(begin, "root");
+    let trust = super::forge::trust(begin, "root");
     let result = decide(&forge.memory.borrow(), by_tenant, &trust, None, forge.now());
     assert!(result.is_err());
 }

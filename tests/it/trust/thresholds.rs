@@ -169,7 +169,7 @@ fn an_old_key_does_not_vouch() {
     let (forge, begin) = self::begin();
     let side = forge.commit(&[begin], "bob", &[(CORE, "vnets: {}\n")]);
     let merge = forge.merge("ann", begin, &[begin, side]);
-    let mut trust = forge.trust(begin, "root");
+    let mut trust = super::forge::trust(begin, "root");
     trust.revoked.insert(super::forge::signed_by("bob"));
     let memory = forge.memory.borrow();
     let judgement = super::repository::judge_in(&memory, merge, &trust, None, forge.now());

@@ -49,7 +49,8 @@ fn the_way_back() {
     assert_eq!((judgement.standing, accepted(&judgement)), (Standing::Advanced, Some(void)));
     let record = judgement.accepted.as_ref().expect("good").record();
     // It is what a new node says of it, with a sequence below that of what is left.
-    assert_eq!(Some(record), forge.judge(begin, void).accepted.as_ref().map(|a| a.record()));
+    let fresh = forge.judge(begin, void).accepted.expect("good");
+    assert_eq!(record, fresh.record());
     assert_eq!((record.sequence, anchor.record.sequence), (4, 5));
     // Also later, and past a commit that is refused.
     let later = forge.commit(&[void], "ann", &[("sdn/c.yaml", "zones: {}\n")]);
@@ -59,7 +60,7 @@ fn the_way_back() {
     assert_eq!((accepted(&judgement), refused(&judgement)), (Some(later), vec![(bad, "unsigned")]));
     // The anchor moves there on the disk, and from there on up.
     let host = Files::default();
-    let trust = forge.trust(begin, "root");
+    let trust = super::forge::trust(begin, "root");
     let mut anchors = Anchors::open(&host, &trust, false).expect("a first run");
     let old = forge.judge(begin, last).accepted.expect("good");
     anchors.advance(&host, &old).expect("written");
