@@ -165,6 +165,19 @@ fn an_old_key_does_not_vouch() {
     forge.wait(20 * day);
     let merge = forge.merge("ann", with_end, &[with_end, dated]);
     assert_eq!(refused(&forge.judge(begin, merge)), [(merge, "threshold-unmet")]);
+    // One that had not begun when it was used.
+    let (forge, begin) = self::begin();
+    let from = "namespaces=\"git\",valid-after=\"20261102Z\"";
+    let signers = lines(&["root", "ann", "eve"]) + &line("bob", from, "bob");
+    let side = forge.commit(&[begin], "root", &[(".weft/allowed_signers", &signers)]);
+    let with_begin = forge.merge("ann", begin, &[begin, side]);
+    let early = forge.commit(&[with_begin], "bob", &[(CORE, "vnets: {}\n")]);
+    forge.wait(10 * day);
+    let merge = forge.merge("ann", with_begin, &[with_begin, early]);
+    assert_eq!(refused(&forge.judge(begin, merge)), [(merge, "threshold-unmet")]);
+    let late = forge.commit(&[with_begin], "bob", &[(CORE, "vnets: {}\n")]);
+    let merge = forge.merge("ann", with_begin, &[with_begin, late]);
+    assert_eq!(accepted(&forge.judge(begin, merge)), Some(merge));
     // A key that is revoked on the node.
     let (forge, begin) = self::begin();
     let side = forge.commit(&[begin], "bob", &[(CORE, "vnets: {}\n")]);

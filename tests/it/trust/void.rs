@@ -76,6 +76,8 @@ fn the_way_back() {
     // What still runs has a higher number, and must not become the anchor again.
     assert_eq!(third.left, crossed.left);
     assert_eq!(third.raised_to(&anchor.record), None);
+    assert!(crossed.record.sequence < anchor.record.sequence);
+    assert_eq!(crossed.raised_to(&anchor.record), None);
 }
 
 #[test]
