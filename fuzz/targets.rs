@@ -17,7 +17,7 @@ use weft::value::RepoPath;
 
 /// A file of declarations: whatever it says, reading it and every rule end, and there is a
 /// network exactly if no finding is an error.
-pub fn yaml(bytes: &[u8]) {
+pub(crate) fn yaml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (network, findings) = validate::check(&tree([("sdn/a.yaml", text)]), None, &[]);
     assert_eq!(network.is_none(), findings.has_errors());
@@ -29,7 +29,7 @@ pub fn yaml(bytes: &[u8]) {
 
 /// Section files of Proxmox, zones first, each behind a line `%%`: they are read or refused,
 /// and an import that is made of them is one that can be read.
-pub fn section_config(bytes: &[u8]) {
+pub(crate) fn section_config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for dialect in [Dialect::Perl, Dialect::Rust] {
         drop(section::read("fuzz.cfg", text, dialect));
@@ -50,7 +50,7 @@ pub fn section_config(bytes: &[u8]) {
 
 /// A node's own `frr.conf.local`: whatever it says, the merge ends, and no control character
 /// comes through.
-pub fn frr_local(bytes: &[u8]) {
+pub(crate) fn frr_local(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     static NETWORK: OnceLock<Network> = OnceLock::new();
     let network = NETWORK.get_or_init(|| {

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
+use crate::declare::policy::Removal;
 use crate::sync::{Refusal, Verified};
-use crate::value::{ObjectId, VnetId, Word};
+use crate::value::{ObjectId, Word};
 
 /// The most tips, and pairs of tips, of which something is remembered.
 const MOST: usize = 64;
@@ -28,8 +29,11 @@ impl Memory {
 pub(super) struct Contents {
     /// Its declarations.
     pub(super) tree: Verified<Tree>,
-    /// The vnets that its policy lets go although guests use them.
-    pub(super) removable: BTreeSet<VnetId>,
+    /// How much its policy lets it take away from a node.
+    pub(super) removal: Removal,
+    /// The commit that ran when this was read, where the accepted one brings back its files,
+    /// or those of one below it.
+    pub(super) brings_back: Option<ObjectId>,
 }
 
 /// What is known of a tip for as long as the anchor only moves up its line.

@@ -11,6 +11,7 @@ pub mod daemon;
 mod decide;
 pub mod doctor;
 pub mod error;
+mod fits;
 pub mod handle;
 pub mod hook;
 pub mod machine;

@@ -42,6 +42,22 @@ pub const ALL: &[Reason] = &[
         fix: "Move the guests to another vnet or node first, then remove the vnet; or let a root \
               principal list it under `allow-removal-with-guests` in `.weft/policy.yaml`.",
     },
+    Reason {
+        code: "removes-everything",
+        title: "all vnets that weft made on this node would be taken away",
+        why: "An emptied file or a wrong name is likelier than the wish to take a whole node down. \
+              A commit that brings back what the node ran is exempt.",
+        fix: "If it is meant, let a root principal set `removal: {everything: true}` in \
+              `.weft/policy.yaml`; if not, revert the commit.",
+    },
+    Reason {
+        code: "removes-too-much",
+        title: "more vnets would be taken away from this node than the policy lets one commit take",
+        why: "A limit on what goes at once keeps a mistake, or one stolen key, from taking a node \
+              down. A commit that brings back what the node ran is exempt.",
+        fix: "Take the vnets away in several commits, or let a root principal raise `removal` in \
+              `.weft/policy.yaml`.",
+    },
 ];
 
 /// Why a fetch ended that is not the remote's answer: see

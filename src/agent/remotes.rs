@@ -24,6 +24,7 @@ use crate::sync::{
     self, Anchor, HistoryError, Judgement, Reason, Refusal, Standing, Store, TransportError,
     TreeError, Trust, Worker,
 };
+use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
 use reach::{Reach, Sight, Target};
 
@@ -80,10 +81,12 @@ enum Trouble {
     Turn(TurnError, Option<&'static str>),
 }
 
-/// Asks all remotes. `anchor` is what every tip is judged from.
+/// Asks all remotes. `anchor` is what every tip is judged from, `runs` the commit that
+/// the node runs.
 pub(super) fn gather<H: Host>(
     turn: &Turn<'_, H>,
     anchor: Option<&Anchor>,
+    runs: Option<ObjectId>,
     remembered: &mut Remembered,
 ) -> Result<Gathered, TurnError> {
     let targets = reach::targets(turn.host, turn.settings);
@@ -95,6 +98,8 @@ pub(super) fn gather<H: Host>(
         settings: turn.settings,
         trust: turn.settings.trust(),
         anchor,
+        runs,
+        scopes: Scopes::default(),
         now: turn.host.now(),
         remembered,
         verdicts: BTreeMap::new(),
@@ -124,6 +129,8 @@ struct Gathering<'a> {
     settings: &'a Settings,
     trust: Trust,
     anchor: Option<&'a Anchor>,
+    runs: Option<ObjectId>,
+    scopes: Scopes,
     now: jiff::Timestamp,
     remembered: &'a mut Remembered,
     verdicts: BTreeMap<ObjectId, Verdict>,
@@ -184,13 +191,25 @@ impl Gathering<'_> {
         if contents.is_none() || !(tip == at || behind) {
             return false;
         }
-        let judged = sync::judge(Store::new(&Nothing), at, &self.trust, Some(anchor), self.now);
+        let judged = self.rule(Store::new(&Nothing), at, Some(anchor));
         let Ok(mut judgement) = judged else { return false };
         if behind && judgement.standing == Standing::Current {
             judgement.standing = Standing::Behind;
         }
         self.take(tip, judgement, contents);
         true
+    }
+
+    /// The rule of authorisation, with what scopes mean.
+    fn rule(
+        &self,
+        store: Store<'_>,
+        tip: ObjectId,
+        anchor: Option<&Anchor>,
+    ) -> Result<Judgement, HistoryError> {
+        sync::judge(store, tip, &self.trust, anchor, self.now, &|difference| {
+            self.scopes.judge(difference)
+        })
     }
 
     /// Fetches a remote, judges its tip, and reads what is accepted if that is better than
@@ -212,7 +231,7 @@ impl Gathering<'_> {
         tip: ObjectId,
     ) -> Result<(Judgement, Option<Contents>), TurnError> {
         let store = Store::new(worker);
-        let judgement = sync::judge(store, tip, &self.trust, self.anchor, self.now)?;
+        let judgement = self.rule(store, tip, self.anchor)?;
         let best = self.best.as_ref();
         let best = best.map(|best| Best::rank(&best.judgement, best.contents.is_some()));
         if judgement.accepted.is_none() || best >= Some(Best::rank(&judgement, true)) {
@@ -244,8 +263,12 @@ impl Gathering<'_> {
         }
         let failed = |source| TurnError::Tree { commit, source };
         let tree = sync::tree(store, accepted, self.settings.base()).map_err(failed)?;
-        let removable = sync::removable(store, accepted).map_err(failed)?;
-        Ok(Some(Contents { tree, removable }))
+        let removal = sync::removal(store, accepted).map_err(failed)?;
+        let brings_back = match self.runs {
+            Some(runs) if runs != commit && sync::reverts(store, accepted, runs)? => Some(runs),
+            _ => None,
+        };
+        Ok(Some(Contents { tree, removal, brings_back }))
     }
 
     fn take(&mut self, tip: ObjectId, judgement: Judgement, contents: Option<Contents>) {

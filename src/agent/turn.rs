@@ -1,11 +1,10 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
-use std::collections::BTreeSet;
-
 use camino::Utf8Path;
 
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
+use super::fits::{of_settings, undeclared};
 use super::memory::{Contents, Memory};
 use super::node::{found, owned, running};
 use super::quarantine;
@@ -13,16 +12,17 @@ use super::remotes::{self, Gathered};
 use super::settings::Settings;
 use super::status::{self, Refused, RemoteState, State, Status};
 use crate::apply::{self, Authority, LOCK, Outcome, Recovery};
-use crate::declare::finding::{Code, Finding, suggestion};
-use crate::declare::{self, Findings, Severity, Tree};
+use crate::declare::finding::Code;
+use crate::declare::policy::Removal;
+use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
 use crate::host::{Host, HostError, configured_guests};
 use crate::network::Network;
-use crate::plan::{Plan, plan, services_target, target};
+use crate::plan::{Plan, RemovalLimits, plan, services_target, target};
 use crate::render::render;
 use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
 use crate::validate;
-use crate::value::{Digest, NodeName, Place, VnetId};
+use crate::value::{Digest, ObjectId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -128,7 +128,7 @@ impl<H: Host> Turn<'_, H> {
                 return Ok(report);
             }
         };
-        let Contents { tree, removable } = contents;
+        let Contents { tree, removal, brings_back } = contents;
         let facts = self.host.facts(&self.settings.node.value)?;
         let considered = tree.map(|tree| self.consider(tree, &facts));
         report.findings = considered.get().findings.clone();
@@ -140,7 +140,7 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, facts, removable, purpose, &mut report)?;
+        self.carry_out(considered, facts, (removal, brings_back), purpose, &mut report)?;
         report.status.say_more();
         Ok(report)
     }
@@ -151,7 +151,8 @@ impl<H: Host> Turn<'_, H> {
         if remembered.remotes.is_empty() {
             remembered.remotes = self.last_remotes();
         }
-        remotes::gather(self, anchor, &mut remembered)
+        let runs = running(self.host)?.and_then(|running| running.commit);
+        remotes::gather(self, anchor, runs.map(|runs| runs.commit), &mut remembered)
     }
 
     /// What the turn before, perhaps another process, saw of the remotes.
@@ -174,10 +175,7 @@ impl<H: Host> Turn<'_, H> {
         }
         // What runs was accepted. Where the newer anchor was lost, the older one must
         // not let a remote take the node back.
-        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| {
-            let behind = anchor.record.sequence < runs.sequence;
-            behind.then(|| Anchor { record: runs, ..anchor.clone() })
-        });
+        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| anchor.raised_to(&runs));
         let anchor = floor.or_else(|| anchors.anchor().cloned());
         Ok((anchors, anchor))
     }
@@ -212,7 +210,7 @@ impl<H: Host> Turn<'_, H> {
         &self,
         considered: Verified<Considered>,
         facts: Facts,
-        removable: BTreeSet<VnetId>,
+        (removal, brings_back): (Removal, Option<ObjectId>),
         purpose: Purpose,
         report: &mut Report,
     ) -> Result<(), TurnError> {
@@ -251,9 +249,16 @@ impl<H: Host> Turn<'_, H> {
             found.services = self.host.services(services.asks_frr(), &services.zones())?;
         }
         found.guests = configured_guests(self.host)?;
-        found.removable = removable;
-        let planned =
+        let Removal { with_guests, max_vnets, max_percent, everything } = removal;
+        found.removable = with_guests;
+        found.limits = RemovalLimits { max_vnets, max_percent, everything };
+        let mut planned =
             wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
+        let runs = status.running.as_ref().and_then(|running| running.commit.as_ref());
+        // What a commit that brings earlier files back takes away was not there before.
+        if runs.is_some_and(|runs| brings_back == Some(runs.commit)) {
+            planned = planned.map(Plan::reverting);
+        }
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,
@@ -389,21 +394,4 @@ fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State
             format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
         ),
     }
-}
-
-/// Whether all that is wrong is that node and repository do not belong together.
-fn of_settings(findings: &Findings) -> bool {
-    let settings = [Code::ThisNodeUndeclared, Code::OtherCluster];
-    let mut errors =
-        findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
-    errors.peek().is_some() && errors.all(|finding| settings.contains(&finding.code))
-}
-
-fn undeclared(node: &NodeName, network: &Network, tree: &Tree) -> Finding {
-    let place = Place::start_of(&tree.path(declare::CLUSTER_FILE));
-    let message = format!("node `{node}` is not declared, so its agent refuses to act");
-    let mut finding = Finding::new(Code::ThisNodeUndeclared, message, &place);
-    let names = network.nodes.keys().map(AsRef::as_ref);
-    finding.help = suggestion(node.as_str(), "declared nodes", names);
-    finding
 }

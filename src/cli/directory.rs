@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::failure::{Exit, Failure};
 use crate::declare::tree::{MAX_BYTES, MAX_FILE_BYTES, MAX_FILES};
-use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree, policy, signers};
+use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree, policy, signers, void};
 use crate::value::{BadPath, RepoPath};
 
 /// The deepest directory that is read.
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 16;
 /// The trust files of a directory, where it has any.
 pub(super) fn trust_files(directory: &Utf8Path) -> Result<Vec<(RepoPath, Arc<str>)>, Failure> {
     let mut walk = Walk { top: directory, files: Vec::new(), unread: Vec::new(), bytes: 0 };
-    for path in [signers::FILE, policy::FILE] {
+    for path in [signers::FILE, policy::FILE, void::FILE] {
         let path = directory.join(path);
         if path.symlink_metadata().is_ok() {
             walk.file(&path)?;

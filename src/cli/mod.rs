@@ -172,6 +172,9 @@ enum Verb {
         /// Print the schema of `weft.yaml` instead.
         #[arg(long)]
         cluster: bool,
+        /// Print the schema of `.weft/policy.yaml` instead.
+        #[arg(long, conflicts_with = "cluster")]
+        policy: bool,
     },
     /// Print completions for a shell.
     Completions {
@@ -286,8 +289,8 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::BootRestore => node()?.boot_restore(output),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
-        Verb::Schema { cluster } => {
-            words::schema(cluster);
+        Verb::Schema { cluster, policy } => {
+            words::schema(cluster, policy);
             Ok(Exit::Ok)
         }
         Verb::Completions { shell } => {

@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Format, Output};
 use super::{annotations, directory, findings, sarif};
 use crate::declare::finding::{Code, Finding, suggestion};
-use crate::declare::{self, Findings, Tree, policy, signers};
+use crate::declare::{self, Findings, Tree, policy, signers, void};
 use crate::facts::{self, Facts};
 use crate::network::Network;
 use crate::render::{Managed, Profile, Rendering, render};
@@ -67,6 +67,10 @@ fn check_trust(trust: &BTreeMap<RepoPath, Arc<str>>, findings: &mut Findings) {
         text.map(|text| (path, text))
     };
     let (signers, policy) = (file(signers::FILE), file(policy::FILE));
+    let path = declare::constant_path(void::FILE);
+    if let Some(text) = trust.get(&path) {
+        void::read(&path, text, findings);
+    }
     if let (Some((signers, text)), Some((policy, rules))) = (signers, policy) {
         let signers = signers::read(&signers, text, findings);
         policy::read(&policy, rules, &signers, findings);

@@ -129,7 +129,11 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
 }
 
 /// `weft schema`
-pub(super) fn schema(cluster: bool) {
-    let schema = if cluster { schema::cluster() } else { schema::declarations() };
+pub(super) fn schema(cluster: bool, policy: bool) {
+    let schema = match (cluster, policy) {
+        (true, _) => schema::cluster(),
+        (_, true) => schema::policy(),
+        _ => schema::declarations(),
+    };
     Output::print(format!("{schema:#}"));
 }

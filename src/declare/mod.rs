@@ -24,6 +24,7 @@ pub mod shape;
 pub mod signers;
 pub mod tree;
 pub mod vnet;
+pub mod void;
 pub mod yaml;
 pub mod zone;
 
@@ -84,7 +85,7 @@ pub fn read(tree: &Tree, expected: Option<&ClusterName>) -> (Declared, Findings)
     for (path, text) in tree.declarations() {
         if let Some(root) = yaml::parse(path, text, &mut findings) {
             any = true;
-            file(&mut declared, &root, &mut findings);
+            maps(&mut declared, &root, &mut findings);
         }
     }
     for path in tree.unread() {
@@ -145,8 +146,22 @@ fn cluster(
     Some(read)
 }
 
+/// Reads one file of declarations on its own, and gives what it says beside its text.
+pub fn file(
+    path: &RepoPath,
+    text: &str,
+    findings: &mut Findings,
+) -> (Declared, Option<yaml::Node>) {
+    let mut declared = Declared::default();
+    let root = yaml::parse(path, text, findings);
+    if let Some(root) = &root {
+        maps(&mut declared, root, findings);
+    }
+    (declared, root)
+}
+
 /// Reads the maps of one file into what was read before.
-fn file(declared: &mut Declared, root: &yaml::Node, findings: &mut Findings) {
+fn maps(declared: &mut Declared, root: &yaml::Node, findings: &mut Findings) {
     if matches!(root.value, yaml::Value::Null) {
         return;
     }

@@ -1,15 +1,23 @@
 //! `.weft/policy.yaml`: who may change what.
 //!
-//! Two roles. `root` may change everything; `operator` everything but the trust
-//! files and `weft.yaml`. Who is in no role may change nothing.
+//! Roles have names, members and a share: which paths, how many signers, and, with a
+//! scope, what files may declare there. `root` may change everything and is the one role
+//! that reaches the trust files and `weft.yaml`. Who is in no role may change nothing.
+
+mod pattern;
+mod scope;
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value as Json, json};
+
+pub use self::pattern::{BadPattern, IdPattern, Numbers, PathPattern, Targets};
+pub use self::scope::{Difference, File, Kind, Scope};
 use super::finding::{Code, Finding, Findings};
-use super::shape::Shape;
+use super::shape::{Entries, Entry, KeyShape, Shape, merge};
 use super::signers::Signers;
-use super::yaml;
-use crate::value::{At, Place, Principal, RepoPath, VnetId};
+use super::yaml::{self, Node};
+use crate::value::{At, Place, Principal, RepoPath, VnetId, Word};
 
 /// Where the file lies, from the root of the repository.
 pub const FILE: &str = ".weft/policy.yaml";
@@ -19,41 +27,122 @@ pub const DIRECTORY: &str = ".weft";
 pub const MAX_BYTES: u64 = 256 * 1024;
 /// The namespace of the signatures that git makes.
 pub const NAMESPACE: &str = "git";
+/// The role that may change everything.
+pub const ROOT: &str = "root";
 
 declaration! {
     /// The file as written.
     pub struct Written as "a policy" {
-        /// The roles by name.
+        /// The roles by name. `root` must be among them.
         required "roles" roles: Roles,
+        /// Which commits may advance the branch. `any` when absent.
+        optional "mainline" mainline: Mainline,
+        /// How much one commit may take away from a node.
+        optional "removal" removal: WrittenRemoval,
         /// Vnets that may be taken away from guests.
         optional "allow-removal-with-guests" removable: Vec<At<VnetId>>,
     }
 }
 
-declaration! {
-    /// The roles as written.
-    pub struct Roles as "the roles" {
-        /// Who may change everything, the policy included.
-        required "root" root: Role,
-        /// Who may change everything but `.weft` and `weft.yaml`.
-        optional "operator" operator: Role,
+choices! {
+    /// Which commits may advance the branch.
+    pub enum Mainline as "a rule for the main line" {
+        /// Every commit of somebody who may make its change.
+        "any" Any,
+        /// Merges, and commits that bring back the files of an earlier one.
+        "merges" Merges,
     }
 }
 
 declaration! {
     /// A role as written.
-    pub struct Role as "a role" {
+    pub struct WrittenRole as "a role" {
         /// Its members, named as in `.weft/allowed_signers`.
         required "principals" principals: Vec<At<Principal>>,
+        /// What its members may change: `*` within a name, `**` for any directories. All but `.weft` and `weft.yaml` when absent.
+        optional "paths" paths: Vec<At<PathPattern>>,
+        /// How many people sign a change. 1 when absent.
+        optional "threshold" threshold: u32,
+        /// What the files may declare. Everything when absent.
+        optional "scope" scope: Scope,
+    }
+}
+
+declaration! {
+    /// The limits of removal as written.
+    pub struct WrittenRemoval as "the limits of removal" {
+        /// The most vnets that one commit may take away from a node.
+        optional "max-vnets" max_vnets: u32,
+        /// The largest part of a node's vnets that one commit may take away, in percent.
+        optional "max-percent" max_percent: u32,
+        /// Whether one commit may take away all that weft made on a node.
+        optional "everything" everything: bool,
+    }
+}
+
+/// The roles as written: by name, `root` among them.
+#[derive(Clone, Debug)]
+pub struct Roles(Entries<Word, WrittenRole>);
+
+impl Shape for Roles {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let mut roles = Entries::<Word, WrittenRole>::new();
+        let errors = findings.count(super::Severity::Error);
+        merge(&mut roles, node, "role", findings)?;
+        let root = roles.keys().any(|name| name.as_str() == ROOT);
+        if !root && findings.count(super::Severity::Error) == errors {
+            let finding =
+                Finding::new(Code::MissingKey, format!("the roles have no `{ROOT}`"), &node.place)
+                    .help(format!("add `{ROOT}: {{principals: [NAME]}}`"));
+            findings.push(finding);
+        }
+        root.then_some(Self(roles))
+    }
+
+    fn schema() -> Json {
+        json!({
+            "type": "object",
+            "propertyNames": Word::key_schema(),
+            "additionalProperties": WrittenRole::schema(),
+            "required": [ROOT],
+        })
     }
 }
 
 /// Who may change what.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    root: BTreeSet<Principal>,
-    operator: BTreeSet<Principal>,
-    removable: BTreeSet<VnetId>,
+    roles: Vec<Role>,
+    mainline: Mainline,
+    removal: Removal,
+}
+
+/// What some people may change.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: Word,
+    /// Its members.
+    pub principals: BTreeSet<Principal>,
+    /// How many people must sign a change, at least one.
+    pub threshold: usize,
+    /// What files may declare; `None` for everything.
+    pub scope: Option<Scope>,
+    /// `None` for everything that is not reserved, and for `root` for everything.
+    paths: Option<Vec<PathPattern>>,
+}
+
+/// How much a commit may take away from a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Vnets that may be taken away from guests.
+    pub with_guests: BTreeSet<VnetId>,
+    /// The most vnets.
+    pub max_vnets: Option<u32>,
+    /// The largest part of the node's vnets, in percent.
+    pub max_percent: Option<u32>,
+    /// Whether it may be all of them.
+    pub everything: bool,
 }
 
 /// Reads a file. `signers` are those of the same tree. A file with a finding of
@@ -75,27 +164,82 @@ pub fn read(
         return None;
     };
     let written = Written::read(&node, findings)?;
-    let removable = written.removable.into_iter().flat_map(|list| list.value);
-    let removable = removable.map(|vnet| vnet.value).collect();
-    let roles = written.roles.value;
-    let root = members(&roles.root.value, signers, errors, findings);
     // Whose line could not be read is not said to have no key.
-    if errors == 0 && !root.iter().any(|principal| signers.has_key(principal, NAMESPACE)) {
-        let message = "no principal of `root` has a key";
-        findings.push(Finding::new(Code::RootMissing, message, &roles.root.place));
-    }
-    let operator = roles.operator.map(|role| members(&role.value, signers, errors, findings));
-    Some(Policy { root, operator: operator.unwrap_or_default(), removable })
+    let signers = (errors == 0).then_some(signers);
+    let roles =
+        written.roles.value.0.iter().map(|(name, role)| role_of(name, role, signers, findings));
+    let roles = roles.collect();
+    let removal = written.removal.map(|removal| limits(removal.value, findings));
+    let with_guests = written.removable.into_iter().flat_map(|list| list.value);
+    let removal = Removal {
+        with_guests: with_guests.map(|vnet| vnet.value).collect(),
+        ..removal.unwrap_or_default()
+    };
+    let mainline = written.mainline.map_or(Mainline::Any, |mainline| mainline.value);
+    Some(Policy { roles, mainline, removal })
 }
 
-fn members(
-    role: &Role,
-    signers: &Signers,
-    errors: usize,
+fn limits(written: WrittenRemoval, findings: &mut Findings) -> Removal {
+    if let Some(percent) = written.max_percent.as_ref().filter(|percent| percent.value > 100) {
+        let message = format!("{} is more than 100 percent", percent.value);
+        findings.push(Finding::new(Code::BadValue, message, &percent.place));
+    }
+    Removal {
+        max_vnets: written.max_vnets.map(|most| most.value),
+        max_percent: written.max_percent.map(|most| most.value),
+        everything: written.everything.is_some_and(|everything| everything.value),
+        ..Removal::default()
+    }
+}
+
+fn role_of(
+    name: &Word,
+    written: &Entry<WrittenRole>,
+    signers: Option<&Signers>,
     findings: &mut Findings,
-) -> BTreeSet<Principal> {
+) -> Role {
+    let role = &written.value;
+    let principals = role.principals.value.iter().map(|principal| principal.value.clone());
+    let principals: BTreeSet<Principal> = principals.collect();
+    if name.as_str() == ROOT {
+        let limited = [
+            role.paths.as_ref().map(|paths| ("paths", &paths.place)),
+            role.scope.as_ref().map(|scope| ("scope", &scope.place)),
+        ];
+        for (key, place) in limited.into_iter().flatten() {
+            let message = format!("`{ROOT}` has `{key}`, and may change everything");
+            findings.push(Finding::new(Code::RootLimited, message, place));
+        }
+    }
+    let threshold = role.threshold.as_ref().map_or(1, |threshold| threshold.value);
+    if let Some(threshold) = role.threshold.as_ref().filter(|threshold| threshold.value == 0) {
+        let message = "nobody would have to sign; a threshold is 1 or more";
+        findings.push(Finding::new(Code::BadValue, message, &threshold.place));
+    }
+    let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
+    if let Some(signers) = signers {
+        keys(name, written, threshold, signers, &principals, findings);
+    }
+    let paths = role
+        .paths
+        .as_ref()
+        .map(|paths| paths.value.iter().map(|pattern| pattern.value.clone()).collect());
+    let scope = role.scope.as_ref().map(|scope| scope.value.clone());
+    Role { name: name.clone(), principals, threshold, scope, paths }
+}
+
+/// Whether the members of a role have the keys to do what it lets them do.
+fn keys(
+    name: &Word,
+    written: &Entry<WrittenRole>,
+    threshold: usize,
+    signers: &Signers,
+    principals: &BTreeSet<Principal>,
+    findings: &mut Findings,
+) {
+    let role = &written.value;
     for principal in &role.principals.value {
-        if errors == 0 && !signers.has_key(&principal.value, NAMESPACE) {
+        if !signers.has_key(&principal.value, NAMESPACE) {
             let message = format!(
                 "`{}` has no key in `allowed_signers` for the namespace `git`",
                 principal.value
@@ -103,24 +247,69 @@ fn members(
             findings.push(Finding::new(Code::PrincipalWithoutKey, message, &principal.place));
         }
     }
-    role.principals.value.iter().map(|principal| principal.value.clone()).collect()
+    let able = principals.iter().filter(|principal| signers.has_key(principal, NAMESPACE));
+    let people = signers.people().count(able);
+    if name.as_str() == ROOT && people == 0 {
+        let message = "no principal of `root` has a key";
+        findings.push(Finding::new(Code::RootMissing, message, &written.place));
+    } else if let Some(place) = role.threshold.as_ref().map(|threshold| &threshold.place)
+        && people < threshold
+    {
+        let message =
+            format!("`{name}` needs {threshold} people who sign, and {people} of it have keys");
+        findings.push(Finding::new(Code::ThresholdUnreachable, message, place));
+    }
 }
 
 impl Policy {
-    /// Whether a principal may change the file at a path, which is `/`-separated and
-    /// starts at the root of the repository.
+    /// Whether a principal may, perhaps with others and within a scope, change the file at
+    /// a path, which is `/`-separated and starts at the root of the repository.
     pub fn may(&self, principal: &Principal, path: &str) -> bool {
-        self.root.contains(principal) || (self.operator.contains(principal) && !is_reserved(path))
+        self.roles_at(principal, path).next().is_some()
     }
 
-    /// The vnets that may be taken away from guests of a node.
-    pub fn removable(&self) -> &BTreeSet<VnetId> {
-        &self.removable
+    /// The roles by which a principal may change the file at a path.
+    pub fn roles_at<'a>(
+        &'a self,
+        principal: &'a Principal,
+        path: &'a str,
+    ) -> impl Iterator<Item = &'a Role> {
+        self.roles.iter().filter(|role| role.principals.contains(principal) && role.reaches(path))
     }
 
     /// Whether a principal has any role.
     pub fn has_role(&self, principal: &Principal) -> bool {
-        self.root.contains(principal) || self.operator.contains(principal)
+        self.roles.iter().any(|role| role.principals.contains(principal))
+    }
+
+    /// The roles, in the order of their names.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// Which commits may advance the branch.
+    pub fn mainline(&self) -> Mainline {
+        self.mainline
+    }
+
+    /// How much a commit may take away from a node.
+    pub fn removal(&self) -> &Removal {
+        &self.removal
+    }
+}
+
+impl Role {
+    /// Whether one signature of a member is enough, whatever the files declare.
+    pub fn is_plain(&self) -> bool {
+        self.threshold == 1 && self.scope.is_none()
+    }
+
+    fn reaches(&self, path: &str) -> bool {
+        if self.name.as_str() == ROOT {
+            return true;
+        }
+        let covers = |patterns: &Vec<PathPattern>| patterns.iter().any(|one| one.matches(path));
+        !is_reserved(path) && self.paths.as_ref().is_none_or(covers)
     }
 }
 

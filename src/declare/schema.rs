@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::cluster::Cluster;
 use super::declaration::{Choice as _, Typed};
 use super::shape::{Entries, KeyShape, Shape};
-use super::{controller, fabric, guest, node, service, vnet, zone};
+use super::{controller, fabric, guest, node, policy, service, vnet, zone};
 use crate::value::{ControllerId, DnsId, FabricId, GuestName, IpamId, NodeName, VnetId, ZoneId};
 
 /// The schema of a file below `sdn/`.
@@ -81,10 +81,18 @@ fn rules<T: Typed>(kind: T::Type) -> Json {
 
 /// The schema of `weft.yaml`.
 pub fn cluster() -> Json {
-    let mut schema = Cluster::schema();
+    titled(Cluster::schema(), "weft.yaml")
+}
+
+/// The schema of `.weft/policy.yaml`.
+pub fn policy() -> Json {
+    titled(policy::Written::schema(), policy::FILE)
+}
+
+fn titled(mut schema: Json, title: &str) -> Json {
     if let Some(object) = schema.as_object_mut() {
         object.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
-        object.insert("title".to_owned(), "weft.yaml".into());
+        object.insert("title".to_owned(), title.into());
     }
     schema
 }

@@ -10,6 +10,8 @@
 
 mod line;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use ssh_key::public::KeyData;
 use thiserror::Error;
@@ -124,11 +126,44 @@ impl Signers {
         if names.is_empty() { Err(why) } else { Ok(names) }
     }
 
+    /// Who is who: principals that one key speaks for are one person, whatever else
+    /// their lines say.
+    pub fn people(&self) -> People {
+        let mut people = People::default();
+        let mut holders: BTreeMap<&KeyData, usize> = BTreeMap::new();
+        for (next, line) in self.lines.iter().enumerate() {
+            let known = line.names.iter().filter_map(|name| people.persons.get(name));
+            let same: BTreeSet<usize> = known.chain(holders.get(&line.key)).copied().collect();
+            let person = same.first().copied().unwrap_or(next);
+            if same.len() > 1 {
+                let all = people.persons.values_mut().chain(holders.values_mut());
+                all.filter(|other| same.contains(other)).for_each(|other| *other = person);
+            }
+            people.persons.extend(line.names.iter().map(|name| (name.clone(), person)));
+            holders.insert(&line.key, person);
+        }
+        people
+    }
+
     /// Whether a principal has a key that may sign in a namespace, at whatever time.
     pub fn has_key(&self, principal: &Principal, namespace: &str) -> bool {
         self.lines
             .iter()
             .any(|line| line.names.contains(principal) && line.permits_namespace(namespace))
+    }
+}
+
+/// Which principals are one person.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    persons: BTreeMap<Principal, usize>,
+}
+
+impl People {
+    /// How many people some principals are. One without a key is nobody.
+    pub fn count<'a>(&self, principals: impl IntoIterator<Item = &'a Principal>) -> usize {
+        let persons = principals.into_iter().filter_map(|name| self.persons.get(name));
+        persons.collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -198,7 +233,7 @@ impl Patterns {
 
 /// Whether a pattern of `*` (any bytes) and `?` (one byte) matches a text. Goes back
 /// to the last `*` only, so its time is at most the product of the two lengths.
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut taken) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while taken < text.len() {

@@ -54,6 +54,29 @@ impl Value {
     }
 }
 
+impl Node {
+    /// Whether the same is written in both, wherever it stands.
+    pub fn means(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (
+                Value::Scalar { text, quoted },
+                Value::Scalar { text: other_text, quoted: other_quoted },
+            ) => (text, quoted) == (other_text, other_quoted),
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.means(b))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                let same = |((key, a), (also, b)): (&(Key, Self), &(Key, Self))| {
+                    key.text == also.text && a.means(b)
+                };
+                one.len() == other.len() && one.iter().zip(other).all(same)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A key of a map.
 #[derive(Clone, Debug)]
 pub struct Key {

@@ -21,7 +21,7 @@ mod verify;
 
 pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
-pub use guard::Guard;
+pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
@@ -104,6 +104,8 @@ pub struct Found {
     pub guests: Vec<ConfiguredGuest>,
     /// The vnets that the commit's policy lets a node take away from guests.
     pub removable: BTreeSet<VnetId>,
+    /// How many vnets it lets a node take away.
+    pub limits: RemovalLimits,
 }
 
 impl Found {
@@ -181,6 +183,7 @@ pub fn plan(
     guards.extend(wanted.obstacle.as_ref().map(guard::obstacle));
     let target = target(&wanted, found);
     guards.extend(guard::of_network(&target, found, owned));
+    guards.extend(guard::of_removal(&wanted, owned, found.limits));
     if let Some(kernel) = &found.kernel {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut steps);
@@ -235,6 +238,19 @@ impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Whether it takes away more than a commit may.
+    pub fn removes_too_much(&self) -> bool {
+        self.guards.iter().any(|guard| guard::OF_REMOVAL.contains(&guard.code))
+    }
+
+    /// The plan of a commit that brings back what the node had: it may take away all that
+    /// came since.
+    #[must_use]
+    pub fn reverting(mut self) -> Self {
+        self.guards.retain(|guard| !guard::OF_REMOVAL.contains(&guard.code));
+        self
     }
 
     /// How many interfaces a change of this impact meets.

@@ -2,7 +2,8 @@
 //!
 //! Two files take turns, so that one good file is there whatever happens while the
 //! other is written. Each holds a counter and the digest of its contents; the good
-//! file with the higher counter counts. The anchor never goes back.
+//! file with the higher counter counts. The anchor never goes back, except to another line
+//! that declares its own void ([`super::history`]).
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -19,7 +20,9 @@ use crate::value::{ClusterName, Digest, ObjectId};
 pub const PATHS: [&str; 2] = ["/var/lib/weft/anchor.a", "/var/lib/weft/anchor.b"];
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The oldest format that is read: the same without what an anchor may lack.
+const OLDEST_FORMAT: u32 = 2;
 
 /// A commit that was accepted, and on what grounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,34 @@ pub struct Anchor {
     /// The greatest committer time from the introduction to the commit: what is above is
     /// judged by it on every node, also on one that begins at the introduction.
     pub latest: Timestamp,
+    /// The digest of what was signed, by which a twin of the commit is known. Anchors of
+    /// earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Digest>,
+    /// The last commit that was left for another line because it stood on one that was
+    /// void. Kept for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
+}
+
+/// An anchor that was left for another line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// The commit.
+    pub commit: ObjectId,
+    /// Its sequence, which may be higher than that of the commits that came after.
+    pub sequence: u64,
+}
+
+impl Anchor {
+    /// The anchor at what a node runs, where that was accepted after it and the newer
+    /// anchor was lost. `None` where it was not.
+    pub fn raised_to(&self, runs: &CommitRecord) -> Option<Self> {
+        let left = self.left.as_ref().is_some_and(|left| runs.sequence <= left.sequence);
+        let raised = || Self { record: runs.clone(), payload: None, ..self.clone() };
+        (self.record.sequence < runs.sequence && !left).then(raised)
+    }
 }
 
 /// The anchor of a node, or its place.
@@ -130,7 +161,7 @@ struct Body {
 
 enum Found {
     Missing,
-    Good(Current),
+    Good(Box<Current>),
     Broken(String),
 }
 
@@ -142,13 +173,13 @@ impl Anchors {
         let (current, damaged) = match found {
             (Found::Missing, Found::Missing) if ran => return Err(AnchorError::AnchorLost),
             (Found::Missing, Found::Missing) => (None, None),
-            (Found::Good(a), Found::Good(b)) => (Some(newer(a, b)?), None),
-            (Found::Good(good), Found::Broken(_)) => (Some(good), Some(PATHS[1])),
-            (Found::Broken(_) | Found::Missing, Found::Good(good)) => (Some(good), Some(PATHS[0])),
+            (Found::Good(a), Found::Good(b)) => (Some(newer(*a, *b)?), None),
+            (Found::Good(good), Found::Broken(_)) => (Some(*good), Some(PATHS[1])),
+            (Found::Broken(_) | Found::Missing, Found::Good(good)) => (Some(*good), Some(PATHS[0])),
             // The first anchor of a node stands alone, later ones never do.
             (Found::Good(good), Found::Missing) => {
                 let damaged = (good.counter > 1).then_some(PATHS[1]);
-                (Some(good), damaged)
+                (Some(*good), damaged)
             }
             (Found::Broken(message), _) | (_, Found::Broken(message)) => {
                 return Err(AnchorError::Damaged { message });
@@ -190,7 +221,9 @@ impl Anchors {
             if anchor.record == *record {
                 return Ok(());
             }
-            if record.sequence <= anchor.record.sequence {
+            let leaves =
+                to.get().left.as_ref().is_some_and(|left| left.commit == anchor.record.commit);
+            if record.sequence <= anchor.record.sequence && !leaves {
                 return Err(AnchorError::Back {
                     from: anchor.record.commit,
                     from_sequence: anchor.record.sequence,
@@ -204,6 +237,8 @@ impl Anchors {
             introduction: self.introduction.clone(),
             record: record.clone(),
             latest: to.get().latest,
+            payload: to.get().payload,
+            left: to.get().left.clone(),
         };
         let (file, counter) = match &self.current {
             Some(current) => (1 - current.file, current.counter + 1),
@@ -245,7 +280,9 @@ fn read(host: &impl Host, file: usize) -> Result<Found, AnchorError> {
         Err(error) => return Err(error.into()),
     };
     Ok(match read_good(&found.bytes) {
-        Ok(Body { counter, anchor, .. }) => Found::Good(Current { anchor, counter, file }),
+        Ok(Body { counter, anchor, .. }) => {
+            Found::Good(Box::new(Current { anchor, counter, file }))
+        }
         Err(why) => Found::Broken(format!("`{path}` {why}")),
     })
 }
@@ -256,15 +293,20 @@ fn read_good(bytes: &[u8]) -> Result<Body, String> {
     if digest(&body) != sha256 {
         return Err("does not have the digest that it names".to_owned());
     }
-    if body.format != FORMAT {
-        return Err(format!("is of format {}, and this version reads {FORMAT}", body.format));
+    if !(OLDEST_FORMAT..=FORMAT).contains(&body.format) {
+        return Err(format!(
+            "is of format {}, and this version reads {OLDEST_FORMAT} to {FORMAT}",
+            body.format
+        ));
     }
     Ok(body)
 }
 
 fn newer(a: Current, b: Current) -> Result<Current, AnchorError> {
     let (old, new) = if a.counter < b.counter { (a, b) } else { (b, a) };
-    if old.counter == new.counter || old.anchor.record.sequence >= new.anchor.record.sequence {
+    let left = new.anchor.left.as_ref().map(|left| left.commit) == Some(old.anchor.record.commit);
+    let above = old.anchor.record.sequence < new.anchor.record.sequence || left;
+    if old.counter == new.counter || !above {
         let message = format!(
             "`{}` (counter {}) and `{}` (counter {}) contradict each other",
             PATHS[old.file], old.counter, PATHS[new.file], new.counter

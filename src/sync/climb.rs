@@ -1,30 +1,44 @@
 //! One line, judged from below: what the rule of [`super::history`] says of each commit.
 
-use std::ops::ControlFlow;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Left};
+use super::authority::Charge;
 use super::history::{Accepted, HistoryError, SKEW};
-use super::line::{Link, Read};
+use super::line::{Commits, Line, Link, Read};
 use super::objects::ObjectError;
 use super::refusal::{Reason, Refusal};
+use super::scopes::{Declarations, Scopes};
+use super::seconds::Witness;
 use super::signature::{KeyFingerprint, SignedBy};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError};
 use super::trust::{Files, Trust, TrustFiles, TrustFilesError};
 use super::verified::{CommitRecord, Verified};
-use crate::declare::policy::NAMESPACE;
+use crate::declare::policy::{Mainline, NAMESPACE};
 use crate::declare::signers::NotASigner;
-use crate::value::{ObjectId, Principal};
+use crate::declare::void;
+use crate::value::{Digest, ObjectId, Principal};
 
 /// A line while it is judged from below.
 pub(super) struct Climb<'a> {
-    trust: &'a Trust,
+    pub(super) trust: &'a Trust,
     now: Timestamp,
-    directories: Directories<'a>,
+    pub(super) directories: Directories<'a>,
     files: Files<'a>,
+    pub(super) commits: Commits<'a>,
+    pub(super) declarations: Declarations<'a>,
+    /// What is reachable from a commit of the line, once somebody asked.
+    pub(super) reached: HashSet<ObjectId>,
+    /// The line up to the newest good commit, once somebody asked.
+    line: Option<Line>,
+    /// The last anchor that was left for another line.
+    pub(super) left: Option<Left>,
+    /// What the accepted commit declares void.
+    pub(super) void: BTreeSet<ObjectId>,
     /// The sequence of the next good commit.
     sequence: u64,
     /// What the next commit is judged by.
@@ -40,6 +54,7 @@ pub(super) struct Climb<'a> {
 
 /// A commit as the first parent of the next one.
 struct Below {
+    id: ObjectId,
     tree: ObjectId,
     /// The greatest committer time of the line up to it. Its own may be smaller, and a
     /// chain of such commits must not lead back to when an old key was valid.
@@ -53,23 +68,48 @@ struct Good {
     /// The greatest committer time of the line up to it.
     latest: Timestamp,
     signed: SignedBy,
+    payload: Digest,
     /// By which trust files it was judged.
     judged_by: Rc<TrustFiles>,
+    /// Who vouches for it beside its signer.
+    witnesses: Vec<Witness>,
+    /// Its own trust files.
+    files: Rc<TrustFiles>,
+}
+
+/// On what grounds a commit is good.
+struct Grounds<'l> {
+    signed: &'l SignedBy,
+    judged_by: Rc<TrustFiles>,
+    witnesses: Vec<Witness>,
+    files: Rc<TrustFiles>,
 }
 
 /// Why a commit is not good, or could not be judged.
-enum Stop {
+pub(super) enum Stop {
     Refused(Refusal),
     World(HistoryError),
 }
 
 impl<'a> Climb<'a> {
-    pub(super) fn new(store: Store<'a>, trust: &'a Trust, now: Timestamp) -> Self {
+    pub(super) fn new(
+        store: Store<'a>,
+        commits: Commits<'a>,
+        trust: &'a Trust,
+        now: Timestamp,
+        scopes: &'a Scopes<'a>,
+    ) -> Self {
         Self {
             trust,
             now,
             directories: Directories::new(store),
             files: Files::new(store),
+            commits,
+            declarations: Declarations::new(store, scopes),
+            reached: HashSet::new(),
+            line: None,
+            left: None,
+            void: BTreeSet::new(),
             sequence: 1,
             below: None,
             good: Vec::new(),
@@ -82,6 +122,7 @@ impl<'a> Climb<'a> {
     /// Starts above a commit that was accepted before.
     pub(super) fn start_above(&mut self, link: &Link, anchor: &Anchor) -> Result<(), HistoryError> {
         self.sequence = anchor.record.sequence + 1;
+        self.left.clone_from(&anchor.left);
         let started = self.accepted_before(link, anchor.latest);
         self.take(link.id, started)
     }
@@ -89,7 +130,7 @@ impl<'a> Climb<'a> {
     fn accepted_before(&mut self, link: &Link, latest: Timestamp) -> Result<(), Stop> {
         let read = link.read.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))?;
         let files = self.trust_files(link.id, read.tree)?;
-        self.below = Some(Below { tree: read.tree, latest, files });
+        self.below = Some(Below { id: link.id, tree: read.tree, latest, files });
         Ok(())
     }
 
@@ -111,7 +152,8 @@ impl<'a> Climb<'a> {
         let files = self.trust_files(link.id, read.tree)?;
         let names = names(link.id, &files, signed, read.committed)?;
         let by = names.into_iter().next().ok_or_else(|| nobody(link.id, &signed.fingerprint))?;
-        self.accept(link.id, read, signed, by, Rc::clone(&files), files);
+        let judged_by = Rc::clone(&files);
+        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses: Vec::new(), files });
         Ok(())
     }
 
@@ -149,7 +191,7 @@ impl<'a> Climb<'a> {
             let message = format!("it stands on commit {on}, which is refused");
             return Err(refused(Reason::OnRefused, link.id, message));
         };
-        let (parent, judged_by) = (below.tree, Rc::clone(&below.files));
+        let (parent, before, judged_by) = (below.id, below.tree, Rc::clone(&below.files));
         let earliest = below.latest.saturating_sub(SKEW).unwrap_or(below.latest);
         if read.committed < earliest {
             let message = format!(
@@ -160,10 +202,81 @@ impl<'a> Climb<'a> {
         }
         self.not_ahead(link.id, read.committed)?;
         let names = names(link.id, &judged_by, signed, read.committed)?;
-        let by = self.allowed(link.id, &judged_by, names, parent, read.tree)?;
+        self.may_advance(link.id, read, parent, &judged_by)?;
+        let mut charge = Charge {
+            id: link.id,
+            committed: read.committed,
+            tree: read.tree,
+            parent,
+            before,
+            beside: &read.beside,
+            files: Rc::clone(&judged_by),
+            seconds: None,
+        };
+        let (by, witnesses) = self.allowed(&mut charge, names)?;
         let files = self.trust_files(link.id, read.tree)?;
-        self.accept(link.id, read, signed, by, judged_by, files);
+        self.voids_others(link.id, parent, &judged_by, &files)?;
+        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses, files });
         Ok(())
+    }
+
+    /// Whether the policy lets a commit of this form advance the branch.
+    fn may_advance(
+        &mut self,
+        id: ObjectId,
+        read: &Read,
+        parent: ObjectId,
+        files: &TrustFiles,
+    ) -> Result<(), Stop> {
+        let free = files.policy.mainline() == Mainline::Any || !read.beside.is_empty();
+        if free || self.line(parent)?.trees.contains(&read.tree) {
+            return Ok(());
+        }
+        let message = "it is no merge, and no earlier commit of the branch has its files";
+        Err(refused(Reason::NotAMerge, id, message))
+    }
+
+    /// Whether the commits that a commit newly declares void are none that it stands on.
+    fn voids_others(
+        &mut self,
+        id: ObjectId,
+        parent: ObjectId,
+        before: &TrustFiles,
+        after: &TrustFiles,
+    ) -> Result<(), Stop> {
+        let mut new = after.void.difference(&before.void).peekable();
+        if new.peek().is_none() {
+            return Ok(());
+        }
+        let line = self.line(parent)?;
+        match new.find(|void| line.ids.contains(*void)) {
+            Some(own) => {
+                let message = format!("its `{}` names {own}, on which it stands", void::FILE);
+                Err(refused(Reason::VoidsOwnLine, id, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a commit that was accepted before declares void. `None` where it is not in order.
+    pub(super) fn void_of(
+        &mut self,
+        commit: ObjectId,
+    ) -> Result<Option<BTreeSet<ObjectId>>, HistoryError> {
+        let Some(tree) = self.commits.tree(commit)? else { return Ok(None) };
+        match self.trust_files(commit, tree) {
+            Ok(files) => Ok(Some(files.void.clone())),
+            Err(Stop::Refused(_)) => Ok(None),
+            Err(Stop::World(error)) => Err(error),
+        }
+    }
+
+    /// The line up to the first parent of the commit that is judged.
+    fn line(&mut self, parent: ObjectId) -> Result<&Line, Stop> {
+        if self.line.is_none() {
+            self.line = Some(self.commits.line(parent).map_err(Stop::World)?);
+        }
+        Ok(self.line.get_or_insert_default())
     }
 
     /// A commit of the strict form with a good signature by a key that is not revoked.
@@ -189,49 +302,6 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// The first of a key's names that may change every path that differs.
-    fn allowed(
-        &mut self,
-        id: ObjectId,
-        files: &TrustFiles,
-        names: Vec<Principal>,
-        before: ObjectId,
-        after: ObjectId,
-    ) -> Result<Principal, Stop> {
-        let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let mut able: Vec<Principal> =
-            names.into_iter().filter(|name| files.policy.has_role(name)).collect();
-        if able.is_empty() {
-            let message = format!("{listed} is in no role of the policy");
-            return Err(refused(Reason::RoleMissing, id, message));
-        }
-        let mut denied = None;
-        let result = self.directories.difference(before, after, &mut |path| {
-            able.retain(|name| files.policy.may(name, path));
-            if able.is_empty() {
-                denied = Some(path.to_owned());
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        result.map_err(|error| match error {
-            DirectoryError::Object(
-                // A size is what the source says; no bytes were hashed that prove it.
-                error @ (ObjectError::TooLarge { .. }
-                | ObjectError::Missing { .. }
-                | ObjectError::Forged { .. }
-                | ObjectError::Source { .. }),
-            ) => Stop::World(error.into()),
-            DirectoryError::Exhausted => Stop::World(HistoryError::TooMuch),
-            error => refused(Reason::TreeMalformed, id, error.to_string()),
-        })?;
-        if let Some(path) = denied {
-            let message = format!("{listed} may not change `{}`", path.escape_debug());
-            return Err(refused(Reason::PathNotAllowed, id, message));
-        }
-        able.into_iter().next().ok_or_else(|| refused(Reason::RoleMissing, id, listed))
-    }
-
     fn trust_files(&mut self, id: ObjectId, tree: ObjectId) -> Result<Rc<TrustFiles>, Stop> {
         self.files.of(&mut self.directories, tree).map_err(|error| match error {
             TrustFilesError::Broken(how) => refused(Reason::TrustFilesBroken, id, how),
@@ -239,15 +309,8 @@ impl<'a> Climb<'a> {
         })
     }
 
-    fn accept(
-        &mut self,
-        id: ObjectId,
-        read: &Read,
-        signed: &SignedBy,
-        by: Principal,
-        judged_by: Rc<TrustFiles>,
-        files: Rc<TrustFiles>,
-    ) {
+    fn accept(&mut self, id: ObjectId, read: &Read, by: Principal, grounds: Grounds<'_>) {
+        let Grounds { signed, judged_by, witnesses, files } = grounds;
         let record = CommitRecord {
             commit: id,
             signer: by,
@@ -259,8 +322,20 @@ impl<'a> Climb<'a> {
         self.sequence += 1;
         let latest =
             self.below.as_ref().map_or(read.committed, |below| below.latest.max(read.committed));
-        self.good.push(Good { record, latest, signed: signed.clone(), judged_by });
-        self.below = Some(Below { tree: read.tree, latest, files });
+        if let Some(line) = &mut self.line {
+            line.ids.insert(id);
+            line.trees.insert(read.tree);
+        }
+        self.below = Some(Below { id, tree: read.tree, latest, files: Rc::clone(&files) });
+        self.good.push(Good {
+            record,
+            latest,
+            signed: signed.clone(),
+            payload: read.payload,
+            judged_by,
+            witnesses,
+            files,
+        });
     }
 
     /// The newest good commit whose signer's key is valid now. Those above it are
@@ -268,21 +343,33 @@ impl<'a> Climb<'a> {
     pub(super) fn accepted(&mut self) -> Result<Option<Verified<Accepted>>, HistoryError> {
         let mut expired = Vec::new();
         let mut newest = None;
-        while let Some(Good { record, latest, signed, judged_by }) = self.good.pop() {
-            match names(record.commit, &judged_by, &signed, self.now) {
+        while let Some(good) = self.good.pop() {
+            let (id, by) = (good.record.commit, &good.record.signer);
+            match names(id, &good.judged_by, &good.signed, self.now) {
                 // By the same name: another line of the file may still have the key.
-                Ok(names) if names.contains(&record.signer) => {
-                    newest = Some(Verified::new(Accepted { latest }, record));
-                    break;
+                Ok(names) if names.contains(by) => {
+                    let holds =
+                        |witness: &Witness| witness.holds(id, by, &good.judged_by, self.now);
+                    if good.witnesses.iter().all(holds) {
+                        newest = Some(good);
+                        break;
+                    }
+                    let message = "keys of those who signed beside are not valid now";
+                    expired.push(Refusal::new(Reason::KeyExpired, id, message));
                 }
                 Ok(_) => {
-                    let message = format!("its key is not valid now for `{}`", record.signer);
-                    expired.push(Refusal::new(Reason::KeyExpired, record.commit, message));
+                    let message = format!("its key is not valid now for `{by}`");
+                    expired.push(Refusal::new(Reason::KeyExpired, id, message));
                 }
                 Err(Stop::Refused(refusal)) => expired.push(refusal),
                 Err(Stop::World(error)) => return Err(error),
             }
         }
+        let newest = newest.map(|Good { record, latest, payload, files, .. }| {
+            self.void.clone_from(&files.void);
+            let left = self.left.clone();
+            Verified::new(Accepted { latest, payload: Some(payload), left }, record)
+        });
         if self.remaining > 0 {
             return newest.map(Some).ok_or(HistoryError::TooMuch);
         }
@@ -291,7 +378,23 @@ impl<'a> Climb<'a> {
     }
 }
 
-fn refused(code: Reason, id: ObjectId, message: impl Into<String>) -> Stop {
+/// Why a directory of a commit cannot be compared: what the bytes say is the commit's
+/// fault, what is missing or only claimed is not.
+pub(super) fn unreadable(id: ObjectId, error: DirectoryError) -> Stop {
+    match error {
+        DirectoryError::Object(
+            // A size is what the source says; no bytes were hashed that prove it.
+            error @ (ObjectError::TooLarge { .. }
+            | ObjectError::Missing { .. }
+            | ObjectError::Forged { .. }
+            | ObjectError::Source { .. }),
+        ) => Stop::World(error.into()),
+        DirectoryError::Exhausted => Stop::World(HistoryError::TooMuch),
+        error => refused(Reason::TreeMalformed, id, error.to_string()),
+    }
+}
+
+pub(super) fn refused(code: Reason, id: ObjectId, message: impl Into<String>) -> Stop {
     Stop::Refused(Refusal::new(code, id, message))
 }
 
@@ -300,7 +403,7 @@ fn nobody(id: ObjectId, key: &KeyFingerprint) -> Stop {
 }
 
 /// The principals whose key it is.
-fn names(
+pub(super) fn names(
     id: ObjectId,
     files: &TrustFiles,
     signed: &SignedBy,

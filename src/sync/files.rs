@@ -3,20 +3,23 @@
 //! Only `weft.yaml` and `sdn/**/*.yaml` are read, and nothing else of the repository
 //! is looked at. There is no checkout: no link is followed, no name reaches a disk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::commit::{self, CommitError};
+use super::history::HistoryError;
+use super::line::Commits;
 use super::objects::{Kind, ObjectError};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError, Entry, MAX_DEPTH, Mode};
 use super::trust::{Files, TrustFilesError};
 use super::verified::Verified;
+use crate::declare::policy::Removal;
 use crate::declare::tree::{MAX_BYTES, MAX_FILE_BYTES, MAX_FILES};
 use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree};
-use crate::value::{ObjectId, RepoPath, VnetId};
+use crate::value::{ObjectId, RepoPath};
 
 /// Why the declarations of a commit cannot be read.
 #[derive(Debug, Error)]
@@ -111,18 +114,28 @@ impl TreeError {
     }
 }
 
-/// The vnets that an accepted commit's own policy lets a node take away from guests. A
-/// commit without a policy that can be read allows none.
-pub fn removable<T>(
-    store: Store<'_>,
-    verified: &Verified<T>,
-) -> Result<BTreeSet<VnetId>, TreeError> {
+/// How much an accepted commit may take away from a node, by its own policy. One without
+/// a policy that can be read allows what one without a word of it does.
+pub fn removal<T>(store: Store<'_>, verified: &Verified<T>) -> Result<Removal, TreeError> {
     let top = top(store, verified.record().commit)?;
     match Files::new(store).of(&mut Directories::new(store), top) {
-        Ok(files) => Ok(files.policy.removable().clone()),
+        Ok(files) => Ok(files.policy.removal().clone()),
         Err(TrustFilesError::Object(error)) => Err(error.into()),
-        Err(TrustFilesError::Broken(_)) => Ok(BTreeSet::new()),
+        Err(TrustFilesError::Broken(_)) => Ok(Removal::default()),
     }
+}
+
+/// Whether an accepted commit brings back the files of one that the node ran, or of one
+/// below it on the line: then what it takes away was not there before either. What came
+/// onto the line after the running commit does not count, or a second commit would excuse
+/// the first.
+pub fn reverts<T>(
+    store: Store<'_>,
+    verified: &Verified<T>,
+    running: ObjectId,
+) -> Result<bool, HistoryError> {
+    let commit = verified.record().commit;
+    Commits::new(store).brings_back(commit, running)
 }
 
 /// The top directory of a commit.

@@ -6,30 +6,69 @@
 //!   tree, for every path that differs from that parent. So a merge is charged to its
 //!   signer with its whole difference, and a change of policy counts from the next
 //!   commit on.
+//! * A path may be changed by who is in a role that reaches it. Where the role has a scope,
+//!   the declared difference of the file keeps within it. Where it has a threshold, so many
+//!   people of the role have signed the change: the signer, and those whose commits a merge
+//!   brings and who brought the same about there.
+//! * With `mainline: merges` a commit of the line is a merge, or has the files of one below
+//!   it on the line.
 //! * Its key was valid at its committer time, which is at most ten minutes before the
 //!   greatest of the line below it and at most ten minutes ahead of now. The key of the commit that is
 //!   used is valid now. A key revoked on the node never counts.
 //! * Its own trust files are in order, so that something can be built on it.
 //! * What stands on a refused commit is refused. The newest good commit is used.
 //!
+//! # Twins
+//!
+//! Anybody can make a second signature from an ECDSA signature, and a signer may sign the
+//! same again: the same commit in all but its signature, under another id. A commit with
+//! the payload and the key of the anchor is the anchor's twin, and a line through it
+//! continues the anchor's. It says nothing that was not accepted: not other files, not
+//! other parents, not another key.
+//!
+//! # Void
+//!
+//! A line that left the anchor's below it is refused, with one way out. Let the *fork* be
+//! the newest commit that both lines have, and the *first* the commit on top of it on the
+//! anchor's line, perhaps the anchor. A node crosses over if
+//!
+//! * the line is judged from the introduction, as a node without an anchor judges it, and
+//!   the commit that is accepted so stands above the fork;
+//! * `.weft/void` of that commit names the first. Only root changes that file, and no tree
+//!   up to the fork can hold the id of a commit on top of it; so root said so on this line.
+//!   Naming a commit further up is not enough: what lies between would be given up though
+//!   nobody said so;
+//! * the line does not go through a commit that `.weft/void` of the anchor names. So where
+//!   two lines declare each other void, each node stays on its own and none goes in circles.
+//!
+//! A commit whose `.weft/void` newly names one that it stands on is refused: a void commit
+//! and what stands on it are accepted by no line that says so. The list stays in the tree:
+//! a node that was away needs it.
+//!
+//! # The same on every node
+//!
 //! Nothing is taken from any state but the anchor, so that all nodes decide alike. For
 //! the same reason a refusal rests on bytes that were hashed, never on what the source of
 //! objects says: where it gives no bytes, nothing is decided.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Left};
 use super::climb::Climb;
-use super::line::{Commits, End, MAX_COMMITS, Way};
+use super::crossing::{self, Crossing};
+use super::line::{Commits, End, Link, MAX_COMMITS, Read, Way};
 use super::objects::ObjectError;
 use super::refusal::{Reason, Refusal};
+use super::scopes::Scopes;
 use super::signature::KeyFingerprint;
 use super::store::Store;
 use super::tree::MAX_COMPARED;
-use super::trust::Trust;
+use super::trust::{Introduction, Trust};
 use super::verified::Verified;
-use crate::value::ObjectId;
+use crate::value::{ClusterName, Digest, ObjectId};
 
 /// How far clocks of committers and nodes may lie apart.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -55,10 +94,22 @@ pub struct Judgement {
 }
 
 /// What is known of the line up to an accepted commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The greatest committer time, from the introduction to the commit.
     pub latest: Timestamp,
+    /// The digest of what was signed. `None` for an anchor that does not say.
+    pub payload: Option<Digest>,
+    /// The last anchor that was left for another line: this one, where this commit is on
+    /// another line than it.
+    pub left: Option<Left>,
+}
+
+impl Accepted {
+    fn of(anchor: &Anchor) -> Self {
+        let Anchor { latest, payload, left, .. } = anchor.clone();
+        Self { latest, payload, left }
+    }
 }
 
 /// Where a tip stands.
@@ -69,7 +120,8 @@ pub enum Standing {
     /// The tip is an ancestor of the anchor on its line: the remote is behind, which is
     /// no change.
     Behind,
-    /// The accepted commit is above the anchor, or there was no anchor.
+    /// The accepted commit is above the anchor, or there was no anchor, or the anchor stood
+    /// on a void commit and was left.
     Advanced,
     /// Nothing above the anchor is good, or nothing at all.
     Refused,
@@ -101,17 +153,21 @@ pub enum HistoryError {
     OtherAnchor,
 }
 
-/// Judges a tip. `now` is the node's clock.
+/// Judges a tip. `now` is the node's clock; `scopes` says what declarations mean.
 pub fn judge(
     store: Store<'_>,
     tip: ObjectId,
     trust: &Trust,
     anchor: Option<&Anchor>,
     now: Timestamp,
+    scopes: &Scopes<'_>,
 ) -> Result<Judgement, HistoryError> {
     let mut commits = Commits::new(store);
     let Some(anchor) = anchor else {
-        return first(store, &mut commits, tip, trust, now);
+        let introduction = trust.introduction.commit;
+        let way = commits.way(tip, |link| link.id == introduction)?;
+        let climb = Climb::new(store, commits, trust, now, scopes);
+        return Ok(first(climb, &way, tip)?.judgement);
     };
     if anchor.cluster != trust.cluster || anchor.introduction != trust.introduction {
         return Err(HistoryError::OtherAnchor);
@@ -120,15 +176,16 @@ pub fn judge(
     if tip == at {
         return Ok(anchored(anchor, trust, Standing::Current, Vec::new()));
     }
-    let way = commits.way(tip, at)?;
-    if way.end != End::Found {
-        return beside(&mut commits, &way, tip, trust, anchor);
+    let way = commits.way(tip, |link| link.id == at || is_twin(link, anchor))?;
+    let (Some((start, above)), End::Found) = (way.links.split_last(), way.end) else {
+        return beside(Climb::new(store, commits, trust, now, scopes), &way, tip, anchor);
+    };
+    if above.is_empty() {
+        return Ok(anchored(anchor, trust, Standing::Current, Vec::new()));
     }
-    let mut climb = Climb::new(store, trust, now);
-    if let Some((start, above)) = way.links.split_last() {
-        climb.start_above(start, anchor)?;
-        climb.up(above)?;
-    }
+    let mut climb = Climb::new(store, commits, trust, now, scopes);
+    climb.start_above(start, anchor)?;
+    climb.up(above)?;
     let accepted = climb.accepted()?;
     Ok(match accepted {
         Some(accepted) => Judgement {
@@ -139,61 +196,105 @@ pub fn judge(
     })
 }
 
-/// Without an anchor: trust begins at the introduction.
-fn first(
+/// The introduction that makes a node trust a commit and what follows from it, where the
+/// commit is one to begin at: its signature is good, its key is somebody's now by its own
+/// trust files, and these are in order.
+pub fn introduction(
     store: Store<'_>,
-    commits: &mut Commits<'_>,
-    tip: ObjectId,
-    trust: &Trust,
+    commit: ObjectId,
+    cluster: &ClusterName,
     now: Timestamp,
-) -> Result<Judgement, HistoryError> {
-    let introduction = trust.introduction.commit;
-    let way = commits.way(tip, introduction)?;
-    let Some((start, above)) = way.links.split_last().filter(|_| way.end == End::Found) else {
+) -> Result<Result<Introduction, Refusal>, HistoryError> {
+    let mut commits = Commits::new(store);
+    let way = commits.way(commit, |_| true)?;
+    let Some(Link { read, .. }) = way.links.first() else {
+        return Ok(Err(Refusal::new(Reason::IntroductionMissing, commit, "it is no commit")));
+    };
+    let signer = match read.as_ref().and_then(|read| read.signed.as_ref()) {
+        Ok(signed) => signed.fingerprint,
+        Err(refusal) => return Ok(Err(refusal.clone())),
+    };
+    let introduction = Introduction { commit, signer };
+    let (cluster, revoked) = (cluster.clone(), BTreeSet::new());
+    let trust = Trust { cluster, introduction: introduction.clone(), revoked };
+    let First { judgement, .. } =
+        first(Climb::new(store, commits, &trust, now, &|_| Ok(())), &way, commit)?;
+    Ok(match judgement.refused.into_iter().next() {
+        None => Ok(introduction),
+        Some(refusal) => Err(refusal),
+    })
+}
+
+/// Whether a commit is the anchor but for its signature.
+fn is_twin(link: &Link, anchor: &Anchor) -> bool {
+    let Ok(Read { payload, signed: Ok(signed), .. }) = &link.read else { return false };
+    anchor.payload == Some(*payload) && signed.fingerprint.to_string() == anchor.record.key
+}
+
+/// What a node without an anchor says.
+pub(super) struct First {
+    pub(super) judgement: Judgement,
+    /// What the accepted commit declares void.
+    pub(super) void: BTreeSet<ObjectId>,
+}
+
+/// As a node without an anchor judges: trust begins at the introduction, which is looked
+/// for on the way.
+pub(super) fn first(mut climb: Climb<'_>, way: &Way, tip: ObjectId) -> Result<First, HistoryError> {
+    let introduction = climb.trust.introduction.commit;
+    let Some(at) = way.links.iter().position(|link| link.id == introduction) else {
         let message = format!("the introduction {introduction} is not on its first-parent line");
         let missing = Refusal::new(Reason::IntroductionMissing, tip, message);
-        let refused = unreadable(&way).into_iter().chain([missing]).collect();
-        return Ok(judgement(Standing::Refused, None, refused));
+        let refused = unreadable(way).into_iter().chain([missing]).collect();
+        let judgement = judgement(Standing::Refused, None, refused);
+        return Ok(First { judgement, void: BTreeSet::new() });
     };
     let uncountable = HistoryError::Uncountable { introduction };
-    let sequence = commits.sequence(introduction)?.ok_or(uncountable)?;
-    let mut climb = Climb::new(store, trust, now);
-    climb.start_at(start, sequence)?;
-    climb.up(above)?;
+    let sequence = climb.commits.sequence(introduction)?.ok_or(uncountable)?;
+    climb.start_at(&way.links[at], sequence)?;
+    climb.up(&way.links[..at])?;
     let accepted = climb.accepted()?;
     let standing = if accepted.is_some() { Standing::Advanced } else { Standing::Refused };
     let remaining = climb.remaining;
-    Ok(Judgement { remaining, ..judgement(standing, accepted, climb.refused) })
+    let judgement = Judgement { remaining, ..judgement(standing, accepted, climb.refused) };
+    Ok(First { judgement, void: climb.void })
 }
 
 /// What to say of a tip whose line does not hold the anchor.
 fn beside(
-    commits: &mut Commits<'_>,
+    mut climb: Climb<'_>,
     way: &Way,
     tip: ObjectId,
-    trust: &Trust,
     anchor: &Anchor,
 ) -> Result<Judgement, HistoryError> {
     let at = anchor.record.commit;
-    let behind = match commits.on_line(at, tip) {
+    let trust = climb.trust;
+    let (behind, known) = match climb.commits.on_line(at, tip) {
         // The remote does not even have the anchor, and the cache was deleted.
-        Err(HistoryError::Object(ObjectError::Missing { .. })) => false,
-        behind => behind?,
+        Err(HistoryError::Object(ObjectError::Missing { .. })) => (false, false),
+        behind => (behind?, true),
     };
     if behind {
         return Ok(anchored(anchor, trust, Standing::Behind, Vec::new()));
     }
-    let mut refused: Vec<Refusal> = unreadable(way).into_iter().collect();
-    if refused.is_empty() {
-        let (code, how) = if commits.reaches(tip, at)? {
-            (Reason::Foxtrot, "lies on a side of its history, not on its first-parent line")
-        } else {
-            (Reason::Rewritten, "is not in its history: the branch was rewritten")
-        };
-        let message = format!("commit {at}, which was accepted before, {how}");
-        refused.push(Refusal::new(code, tip, message));
+    if let Some(refusal) = unreadable(way) {
+        return Ok(judgement(Standing::Refused, None, vec![refusal]));
     }
-    Ok(judgement(Standing::Refused, None, refused))
+    let (code, how) = if climb.commits.reaches(tip, at)? {
+        (Reason::Foxtrot, "lies on a side of its history, not on its first-parent line")
+    } else {
+        (Reason::Rewritten, "is not in its history: the branch was rewritten")
+    };
+    let message = format!("commit {at}, which was accepted before, {how}");
+    // Without the anchor's line nobody can say what would be given up.
+    let crossing = if known { crossing::cross(climb, way, tip, anchor)? } else { Crossing::None };
+    Ok(match crossing {
+        Crossing::Over(judgement) => judgement,
+        Crossing::Void(refusal) => judgement(Standing::Refused, None, vec![refusal]),
+        Crossing::None => {
+            judgement(Standing::Refused, None, vec![Refusal::new(code, tip, message)])
+        }
+    })
 }
 
 /// The refusal of the commit below which the line cannot be followed.
@@ -216,8 +317,7 @@ fn anchored(
         let message = format!("its key {} is revoked on this node", record.key);
         refused.insert(0, Refusal::new(Reason::KeyRevoked, record.commit, message));
     }
-    let accepted =
-        (!revoked).then(|| Verified::new(Accepted { latest: anchor.latest }, record.clone()));
+    let accepted = (!revoked).then(|| Verified::new(Accepted::of(anchor), record.clone()));
     judgement(if revoked { Standing::Refused } else { standing }, accepted, refused)
 }
 

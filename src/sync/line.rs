@@ -1,6 +1,6 @@
 //! The first-parent line, from the tip down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use super::objects::{Kind, ObjectError};
 use super::refusal::{Reason, Refusal};
 use super::signature::{self, SignatureError, SignedBy};
 use super::store::Store;
-use crate::value::ObjectId;
+use crate::value::{Digest, ObjectId};
 
 /// The most commits that are read.
 pub(super) const MAX_COMMITS: usize = 100_000;
@@ -34,8 +34,12 @@ pub(super) struct Link {
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     pub(super) tree: ObjectId,
+    /// The parents beside the line: none of a commit that is no merge.
+    pub(super) beside: Box<[ObjectId]>,
     pub(super) committed: Timestamp,
     pub(super) subject: String,
+    /// The digest of what was signed: of a commit and its twin the same.
+    pub(super) payload: Digest,
     /// The key that signed it, or why none did.
     pub(super) signed: Result<SignedBy, Refusal>,
 }
@@ -50,12 +54,35 @@ pub(super) struct Commits<'a> {
     beside: usize,
 }
 
-/// The parents of a commit.
+/// What a commit that is perhaps malformed says it follows.
 #[derive(Debug)]
 struct Parents {
+    tree: ObjectId,
     first: Option<ObjectId>,
     /// The others: no room is taken where there are none.
     beside: Box<[ObjectId]>,
+}
+
+impl Parents {
+    fn all(&self) -> impl Iterator<Item = ObjectId> {
+        self.first.iter().chain(&self.beside).copied()
+    }
+}
+
+/// What is on a first-parent line.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) ids: HashSet<ObjectId>,
+    pub(super) trees: HashSet<ObjectId>,
+}
+
+/// Where a line leaves others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fork {
+    /// The newest commit that both have.
+    pub(super) at: ObjectId,
+    /// The first one that only this line has.
+    pub(super) above: ObjectId,
 }
 
 /// A way down: the commits from the first to the last, both included.
@@ -81,18 +108,23 @@ impl<'a> Commits<'a> {
         Self { store, parents: HashMap::new(), beside: 0 }
     }
 
-    /// The first-parent line from a commit down to another, or to the root, with every
-    /// signature verified.
-    pub(super) fn way(&mut self, from: ObjectId, to: ObjectId) -> Result<Way, HistoryError> {
+    /// The first-parent line from a commit down to the first that is looked for, or to the
+    /// root, with every signature verified.
+    pub(super) fn way(
+        &mut self,
+        from: ObjectId,
+        wanted: impl Fn(&Link) -> bool,
+    ) -> Result<Way, HistoryError> {
         let mut links: Vec<Link> = Vec::new();
         let mut next = from;
         loop {
             let (link, parents) = self.link(next)?;
             let first = parents.as_ref().map(|parents| parents.first);
             self.remember(next, parents)?;
+            let found = wanted(&link);
             links.push(link);
             match first {
-                _ if next == to => return Ok(Way { links, end: End::Found }),
+                _ if found => return Ok(Way { links, end: End::Found }),
                 None => return Ok(Way { links, end: End::Unreadable }),
                 Some(None) => return Ok(Way { links, end: End::Root }),
                 Some(Some(parent)) => next = parent,
@@ -135,12 +167,111 @@ impl<'a> Commits<'a> {
             if id == to {
                 return Ok(true);
             }
-            if let Some(Parents { first, beside }) = self.parents(id)? {
-                let all = first.iter().chain(beside).copied();
-                open.extend(all.filter(|parent| seen.insert(*parent)));
+            if let Some(parents) = self.parents(id)? {
+                open.extend(parents.all().filter(|parent| seen.insert(*parent)));
             }
         }
         Ok(false)
+    }
+
+    /// The tree of a commit, where it can be read.
+    pub(super) fn tree(&mut self, of: ObjectId) -> Result<Option<ObjectId>, HistoryError> {
+        Ok(self.parents(of)?.map(|parents| parents.tree))
+    }
+
+    /// The ids and the trees of a commit and all below it on its first-parent line.
+    pub(super) fn line(&mut self, from: ObjectId) -> Result<Line, HistoryError> {
+        let mut line = Line::default();
+        let mut next = Some(from);
+        while let Some(id) = next {
+            line.ids.insert(id);
+            let parents = self.parents(id)?;
+            line.trees.extend(parents.map(|parents| parents.tree));
+            next = parents.and_then(|parents| parents.first);
+        }
+        Ok(line)
+    }
+
+    /// Whether a commit has the tree of another one below it on its line, or of one below
+    /// that.
+    pub(super) fn brings_back(
+        &mut self,
+        of: ObjectId,
+        below: ObjectId,
+    ) -> Result<bool, HistoryError> {
+        let tree = self.parents(of)?.map(|parents| parents.tree);
+        let (mut next, mut passed) = (Some(of), false);
+        while let Some(id) = next {
+            passed |= id == below;
+            let Some(parents) = self.parents(id)? else { break };
+            if passed && id != of && tree == Some(parents.tree) {
+                return Ok(true);
+            }
+            next = parents.first;
+        }
+        Ok(false)
+    }
+
+    /// The newest commit on a commit's line that is one of `others`, and the one on top of
+    /// it, the commit itself perhaps.
+    pub(super) fn fork(
+        &mut self,
+        of: ObjectId,
+        others: &HashSet<ObjectId>,
+    ) -> Result<Option<Fork>, HistoryError> {
+        let (mut next, mut above) = (Some(of), of);
+        while let Some(id) = next {
+            if others.contains(&id) {
+                return Ok(Some(Fork { at: id, above }));
+            }
+            above = id;
+            next = self.parents(id)?.and_then(|parents| parents.first);
+        }
+        Ok(None)
+    }
+
+    /// Adds a commit and all that is reachable from it.
+    pub(super) fn reach(
+        &mut self,
+        from: ObjectId,
+        reached: &mut HashSet<ObjectId>,
+    ) -> Result<(), HistoryError> {
+        let mut open = vec![from];
+        while let Some(id) = open.pop() {
+            if reached.insert(id)
+                && let Some(parents) = self.parents(id)?
+            {
+                open.extend(parents.all());
+            }
+        }
+        Ok(())
+    }
+
+    /// The commits that are reachable from some and not `reached` already, the nearest
+    /// first and at most `limit`, each with its parents.
+    pub(super) fn brought(
+        &mut self,
+        from: &[ObjectId],
+        reached: &HashSet<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<(Link, Vec<ObjectId>)>, HistoryError> {
+        let mut seen = HashSet::new();
+        let mut open: VecDeque<ObjectId> = from.iter().copied().collect();
+        let mut brought = Vec::new();
+        while let Some(id) = open.pop_front() {
+            if reached.contains(&id) || !seen.insert(id) {
+                continue;
+            }
+            if brought.len() >= limit {
+                break;
+            }
+            let (link, parents) = self.link(id)?;
+            let all: Vec<ObjectId> = parents.iter().flat_map(Parents::all).collect();
+            self.remember(id, parents)?;
+            open.extend(&all);
+            brought.push((link, all));
+        }
+        Ok(brought)
     }
 
     fn parents(&mut self, id: ObjectId) -> Result<Option<&Parents>, HistoryError> {
@@ -189,18 +320,20 @@ fn parents(raw: &[u8]) -> Result<Option<Parents>, String> {
     if raw.len() > commit::MAX_BYTES {
         return Err(CommitError::TooLarge.to_string());
     }
-    let Some((_, all)) = commit::lineage(raw) else { return Ok(None) };
+    let Some((tree, all)) = commit::lineage(raw) else { return Ok(None) };
     if all.len() > MAX_PARENTS {
         return Err(format!("it has more than {MAX_PARENTS} parents"));
     }
     let mut all = all.into_iter();
-    Ok(Some(Parents { first: all.next(), beside: all.collect() }))
+    Ok(Some(Parents { tree, first: all.next(), beside: all.collect() }))
 }
 
 fn link(id: ObjectId, raw: &[u8]) -> Link {
     let read = match commit::parse(raw) {
         Ok(commit) => Ok(Read {
             tree: commit.tree,
+            beside: commit.parents.iter().skip(1).copied().collect(),
+            payload: Digest::of(&commit.payload()),
             committed: commit.committer.time,
             subject: commit.subject(),
             signed: signature::verify(&commit).map_err(|error| {

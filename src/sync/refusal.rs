@@ -61,6 +61,21 @@ reasons! {
     PathNotAllowed "path-not-allowed"
         "The first parent's policy does not let the signer change a path."
         "take the commit off the branch (`git reset`, `git push --force-with-lease`: nodes have not accepted it) and have the change made by a principal of the role `root`";
+    OutOfScope "out-of-scope"
+        "The first parent's policy does not let the signer declare what the commit declares, or the declarations cannot be read."
+        "take the commit off the branch (nodes have not accepted it) and keep to the `scope` of the signer's role in `.weft/policy.yaml`; or let a root principal widen the scope in a commit below this one";
+    ThresholdUnmet "threshold-unmet"
+        "Fewer people have signed a change than the first parent's policy asks for."
+        "take the commit off the branch (nodes have not accepted it), put the change on a branch of its own, let each further person sign a commit there that holds it (`git commit --allow-empty -S`), and merge that branch with `git merge --no-ff -S`";
+    NotAMerge "not-a-merge"
+        "The first parent's policy has `mainline: merges`, and the commit neither is a merge nor brings back the files of an earlier one."
+        "take the commit off the branch (nodes have not accepted it), and merge it: `git merge --no-ff -S WORK`. If nobody pushed it there, the server promoted somebody's work: find out why";
+    VoidsOwnLine "voids-own-line"
+        "The commit's `.weft/void` names a commit that it stands on."
+        "take the commit off the branch; make the branch again without the void commit, and the void on top of that";
+    Voided "voided"
+        "The line goes through a commit that the accepted one has declared void."
+        "the server shows a branch that was given up: restore the one that nodes have accepted";
     KeyExpired "key-expired"
         "The key was valid earlier."
         "take the commit off the branch (nodes have not accepted it) and sign it with a key that is valid; or let a root principal first extend `valid-before` in `.weft/allowed_signers`";
@@ -78,7 +93,7 @@ reasons! {
         "restore `.weft/allowed_signers` and `.weft/policy.yaml`; `weft validate` names what is wrong with them";
     Rewritten "rewritten"
         "The accepted commit is not in the history of the tip."
-        "restore the branch on the server to contain the accepted commit, and use `git revert` to take changes back: what nodes have accepted cannot be amended or taken off the branch";
+        "restore the branch on the server to contain the accepted commit, and use `git revert` to take changes back: what nodes have accepted cannot be amended or taken off the branch. If it should never have been there, a root principal names the first commit that must go in `.weft/void`";
     Foxtrot "foxtrot"
         "The accepted commit is reachable only through the second parent of a merge."
         "someone merged the branch into their own work and pushed the result: make the merge the other way round (check the branch out, `git merge WORK`) and put it on the server instead";

@@ -193,24 +193,45 @@ impl<'a> Directories<'a> {
         Ok(entries.iter().find(|entry| entry.name == name.as_bytes()).cloned())
     }
 
-    /// Calls `changed` with the path of each thing that is no directory and is not the
-    /// same in both trees, until it breaks off. Equal directories are not entered. A name
-    /// that is not UTF-8 is given with `�` in it.
+    /// The entry of a path that is `/`-separated.
+    pub fn at(&mut self, tree: ObjectId, path: &str) -> Result<Option<Entry>, DirectoryError> {
+        let mut parts = path.split('/');
+        let mut found = self.entry(tree, parts.next().unwrap_or_default())?;
+        for part in parts {
+            let Some(Entry { mode: Mode::Directory, id, .. }) = found else { return Ok(None) };
+            found = self.entry(id, part)?;
+        }
+        Ok(found)
+    }
+
+    /// Calls `changed` with each thing that is no directory and is not the same in both
+    /// trees, until it breaks off. Equal directories are not entered.
     pub fn difference(
         &mut self,
         before: ObjectId,
         after: ObjectId,
-        changed: &mut dyn FnMut(&str) -> ControlFlow<()>,
+        changed: &mut dyn FnMut(Change<'_>) -> ControlFlow<()>,
     ) -> Result<(), DirectoryError> {
         let mut walk = Walk { directories: self, touched: 0, changed };
         walk.directory("", Some(before), Some(after), 0).map(drop)
     }
 }
 
+/// A thing that is not the same in two trees.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// Its path; a name that is not UTF-8 has `�` in it.
+    pub path: &'a str,
+    /// What it was; `None` where there was nothing or a directory.
+    pub before: Option<&'a Entry>,
+    /// What it is; `None` where there is nothing or a directory.
+    pub after: Option<&'a Entry>,
+}
+
 struct Walk<'w, 'a> {
     directories: &'w mut Directories<'a>,
     touched: usize,
-    changed: &'w mut dyn FnMut(&str) -> ControlFlow<()>,
+    changed: &'w mut dyn FnMut(Change<'_>) -> ControlFlow<()>,
 }
 
 impl Walk<'_, '_> {
@@ -268,8 +289,11 @@ impl Walk<'_, '_> {
         let path =
             if directory.is_empty() { name.into_owned() } else { format!("{directory}/{name}") };
         let is_directory = |entry: &&Entry| entry.mode == Mode::Directory;
-        let is_other = |entry: Option<&Entry>| entry.is_some_and(|e| e.mode != Mode::Directory);
-        if (is_other(before) || is_other(after)) && (self.changed)(&path).is_break() {
+        let is_other = |entry: &&Entry| entry.mode != Mode::Directory;
+        let (old, new) = (before.filter(is_other), after.filter(is_other));
+        let change = Change { path: &path, before: old, after: new };
+        if (change.before.is_some() || change.after.is_some()) && (self.changed)(change).is_break()
+        {
             return Ok(ControlFlow::Break(()));
         }
         let inside = |entry: Option<&Entry>| entry.filter(is_directory).map(|entry| entry.id);

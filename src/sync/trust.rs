@@ -10,8 +10,8 @@ use super::signature::KeyFingerprint;
 use super::store::Store;
 use super::tree::{Directories, DirectoryError, Mode};
 use crate::declare::policy::{self, Policy};
-use crate::declare::signers::{self, Signers};
-use crate::declare::{Findings, Severity};
+use crate::declare::signers::{self, People, Signers};
+use crate::declare::{Findings, Severity, void};
 use crate::value::{ClusterName, ObjectId, RepoPath};
 
 /// Where trust begins: a commit, and the key that signed it. Comes to the node by hand.
@@ -40,6 +40,10 @@ pub struct Trust {
 pub(super) struct TrustFiles {
     pub(super) signers: Signers,
     pub(super) policy: Policy,
+    /// Which of its principals are one person.
+    pub(super) people: People,
+    /// Commits that must never have been on the line.
+    pub(super) void: BTreeSet<ObjectId>,
 }
 
 /// Why a commit's trust files are not usable.
@@ -56,8 +60,11 @@ pub(super) enum TrustFilesError {
 pub(super) struct Files<'a> {
     store: Store<'a>,
     texts: HashMap<ObjectId, Rc<str>>,
-    read: HashMap<(ObjectId, ObjectId), Rc<TrustFiles>>,
+    read: HashMap<Ids, Rc<TrustFiles>>,
 }
+
+/// The objects of the signers, the policy and the void commits.
+type Ids = (ObjectId, ObjectId, Option<ObjectId>);
 
 /// How many versions of a file are remembered before all are forgotten: policies change
 /// rarely, and a history that changes them each time is read with bounded memory.
@@ -83,15 +90,20 @@ impl<'a> Files<'a> {
         let mut file = |path: &str| {
             let name = path.rsplit('/').next().unwrap_or(path);
             match directories.entry(directory, name)? {
-                Some(entry) if matches!(entry.mode, Mode::File | Mode::Executable) => Ok(entry.id),
+                Some(entry) if matches!(entry.mode, Mode::File | Mode::Executable) => {
+                    Ok(Some(entry.id))
+                }
                 Some(entry) => {
                     let message = format!("`{path}` is {}, not a regular file", entry.mode.what());
                     Err(TrustFilesError::Broken(message))
                 }
-                None => Err(TrustFilesError::Broken(format!("there is no `{path}`"))),
+                None => Ok(None),
             }
         };
-        let key = (file(signers::FILE)?, file(policy::FILE)?);
+        let missing = |path: &str| broken(&format!("there is no `{path}`"));
+        let signers = file(signers::FILE)?.ok_or_else(|| missing(signers::FILE))?;
+        let policy = file(policy::FILE)?.ok_or_else(|| missing(policy::FILE))?;
+        let key = (signers, policy, file(void::FILE)?);
         if let Some(files) = self.read.get(&key) {
             return Ok(Rc::clone(files));
         }
@@ -103,15 +115,23 @@ impl<'a> Files<'a> {
         Ok(files)
     }
 
-    fn files(&mut self, key: (ObjectId, ObjectId)) -> Result<TrustFiles, TrustFilesError> {
+    fn files(&mut self, ids: Ids) -> Result<TrustFiles, TrustFilesError> {
         let path = |text: &str| text.parse::<RepoPath>().expect("a path made of legal parts");
         let mut findings = Findings::default();
-        let text = self.text(key.0, signers::FILE, signers::MAX_BYTES)?;
+        let text = self.text(ids.0, signers::FILE, signers::MAX_BYTES)?;
         let signers = signers::read(&path(signers::FILE), &text, &mut findings);
-        let text = self.text(key.1, policy::FILE, policy::MAX_BYTES)?;
+        let text = self.text(ids.1, policy::FILE, policy::MAX_BYTES)?;
         let policy = policy::read(&path(policy::FILE), &text, &signers, &mut findings);
+        let mut void = BTreeSet::new();
+        if let Some(id) = ids.2 {
+            let text = self.text(id, void::FILE, void::MAX_BYTES)?;
+            void = void::read(&path(void::FILE), &text, &mut findings);
+        }
         match policy {
-            Some(policy) if !findings.has_errors() => Ok(TrustFiles { signers, policy }),
+            Some(policy) if !findings.has_errors() => {
+                let people = signers.people();
+                Ok(TrustFiles { signers, policy, people, void })
+            }
             _ => Err(TrustFilesError::Broken(sentence(&findings))),
         }
     }

@@ -21,6 +21,7 @@ mod peers;
 mod placement;
 mod report;
 mod routing;
+pub mod scope;
 mod services;
 mod subnets;
 mod vnets;

@@ -248,6 +248,11 @@ pub struct RouteTarget {
 }
 
 impl RouteTarget {
+    /// The first number: most often an AS.
+    pub fn administrator(&self) -> u32 {
+        self.administrator
+    }
+
     /// The second number: of an EVPN zone's own target the VNI of its VRF.
     pub fn number(&self) -> u32 {
         self.number

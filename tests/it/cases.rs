@@ -30,6 +30,9 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::SignerWithoutName, "trust::signers"),
     (Code::RootMissing, "trust::signers"),
     (Code::PrincipalWithoutKey, "trust::signers"),
+    (Code::RootLimited, "trust::signers"),
+    (Code::ThresholdUnreachable, "trust::signers"),
+    (Code::BadVoid, "trust::void"),
 ];
 
 #[test]

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use weft::agent::{Mode, settings};
+use weft::declare::policy::{Difference, File, Mainline};
 use weft::declare::{Findings, Tree, policy, signers};
 use weft::facts::Facts;
 use weft::network::Network;
 use weft::render::{Managed, Profile, render};
 use weft::validate::check;
+use weft::validate::scope::Scopes;
+use weft::value::ObjectId;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -96,6 +99,45 @@ fn the_trust_files_of_the_small_repository_have_no_finding() {
     assert!(policy.may(&alice, policy::FILE));
     assert!(policy.may(&bob, "sdn/vxlan.yaml"));
     assert!(!policy.may(&bob, policy::FILE));
+}
+
+/// What the README says of tenants, on the files that it shows.
+#[test]
+fn tenants_keep_to_their_files() {
+    let top = examples().join("two-tenants");
+    let mut findings = Findings::default();
+    let read = |path: &str| fs::read_to_string(top.join(path)).unwrap();
+    let keys = signers::read(&signers::FILE.parse().unwrap(), &read(signers::FILE), &mut findings);
+    let file = policy::FILE.parse().unwrap();
+    let policy = policy::read(&file, &read(policy::FILE), &keys, &mut findings).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert_eq!(policy.mainline(), Mainline::Merges);
+
+    let declared = |without: &str| -> Vec<File> {
+        let names = ["sdn/core.yaml", "sdn/nodes.yaml", "sdn/tenants/a.yaml", "sdn/tenants/b.yaml"];
+        let file = |(number, name): (u8, &str)| File {
+            path: name.parse().unwrap(),
+            id: ObjectId::from_bytes([number; 20]),
+            text: read(name).into(),
+        };
+        (0..).zip(names).filter(|(_, name)| *name != without).map(file).collect()
+    };
+    let after = declared("");
+    for (role, own, other) in [("tenant-a", "a", "b"), ("tenant-b", "b", "a")] {
+        let role = policy.roles().iter().find(|one| one.name.as_str() == role).unwrap();
+        let member = role.principals.first().unwrap();
+        let path = |tenant: &str| format!("sdn/tenants/{tenant}.yaml");
+        assert!(policy.may(member, &path(own)) && !policy.may(member, &path(other)));
+        let judged = |tenant: &str| {
+            let (name, before) = (path(tenant), declared(&path(tenant)));
+            let path = name.parse().unwrap();
+            let scope = role.scope.as_ref().unwrap();
+            let difference = Difference { scope, path: &path, before: &before, after: &after };
+            Scopes::default().judge(&difference)
+        };
+        assert_eq!(judged(own), Ok(()));
+        assert!(judged(other).is_err());
+    }
 }
 
 #[test]

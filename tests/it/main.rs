@@ -28,6 +28,7 @@ mod profiles;
 mod properties;
 mod quarantine;
 mod remotes;
+mod removal;
 mod schema;
 mod seeds;
 mod settings;

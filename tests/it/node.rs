@@ -353,7 +353,7 @@ fn state_that_is_gone_is_damage_and_not_a_first_run() {
     std::fs::remove_dir_all(node.root.join("var/cache/weft")).unwrap();
     assert_eq!(node.run(&["sync"]).code, 0);
     // From the second commit on there are two anchors; one may go.
-    repository.change("bob");
+    repository.commit("bob", &[("docs/more", b"1")]);
     assert_eq!(node.run(&["sync"]).code, 0);
     std::fs::remove_file(node.root.join("var/lib/weft/anchor.a")).unwrap();
     assert_eq!(node.run(&["sync"]).code, 0);
@@ -512,7 +512,7 @@ fn another_clusters_commit_does_not_tie_the_node() {
     repository.commit("alice", &[("weft.yaml", b"weft: 1\ncluster: other\n")]);
     refused(&node, 4, &["other-cluster"]);
     repository.git(&["reset", "-q", "--hard", &good.to_string()]);
-    repository.change("bob");
+    repository.commit("bob", &[("docs/more", b"1")]);
     let said = node.run(&["sync"]);
     assert_eq!(said.code, 0, "{}", said.all());
 }

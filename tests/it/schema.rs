@@ -12,6 +12,7 @@ use weft::declare::{controller, fabric, schema, service, zone};
 fn schema_files_are_up_to_date() {
     equal_to_file("declarations.json", &schema::declarations());
     equal_to_file("weft.json", &schema::cluster());
+    equal_to_file("policy.json", &schema::policy());
 }
 
 fn equal_to_file(name: &str, schema: &Value) {
@@ -50,6 +51,7 @@ fn schemas_refuse_what_they_do_not_name() {
     }
     assert!(objects(&schema::declarations(), "") > 20);
     assert_eq!(objects(&schema::cluster(), ""), 1);
+    assert_eq!(objects(&schema::policy(), ""), 5);
 }
 
 /// What an editor would show in red, line by line.

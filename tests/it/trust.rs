@@ -3,8 +3,17 @@
 mod anchor;
 mod commits;
 mod directories;
+mod everywhere;
+mod forge;
 mod history;
+mod mainline;
 pub(super) mod objects;
+mod policy;
 pub(super) mod repository;
+mod scopes;
 mod signers;
+mod speed;
+mod thresholds;
 mod timing;
+mod twins;
+mod void;

@@ -70,6 +70,29 @@ macro_rules! repository {
                 roles:
                   root: {principals: [alice@example.org, alise@example.org]}
                 ";
+            RootLimited "root-limited" Error
+                "the role `root` has `paths` or a `scope`"
+                "Root is who mends what nobody else may touch, the policy included; one that cannot would leave nobody to do it."
+                "Remove the key, and give the limited right to another role."
+                in ".weft/policy.yaml" "
+                roles: {root: {principals: [alice@example.org], paths: ['sdn/**']}}
+                ";
+            ThresholdUnreachable "threshold-unreachable" Error
+                "a role needs more people who sign than it has"
+                "Nothing could ever be changed by the role. Principals that share a key are one person."
+                "Lower `threshold`, or add principals with keys of their own."
+                in ".weft/policy.yaml" "
+                # One person cannot be two.
+                roles: {root: {principals: [alice@example.org], threshold: 2}}
+                ";
+            BadVoid "bad-void" Error
+                "a line of `.weft/void` cannot be read"
+                "A line that is skipped could leave a commit standing that was meant to be void, so a commit with such a file is refused."
+                "Write one commit id of 40 digits `0-9a-f` on a line; `#` begins a comment."
+                in ".weft/void" "
+                # A short id could come to mean another commit.
+                3f1c2d4
+                ";
             ThisNodeUndeclared "this-node-undeclared" Error
                 "the repository does not declare the node that reads it"
                 "A node that was renamed, or has the wrong repository, must not guess what it should be."

@@ -16,7 +16,7 @@ use super::repository::{Repository, judge_in};
 
 /// Files in memory; a write can be made to fail.
 #[derive(Default)]
-struct Files {
+pub(crate) struct Files {
     files: Mutex<BTreeMap<Utf8PathBuf, Vec<u8>>>,
     full: Mutex<bool>,
 }
@@ -81,11 +81,11 @@ impl Host for Files {
 }
 
 impl Files {
-    fn bytes(&self, file: usize) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, file: usize) -> Option<Vec<u8>> {
         self.files.lock().expect("one thread").get(Utf8Path::new(PATHS[file])).cloned()
     }
 
-    fn put(&self, file: usize, bytes: Option<Vec<u8>>) {
+    pub(crate) fn put(&self, file: usize, bytes: Option<Vec<u8>>) {
         let mut files = self.files.lock().expect("one thread");
         match bytes {
             Some(bytes) => files.insert(PATHS[file].into(), bytes),
@@ -188,7 +188,7 @@ fn damage() {
         newer[..newer.len() / 2].to_vec(),
         text.replace("\"sequence\": 3", "\"sequence\": 9").into_bytes(),
         text.replace("\"counter\": 3", "\"counter\": 9").into_bytes(),
-        text.replace("\"format\": 2", "\"format\": 3").into_bytes(),
+        text.replace("\"format\": 3", "\"format\": 4").into_bytes(),
         vec![b' '; 100_000],
         b"{}".to_vec(),
     ];

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use weft::declare::Tree;
 use weft::sync::objects::Kind;
 use weft::sync::tree::{Directories, parse};
-use weft::sync::{HistoryError, Store, TreeError, Verified, judge, tree};
+use weft::sync::{HistoryError, Store, TreeError, Verified, tree};
 use weft::value::{ObjectId, RepoPath};
 
 use super::objects::{Memory, directory, id};
-use super::repository::{Repository, ZONES, accepted, judge_in, refused};
+use super::repository::{Repository, ZONES, accepted, decide, judge_in, refused};
 
 fn read(repository: &Repository, base: Option<&str>) -> Result<Verified<Tree>, TreeError> {
     read_from(repository, &repository.objects(), base)
@@ -236,8 +236,8 @@ fn a_difference_is_what_git_says_it_is() {
     for (one, other) in [(before, after), (after, before)] {
         let mut found = Vec::new();
         Directories::new(Store::new(&objects))
-            .difference(tree(one), tree(other), &mut |path| {
-                found.push(path.to_owned());
+            .difference(tree(one), tree(other), &mut |change| {
+                found.push(change.path.to_owned());
                 std::ops::ControlFlow::Continue(())
             })
             .expect("readable");
@@ -330,8 +330,8 @@ fn a_line_that_takes_too_long_to_compare() {
     repository.introduction = huge;
     let anchor = repository.anchor(huge);
     let (objects, trust) = (repository.objects(), repository.trust());
-    let error = judge(Store::new(&objects), alone, &trust, Some(&anchor), repository.now())
-        .expect_err("too much");
+    let error =
+        decide(&objects, alone, &trust, Some(&anchor), repository.now()).expect_err("too much");
     assert!(matches!(error, HistoryError::TooMuch), "{error}");
 }
 

@@ -1,9 +1,9 @@
 //! The rule of authorisation, on histories made with git.
 
 use weft::sync::objects::{Kind, ObjectError};
-use weft::sync::{HistoryError, Standing, Store, judge};
+use weft::sync::{HistoryError, Standing};
 
-use super::repository::{POLICY, Repository, accepted, judge_in, refused};
+use super::repository::{POLICY, Repository, accepted, decide, judge_in, refused};
 
 #[test]
 fn a_good_line() {
@@ -302,8 +302,7 @@ fn an_anchor_of_something_else_is_an_error() {
     let objects = repository.objects();
     let mut anchor = repository.anchor(repository.introduction);
     anchor.cluster = "other".parse().expect("a name");
-    let result =
-        judge(Store::new(&objects), tip, &repository.trust(), Some(&anchor), repository.now());
+    let result = decide(&objects, tip, &repository.trust(), Some(&anchor), repository.now());
     assert!(matches!(result, Err(HistoryError::OtherAnchor)));
 }
 
@@ -378,28 +377,28 @@ fn forged_missing_and_mislabelled_objects() {
         let mut objects = repository.objects();
         // A size that is claimed decides nothing.
         objects.huge.insert(id, 1 << 30);
-        let result = judge(Store::new(&objects), tip, &trust, None, now);
+        let result = decide(&objects, tip, &trust, None, now);
         let error = result.expect_err("no bytes");
         assert!(matches!(error, HistoryError::Object(ObjectError::TooLarge { .. })), "{error}");
         objects.huge.clear();
         objects.objects.get_mut(&id).expect("there").bytes.push(b' ');
-        let result = judge(Store::new(&objects), tip, &trust, None, now);
+        let result = decide(&objects, tip, &trust, None, now);
         let error = result.expect_err("forged").to_string();
         assert!(error.contains("does not have the contents"), "{error}");
         objects.objects.remove(&id);
-        let result = judge(Store::new(&objects), tip, &trust, None, now);
+        let result = decide(&objects, tip, &trust, None, now);
         let error = result.expect_err("missing").to_string();
         assert!(error.contains("is missing"), "{error}");
     }
     // The kind is part of what is hashed.
     let mut objects = repository.objects();
     objects.objects.get_mut(&tip).expect("there").kind = Kind::Blob;
-    let error = judge(Store::new(&objects), tip, &trust, None, now).expect_err("forged");
+    let error = decide(&objects, tip, &trust, None, now).expect_err("forged");
     assert!(error.to_string().contains("does not have the contents"));
     // Declarations are not needed to judge a history, so their loss is not felt here.
     let mut objects = repository.objects();
     objects.objects.remove(&zones.parse().expect("an id"));
-    assert!(judge(Store::new(&objects), tip, &trust, None, now).is_ok());
+    assert!(decide(&objects, tip, &trust, None, now).is_ok());
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use weft::sync::objects::{Kind, Raw};
-use weft::sync::{Anchor, Introduction, Judgement, KeyFingerprint, Store, Trust, judge};
+use weft::sync::{
+    Accepted, Anchor, HistoryError, Introduction, Judgement, KeyFingerprint, Store, Trust, judge,
+};
+use weft::validate::scope::Scopes;
 use weft::value::ObjectId;
 
 use super::objects::Memory;
@@ -266,8 +269,9 @@ impl Repository {
         let accepted = judgement.accepted.expect("the commit is good");
         assert_eq!(accepted.record().commit, at);
         let Trust { cluster, introduction, .. } = self.trust();
-        let (record, latest) = (accepted.record().clone(), accepted.get().latest);
-        Anchor { cluster, introduction, record, latest }
+        let (record, accepted) = (accepted.record().clone(), accepted.get().clone());
+        let Accepted { latest, payload, left } = accepted;
+        Anchor { cluster, introduction, record, latest, payload, left }
     }
 }
 
@@ -280,11 +284,23 @@ pub(crate) fn judge_in(
     now: Timestamp,
 ) -> Judgement {
     memory.reads.borrow_mut().clear();
-    let judgement = judge(Store::new(memory), tip, trust, anchor, now).expect("it can be judged");
+    let judgement = decide(memory, tip, trust, anchor, now).expect("it can be judged");
     for (id, reads) in &*memory.reads.borrow() {
         assert_eq!(*reads, 1, "object {id} was read {reads} times");
     }
     judgement
+}
+
+/// Judges as a node does.
+pub(crate) fn decide(
+    memory: &Memory,
+    tip: ObjectId,
+    trust: &Trust,
+    anchor: Option<&Anchor>,
+    now: Timestamp,
+) -> Result<Judgement, HistoryError> {
+    let scopes = Scopes::default();
+    judge(Store::new(memory), tip, trust, anchor, now, &|difference| scopes.judge(difference))
 }
 
 /// The commit that is accepted.

@@ -155,9 +155,12 @@ impl<'lab> Scene<'lab> {
     }
 }
 
-/// A policy that lets somebody change everything.
+/// A policy that lets somebody change everything, and take everything away.
 fn policy(root: &Signer) -> String {
-    format!("roles:\n  root: {{principals: [\"{}\"]}}\n", root.principal)
+    format!(
+        "roles:\n  root: {{principals: [\"{}\"]}}\nremoval: {{everything: true}}\n",
+        root.principal
+    )
 }
 
 fn json(text: &str) -> Value {

@@ -17,6 +17,7 @@ use crate::network::Network;
 use crate::sync::worker::FetchUser;
 use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::validate;
+use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
 
 /// What the remotes send is kept here, and removed when they were asked.
@@ -93,7 +94,10 @@ fn trusted(
     let trust = settings.trust();
     let ran = !apply::history(host)?.is_empty();
     let anchors = Anchors::open(host, &trust, ran)?;
-    let judgement = sync::judge(store, tip, &trust, anchors.anchor(), host.now())?;
+    let scopes = Scopes::default();
+    let judgement = sync::judge(store, tip, &trust, anchors.anchor(), host.now(), &|difference| {
+        scopes.judge(difference)
+    })?;
     let Some(accepted) = judgement.accepted else { return Ok(None) };
     let tree = sync::tree(store, &accepted, settings.base())
         .map_err(|source| TurnError::Tree { commit: accepted.record().commit, source })?;
