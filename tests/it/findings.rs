@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use weft::declare::finding::{Class, Code};
 use weft::declare::import::{KnownNode, running_config};
-use weft::declare::{Findings, Severity, Tree, policy, signers};
+use weft::declare::{Findings, Severity, Tree, policy, signers, void};
 use weft::facts::{Bridge, BridgeKind, Facts, Frr, Interface, InterfaceAddress, Route};
 use weft::validate;
 use weft::value::RepoPath;
@@ -102,6 +102,9 @@ pub(crate) fn raised_by_example(code: Code) -> Findings {
             let keys = format!("alice@example.org {KEY}\n");
             let keys = trust(&signers::FILE.parse().unwrap(), &keys, &mut findings);
             policy::read(&path, &example.text(), &keys, &mut findings);
+        }
+        void::FILE => {
+            void::read(&path, &example.text(), &mut findings);
         }
         _ => {
             let facts = known_of(code);
