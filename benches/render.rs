@@ -77,7 +77,7 @@ fn stages(criterion: &mut Criterion) {
                 0 => bencher.iter(|| black_box(declare::read(&tree, None))),
                 1 => bencher.iter(|| black_box(validate::validate(&declared, &[]))),
                 _ => {
-                    bencher.iter(|| black_box(render(&network, &facts.node, &facts, Profile::Pve)))
+                    bencher.iter(|| black_box(render(&network, &facts.node, &facts, Profile::Pve)));
                 }
             });
         }

@@ -282,10 +282,14 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Advance => {
                 let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });
-                ended(apply::apply(self.host, Authority::Commit(same))?, &record, &status.refused)
+                ended(
+                    apply::apply(self.host, Authority::Commit(Box::new(same)))?,
+                    &record,
+                    &status.refused,
+                )
             }
             Decision::Apply => {
-                let outcome = apply::apply(self.host, Authority::Commit(planned))?;
+                let outcome = apply::apply(self.host, Authority::Commit(Box::new(planned)))?;
                 quarantine::remember(self.host, &outcome, rendering, record.commit);
                 ended(outcome, &record, &status.refused)
             }

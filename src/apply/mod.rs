@@ -47,9 +47,9 @@ pub const LOCK: &str = "/run/weft/lock";
 #[derive(Debug)]
 pub enum Authority {
     /// A plan that came from an accepted commit.
-    Commit(Verified<Plan>),
+    Commit(Box<Verified<Plan>>),
     /// A generation that was confirmed before.
-    Restored(Restored),
+    Restored(Box<Restored>),
 }
 
 /// How an apply ended.
@@ -251,7 +251,7 @@ pub fn apply(host: &impl Host, authority: Authority) -> Result<Outcome, ApplyErr
 /// Brings the node back to a generation that ran before; 0 is what was found before
 /// weft.
 pub fn restore(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError> {
-    apply(host, Authority::Restored(Restored::load(host, generation)?))
+    apply(host, Authority::Restored(Box::new(Restored::load(host, generation)?)))
 }
 
 /// What runs: the newest confirmed entry of the journal.

@@ -120,7 +120,7 @@ pub(super) fn prepare(host: &impl Host, authority: Authority) -> Result<Prepared
     }
     let prepared = match authority {
         Authority::Commit(plan) => of_plan(host, &journal, &plan)?,
-        Authority::Restored(restored) => of_generation(host, &journal, restored)?,
+        Authority::Restored(restored) => of_generation(host, &journal, *restored)?,
     };
     if let Prepared::Work(work) = &prepared {
         check_space(host, work)?;

@@ -39,7 +39,7 @@ pub fn render(network: &Network, node: &NodeName, facts: &Facts, profile: Profil
             files.extend(frr.daemons.map(|text| (Managed::FrrDaemons, text)));
             None
         }
-        frr::Conf::Impossible(note) => Some(note),
+        frr::Conf::Impossible(why) => Some(why),
     };
     files.extend(dnsmasq.files);
     let notes = [interfaces.notes, frr.notes, dnsmasq.notes].concat();

@@ -55,7 +55,7 @@ fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
 fn go(host: &Fake, sequence: u8, text: &str) -> Result<Outcome, ApplyError> {
     let plan = planned(host, sequence, text);
     assert!(plan.guards.is_empty(), "{:?}", plan.guards);
-    apply(host, Authority::Commit(Verified::for_test(plan, commit(sequence))))
+    apply(host, Authority::Commit(Box::new(Verified::for_test(plan, commit(sequence)))))
 }
 
 /// A node that runs the first network, with a guest in each vnet.
@@ -187,7 +187,7 @@ fn killed_at_every_step_a_network_is_old_or_new() {
             // Planning is no part of an apply.
             let plan = planned(&host, 2, &second());
             host.set_faults(&[(step, Fault::Die)]);
-            let authority = Authority::Commit(Verified::for_test(plan, commit(2)));
+            let authority = Authority::Commit(Box::new(Verified::for_test(plan, commit(2))));
             // Its result is that of a process that is dead.
             let _ = apply(&host, authority);
             if !host.fired() {
@@ -231,7 +231,7 @@ fn killed_at_every_step_of_a_recovery_a_network_is_old_or_new() {
         let broken = start.copy();
         let plan = planned(&broken, 2, &second());
         broken.set_faults(&[(step, Fault::Die)]);
-        let _ = apply(&broken, Authority::Commit(Verified::for_test(plan, commit(2))));
+        let _ = apply(&broken, Authority::Commit(Box::new(Verified::for_test(plan, commit(2)))));
         if !broken.fired() {
             break;
         }
@@ -265,7 +265,7 @@ fn a_step_that_fails_is_rolled_back_at_once() {
         let host = start.copy();
         let plan = planned(&host, 2, &second());
         host.set_faults(&[(step, Fault::Fail(ErrorKind::StorageFull))]);
-        let result = apply(&host, Authority::Commit(Verified::for_test(plan, commit(2))));
+        let result = apply(&host, Authority::Commit(Box::new(Verified::for_test(plan, commit(2)))));
         if !host.fired() {
             break;
         }

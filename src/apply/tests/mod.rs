@@ -70,7 +70,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
 }
 
 fn with_authority(plan: Plan, sequence: u8) -> Authority {
-    Authority::Commit(Verified::for_test(plan, commit(sequence)))
+    Authority::Commit(Box::new(Verified::for_test(plan, commit(sequence))))
 }
 
 /// Plans and applies a text at a commit.

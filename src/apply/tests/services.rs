@@ -62,11 +62,11 @@ fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
 
 fn of_commit(host: &Fake, sequence: u8, wanted: Rendering) -> Authority {
     let plan = planned(host, sequence, wanted);
-    Authority::Commit(Verified::for_test(plan, commit(sequence)))
+    Authority::Commit(Box::new(Verified::for_test(plan, commit(sequence))))
 }
 
 fn of_generation(host: &Fake, number: u64) -> Authority {
-    Authority::Restored(Restored::load(host, number).expect("it is there"))
+    Authority::Restored(Box::new(Restored::load(host, number).expect("it is there")))
 }
 
 fn go(host: &Fake, sequence: u8, wanted: Rendering) -> Result<Outcome, ApplyError> {
