@@ -195,7 +195,8 @@ impl Case {
         version: u64,
     ) -> Result<(), String> {
         let others = rendering.files.keys().filter(|managed| (comparison.exhausts)(managed));
-        if let Some(other) = others.map(|m| m.path()).find(|p| !expected.contains_key(p.as_str())) {
+        if let Some(other) = others.map(Managed::path).find(|p| !expected.contains_key(p.as_str()))
+        {
             return Err(format!("{}: there is no {other}", comparison.expected));
         }
         for (path, expected) in expected {
