@@ -17,7 +17,7 @@ pub(super) fn examine(
     directory: Option<&Utf8Path>,
     online: bool,
 ) -> Result<Exit, Failure> {
-    let checked = directory.map(offline::check).transpose()?;
+    let checked = directory.map(|path| offline::check(path, &[])).transpose()?;
     if let Some(checked) = &checked {
         offline::show(output, checked);
         if checked.network.is_none() {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::repository::Target;
+use super::repository::{Target, secrets_fit};
 use super::{directory, findings};
 use crate::declare::{self, Declared, export};
 use crate::validate;
@@ -61,6 +61,14 @@ pub(super) fn pve(output: Output, arguments: &Arguments) -> Result<Exit, Failure
         None => BTreeMap::new(),
     };
     let exported = export::pve(&declared, &network, arguments.version, &secrets);
+    if arguments.directory.join(declare::CLUSTER_FILE).exists() {
+        let message = format!("`{}` is a repository of declarations", arguments.directory);
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("name another directory for Proxmox's files; `--from DIR` says which declarations are exported"));
+    }
+    if !exported.secret_files.is_empty() {
+        secrets_fit(&arguments.directory, &arguments.from, std::iter::empty())?;
+    }
     let target = Target::open(&arguments.directory, arguments.force)?;
     for (name, text) in &exported.files {
         target.write(name, text)?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::findings;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::repository::{self, Target};
 use crate::declare::import::{self, Credential, ImportError, Imported, PveFiles, Remark, Source};
 use crate::declare::pve::{MAX_BYTES, State, Unequal};
@@ -224,8 +224,12 @@ fn show(output: Output, imported: &Imported, arguments: &Arguments) {
     }
     let (errors, warnings) = (found.count(Severity::Error), found.count(Severity::Warning));
     if errors + warnings > 0 {
-        let _ =
-            writeln!(text, "`weft validate` has {errors} errors and {warnings} warnings for it.\n");
+        let _ = writeln!(
+            text,
+            "`weft validate` has {} and {} for what was written.\n",
+            counted(errors, "error"),
+            counted(warnings, "warning"),
+        );
     }
     if let Some(settings) = &settings {
         let _ = writeln!(text, "{settings}");

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::{daemon, findings, offline};
 use crate::agent::node;
 use crate::agent::restore;
@@ -147,7 +147,8 @@ impl Node {
         facts: Option<&Utf8Path>,
         profile: Option<Profile>,
     ) -> Result<Exit, Failure> {
-        let checked = offline::check(directory)?;
+        let recorded = facts.map(offline::read_facts).transpose()?;
+        let checked = offline::check(directory, recorded.as_slice())?;
         offline::show(output, &checked);
         let Some(network) = &checked.network else {
             output.document(&json!({ "ok": false, "findings": checked.findings }));
@@ -156,8 +157,8 @@ impl Node {
         let profile = self.profile(profile)?;
         let name = self.name(name)?;
         offline::declared(network, &name)?;
-        let facts = match facts {
-            Some(path) => offline::read_facts(path)?,
+        let facts = match recorded {
+            Some(facts) => facts,
             None => self.host.facts(&name).map_err(|error| failed(&error))?,
         };
         offline::of_node(&facts, &name)?;
@@ -300,7 +301,9 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             lines.push(format!("         {}", refused.help));
         }
         if status.errors + status.warnings > 0 {
-            lines.push(format!("findings {} errors, {} warnings", status.errors, status.warnings));
+            let (errors, warnings) =
+                (counted(status.errors, "error"), counted(status.warnings, "warning"));
+            lines.push(format!("findings {errors}, {warnings}"));
         }
     } else {
         lines.push("last     no turn was made since the machine started".to_owned());

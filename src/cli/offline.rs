@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
-use super::output::{Format, Output};
+use super::output::{Format, Output, counted};
 use super::{annotations, directory, findings, sarif};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers, void};
@@ -34,13 +34,9 @@ impl Checked {
     }
 }
 
-/// Reads and checks a directory, and its trust files where it has any.
-pub(super) fn check(path: &Utf8Path) -> Result<Checked, Failure> {
-    check_with(path, &[])
-}
-
-/// The same with what is known of nodes.
-fn check_with(path: &Utf8Path, facts: &[Facts]) -> Result<Checked, Failure> {
+/// Reads and checks a directory with what is known of nodes, and its trust files where it
+/// has any.
+pub(super) fn check(path: &Utf8Path, facts: &[Facts]) -> Result<Checked, Failure> {
     let tree = directory::read(path)?;
     let (network, mut findings) = validate::check(&tree, None, facts);
     let trust: BTreeMap<RepoPath, Arc<str>> = directory::trust_files(path)?.into_iter().collect();
@@ -92,7 +88,11 @@ pub(super) fn validate_directory(
     facts: &[Utf8PathBuf],
 ) -> Result<Exit, Failure> {
     let facts = facts.iter().map(|path| read_facts(path)).collect::<Result<Vec<_>, _>>()?;
-    let checked = check_with(path, &facts)?;
+    let checked = check(path, &facts)?;
+    if let Some(network) = &checked.network {
+        // Facts of a stranger would be looked at by no rule.
+        facts.iter().try_for_each(|facts| declared(network, &facts.node))?;
+    }
     match output.format() {
         Format::Human | Format::Json => show(output, &checked),
         Format::Sarif => Output::print(format!("{:#}", sarif::document(&checked.findings, path))),
@@ -102,10 +102,10 @@ pub(super) fn validate_directory(
     let ok = checked.network.is_some();
     if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_in_order()) {
         output.say(format!(
-            "In order: {} nodes, {} zones, {} vnets.",
-            network.nodes.len(),
-            network.zones.len(),
-            network.zones.values().map(|zone| zone.vnets.len()).sum::<usize>(),
+            "In order: {}, {}, {}.",
+            counted(network.nodes.len(), "node"),
+            counted(network.zones.len(), "zone"),
+            counted(network.zones.values().map(|zone| zone.vnets.len()).sum(), "vnet"),
         ));
     }
     output.document(&json!({ "ok": ok, "findings": checked.findings }));
@@ -121,18 +121,19 @@ pub(super) fn render_directory(
     profile: Profile,
     out: Option<&Utf8Path>,
 ) -> Result<Exit, Failure> {
-    let checked = check(path)?;
+    let no_facts = facts.is_none();
+    let facts = match facts {
+        Some(path) => read_facts(path)?,
+        None => Facts::unknown(node.clone()),
+    };
+    let known = if no_facts { &[] } else { std::slice::from_ref(&facts) };
+    let checked = check(path, known)?;
     let Some(network) = &checked.network else {
         show(output, &checked);
         output.document(&json!({ "ok": false, "findings": checked.findings }));
         return Ok(Exit::Refused);
     };
     declared(network, node)?;
-    let no_facts = facts.is_none();
-    let facts = match facts {
-        Some(path) => read_facts(path)?,
-        None => Facts::unknown(node.clone()),
-    };
     of_node(&facts, node)?;
     let rendering = render(network, node, &facts, profile);
     if let Some(out) = out {

@@ -33,6 +33,11 @@ pub(super) struct Output {
     colour: bool,
 }
 
+/// A number and what is counted, such as `1 zone` or `2 zones`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 impl Output {
     /// Colour only on a terminal, and never with `NO_COLOR`.
     pub(super) fn new(format: Format) -> Self {

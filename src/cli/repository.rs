@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::failure::{Exit, Failure};
 use crate::declare::schema;
@@ -131,9 +131,18 @@ pub(super) fn write_secret(
 
 /// A path without symbolic links, as far as it is there.
 fn real(path: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
+    // Where it would lead through what is not there yet cannot be said.
+    if !path.exists() && path.components().any(|part| part == Utf8Component::ParentDir) {
+        return Err(Failure::new(Exit::Usage, format!("there is no `{path}`"))
+            .hint("make the directory, or name it without `..`"));
+    }
     let mut rest = Vec::new();
     let start = camino::absolute_utf8(path).map_err(|error| unwritable(path, &error))?;
     for above in start.ancestors() {
+        if above.is_symlink() && !above.exists() {
+            let message = format!("`{above}` is a link to nowhere");
+            return Err(Failure::new(Exit::Refused, message).hint("name the directory itself"));
+        }
         if let Ok(found) = above.canonicalize_utf8() {
             return Ok(rest.iter().rev().fold(found, |path, name| path.join(name)));
         }

@@ -113,6 +113,44 @@ macro_rules! codes {
     (@example $file:literal ; $example:literal) => { Example::new(Some($file), $example) };
 }
 
+impl Code {
+    /// Whether it says that something is not there: what was written and could not be read
+    /// looks the same.
+    pub const fn is_of_absence(self) -> bool {
+        matches!(
+            self,
+            Self::NodeUndeclared
+                | Self::ReferenceUnknown
+                | Self::FabricUnknown
+                | Self::ServiceUnknown
+                | Self::ZoneUnknown
+                | Self::OptionRequired
+                | Self::DnsZoneWithoutDns
+                | Self::DnsWithoutDnsZone
+                | Self::DnsPrefixWithoutDnsZone
+                | Self::GuestAddressOutside
+                | Self::AnycastMacMissing
+                | Self::PrimaryNotExitNode
+                | Self::ExitNodeOutsideZone
+                | Self::ExitNodesAsymmetric
+                | Self::SnatWithoutExitNode
+                | Self::ReturnRouteMissing
+                | Self::NodeNotInFabric
+                | Self::FabricPrefixMissing
+                | Self::FabricAddressMissing
+                | Self::FabricAddressWithoutPrefix
+                | Self::FabricWithoutIpv4
+                | Self::SnatWithoutGateway
+                | Self::DhcpRangeUnused
+                | Self::DhcpWithoutIpam
+                | Self::DhcpWithoutGateway
+                | Self::PeersMissing
+                | Self::TagMissing
+                | Self::NothingDeclared
+        )
+    }
+}
+
 reading! { [repository objects zones evpn subnets routing nodes codes] }
 
 impl Serialize for Code {

@@ -149,6 +149,12 @@ impl Findings {
         }
     }
 
+    /// Keeps those of which something is so.
+    pub fn retain(&mut self, keep: impl Fn(&Finding) -> bool) {
+        self.all.retain(keep);
+        self.errors = self.all.iter().filter(|finding| finding.severity == Severity::Error).count();
+    }
+
     /// Sorts by file, line and column.
     pub fn sort(&mut self) {
         self.all
@@ -195,6 +201,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// How many of what there is are listed: more than any object has options.
+const LISTED: usize = 32;
+
 /// "did you mean `x`?", or the list of what there is.
 pub fn suggestion<'a>(
     word: &str,
@@ -204,6 +213,11 @@ pub fn suggestion<'a>(
     if let Some(near) = nearest(word, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
-    let listed: Vec<String> = candidates.into_iter().take(12).map(|c| format!("`{c}`")).collect();
+    let mut candidates = candidates.into_iter();
+    let mut listed: Vec<String> =
+        candidates.by_ref().take(LISTED).map(|candidate| format!("`{candidate}`")).collect();
+    if candidates.next().is_some() {
+        listed.push("…".to_owned());
+    }
     (!listed.is_empty()).then(|| format!("{what}: {}", listed.join(", ")))
 }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::finding::{Code, Finding, Findings};
 use super::shape::{KeyShape, Shape, bad_value, wrong_type};
 use super::yaml::{Node, Value};
+use crate::value::article;
 use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
     DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
@@ -46,7 +47,7 @@ macro_rules! text_shapes {
 macro_rules! name_shapes {
     ($($type:ty),*) => {$(
         text_shapes! {
-            $type: concat!("a ", stringify!($type)),
+            $type: &format!("{} {}", article(<$type>::KIND), <$type>::KIND),
                 json!({ "type": "string", "pattern": <$type>::PATTERN, "description": <$type>::RULE });
         }
 

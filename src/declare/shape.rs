@@ -64,7 +64,10 @@ impl<T: Shape> Shape for Vec<T> {
                 format!("a list is wanted here, not {}", node.value.kind()),
                 &node.place,
             );
-            if let Value::Scalar { text, .. } = &node.value {
+            let of_maps = T::schema().get("type").is_some_and(|kind| kind == "object");
+            if of_maps {
+                finding = finding.help("write a list of maps: `[{OPTION: VALUE, …}]`");
+            } else if let Value::Scalar { text, .. } = &node.value {
                 let items: Vec<&str> = text
                     .split([',', ';', ' '])
                     .map(str::trim)

@@ -255,10 +255,14 @@ impl Builder<'_> {
         };
         let place = Place { file: self.file.clone(), span };
         let message = format!("not YAML: {}", error.info());
-        self.findings.push(
-            Finding::new(Code::YamlSyntax, message, &place)
-                .help("the rest of this file is not read"),
-        );
+        let help = if error.info().contains("tab") {
+            "indent with spaces, not with tabs; the rest of this file is not read"
+        } else if error.info().contains("mapping values") {
+            "a colon and a space stand behind each key, and quotes around a text that holds `: `; look at this line and the one above; the rest of this file is not read"
+        } else {
+            "most often it is the indentation or a quote that is missing, here or in the line above; the rest of this file is not read"
+        };
+        self.findings.push(Finding::new(Code::YamlSyntax, message, &place).help(help));
     }
 
     fn place(&self, span: granit_parser::Span) -> Place {

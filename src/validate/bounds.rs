@@ -6,14 +6,18 @@
 use std::collections::BTreeMap;
 
 use super::report::Report;
-use crate::declare::Declared;
 use crate::declare::finding::{Code, Finding};
 use crate::declare::zone::{Zone, ZoneType};
+use crate::declare::{Declared, Entry};
 use crate::value::ZoneId;
 
 /// The most tunnel ends in all VXLAN vnets together: 5,000 vnets on 100 nodes. Each
 /// is a line of at most 57 bytes in a file that may have 32 MiB.
 pub const MAX_TUNNELS: usize = 500_000;
+
+/// The most routes that lead nowhere in the EVPN zones with exit nodes: each of them has
+/// one for each subnet of all others. Each is a line of at most 70 bytes.
+pub const MAX_ROUTES: usize = 400_000;
 
 /// Whether the other rules can be applied at a reasonable cost; a finding says
 /// why not.
@@ -36,6 +40,22 @@ pub(super) fn hold(declared: &Declared, report: &mut Report) -> bool {
             report.push(finding);
             return false;
         }
+    }
+    let subnets = declared.vnets.values().filter_map(|vnet| vnet.value.subnets.as_ref());
+    let subnets: usize = subnets.map(|subnets| subnets.value.len()).sum();
+    let has_exits = |entry: &&Entry<Zone>| {
+        entry.value.exitnodes.as_ref().is_some_and(|nodes| !nodes.value.is_empty())
+    };
+    let exits = declared.zones.values().filter(has_exits);
+    let routes = exits.clone().count().saturating_mul(subnets);
+    if let Some(last) = exits.last().filter(|_| routes > MAX_ROUTES) {
+        let message = format!(
+            "zones with exit nodes and subnets come to {routes} routes, and {MAX_ROUTES} are the most"
+        );
+        let finding = Finding::new(Code::TooLarge, message, &last.place)
+            .help("each EVPN zone with exit nodes has a route for each subnet of all other zones; let fewer zones have exit nodes");
+        report.push(finding);
+        return false;
     }
     true
 }

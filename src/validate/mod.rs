@@ -150,14 +150,19 @@ pub fn validate(declared: &Declared, facts: &[Facts]) -> (Option<Network>, Findi
 }
 
 /// Reads and validates the files of a tree. There is a network only if neither
-/// finds an error. `expected` is the cluster that the node's settings name.
+/// finds an error. What is said to be missing is held back as long as something could not
+/// be read. `expected` is the cluster that the node's settings name.
 pub fn check(
     tree: &Tree,
     expected: Option<&ClusterName>,
     facts: &[Facts],
 ) -> (Option<Network>, Findings) {
     let (declared, mut findings) = declare::read(tree, expected);
-    let (network, more) = validate(&declared, facts);
+    let (network, mut more) = validate(&declared, facts);
+    if findings.has_errors() {
+        // What is missing may be what could not be read.
+        more.retain(|finding| !finding.code.is_of_absence());
+    }
     findings.extend(more);
     findings.sort();
     let network = if findings.has_errors() { None } else { network };

@@ -11,6 +11,7 @@ mod object;
 mod secret;
 mod span;
 
+pub(crate) use name::article;
 pub use name::{
     Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,
     Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId,

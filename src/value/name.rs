@@ -8,11 +8,16 @@ use thiserror::Error;
 
 /// Why a text is not a name of this kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{}` is not a {kind}: {rule}", text.escape_debug())]
+#[error("`{}` is not {} {kind}: {rule}", text.escape_debug(), article(kind))]
 pub struct BadName {
     text: String,
     kind: &'static str,
     rule: &'static str,
+}
+
+/// The article before a word that is spoken as it is written.
+pub(crate) fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'I']) { "an" } else { "a" }
 }
 
 impl BadName {

@@ -42,6 +42,15 @@ pub(super) fn run(output: Output, arguments: &Arguments) -> Result<Exit, Failure
     let cluster = cluster(arguments)?;
     let trusted = [signers::FILE, policy::FILE].map(|path| directory.join(path).exists());
     let trust = match trusted {
+        [true, true] if arguments.key.is_some() || arguments.principal.is_some() => {
+            let message =
+                format!("`{directory}` has trust files already, which are never replaced");
+            return Err(Failure::new(Exit::Refused, message).hint(format!(
+                "add the key as a line of `{}`, and the name to a role of `{}`",
+                signers::FILE,
+                policy::FILE
+            )));
+        }
         [true, true] => None,
         [false, false] => Some(trust(arguments)?),
         [have_signers, _] => {

@@ -241,13 +241,15 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// Words in names of options whose values may be credentials.
-const CREDENTIALS: &[&str] = &["token", "secret", "password", "key", "credential"];
+const CREDENTIALS: &[&str] =
+    &["token", "secret", "pass", "key", "credential", "auth", "psk", "private", "community", "pin"];
 
 /// A value without anything that could be a credential.
-fn without_secrets(key: &str, value: &Json) -> Json {
+pub(super) fn without_secrets(key: &str, value: &Json) -> Json {
     let holds = |text: &str, behind: &str| {
         // The lines of a route map, `key=…,value=…`, name what is matched.
-        let text = text.strip_prefix("key=").unwrap_or(text).to_ascii_lowercase();
+        let of_route_map = text.strip_prefix("key=").filter(|rest| rest.contains(",value="));
+        let text = of_route_map.unwrap_or(text).to_ascii_lowercase();
         CREDENTIALS.iter().any(|word| text.contains(&format!("{word}{behind}")))
     };
     match value {

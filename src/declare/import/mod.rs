@@ -133,7 +133,7 @@ pub fn pve(
     let running = files.running()?;
     let (wanted, skipped) = files.wanted()?;
     let pending = match (&running, &wanted) {
-        (Some(running), Some(wanted)) => running.difference(wanted),
+        (Some(running), Some(wanted)) => shown(running.difference(wanted)),
         _ => Vec::new(),
     };
     let version = running.as_ref().map_or(0, |running| running.version);
@@ -172,6 +172,19 @@ pub fn pve(
             .collect(),
     })?;
     Ok(import.finish(cluster, made, version, source, pending))
+}
+
+/// A difference without anything that could be a credential.
+fn shown(mut pending: Vec<Unequal>) -> Vec<Unequal> {
+    for key in pending.iter_mut().flat_map(|unequal| &mut unequal.keys) {
+        for value in [&mut key.runs, &mut key.wanted].into_iter().flatten() {
+            let plain = serde_json::Value::from(value.as_str());
+            if emit::without_secrets(&key.key, &plain) != plain {
+                "(left out)".clone_into(value);
+            }
+        }
+    }
+    pending
 }
 
 /// Imports `/etc/pve/sdn/.running-config` alone. `nodes` are the nodes of the

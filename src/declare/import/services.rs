@@ -91,8 +91,9 @@ impl Import {
         for (name, value) in section.as_object().into_iter().flatten() {
             let known = table.iter().any(|field| field.name == name.as_str());
             if !known && name != "type" && Some(name.as_str()) != secret && is_set(value) {
-                server.remark(&format!("{}: (left out)", name.escape_debug()));
-                let name = name.escape_debug();
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+                let name = if name.chars().all(is_plain) { name.as_str() } else { "(a key)" };
+                server.remark(&format!("{name}: (left out)"));
                 let message = format!(
                     "weft has no option `{name}`; its value may be a secret, and is left out"
                 );

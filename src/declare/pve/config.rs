@@ -207,7 +207,10 @@ fn object(kind: Kind, section: Section, skip: &mut dyn FnMut(u32, String)) -> Ob
             Some(value) => value,
             None if kind.is_flag(&key) => "1".to_owned(),
             None => {
-                let why = format!("`{}` has no value, so it says nothing", key.escape_debug());
+                // A line that is no key and value may hold anything, a secret too.
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+                let shown = if key.chars().all(is_plain) { &*key } else { "(a key)" };
+                let why = format!("`{shown}` has no value, so it says nothing");
                 skip(property.line, why);
                 continue;
             }

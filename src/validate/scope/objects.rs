@@ -78,14 +78,14 @@ impl Objects<'_> {
 
     fn zone(&self, zone: &Zone) -> Within {
         let Zone {
-            kind: _,
+            kind,
             nodes,
             ipam,
             dns,
             reversedns,
             dnszone,
             mtu: _,
-            dhcp: _,
+            dhcp,
             bridge,
             bridge_disable_mac_learning: _,
             tag,
@@ -105,9 +105,14 @@ impl Objects<'_> {
             rt_import,
         } = zone;
         let scope = self.scope;
+        // Proxmox gives a simple zone's dnsmasq to every node, also where the zone is not.
+        let is_everywhere = of(scope.nodes.as_ref()).any(IdPattern::is_all);
+        if dhcp.is_some() && kind.value == ZoneType::Simple && !is_everywhere {
+            return Err("it has `dhcp`, which a simple zone has on every node, and `*` is not among the `nodes` of its scope".to_owned());
+        }
         match nodes {
             Some(nodes) => all_listed(scope.nodes.as_ref(), "nodes", &nodes.value)?,
-            None if of(scope.nodes.as_ref()).any(IdPattern::is_all) => {}
+            None if is_everywhere => {}
             None => {
                 return Err("it has no `nodes`, so it is on all of them, and `*` is not among the `nodes` of its scope".to_owned());
             }
