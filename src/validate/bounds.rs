@@ -17,7 +17,7 @@ pub const MAX_TUNNELS: usize = 500_000;
 
 /// The most routes that lead nowhere in the EVPN zones with exit nodes: each of them has
 /// one for each subnet of all others. Each is a line of at most 70 bytes.
-pub const MAX_ROUTES: usize = 400_000;
+const MAX_ROUTES: usize = 400_000;
 
 /// Whether the other rules can be applied at a reasonable cost; a finding says
 /// why not.

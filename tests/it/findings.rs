@@ -312,7 +312,7 @@ fn people_read_findings_with_their_count_last() {
     let (status, out, _) = validate_as("human", noted, &[]);
     assert_eq!(status, Some(0));
     assert!(
-        out.contains("1 note\n") && out.contains("In order: 2 nodes, 1 zones, 1 vnets."),
+        out.contains("1 note\n") && out.contains("In order: 2 nodes, 1 zone, 1 vnet."),
         "{out}"
     );
     let (status, out, _) = validate_as("github", "nodes: {a: {}}\n", &[]);
