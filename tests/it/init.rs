@@ -40,7 +40,7 @@ fn a_new_repository_is_in_order_and_a_node_applies_it() {
     let (code, text) = weft(home, &arguments);
     assert_eq!(code, 0, "{text}");
     let (code, text) = weft(home, &["validate", "net"]);
-    assert!(code == 0 && text.starts_with("In order: 2 nodes, 1 zones, 1 vnets."), "{text}");
+    assert!(code == 0 && text.starts_with("In order: 2 nodes, 1 zone, 1 vnet."), "{text}");
 
     git(home, &["init", "-q", "-b", "main"]);
     git(home, &["add", "-A"]);
