@@ -4,6 +4,7 @@
 #
 # Each row is one `weft render` of EVPN vnets with one subnet each: the shortest of five
 # runs, and the most memory that a run held. Needs bash, awk and GNU time (Debian: time).
+# With WEFT=FILE that program is measured instead of one that is built.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,8 +16,10 @@ command -v /usr/bin/time >/dev/null || {
     printf 'error: /usr/bin/time is missing (Debian: apt-get install time)\n' >&2
     exit 1
 }
-cargo build --release --locked --manifest-path "$root/Cargo.toml" --bin weft >&2
-weft=$root/target/release/weft
+weft=${WEFT:-$root/target/release/weft}
+if [[ -z ${WEFT:-} ]]; then
+    cargo build --release --locked --manifest-path "$root/Cargo.toml" --bin weft >&2
+fi
 
 # repository DIRECTORY VNETS
 repository() {

@@ -46,9 +46,9 @@ pub(super) fn hold(declared: &Declared, report: &mut Report) -> bool {
     let has_exits = |entry: &&Entry<Zone>| {
         entry.value.exitnodes.as_ref().is_some_and(|nodes| !nodes.value.is_empty())
     };
-    let exits = declared.zones.values().filter(has_exits);
+    let mut exits = declared.zones.values().filter(has_exits);
     let routes = exits.clone().count().saturating_mul(subnets);
-    if let Some(last) = exits.last().filter(|_| routes > MAX_ROUTES) {
+    if let Some(last) = exits.next_back().filter(|_| routes > MAX_ROUTES) {
         let message = format!(
             "zones with exit nodes and subnets come to {routes} routes, and {MAX_ROUTES} are the most"
         );
