@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -123,6 +123,12 @@ pub trait Host: Send + Sync {
     /// dry node takes everything.
     fn check(&self, _managed: &Managed, _copy: &Utf8Path) -> Result<(), HostError> {
         Ok(())
+    }
+
+    /// How everything is that tells whether the network works; `None` on a dry node.
+    /// What could not be looked at does not work, which is no error.
+    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+        Ok(None)
     }
 
     /// Lets time pass, where there is a kernel to wait for.

@@ -9,15 +9,18 @@ mod guard;
 mod guests;
 mod interface;
 mod kernel;
+mod lapse;
 mod network;
 mod order;
 mod routing;
 mod rule;
 mod service;
+mod sign;
 mod stanza;
 mod step;
 mod text;
 mod verify;
+mod window;
 
 pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
@@ -25,11 +28,14 @@ pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
+pub use lapse::Lapses;
 pub use network::{Steps, Target};
 pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{ServiceStep, ServiceTarget, Services, Texts};
+pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use verify::Mismatch;
+pub use window::{Class, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,170 @@
+//! Signs that a node's network works: looked at before the first change of an apply, and
+//! from the last one until it is confirmed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::Word;
+
+/// One thing that works or does not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sign {
+    /// A remote takes a new connection.
+    Remote(Word),
+    /// The next hop of a default route answers.
+    Gateway(IpAddr),
+    /// A routing protocol of FRR has its neighbour.
+    Session(Session),
+    /// FRR knows this VNI.
+    Vni(u32),
+    /// A bridge is there and up.
+    Bridge(String),
+    /// A port of a guest is up, and on its bridge.
+    GuestPort {
+        /// The interface.
+        port: String,
+        /// The bridge.
+        bridge: String,
+    },
+    /// A probe of the node's settings succeeds.
+    Probe(Word),
+}
+
+/// A routing protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// BGP; a neighbour by its address or interface.
+    Bgp,
+    /// BFD; a neighbour by its address.
+    Bfd,
+    /// IS-IS; any neighbour on an interface.
+    Isis,
+    /// OSPF for IPv4; any neighbour on an interface.
+    Ospf,
+    /// OpenFabric; any neighbour on an interface.
+    OpenFabric,
+}
+
+/// A neighbour of a routing protocol.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The VRF; `default` outside of any.
+    pub vrf: String,
+    /// The address of the neighbour, or the interface that it is behind.
+    pub peer: String,
+}
+
+/// How one sign is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It works.
+    Up,
+    /// It does not.
+    Down,
+    /// It does not, and its other side does not answer below it either: a neighbour that
+    /// is switched off, or a cable that is out.
+    Away,
+}
+
+/// Every sign that was looked at. What is not there does not work.
+pub type Signs = BTreeMap<Sign, Health>;
+
+/// What is looked at beyond what the machine itself knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchlist {
+    /// What is tried.
+    pub probes: Vec<Probe>,
+}
+
+/// Something that is tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// The sign that it is for.
+    pub sign: Sign,
+    /// What is tried.
+    pub check: Check,
+}
+
+/// What is tried. The bound on its time is the machine's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// A TCP connection is made and closed.
+    Tcp {
+        /// The address or name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// An HTTP or HTTPS GET is answered.
+    Http {
+        /// The URL.
+        url: String,
+        /// The status that is wanted; any from 200 to 399 when absent.
+        status: Option<u16>,
+    },
+    /// An ICMP echo is answered.
+    Icmp {
+        /// The address or name.
+        host: String,
+    },
+    /// A name is resolved.
+    Dns {
+        /// The name.
+        name: String,
+        /// The server that is asked; the machine's own when absent.
+        server: Option<IpAddr>,
+    },
+    /// A command of the node's settings ends with status 0.
+    Command {
+        /// The absolute path of the program, and its arguments.
+        words: Vec<String>,
+    },
+}
+
+impl Protocol {
+    /// The name, as people write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bgp => "BGP",
+            Self::Bfd => "BFD",
+            Self::Isis => "IS-IS",
+            Self::Ospf => "OSPF",
+            Self::OpenFabric => "OpenFabric",
+        }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with `{}`", self.protocol.as_str(), self.peer)?;
+        if self.vrf == "default" { Ok(()) } else { write!(f, " in VRF `{}`", self.vrf) }
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(name) => write!(f, "remote `{name}`"),
+            Self::Gateway(address) => write!(f, "default gateway {address}"),
+            Self::Session(session) => session.fmt(f),
+            Self::Vni(number) => write!(f, "VNI {number} of FRR"),
+            Self::Bridge(name) => write!(f, "bridge `{name}`"),
+            Self::GuestPort { port, bridge } => {
+                write!(f, "guest port `{port}` of bridge `{bridge}`")
+            }
+            Self::Probe(name) => write!(f, "probe `{name}`"),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The window of an apply: from its first change until it is confirmed or undone.
+//!
+//! What worked before the first change must work after the last one. Nothing else is
+//! asked: a network that was broken before must stay mendable.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::lapse::Lapses;
+use super::sign::{Health, Sign, Signs, Watchlist};
+
+/// For how long a sign may be down within a window.
+const GRACE_OF_LINK: Duration = Duration::from_secs(10);
+/// Spanning tree and LACP take 35 s to let packets through again.
+const GRACE_OF_REACH: Duration = Duration::from_secs(40);
+/// BGP tries again within this time.
+const GRACE_OF_SESSION: Duration = Duration::from_secs(90);
+
+/// How an apply is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Within the usual window.
+    Ordinary,
+    /// It touches the way by which the node is reached.
+    Management,
+    /// It drops sessions until the other side follows.
+    Coordinated,
+}
+
+/// How long windows are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// For how long everything must work without a break.
+    pub settle: Duration,
+    /// How long each class of window is open at most.
+    pub ordinary: Duration,
+    /// See [`Class::Management`].
+    pub management: Duration,
+    /// See [`Class::Coordinated`].
+    pub coordinated: Duration,
+    /// For how long after the end whoever applies may undo, before the watchdog does.
+    pub reserve: Duration,
+    /// Whether only a person confirms.
+    pub manual: bool,
+    /// What is looked at.
+    pub watchlist: Watchlist,
+}
+
+/// A time since the machine started, of one start. Goes on while the machine sleeps, and
+/// is set by nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uptime {
+    /// Which start it was.
+    pub boot: String,
+    /// Milliseconds since then.
+    pub milliseconds: u64,
+}
+
+/// The window of one apply, as its journal entry keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// How it is watched.
+    pub class: Class,
+    /// The start of the machine that it belongs to: no window outlives it.
+    pub boot: String,
+    /// When it opened, in milliseconds since that start.
+    pub opened: u64,
+    /// When it ends: what is not confirmed then is undone.
+    pub until: u64,
+    /// When the watchdog undoes it, whatever became of who applied.
+    pub deadline: u64,
+    /// For how long everything must work without a break, in milliseconds.
+    pub settle: u64,
+    /// Whether only a person confirms.
+    pub manual: bool,
+    /// Whether the underlay is changed, so that no neighbour is excused.
+    pub underlay: bool,
+    /// What must work.
+    pub required: Vec<Requirement>,
+    /// What is looked at.
+    pub watchlist: Watchlist,
+}
+
+/// What must work, because it did before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// What.
+    pub sign: Sign,
+    /// For how long it may be down, in milliseconds.
+    pub grace: u64,
+}
+
+/// What is to become of an open window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays open; this is down.
+    Wait(Vec<Sign>),
+    /// Everything works.
+    Confirm,
+    /// It is to be undone.
+    RollBack(Shortfall),
+}
+
+/// Why a window was not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// This worked before and does not now.
+    Down(Vec<Sign>),
+    /// Everything works, and did for too short a time when the window ended.
+    Unsettled,
+    /// Nobody confirmed in time.
+    Unconfirmed,
+}
+
+/// What was seen of a window so far. May be lost: then waiting begins anew, within the
+/// same end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    down_since: BTreeMap<Sign, u64>,
+    whole_since: Option<u64>,
+}
+
+impl Class {
+    /// The class as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordinary => "ordinary",
+            Self::Management => "management",
+            Self::Coordinated => "coordinated",
+        }
+    }
+}
+
+impl Terms {
+    fn length(&self, class: Class) -> Duration {
+        match class {
+            Class::Ordinary => self.ordinary,
+            Class::Management => self.management,
+            Class::Coordinated => self.coordinated,
+        }
+    }
+}
+
+impl Window {
+    /// The window of a change, opened now. `before` is how everything was.
+    pub fn open(
+        terms: &Terms,
+        class: Class,
+        now: &Uptime,
+        before: &Signs,
+        lapses: &Lapses,
+    ) -> Self {
+        let opened = now.milliseconds;
+        let length = milliseconds(terms.length(class));
+        let until = opened.saturating_add(length);
+        let worked = before.iter().filter(|(_, health)| **health == Health::Up);
+        let required = worked.filter(|(sign, _)| !lapses.removes(sign)).map(|(sign, _)| {
+            let drops = lapses.renegotiates(sign)
+                || (class == Class::Coordinated && matches!(sign, Sign::Probe(_)));
+            let grace = if drops { length } else { milliseconds(grace(sign)).min(length) };
+            Requirement { sign: sign.clone(), grace }
+        });
+        Self {
+            class,
+            boot: now.boot.clone(),
+            opened,
+            until,
+            deadline: until.saturating_add(milliseconds(terms.reserve)),
+            settle: milliseconds(terms.settle).min(length / 2),
+            manual: terms.manual,
+            underlay: lapses.underlay,
+            required: required.collect(),
+            watchlist: terms.watchlist.clone(),
+        }
+    }
+
+    /// Whether the window belongs to this start of the machine.
+    pub fn is_of(&self, now: &Uptime) -> bool {
+        self.boot == now.boot
+    }
+
+    /// Whether its end is over, or it belongs to an earlier start of the machine.
+    pub fn is_over(&self, now: &Uptime) -> bool {
+        !self.is_of(now) || now.milliseconds >= self.until
+    }
+
+    /// How long it is open still.
+    pub fn left(&self, now: &Uptime) -> Duration {
+        if !self.is_of(now) {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(self.until.saturating_sub(now.milliseconds))
+    }
+
+    /// What is down of what must work. Of remotes one is enough. A neighbour that does not
+    /// answer below its session either is excused where something else proves that the
+    /// underlay carries, and the change left it alone.
+    pub fn down(&self, signs: &Signs) -> Vec<Sign> {
+        let health = |sign: &Sign| signs.get(sign).copied().unwrap_or(Health::Down);
+        let signs_of = || self.required.iter().map(|requirement| &requirement.sign);
+        let is_remote = |sign: &&Sign| matches!(sign, Sign::Remote(_));
+        let reached = signs_of().filter(is_remote).any(|sign| health(sign) == Health::Up);
+        let witness = signs_of().any(|sign| {
+            matches!(sign, Sign::Remote(_) | Sign::Gateway(_) | Sign::Session(_))
+                && health(sign) == Health::Up
+        });
+        let excused = |sign: &Sign| match sign {
+            Sign::Remote(_) => reached,
+            Sign::Session(_) => witness && !self.underlay && health(sign) == Health::Away,
+            _ => false,
+        };
+        let down = signs_of().filter(|sign| health(sign) != Health::Up && !excused(sign));
+        down.cloned().collect()
+    }
+}
+
+impl Watch {
+    /// Takes in how everything is now.
+    pub fn look(&mut self, now: &Uptime, window: &Window, signs: &Signs) -> Verdict {
+        let time = now.milliseconds;
+        let down = window.down(signs);
+        self.down_since.retain(|sign, _| down.contains(sign));
+        for sign in &down {
+            self.down_since.entry(sign.clone()).or_insert(time);
+        }
+        let over = window.is_over(now);
+        if down.is_empty() {
+            let since = *self.whole_since.get_or_insert(time);
+            return match (window.manual, over) {
+                (false, _) if time.saturating_sub(since) >= window.settle => Verdict::Confirm,
+                (true, true) => Verdict::RollBack(Shortfall::Unconfirmed),
+                (false, true) => Verdict::RollBack(Shortfall::Unsettled),
+                (_, false) => Verdict::Wait(down),
+            };
+        }
+        self.whole_since = None;
+        if over {
+            return Verdict::RollBack(Shortfall::Down(down));
+        }
+        let is_spent = |requirement: &&Requirement| {
+            let since = self.down_since.get(&requirement.sign);
+            since.is_some_and(|since| time.saturating_sub(*since) >= requirement.grace)
+        };
+        let spent = window.required.iter().filter(is_spent);
+        let spent: Vec<Sign> = spent.map(|requirement| requirement.sign.clone()).collect();
+        if spent.is_empty() {
+            Verdict::Wait(down)
+        } else {
+            Verdict::RollBack(Shortfall::Down(spent))
+        }
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsettled => {
+                f.write_str("what worked before worked again only shortly before the window ended")
+            }
+            Self::Unconfirmed => f.write_str("nobody confirmed it in time"),
+            Self::Down(signs) => {
+                f.write_str("it worked before and does not now: ")?;
+                write_list(f, signs)
+            }
+        }
+    }
+}
+
+/// The most signs that a sentence names.
+const NAMED: usize = 5;
+
+fn write_list(f: &mut fmt::Formatter<'_>, signs: &[Sign]) -> fmt::Result {
+    for (index, sign) in signs.iter().take(NAMED).enumerate() {
+        write!(f, "{}{sign}", if index == 0 { "" } else { ", " })?;
+    }
+    match signs.len().saturating_sub(NAMED) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
+}
+
+fn grace(sign: &Sign) -> Duration {
+    match sign {
+        Sign::Bridge(_) | Sign::GuestPort { .. } | Sign::Vni(_) => GRACE_OF_LINK,
+        Sign::Remote(_) | Sign::Gateway(_) | Sign::Probe(_) => GRACE_OF_REACH,
+        Sign::Session(_) => GRACE_OF_SESSION,
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
