@@ -38,7 +38,12 @@ const MAX_ANSWER: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To make a turn, and to say what came of it.
-    Turn(Purpose),
+    Turn {
+        /// Which.
+        purpose: Purpose,
+        /// Whether only a person confirms what it applies.
+        manual: bool,
+    },
     /// To say how it is.
     Status,
 }
@@ -46,31 +51,54 @@ pub enum Ask {
 impl Ask {
     /// The line on the socket.
     pub fn line(self) -> String {
-        match self {
-            Self::Turn(Purpose::Sync) => "poll".to_owned(),
-            Self::Turn(Purpose::Refresh) => "refresh".to_owned(),
-            Self::Turn(Purpose::Plan) => "plan".to_owned(),
-            Self::Turn(Purpose::Adopt { shown }) => format!("{ADOPT}{shown}"),
-            Self::Status => "status".to_owned(),
-        }
+        let Self::Turn { purpose, manual } = self else { return "status".to_owned() };
+        let word = match purpose {
+            Purpose::Sync => "poll".to_owned(),
+            Purpose::Refresh => "refresh".to_owned(),
+            Purpose::Plan => "plan".to_owned(),
+            // Nobody asks for it: the agent watches by itself.
+            Purpose::Watch => "watch".to_owned(),
+            Purpose::RollBack { generation: None } => ROLLBACK.to_owned(),
+            Purpose::RollBack { generation: Some(number) } => format!("{ROLLBACK} {number}"),
+            Purpose::Adopt { shown } => format!("{ADOPT} {shown}"),
+        };
+        if manual { format!("{word}{MANUAL}") } else { word }
     }
 
     fn read(line: &str) -> Option<Self> {
-        match line {
-            "poll" => Some(Self::Turn(Purpose::Sync)),
-            "refresh" => Some(Self::Turn(Purpose::Refresh)),
-            "plan" => Some(Self::Turn(Purpose::Plan)),
-            "status" => Some(Self::Status),
-            line => {
-                let shown = Digest::try_from(line.strip_prefix(ADOPT)?.to_owned()).ok()?;
-                Some(Self::Turn(Purpose::Adopt { shown }))
-            }
+        if line == "status" {
+            return Some(Self::Status);
         }
+        let (line, manual) = match line.strip_suffix(MANUAL) {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        let purpose = match line.split_once(' ') {
+            None => match line {
+                "poll" => Purpose::Sync,
+                "refresh" => Purpose::Refresh,
+                "plan" => Purpose::Plan,
+                ROLLBACK => Purpose::RollBack { generation: None },
+                _ => return None,
+            },
+            Some((ROLLBACK, number)) => {
+                Purpose::RollBack { generation: Some(number.parse().ok()?) }
+            }
+            Some((ADOPT, shown)) => {
+                Purpose::Adopt { shown: Digest::try_from(shown.to_owned()).ok()? }
+            }
+            Some(_) => return None,
+        };
+        Some(Self::Turn { purpose, manual })
     }
 }
 
 /// Stands before the digest of the plan by which a node is taken over.
-const ADOPT: &str = "adopt ";
+const ADOPT: &str = "adopt";
+/// Stands before the number of a generation.
+const ROLLBACK: &str = "rollback";
+/// Stands behind what only a person is to confirm.
+const MANUAL: &str = " manual";
 
 /// What came of it, in the words that the program would have printed itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +157,8 @@ pub fn ask(path: &Utf8Path, ask: Ask) -> Result<Option<Answer>, ControlError> {
 pub(super) struct Asked {
     /// The turn.
     pub(super) purpose: Purpose,
+    /// Whether only a person confirms what it applies.
+    pub(super) manual: bool,
     /// Where the answer goes.
     pub(super) reply: oneshot::Sender<Answer>,
 }
@@ -196,10 +226,10 @@ async fn answer_to(line: &str, desk: &Desk) -> Answer {
             let document = serde_json::to_value(&*condition).unwrap_or_default();
             Answer { exit: 0, failed: false, text: condition.message.clone(), document }
         }
-        Some(Ask::Turn(purpose)) => {
+        Some(Ask::Turn { purpose, manual }) => {
             let (reply, answer) = oneshot::channel();
             let gone = || Answer::failure("the agent ends and begins no turn");
-            match desk.asks.send(Asked { purpose, reply }).await {
+            match desk.asks.send(Asked { purpose, manual, reply }).await {
                 Ok(()) => answer.await.unwrap_or_else(|_| gone()),
                 Err(_) => gone(),
             }

@@ -340,6 +340,7 @@ where
         self.served.extend(self.waiting.extract_if(.., |asked| serves(asked)));
         let (host, program, root) =
             (Arc::clone(&self.host), self.program.clone(), self.root.clone());
+        let manual = self.served.iter().any(|asked| asked.manual);
         let memory = Arc::clone(&self.memory);
         let voice = self.voice;
         self.turn = Some(tokio::task::spawn_blocking(move || {
@@ -350,6 +351,7 @@ where
                 program: &program,
                 root: root.as_deref(),
                 memory: &memory,
+                manual,
             };
             let result = turn.make_under(&lock, purpose);
             let answer = voice(result.as_ref(), purpose);
@@ -374,13 +376,14 @@ where
         if let Some(count) = quarantined {
             metrics.quarantined(count);
         }
-        self.condition.turns += 1;
+        self.condition.turns += u64::from(purpose != Purpose::Watch);
         let (state, message, status, event) = match result {
             Ok(report) => {
                 let edited = report.plan.as_ref().map_or(0, |plan| plan.edited.len());
                 metrics.turn(&report.status, edited, took);
                 let status = report.status;
-                (status.state, status.message.clone(), Some(status), Event::Turned)
+                let event = if status.window.is_some() { Event::Opened } else { Event::Turned };
+                (status.state, status.message.clone(), Some(status), event)
             }
             Err(error) => {
                 let state = error.state();
@@ -388,7 +391,11 @@ where
                     metrics.fetched(false);
                 }
                 metrics.failure(state, now, took);
-                let event = if state == State::Refused { Event::Turned } else { Event::Failed };
+                let event = match (state, purpose) {
+                    // The window is looked at again.
+                    (State::Refused, purpose) if purpose != Purpose::Watch => Event::Turned,
+                    _ => Event::Failed,
+                };
                 (state, chain(&error), None, event)
             }
         };

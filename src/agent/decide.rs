@@ -1,6 +1,7 @@
 //! What is to be done with a plan.
 
 use super::adopt;
+use super::hold::Hold;
 use super::quarantine::Held;
 use super::settings::Mode;
 use super::turn::Purpose;
@@ -20,13 +21,15 @@ pub(super) enum Decision {
     Leave(String),
     /// The rendering was undone before and is left alone, for this reason.
     Held(String),
+    /// An operator holds the node, for this reason.
+    OnHold(String),
     /// The plan must not be carried out.
     Guarded,
 }
 
 /// Only an advancing commit changes a node. `runs` is the commit that runs and the
 /// digest of its rendering; `held` is why its rendering is left alone, which a person
-/// who asks for it overrules.
+/// who asks for it overrules. `hold` is an operator's stop that counts for this plan.
 pub(super) fn decide(
     mode: Mode,
     purpose: Purpose,
@@ -34,6 +37,7 @@ pub(super) fn decide(
     commit: ObjectId,
     plan: &Plan,
     held: Option<&Held>,
+    hold: Option<&Hold>,
 ) -> Decision {
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
@@ -71,6 +75,9 @@ pub(super) fn decide(
         return Decision::Leave(format!(
             "{situation}; the next commit that changes this node or `weft apply --refresh` brings it in order"
         ));
+    }
+    if let Some(hold) = hold {
+        return Decision::OnHold(format!("{situation}; this node is {}", hold.sentence()));
     }
     if !plan.guards.is_empty() {
         return Decision::Guarded;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::hold::HoldError;
 use super::quarantine::QuarantineError;
 use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
@@ -41,6 +42,9 @@ pub enum TurnError {
     /// It is not known which renderings were undone.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
+    /// It is not known whether an operator holds the node.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// An interrupted apply could not be undone.
     #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
     Unrecovered(#[source] StateError),

@@ -15,6 +15,8 @@ use crate::value::Digest;
 pub const WEBHOOK_GAP: Duration = Duration::from_secs(5);
 /// How often a node that is not introduced looks for its settings.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How far apart the looks at an open window are.
+pub const LOOK_GAP: Duration = Duration::from_secs(1);
 /// The longest sleep towards a time of the wall clock, so that a clock that is set is
 /// noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -52,6 +54,8 @@ pub enum Event {
     Nudge(Nudge),
     /// The turn ended, and the same may be asked again at the usual time.
     Turned,
+    /// The turn ended, and the window of an apply is open.
+    Opened,
     /// The turn could not be finished.
     Failed,
     /// The process is to end.
@@ -81,6 +85,8 @@ pub enum Activity {
     Idle,
     /// A turn is being made.
     Working,
+    /// It watches an apply until it is confirmed or undone.
+    Watching,
     /// It waits after a failure.
     Backoff,
     /// It ends, after the turn that is being made.
@@ -105,6 +111,8 @@ enum Wanted {
     Refresh,
     /// A node is taken over by the plan with this digest.
     Adopt(Digest),
+    /// Back to a generation.
+    RollBack(Option<u64>),
     Plan,
 }
 
@@ -115,7 +123,9 @@ impl From<Nudge> for Wanted {
             Nudge::Signal | Nudge::Operator(Purpose::Sync) => Self::Poll,
             Nudge::Operator(Purpose::Refresh) => Self::Refresh,
             Nudge::Operator(Purpose::Adopt { shown }) => Self::Adopt(shown),
-            Nudge::Operator(Purpose::Plan) => Self::Plan,
+            Nudge::Operator(Purpose::RollBack { generation }) => Self::RollBack(generation),
+            // To look at a window is wanted by nobody but the agent.
+            Nudge::Operator(Purpose::Plan | Purpose::Watch) => Self::Plan,
         }
     }
 }
@@ -130,6 +140,8 @@ pub struct Machine {
     wanted: BTreeSet<Wanted>,
     /// When the last poll began that a webhook caused.
     webhook_poll: Option<Duration>,
+    /// When the open window is looked at next.
+    window: Option<Duration>,
     stopping: bool,
 }
 
@@ -142,6 +154,7 @@ impl Default for Machine {
             failures: 0,
             wanted: BTreeSet::new(),
             webhook_poll: None,
+            window: None,
             stopping: false,
         }
     }
@@ -166,8 +179,9 @@ impl Machine {
             Event::Nudge(nudge) => {
                 self.wanted.insert(nudge.into());
             }
-            Event::Turned => self.ended(now, chance, false),
-            Event::Failed => self.ended(now, chance, true),
+            Event::Turned => self.ended(now, chance, false, false),
+            Event::Opened => self.ended(now, chance, false, true),
+            Event::Failed => self.ended(now, chance, true, false),
             Event::Term => self.stopping = true,
         }
         self.effect(now, chance)
@@ -177,6 +191,8 @@ impl Machine {
     pub fn activity(&self) -> Activity {
         if self.stopping {
             Activity::Stopping
+        } else if self.window.is_some() && !self.is_changing() {
+            Activity::Watching
         } else if self.running.is_some() {
             Activity::Working
         } else if self.timing.is_none() {
@@ -207,10 +223,25 @@ impl Machine {
         }
     }
 
-    fn ended(&mut self, now: Clock, chance: f64, failed: bool) {
+    /// Whether a turn is made that may change more than a window.
+    fn is_changing(&self) -> bool {
+        self.running.is_some_and(|purpose| !matches!(purpose, Purpose::Watch | Purpose::Plan))
+    }
+
+    fn ended(&mut self, now: Clock, chance: f64, failed: bool, open: bool) {
         let purpose = self.running.take();
         // A plan is for whoever asked; it says nothing of the line.
         if matches!(purpose, None | Some(Purpose::Plan)) {
+            return;
+        }
+        // A look that failed says nothing of the window: it is looked at again.
+        let open = open || (failed && self.window.is_some());
+        self.window = open.then_some(now.up + LOOK_GAP);
+        if purpose == Some(Purpose::Watch) {
+            if !open {
+                // What came meanwhile had to wait for the end of the window.
+                self.wanted.insert(Wanted::Poll);
+            }
             return;
         }
         if failed {
@@ -244,9 +275,22 @@ impl Machine {
         if self.stopping {
             return Effect::Exit;
         }
+        if let Some(due) = self.window.filter(|due| *due <= now.up)
+            && !self.wanted.iter().any(|wanted| matches!(wanted, Wanted::RollBack(_)))
+        {
+            self.window = Some(due);
+            return self.begin(now, Purpose::Watch);
+        }
         if self.timing.is_none() {
             let Due::Up(look) = self.due else { return Effect::SleepUntil(now.up + LOOK_AGAIN) };
             return Effect::SleepUntil(look);
+        }
+        let back = self.wanted.iter().find_map(|wanted| match wanted {
+            Wanted::RollBack(generation) => Some(*generation),
+            _ => None,
+        });
+        if let Some(generation) = back {
+            return self.begin(now, Purpose::RollBack { generation });
         }
         let adopt = self.wanted.iter().find_map(|wanted| match wanted {
             Wanted::Adopt(shown) => Some(*shown),
@@ -270,7 +314,8 @@ impl Machine {
             return self.begin(now, Purpose::Plan);
         }
         let due = now.up + wait;
-        Effect::SleepUntil(webhook_due.map_or(due, |webhook| webhook.min(due)))
+        let others = webhook_due.into_iter().chain(self.window);
+        Effect::SleepUntil(others.fold(due, Duration::min))
     }
 
     /// When the poll may begin that a webhook wants.
@@ -300,6 +345,10 @@ impl Machine {
         self.running = Some(purpose);
         if purpose == Purpose::Plan {
             self.wanted.remove(&Wanted::Plan);
+        } else if purpose == Purpose::Watch {
+            // Nobody asked for it.
+        } else if let Purpose::RollBack { generation } = purpose {
+            self.wanted.remove(&Wanted::RollBack(generation));
         } else if let Purpose::Adopt { shown } = purpose {
             self.wanted.remove(&Wanted::Adopt(shown));
         } else {

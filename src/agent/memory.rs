@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
 use crate::declare::policy::Removal;
+use crate::plan::{Sign, Watch};
 use crate::sync::{Refusal, Verified};
 use crate::value::{ObjectId, Word};
 
@@ -45,6 +46,17 @@ pub(super) enum Settled {
     Beside(Vec<Refusal>),
 }
 
+/// What was seen of the window that is open.
+#[derive(Debug)]
+pub(super) struct OpenWindow {
+    /// The number of the entry of the journal.
+    pub(super) number: u64,
+    /// Since when what is how.
+    pub(super) watch: Watch,
+    /// What was down when it was looked at last.
+    pub(super) down: Vec<Sign>,
+}
+
 /// See [`Memory`].
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
@@ -58,6 +70,8 @@ pub(super) struct Remembered {
     pub(super) remotes: Vec<RemoteState>,
     /// Those that gave nothing, and why.
     pub(super) unreached: Vec<Unreached>,
+    /// The window that is open, as far as this process saw it.
+    pub(super) window: Option<OpenWindow>,
     /// How the fetch process was confined.
     pub(super) process: Option<FetchProcess>,
 }

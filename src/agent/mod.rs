@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod error;
 mod fits;
 pub mod handle;
+pub mod hold;
 pub mod hook;
 pub mod machine;
 pub mod memory;
@@ -27,6 +28,8 @@ pub mod schedule;
 pub mod settings;
 pub mod status;
 pub mod turn;
+pub mod watchdog;
+mod window;
 
 pub use error::TurnError;
 pub use handle::Handle;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::error::chain;
-use crate::apply::{Failure, Outcome};
+use crate::apply::{Entry, Failure, Kind, Outcome};
 use crate::host::{Host, HostError};
 use crate::value::{Digest, ObjectId};
 
@@ -162,26 +162,52 @@ pub fn blocks(
 
 /// Takes in how an apply ended. What was undone for a reason of its own is held; what
 /// was merely interrupted is not, and what runs is forgotten.
-pub fn remember(host: &impl Host, outcome: &Outcome, rendering: Digest, commit: ObjectId) {
-    let changed = |change: &dyn Fn(&mut Quarantine) -> bool| {
-        let mut quarantine = Quarantine::load(host)?;
-        if change(&mut quarantine) { quarantine.store(host) } else { Ok(()) }
-    };
+pub fn remember(host: &impl Host, outcome: &Outcome) {
     let result = match outcome {
-        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => {
-            changed(&|quarantine| quarantine.release(rendering))
+        Outcome::Open { .. } => Ok(()),
+        Outcome::Unchanged { running } | Outcome::Confirmed { running } => running
+            .record
+            .rendering
+            .map_or(Ok(()), |rendering| changed(host, |quarantine| quarantine.release(rendering))),
+        Outcome::RolledBack { entry, failure } | Outcome::Degraded { entry, failure, .. } => {
+            if failure.is_of_the_change() {
+                hold(host, entry, &chain(failure))
+            } else {
+                Ok(())
+            }
         }
-        Outcome::RolledBack { failure, .. } | Outcome::Degraded { failure, .. } => match failure {
-            Failure::Step { .. }
-            | Failure::Differs { .. }
-            | Failure::Kernel(_)
-            | Failure::Unread(_) => changed(&|quarantine| {
-                quarantine.hold(rendering, commit, &chain(failure), host.now());
-                true
-            }),
-            Failure::Journal(_) | Failure::Overtaken | Failure::Interrupted => Ok(()),
-        },
     };
+    warn_of(result);
+}
+
+/// Takes in that a person went back from what ran.
+pub fn by_hand(host: &impl Host, ran: &Entry) {
+    warn_of(hold(host, ran, &chain(&Failure::ByHand)));
+}
+
+fn hold(host: &impl Host, entry: &Entry, reason: &str) -> Result<(), QuarantineError> {
+    let record = &entry.record;
+    // A generation that ran before is not held for a way back to it that failed.
+    let (Some(rendering), Some(commit), Kind::Apply | Kind::Advance) =
+        (record.rendering, &record.commit, record.kind)
+    else {
+        return Ok(());
+    };
+    changed(host, |quarantine| {
+        quarantine.hold(rendering, commit.commit, reason, host.now());
+        true
+    })
+}
+
+fn changed(
+    host: &impl Host,
+    change: impl FnOnce(&mut Quarantine) -> bool,
+) -> Result<(), QuarantineError> {
+    let mut quarantine = Quarantine::load(host)?;
+    if change(&mut quarantine) { quarantine.store(host) } else { Ok(()) }
+}
+
+fn warn_of(result: Result<(), QuarantineError>) {
     if let Err(error) = result {
         // The apply has ended, and its own result is worth more.
         tracing::warn!(%error, "what was undone is not remembered, and may be tried again at once");

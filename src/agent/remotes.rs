@@ -9,7 +9,7 @@
 mod reach;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
@@ -87,10 +87,11 @@ pub(super) fn gather<H: Host>(
     turn: &Turn<'_, H>,
     anchor: Option<&Anchor>,
     runs: Option<ObjectId>,
+    patience: Duration,
     remembered: &mut Remembered,
 ) -> Result<Gathered, TurnError> {
     let targets = reach::targets(turn.host, turn.settings);
-    let reach = Reach::new(turn.program, turn.root, turn.settings, CACHE);
+    let reach = Reach::new(turn.program, turn.root, turn.settings, patience, CACHE);
     let sights = reach.look(&targets);
     note_process(&sights, turn.root, remembered);
     let mut gathering = Gathering {

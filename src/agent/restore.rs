@@ -4,7 +4,7 @@
 use camino::Utf8Path;
 
 use super::error::TurnError;
-use super::turn::recover;
+use super::window::recover_at_boot;
 use crate::apply::LOCK;
 use crate::host::Host;
 
@@ -13,7 +13,7 @@ use crate::host::Host;
 /// interrupted. Needs no settings, no remote and no program.
 pub fn restore(host: &impl Host) -> Result<Option<String>, TurnError> {
     match host.lock(Utf8Path::new(LOCK))? {
-        Some(_lock) => recover(host),
+        Some(_lock) => Ok(recover_at_boot(host)?.words),
         None => Err(TurnError::Busy),
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::{TurnError, chain};
+use super::hold::Hold;
 use crate::sync::objects::ObjectError;
 use crate::sync::{CommitRecord, HistoryError, Refusal, Remote, TransportError, TreeError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
@@ -58,6 +59,12 @@ pub struct Status {
     /// How the process is confined that talks to remotes; `None` before one answered.
     #[serde(default)]
     pub fetch_process: Option<FetchProcess>,
+    /// The window that is open; `None` where what runs is confirmed.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// The operator's stop that is in force.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// How many errors the newest trusted commit's declarations have.
     pub errors: usize,
     /// How many warnings.
@@ -84,6 +91,24 @@ impl Status {
     }
 }
 
+/// An apply that is not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Window {
+    /// The number of its entry in the journal.
+    pub number: u64,
+    /// The commit that is tried.
+    pub commit: Option<CommitRecord>,
+    /// How it is watched: `ordinary`, `management` or `coordinated`.
+    pub class: String,
+    /// Whether only a person confirms.
+    pub manual: bool,
+    /// For how many seconds it is open at most.
+    pub seconds_left: u64,
+    /// What is down of what worked before.
+    pub down: Vec<String>,
+}
+
 /// How a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +117,11 @@ pub enum State {
     InOrder,
     /// Something is to be done and was not: the agent observes, or facts changed.
     Pending,
+    /// The newest commit is applied, and is undone unless it is confirmed.
+    #[serde(rename = "window-open")]
+    Open,
+    /// Something is to be done, and an operator holds the node.
+    Held,
     /// The newest commit was refused; the node runs an older one.
     Refused,
     /// An apply failed and was undone.
@@ -107,6 +137,8 @@ impl State {
     pub const ALL: &[Self] = &[
         Self::InOrder,
         Self::Pending,
+        Self::Open,
+        Self::Held,
         Self::Refused,
         Self::RolledBack,
         Self::Degraded,
@@ -118,6 +150,8 @@ impl State {
         match self {
             Self::InOrder => "in-order",
             Self::Pending => "pending",
+            Self::Open => "window-open",
+            Self::Held => "held",
             Self::Refused => "refused",
             Self::RolledBack => "rolled-back",
             Self::Degraded => "degraded",

@@ -5,13 +5,16 @@ use camino::Utf8Path;
 use super::decide::{Decision, decide};
 use super::error::{TurnError, chain};
 use super::fits::{of_settings, undeclared};
+use super::hold::Hold;
+use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
 use super::node::{found, owned, running};
 use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::settings::Settings;
 use super::status::{self, Refused, RemoteState, State, Status};
-use crate::apply::{self, Authority, LOCK, Outcome, Recovery};
+use super::window::{self, Recovered, came, recover};
+use crate::apply::{self, Authority, LOCK, Outcome};
 use crate::declare::finding::Code;
 use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
@@ -27,7 +30,7 @@ use crate::value::{Digest, ObjectId};
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
 /// The largest status that is read, in bytes.
-const MAX_STATUS_BYTES: u64 = 4 << 20;
+pub(super) const MAX_STATUS_BYTES: u64 = 4 << 20;
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,13 @@ pub enum Purpose {
     Adopt {
         /// Which plan that is.
         shown: Digest,
+    },
+    /// The open window of an apply is looked at, and ended where the time has come.
+    Watch,
+    /// The operator goes back to a generation that ran before.
+    RollBack {
+        /// Which; the one before what runs when absent.
+        generation: Option<u64>,
     },
     /// Nothing is changed, not even what is known of the remote.
     Plan,
@@ -59,6 +69,8 @@ pub struct Turn<'a, H> {
     pub root: Option<&'a Utf8Path>,
     /// What earlier turns of the same settings left to this one.
     pub memory: &'a Memory,
+    /// Whether only a person confirms what this turn applies.
+    pub manual: bool,
 }
 
 /// What a turn found and did.
@@ -85,12 +97,20 @@ struct Considered {
 
 impl<H: Host> Turn<'_, H> {
     /// Makes the turn, and writes the status whatever comes of it, except for
-    /// [`Purpose::Plan`], which writes nothing.
-    pub fn make(&self, purpose: Purpose) -> Result<Report, TurnError> {
-        match self.host.lock(Utf8Path::new(LOCK))? {
-            Some(lock) => self.make_under(&lock, purpose),
-            None => Err(TurnError::Busy),
+    /// [`Purpose::Plan`], which writes nothing. Where a window opens, says so to `tell` and
+    /// watches it until it ends.
+    pub fn make(&self, purpose: Purpose, tell: fn(&Status)) -> Result<Report, TurnError> {
+        let Some(lock) = self.host.lock(Utf8Path::new(LOCK))? else { return Err(TurnError::Busy) };
+        let mut report = self.make_under(&lock, purpose)?;
+        let is_open = |report: &Report| report.status.window.is_some();
+        if is_open(&report) && purpose != Purpose::Plan {
+            tell(&report.status);
+            while is_open(&report) {
+                self.host.wait(LOOK_GAP);
+                report.status = self.make_under(&lock, Purpose::Watch)?.status;
+            }
         }
+        Ok(report)
     }
 
     /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
@@ -108,13 +128,37 @@ impl<H: Host> Turn<'_, H> {
 
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
-            Purpose::Plan => None,
-            Purpose::Sync | Purpose::Refresh | Purpose::Adopt { .. } => recover(self.host)?,
+            Purpose::Plan => Recovered { words: None, open: apply::open(self.host)? },
+            _ => recover(self.host)?,
         };
+        match purpose {
+            Purpose::Watch => return self.look(recovered.open),
+            Purpose::RollBack { generation } => {
+                return self.roll_back(recovered.open.as_ref(), generation);
+            }
+            _ if recovered.open.is_some() && window::waits(purpose) => {
+                return self.look(recovered.open);
+            }
+            _ => {}
+        }
         let (mut anchors, anchor) = self.anchors()?;
-        let gathered = self.gather(anchor.as_ref())?;
+        let gathered = match (self.gather(anchor.as_ref(), recovered.open.as_ref()), recovered.open)
+        {
+            // What is applied and watched is worth more than a remote that is silent.
+            (Err(error), Some(entry)) => {
+                tracing::debug!(%error, "no remote gave anything while a window is open");
+                return self.look(Some(entry));
+            }
+            (gathered, open) => (gathered?, open),
+        };
+        let (gathered, open) = gathered;
+        if let Some(entry) = open
+            && !self.gives_way(&entry, &gathered)?
+        {
+            return self.look(Some(entry));
+        }
         let mut report = self.report(&gathered)?;
-        report.recovered = recovered;
+        report.recovered = recovered.words;
         let (accepted, contents) = match (gathered.judgement.accepted, gathered.contents) {
             (Some(accepted), Some(contents)) => (accepted, contents),
             (accepted, _) => {
@@ -146,13 +190,37 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// What the remotes show, by what is remembered of the turns before.
-    fn gather(&self, anchor: Option<&Anchor>) -> Result<Gathered, TurnError> {
+    fn gather(
+        &self,
+        anchor: Option<&Anchor>,
+        open: Option<&apply::Entry>,
+    ) -> Result<Gathered, TurnError> {
+        let patience = self.patience(open)?;
         let mut remembered = self.memory.open();
         if remembered.remotes.is_empty() {
             remembered.remotes = self.last_remotes();
         }
         let runs = running(self.host)?.and_then(|running| running.commit);
-        remotes::gather(self, anchor, runs.map(|runs| runs.commit), &mut remembered)
+        remotes::gather(self, anchor, runs.map(|runs| runs.commit), patience, &mut remembered)
+    }
+
+    /// Whether the open window of an apply ends for what the remotes show: something does
+    /// not work in it, and a newer commit can be applied. Then it is undone.
+    fn gives_way(&self, entry: &apply::Entry, gathered: &Gathered) -> Result<bool, TurnError> {
+        let tried = entry.record.commit.as_ref().map_or(0, |tried| tried.sequence);
+        let newer = gathered.contents.as_ref().filter(|contents| {
+            gathered.judgement.accepted.is_some() && contents.tree.record().sequence > tried
+        });
+        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(false) };
+        let facts = self.host.facts(&self.settings.node.value)?;
+        let considered = self.consider(newer.tree.get().clone(), &facts);
+        let Some(network) = considered.network else { return Ok(false) };
+        let wanted = render(&network, &facts.node, &facts, self.settings.profile());
+        if entry.record.rendering == Some(wanted.digest()) {
+            return Ok(false);
+        }
+        self.undo(entry, apply::Failure::Superseded)?;
+        Ok(true)
     }
 
     /// What the turn before, perhaps another process, saw of the remotes.
@@ -256,7 +324,8 @@ impl<H: Host> Turn<'_, H> {
             wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
         let runs = status.running.as_ref().and_then(|running| running.commit.as_ref());
         // What a commit that brings earlier files back takes away was not there before.
-        if runs.is_some_and(|runs| brings_back == Some(runs.commit)) {
+        let runs_commit = runs.map(|runs| runs.commit);
+        if runs_commit.is_some_and(|runs| brings_back == Some(runs)) {
             planned = planned.map(Plan::reverting);
         }
         let planned = match purpose {
@@ -270,35 +339,45 @@ impl<H: Host> Turn<'_, H> {
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let rendering = planned.get().rendering.digest();
         let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        status.hold = Hold::current(self.host, self.host.now())?;
+        // A way back is never held.
+        let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
+        let hold = status.hold.as_ref().filter(|_| !reverts);
         let mode = self.settings.mode();
-        let decision = decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref());
+        let mut terms = self.settings.terms();
+        terms.manual |= self.manual;
+        let decision =
+            decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref(), hold);
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
             Decision::Held(reason) => (State::RolledBack, reason),
+            Decision::OnHold(reason) => (State::Held, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
             }
             Decision::Advance => {
                 let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });
-                ended(
-                    apply::apply(self.host, Authority::Commit(Box::new(same)))?,
-                    &record,
-                    &status.refused,
-                )
+                let outcome = apply::apply(self.host, Authority::Commit(Box::new(same)), &terms)?;
+                came(&outcome, &record, &status.refused)
             }
             Decision::Apply => {
-                let outcome = apply::apply(self.host, Authority::Commit(Box::new(planned)))?;
-                quarantine::remember(self.host, &outcome, rendering, record.commit);
-                ended(outcome, &record, &status.refused)
+                let outcome =
+                    apply::apply(self.host, Authority::Commit(Box::new(planned)), &terms)?;
+                quarantine::remember(self.host, &outcome);
+                if let Outcome::Open { entry } = &outcome {
+                    let left = terms.ordinary;
+                    status.window = self.open(entry, &[], left)?.status.window;
+                }
+                came(&outcome, &record, &status.refused)
             }
         };
         status.running = running(self.host)?;
         Ok(())
     }
 
-    fn status(&self) -> Result<Status, TurnError> {
+    pub(super) fn status(&self) -> Result<Status, TurnError> {
         let remembered = self.memory.open();
         Ok(Status {
             format: status::FORMAT,
@@ -317,6 +396,8 @@ impl<H: Host> Turn<'_, H> {
             diverged: Vec::new(),
             remaining: 0,
             fetch_process: remembered.process.clone(),
+            window: None,
+            hold: None,
             errors: 0,
             warnings: 0,
         })
@@ -347,29 +428,6 @@ impl<H: Host> Turn<'_, H> {
     }
 }
 
-/// Settles what was interrupted, and says what became of it.
-pub(super) fn recover(host: &impl Host) -> Result<Option<String>, TurnError> {
-    let commit = |entry: &apply::Entry| match &entry.record.commit {
-        Some(record) => format!("commit {}", record.commit.short()),
-        None => format!("generation {}", entry.record.generation.number),
-    };
-    Ok(match apply::recover(host)? {
-        Recovery::Nothing => None,
-        Recovery::Discarded { entry } => Some(format!(
-            "an apply of {} was interrupted before it changed anything, and is given up",
-            commit(&entry)
-        )),
-        Recovery::Confirmed { running } => Some(format!(
-            "an apply of {} was interrupted when all was done, and is confirmed",
-            commit(&running)
-        )),
-        Recovery::RolledBack { entry } => {
-            Some(format!("an apply of {} was interrupted; what ran before is back", commit(&entry)))
-        }
-        Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
-    })
-}
-
 /// The first of several refusals is the cause of the others.
 fn cause(refused: &[Refused], otherwise: &str) -> String {
     match refused.first() {
@@ -378,24 +436,10 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
     }
 }
 
-fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
+pub(super) fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
     let runs = format!("runs commit {} (sequence {})", record.commit.short(), record.sequence);
     match refused.first() {
         None => (State::InOrder, runs),
         Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
-    }
-}
-
-fn ended(outcome: Outcome, record: &CommitRecord, refused: &[Refused]) -> (State, String) {
-    match outcome {
-        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => in_order(record, refused),
-        Outcome::RolledBack { failure, .. } => {
-            let commit = record.commit.short();
-            (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(&failure)))
-        }
-        Outcome::Degraded { failure, obstacle, .. } => (
-            State::Degraded,
-            format!("{}, and could not be undone: {}", chain(&failure), chain(&obstacle)),
-        ),
     }
 }

@@ -51,6 +51,7 @@ fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, Apply
         }
     };
     Ok(match carry_out(host, &armed, work, &way.forward()) {
+        Ok(entry) if entry.state == State::Applied => Outcome::Open { entry },
         Ok(running) => Outcome::Confirmed { running },
         Err(failure) => roll_back(host, &armed, &way, failure),
     })
@@ -65,6 +66,9 @@ fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), App
     let way = Way::load(host, &entry.record)?;
     way.verify(host)?;
     services::check(host, &work.services, &way.forward())?;
+    if entry.record.window.is_some() {
+        host.guard(entry.record.number).map_err(ApplyError::Unguarded)?;
+    }
     match entry.turn(host, State::Armed)? {
         Some(armed) => Ok((armed, way)),
         None => Err(overtaken(entry)),
@@ -100,7 +104,8 @@ fn carry_out(
         let turned = entry.turn(host, state).map_err(Failure::Journal)?;
         turned.ok_or(Failure::Overtaken)
     };
-    turn(&turn(armed, State::Applied)?, State::Confirmed)
+    let applied = turn(armed, State::Applied)?;
+    if armed.record.window.is_some() { Ok(applied) } else { turn(&applied, State::Confirmed) }
 }
 
 /// Puts the previous generation back, unless somebody else ended the apply meanwhile.

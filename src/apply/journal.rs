@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Link, StateError};
 use crate::host::{Host, HostError, TEMPORARY};
-use crate::plan::{GuestPort, Mismatch};
+use crate::plan::{GuestPort, Mismatch, Window};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
 
@@ -24,10 +24,10 @@ use crate::value::Digest;
 pub(super) const DIRECTORY: &str = "/var/lib/weft/journal";
 
 /// The format of entries that this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The most bytes of an entry.
-const ENTRY_LIMIT: u64 = 1 << 20;
+const ENTRY_LIMIT: u64 = 4 << 20;
 
 /// How often the journal is read again when somebody changes it meanwhile.
 const ATTEMPTS: u32 = 64;
@@ -91,7 +91,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The format of the entry: 1.
+    /// The format of the entry: 2.
     pub format: u32,
     /// The number of the entry, as in the name of the file.
     pub number: u64,
@@ -121,6 +121,10 @@ pub struct Record {
     /// not have to mend it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Mismatch>,
+    /// Until when it has to be confirmed, and by what. None on a dry node, and of what is
+    /// confirmed by being applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
 }
 
 /// An entry of the journal.

@@ -19,6 +19,7 @@ mod prepare;
 mod recover;
 mod services;
 mod tidy;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +32,15 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::host::{Host, HostError};
-use crate::plan::Plan;
+use crate::plan::{Plan, Shortfall, Sign, Terms};
 use crate::sync::Verified;
 
 pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
 pub use network::Unmet;
 pub use prepare::Restored;
-pub use recover::{Recovery, recover};
+pub use recover::{Cause, Recovery, recover, recover_at_boot};
+pub use watch::{Progress, confirm, undo, watch};
 
 /// The lock of the process that changes the node.
 pub const LOCK: &str = "/run/weft/lock";
@@ -65,6 +67,12 @@ pub enum Outcome {
     Confirmed {
         /// What runs.
         running: Entry,
+    },
+    /// The new generation is in place, and its window is open: [`watch`] says what
+    /// becomes of it, and where nobody asks, its watchdog undoes it.
+    Open {
+        /// What is tried.
+        entry: Entry,
     },
     /// The previous generation runs again.
     RolledBack {
@@ -111,12 +119,55 @@ pub enum Failure {
     /// The journal could not be carried on.
     #[error("the journal cannot be written")]
     Journal(#[source] HostError),
+    /// Its window was not confirmed.
+    #[error("{shortfall}{}", if .persists.is_empty() { "" } else { Failure::PERSISTS })]
+    Window {
+        /// Why not.
+        shortfall: Shortfall,
+        /// What was down then, and is no better with the previous generation back: where
+        /// that is all of it, the change is not to blame.
+        persists: Vec<Sign>,
+    },
+    /// Its window was over, and whoever applied did nothing about it.
+    #[error("its window ended without a confirmation")]
+    Deadline,
+    /// The machine started anew within its window.
+    #[error("the machine started anew before it was confirmed")]
+    Restarted,
+    /// Something did not work in its window, and a newer commit was there.
+    #[error("a newer commit takes its place")]
+    Superseded,
+    /// A person wanted it undone.
+    #[error("it was rolled back by hand")]
+    ByHand,
     /// Somebody else ended this apply.
     #[error("another process ended this apply")]
     Overtaken,
     /// The process was killed, or the power failed.
     #[error("it was interrupted")]
     Interrupted,
+}
+
+impl Failure {
+    const PERSISTS: &str = "; with the earlier state back it is no better";
+
+    /// Whether the change is to blame, so that trying it again soon would be wrong.
+    pub fn is_of_the_change(&self) -> bool {
+        match self {
+            Self::Step { .. }
+            | Self::Differs { .. }
+            | Self::Kernel(_)
+            | Self::Unread(_)
+            | Self::Deadline
+            | Self::Restarted
+            | Self::ByHand => true,
+            Self::Window { shortfall: Shortfall::Down(down), persists } => {
+                persists.len() < down.len()
+            }
+            Self::Window { .. } => true,
+            Self::Journal(_) | Self::Superseded | Self::Overtaken | Self::Interrupted => false,
+        }
+    }
 }
 
 /// Why nothing was done. The node is as it was.
@@ -139,6 +190,9 @@ pub enum ApplyError {
         /// The number of its entry.
         number: u64,
     },
+    /// Nothing would undo it, should it cut the node off.
+    #[error("the watchdog that would undo the change does not start")]
+    Unguarded(#[source] HostError),
     /// The node is not what the plan was made from.
     #[error("`{path}` changed since the plan was made; plan again")]
     Stale {
@@ -241,22 +295,42 @@ impl fmt::Display for Numbers<'_> {
 ///
 /// An error says that nothing was changed. Once something was, the outcome tells where
 /// the node is.
-pub fn apply(host: &impl Host, authority: Authority) -> Result<Outcome, ApplyError> {
-    match prepare::prepare(host, authority)? {
+pub fn apply(host: &impl Host, authority: Authority, terms: &Terms) -> Result<Outcome, ApplyError> {
+    match prepare::prepare(host, authority, terms)? {
         prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running }),
         prepare::Prepared::Work(work) => execute::execute(host, &work),
     }
 }
 
 /// Brings the node back to a generation that ran before; 0 is what was found before
-/// weft.
+/// weft. It is confirmed by being applied: it was before, and a way back must not ask for
+/// what may be broken.
 pub fn restore(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError> {
-    apply(host, Authority::Restored(Box::new(Restored::load(host, generation)?)))
+    let authority = Authority::Restored(Box::new(Restored::load(host, generation)?));
+    apply(host, authority, &Terms::default())
 }
 
 /// What runs: the newest confirmed entry of the journal.
 pub fn running(host: &impl Host) -> Result<Option<Entry>, StateError> {
     Ok(Journal::read(host)?.running().cloned())
+}
+
+/// The apply whose window is open.
+pub fn open(host: &impl Host) -> Result<Option<Entry>, StateError> {
+    let journal = Journal::read(host)?;
+    let open = |entry: &&Entry| entry.record.window.is_some() && entry.state == State::Applied;
+    Ok(journal.unsettled().filter(open).cloned())
+}
+
+/// The number of the generation that ran before the one that runs.
+pub fn before(host: &impl Host) -> Result<Option<u64>, StateError> {
+    let journal = Journal::read(host)?;
+    let Some(running) = journal.running() else { return Ok(None) };
+    let runs = running.record.generation.number;
+    let confirmed = journal.entries().iter().rev().filter(|entry| entry.state == State::Confirmed);
+    // Entries that only advanced a commit name one generation twice.
+    let mut links = confirmed.flat_map(Entry::links).map(|link| link.number);
+    Ok(links.find(|number| *number != runs))
 }
 
 /// Every entry of the journal, oldest first.

@@ -11,7 +11,8 @@ use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
 use crate::plan::{
-    Kernel, NetworkStep, Plan, ServiceStep, ServiceTarget, Step, Steps, Target, Texts,
+    Kernel, Lapses, NetworkStep, Plan, ServiceStep, ServiceTarget, Step, Steps, Target, Terms,
+    Texts, Window,
 };
 use crate::render::{Managed, without_version};
 use crate::sync::Verified;
@@ -108,7 +109,11 @@ impl fmt::Display for Action {
     }
 }
 
-pub(super) fn prepare(host: &impl Host, authority: Authority) -> Result<Prepared, ApplyError> {
+pub(super) fn prepare(
+    host: &impl Host,
+    authority: Authority,
+    terms: &Terms,
+) -> Result<Prepared, ApplyError> {
     let journal = Journal::read(host)?;
     if let Some(entry) = journal.unsettled() {
         return Err(ApplyError::Unsettled { number: entry.record.number });
@@ -119,7 +124,7 @@ pub(super) fn prepare(host: &impl Host, authority: Authority) -> Result<Prepared
         Generation::load(host, running.record.generation)?.verify(host)?;
     }
     let prepared = match authority {
-        Authority::Commit(plan) => of_plan(host, &journal, &plan)?,
+        Authority::Commit(plan) => of_plan(host, &journal, &plan, terms)?,
         Authority::Restored(restored) => of_generation(host, &journal, *restored)?,
     };
     if let Prepared::Work(work) = &prepared {
@@ -132,6 +137,7 @@ fn of_plan(
     host: &impl Host,
     journal: &Journal,
     verified: &Verified<Plan>,
+    terms: &Terms,
 ) -> Result<Prepared, ApplyError> {
     let (plan, commit) = (verified.get(), verified.record());
     let digest = plan.rendering.digest();
@@ -148,6 +154,7 @@ fn of_plan(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        window: None,
     };
     let mut drafts = Vec::new();
     let mut previous = None;
@@ -187,6 +194,7 @@ fn of_plan(
         contents,
     )?;
     record.generation = draft.link();
+    let lapses = Lapses::between(&before, &draft.texts());
     let services = ServiceTarget::between(before, draft.texts());
     record.steps = actions.iter().map(Action::to_string).collect();
     drafts.push(draft);
@@ -194,6 +202,13 @@ fn of_plan(
     let network = running_network(host, &mut record, &back, new)?.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs);
+    }
+    // Where nothing is done, such as on a node whose files are all there, nothing can break.
+    if !actions.is_empty()
+        && let Some(signs) = host.observe(&terms.watchlist)?
+    {
+        let class = plan.class;
+        record.window = Some(Window::open(terms, class, &host.uptime()?, &signs, &lapses));
     }
     Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
 }
@@ -377,6 +392,7 @@ fn of_generation(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        window: None,
     };
     let network = running_network(host, &mut record, &back, &text)?;
     if let Some((target, kernel)) = &network {

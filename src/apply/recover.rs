@@ -1,5 +1,6 @@
 //! What is done at start, before anything else.
 
+use camino::Utf8Path;
 use tracing::warn;
 
 use super::execute::roll_back;
@@ -24,10 +25,18 @@ pub enum Recovery {
         /// What runs.
         running: Entry,
     },
-    /// An apply had been interrupted; the previous generation is back.
+    /// An apply is in place, and its window is open still.
+    Open {
+        /// What is tried.
+        entry: Entry,
+    },
+    /// An apply had been interrupted, or its window is over; the previous generation is
+    /// back.
     RolledBack {
         /// What had been tried.
         entry: Entry,
+        /// Why it is undone.
+        cause: Cause,
     },
     /// The node could not be brought to a generation, or the running one is damaged.
     /// The network is kept as it is.
@@ -37,6 +46,28 @@ pub enum Recovery {
         /// What stands in the way.
         obstacle: StateError,
     },
+}
+
+/// Why an apply is undone that somebody else began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was interrupted while it changed the node.
+    Interrupted,
+    /// Its window ended without a confirmation.
+    Deadline,
+    /// The machine started anew within its window.
+    Restarted,
+}
+
+impl Cause {
+    /// The same as a failure of the apply.
+    pub fn failure(self) -> Failure {
+        match self {
+            Self::Interrupted => Failure::Interrupted,
+            Self::Deadline => Failure::Deadline,
+            Self::Restarted => Failure::Restarted,
+        }
+    }
 }
 
 /// Settles an apply that was interrupted, and removes what it left over. Doing it again
@@ -52,7 +83,7 @@ pub fn recover(host: &impl Host) -> Result<Recovery, ApplyError> {
     }
     let recovery = match journal.unsettled() {
         Some(entry) if entry.state == State::Intent => discard(host, entry)?,
-        Some(entry) => settle(host, entry),
+        Some(entry) => settle(host, entry)?,
         None => Recovery::Nothing,
     };
     if !matches!(recovery, Recovery::Degraded { .. }) {
@@ -81,26 +112,78 @@ fn discard(host: &impl Host, entry: &Entry) -> Result<Recovery, ApplyError> {
     }
 }
 
-/// Ends an apply that may have changed the node.
-fn settle(host: &impl Host, entry: &Entry) -> Recovery {
-    if entry.state == State::Applied {
+/// Settles by files alone what was interrupted when the machine went down, before its
+/// network comes up from them.
+pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
+    let journal = Journal::read(host)?;
+    tidy::check_complete(host, &journal)?;
+    let Some(entry) = journal.unsettled() else { return Ok(Recovery::Nothing) };
+    if entry.state == State::Intent {
+        return discard(host, entry);
+    }
+    let cause = cause(host, entry)?;
+    let put_back = || -> Result<Option<Entry>, StateError> {
+        let Some(armed) = claim(host, entry)? else { return Ok(None) };
+        Way::load(host, &armed.record)?.back().put_back(host)?;
+        // What ifupdown2 remembers of the network that went down would keep it from
+        // making some of it again.
+        host.remove(Utf8Path::new(IFUPDOWN_STATE))?;
+        Ok(armed.turn(host, State::RolledBack)?)
+    };
+    Ok(match put_back() {
+        Ok(Some(entry)) => Recovery::RolledBack { entry, cause },
+        Ok(None) => return Err(ApplyError::Overtaken { number: entry.record.number }),
+        Err(obstacle) => Recovery::Degraded { entry: entry.clone(), obstacle },
+    })
+}
+
+/// Where ifupdown2 keeps what it made (its `statemanager`).
+const IFUPDOWN_STATE: &str = "/var/tmp/network/ifstatenew";
+
+/// Takes the confirmation of an apply away.
+fn claim(host: &impl Host, entry: &Entry) -> Result<Option<Entry>, StateError> {
+    match entry.state {
+        State::Applied => Ok(entry.turn(host, State::Armed)?),
+        _ => Ok(Some(entry.clone())),
+    }
+}
+
+fn cause(host: &impl Host, entry: &Entry) -> Result<Cause, ApplyError> {
+    let Some(window) = &entry.record.window else { return Ok(Cause::Interrupted) };
+    let now = host.uptime()?;
+    Ok(match window.is_over(&now) {
+        _ if !window.is_of(&now) => Cause::Restarted,
+        true => Cause::Deadline,
+        false => Cause::Interrupted,
+    })
+}
+
+/// Ends an apply that may have changed the node, unless its window is open still.
+fn settle(host: &impl Host, entry: &Entry) -> Result<Recovery, ApplyError> {
+    let cause = cause(host, entry)?;
+    if entry.state == State::Applied && entry.record.window.is_some() {
+        if cause == Cause::Interrupted {
+            return Ok(Recovery::Open { entry: entry.clone() });
+        }
+    } else if entry.state == State::Applied {
         match confirm(host, entry) {
-            Ok(Some(running)) => return Recovery::Confirmed { running },
+            Ok(Some(running)) => return Ok(Recovery::Confirmed { running }),
             Ok(None) => {}
             Err(error) => warn!(%error, "an apply that was through cannot be confirmed"),
         }
     }
     let way = match Way::load(host, &entry.record) {
         Ok(way) => way,
-        Err(obstacle) => return Recovery::Degraded { entry: entry.clone(), obstacle },
+        Err(obstacle) => return Ok(Recovery::Degraded { entry: entry.clone(), obstacle }),
     };
-    match roll_back(host, entry, &way, Failure::Interrupted) {
+    Ok(match roll_back(host, entry, &way, cause.failure()) {
         Outcome::Confirmed { running } | Outcome::Unchanged { running } => {
             Recovery::Confirmed { running }
         }
-        Outcome::RolledBack { entry, .. } => Recovery::RolledBack { entry },
+        Outcome::Open { entry } => Recovery::Open { entry },
+        Outcome::RolledBack { entry, .. } => Recovery::RolledBack { entry, cause },
         Outcome::Degraded { entry, obstacle, .. } => Recovery::Degraded { entry, obstacle },
-    }
+    })
 }
 
 /// Confirms an apply whose files are all in place; `None` where they are not.

@@ -22,7 +22,7 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
     let report = match node.attempt(Purpose::Plan)? {
         // An agent owns the node: it makes the turns, and this asks and shows.
         Err(TurnError::Busy) => {
-            let plan = daemon::ask(node, Purpose::Plan)?.ok_or_else(busy)?;
+            let plan = daemon::ask(node, Purpose::Plan, false)?.ok_or_else(busy)?;
             return beside(node, output, agreed, &plan);
         }
         result => result.map_err(|error| answer::failure(&error))?,
@@ -99,7 +99,7 @@ fn beside(node: &Node, output: Output, agreed: bool, plan: &Answer) -> Result<Ex
             return end(message, Exit::Pending);
         }
     }
-    let done = daemon::ask(node, Purpose::Adopt { shown })?.ok_or_else(busy)?;
+    let done = daemon::ask(node, Purpose::Adopt { shown }, false)?.ok_or_else(busy)?;
     Ok(answer::give(output, &done))
 }
 

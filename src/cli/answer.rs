@@ -144,6 +144,8 @@ pub(super) fn state_exit(state: State) -> Exit {
     match state {
         State::InOrder => Exit::Ok,
         State::Pending => Exit::Pending,
+        State::Open => Exit::Open,
+        State::Held => Exit::Held,
         State::Refused => Exit::Refused,
         State::RolledBack => Exit::RolledBack,
         State::Degraded => Exit::Degraded,

@@ -16,12 +16,16 @@ pub enum Exit {
     Failed = 1,
     /// Differences are pending.
     Pending = 2,
+    /// An operator holds the node.
+    Held = 3,
     /// A commit, its declarations or its plan were refused.
     Refused = 4,
     /// Neither the new state nor the old one is whole.
     Degraded = 5,
     /// An apply failed and was undone.
     RolledBack = 6,
+    /// An apply is in place, and not confirmed yet.
+    Open = 7,
     /// The words on the command line mean nothing.
     Usage = 64,
 }
@@ -29,8 +33,16 @@ pub enum Exit {
 impl Exit {
     /// The meaning of a status that another weft ended with.
     pub(super) fn from_status(status: u8) -> Self {
-        let known =
-            [Self::Ok, Self::Pending, Self::Refused, Self::Degraded, Self::RolledBack, Self::Usage];
+        let known = [
+            Self::Ok,
+            Self::Pending,
+            Self::Held,
+            Self::Refused,
+            Self::Degraded,
+            Self::RolledBack,
+            Self::Open,
+            Self::Usage,
+        ];
         known.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Self::Failed)
     }
 }

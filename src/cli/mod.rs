@@ -17,6 +17,7 @@ mod offline;
 mod output;
 mod repository;
 mod sarif;
+mod window;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -120,7 +121,11 @@ enum Verb {
     },
     /// Fetch, verify, plan and apply once; beside a running agent, have it do so and
     /// wait.
-    Sync,
+    Sync {
+        /// Who confirms what is applied: the node's probes, or a person by `weft confirm`.
+        #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+        confirm: Confirm,
+    },
     /// Poll, and answer webhooks, until told to end. SIGHUP reads the settings again.
     Agent,
     /// Take over files that weft did not write, where nothing is lost by that.
@@ -135,7 +140,28 @@ enum Verb {
         /// somebody edited.
         #[arg(long)]
         refresh: bool,
+        /// Who confirms what is applied: the node's probes, or a person by `weft confirm`.
+        #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+        confirm: Confirm,
     },
+    /// Keep what is applied, although its window is open.
+    Confirm,
+    /// Go back to a generation that ran before, and hold the node there.
+    Rollback {
+        /// Its number, as `weft history` lists it; the one before, without this.
+        generation: Option<u64>,
+    },
+    /// Let no commit change this node. Ways back are never held.
+    Hold {
+        /// For how long, such as `2h` or `30m`; until `weft resume`, without this.
+        #[arg(long = "for", value_name = "TIME")]
+        time: Option<jiff::SignedDuration>,
+        /// Why, for whoever looks.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Lift the hold.
+    Resume,
     /// Record what rendering needs to know of this node.
     Facts {
         /// The node. The one that its settings name, without this.
@@ -181,9 +207,25 @@ enum Verb {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// The process that undoes an apply whose window ends; started by the agent itself.
+    #[command(hide = true)]
+    Watchdog {
+        /// The number of its entry in the journal.
+        number: u64,
+    },
     /// The process that alone talks to remotes; started by the agent itself.
     #[command(name = FETCH_WORKER, hide = true)]
     FetchWorker,
+}
+
+/// Who confirms an apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Confirm {
+    /// As the node's settings say.
+    #[default]
+    Settings,
+    /// A person, by `weft confirm`.
+    Manual,
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,7 +307,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             out.as_deref(),
         ),
         Verb::Plan { directory: None, node: None, facts: None, profile: None } => {
-            node()?.turn(output, Purpose::Plan)
+            node()?.turn(output, Purpose::Plan, false)
         }
         Verb::Plan { directory: Some(directory), node: name, facts, profile } => {
             node()?.plan_directory(output, &directory, name, facts.as_deref(), profile)
@@ -277,8 +319,17 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             );
             Err(failure.hint("`weft plan DIR --node NAME --facts FILE`"))
         }
-        Verb::Sync | Verb::Apply { refresh: false } => node()?.turn(output, Purpose::Sync),
-        Verb::Apply { refresh: true } => node()?.turn(output, Purpose::Refresh),
+        Verb::Sync { confirm } | Verb::Apply { refresh: false, confirm } => {
+            node()?.turn(output, Purpose::Sync, confirm == Confirm::Manual)
+        }
+        Verb::Apply { refresh: true, confirm } => {
+            node()?.turn(output, Purpose::Refresh, confirm == Confirm::Manual)
+        }
+        Verb::Confirm => window::confirm(&node()?, output),
+        Verb::Rollback { generation } => window::roll_back(&node()?, output, generation),
+        Verb::Hold { time, reason } => window::hold(&node()?, output, time, &reason),
+        Verb::Resume => window::resume(&node()?, output),
+        Verb::Watchdog { number } => window::watch(&node()?, number),
         Verb::Agent => daemon::run(&node()?),
         Verb::Adopt { yes } => adopt::run(&node()?, output, yes),
         Verb::Facts { node: name } => node()?.facts(name),

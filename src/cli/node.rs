@@ -6,7 +6,7 @@ use serde_json::json;
 use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
-use super::{daemon, findings, offline};
+use super::{findings, offline, window};
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
@@ -99,13 +99,18 @@ impl Node {
     }
 
     /// `weft sync`, `weft apply`, `weft plan`
-    pub(super) fn turn(&self, output: Output, purpose: Purpose) -> Result<Exit, Failure> {
+    pub(super) fn turn(
+        &self,
+        output: Output,
+        purpose: Purpose,
+        manual: bool,
+    ) -> Result<Exit, Failure> {
         let settings = self.settings()?;
-        let result = self.make_turn(&settings, purpose)?;
+        let result = self.make_turn(&settings, purpose, manual)?;
         if matches!(result, Err(TurnError::Busy))
-            && let Some(answer) = daemon::ask(self, purpose)?
+            && let Some(exit) = window::ask(self, output, purpose, manual)?
         {
-            return Ok(answer::give(output, &answer));
+            return Ok(exit);
         }
         let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
         Ok(answer::give(output, &answer))
@@ -119,13 +124,14 @@ impl Node {
     /// One turn of the node, or why it could not be finished.
     pub(super) fn attempt(&self, purpose: Purpose) -> Result<Result<Report, TurnError>, Failure> {
         let settings = self.settings()?;
-        self.make_turn(&settings, purpose)
+        self.make_turn(&settings, purpose, false)
     }
 
     fn make_turn(
         &self,
         settings: &Settings,
         purpose: Purpose,
+        manual: bool,
     ) -> Result<Result<Report, TurnError>, Failure> {
         let program = program()?;
         let turn = Turn {
@@ -134,8 +140,9 @@ impl Node {
             program: &program,
             root: self.root.as_deref(),
             memory: &Memory::default(),
+            manual,
         };
-        Ok(turn.make(purpose))
+        Ok(turn.make(purpose, window::tell))
     }
 
     /// `weft plan DIR`
@@ -217,7 +224,7 @@ impl Node {
         Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
     }
 
-    fn last_status(&self) -> Result<Option<Status>, Failure> {
+    pub(super) fn last_status(&self) -> Result<Option<Status>, Failure> {
         let file = self
             .host
             .read(Utf8Path::new(status::PATH), MAX_STATE_BYTES)
@@ -290,6 +297,13 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
         }
     }
     if let Some(status) = last {
+        if let Some(window) = &status.window {
+            lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
+            lines.extend(window.down.iter().map(|down| format!("down     {down}")));
+        }
+        if let Some(hold) = &status.hold {
+            lines.push(format!("hold     {}", hold.sentence()));
+        }
         lines.push(format!(
             "last     {} at {}",
             status.message,

@@ -6,6 +6,7 @@
 //! five.
 
 mod fault;
+mod health;
 mod lock;
 mod network;
 mod services;
@@ -22,7 +23,7 @@ use jiff::Timestamp;
 
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
@@ -66,6 +67,9 @@ struct Machine {
     kept: Tree,
     network: Option<network::Network>,
     running: services::Running,
+    boot: u64,
+    up: Duration,
+    health: health::Health,
 }
 
 impl Default for Machine {
@@ -85,6 +89,9 @@ impl Default for Machine {
             kept: Tree::default(),
             network: None,
             running: services::Running::default(),
+            boot: 0,
+            up: Duration::ZERO,
+            health: health::Health::default(),
         }
     }
 }
@@ -135,6 +142,8 @@ impl Fake {
         machine.faults.clear();
         (machine.refusal, machine.dead) = (None, false);
         if how == Restart::Power {
+            machine.boot += 1;
+            machine.up = Duration::ZERO;
             machine.lose_power();
             machine.boot_network();
             machine.boot_services();
@@ -277,6 +286,12 @@ impl Host for Fake {
         hold(&self.machine).now
     }
 
+    fn uptime(&self) -> Result<Uptime, HostError> {
+        let machine = hold(&self.machine);
+        let milliseconds = u64::try_from(machine.up.as_millis()).unwrap_or(u64::MAX);
+        Ok(Uptime { boot: machine.boot.to_string(), milliseconds })
+    }
+
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {
         let mut machine = hold(&self.machine);
         machine.step("read", path, Effect::Nothing)?;
@@ -368,6 +383,20 @@ impl Host for Fake {
         Ok(free.then(|| FakeLock { path: path.to_owned(), locks: Arc::clone(&self.locks) }))
     }
 
+    fn end_holder(&self, path: &Utf8Path) -> Result<(), HostError> {
+        hold(&self.machine).step("end the holder of", path, Effect::Nothing)?;
+        hold(&self.locks).remove(path);
+        Ok(())
+    }
+
+    fn guard(&self, _number: u64) -> Result<(), HostError> {
+        hold(&self.machine).step("start a watchdog on", Utf8Path::new("/"), Effect::Nothing)
+    }
+
+    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+        hold(&self.machine).observe()
+    }
+
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError> {
         let mut machine = hold(&self.machine);
         machine.step("read the facts of", Utf8Path::new("/"), Effect::Nothing)?;
@@ -398,5 +427,7 @@ impl Host for Fake {
         hold(&self.machine).check(copy)
     }
 
-    fn wait(&self, _time: Duration) {}
+    fn wait(&self, time: Duration) {
+        hold(&self.machine).up += time;
+    }
 }

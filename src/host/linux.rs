@@ -15,7 +15,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table, Uptime};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -108,6 +108,10 @@ impl Host for Linux {
     #[expect(clippy::disallowed_methods, reason = "this is where the time comes from")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn uptime(&self) -> Result<Uptime, HostError> {
+        super::watchdog::uptime()
     }
 
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {
@@ -248,10 +252,24 @@ impl Host for Linux {
             .open(&place)
             .map_err(fail)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Some(Lock { _file: file })),
+            Ok(file) => {
+                super::holder::sign(&file).map_err(fail)?;
+                Ok(Some(Lock { _file: file }))
+            }
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, error)) => Err(fail(error.into())),
         }
+    }
+
+    fn end_holder(&self, path: &Utf8Path) -> Result<(), HostError> {
+        match self.read(path, super::holder::LIMIT)? {
+            Some(file) => super::holder::end(&file.text()),
+            None => Ok(()),
+        }
+    }
+
+    fn guard(&self, number: u64) -> Result<(), HostError> {
+        if self.is_dry() { Ok(()) } else { super::watchdog::start(self, number) }
     }
 
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError> {

@@ -8,6 +8,7 @@ mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guests;
+mod holder;
 mod interfaces;
 mod kernel;
 mod links;
@@ -17,6 +18,7 @@ mod program;
 mod routes;
 mod services;
 mod socket;
+mod watchdog;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -27,7 +29,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Watchlist};
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -35,6 +37,7 @@ pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
 pub use socket::{Socket, connect};
+pub use watchdog::Watching;
 
 /// Where weft keeps its state on a node. Directories below it are for root only.
 pub const STATE: &str = "/var/lib/weft";
@@ -50,6 +53,9 @@ pub trait Host: Send + Sync {
 
     /// The machine's clock.
     fn now(&self) -> Timestamp;
+
+    /// The time since the machine started, and which start it was.
+    fn uptime(&self) -> Result<Uptime, HostError>;
 
     /// A file, or `None` where there is none. A file of more than `limit` bytes, or
     /// one that is no regular file, is an error.
@@ -86,6 +92,16 @@ pub trait Host: Send + Sync {
 
     /// The lock at a path, or `None` while another process holds it.
     fn lock(&self, path: &Utf8Path) -> Result<Option<Self::Lock>, HostError>;
+
+    /// Ends the process that holds the lock at a path, and every program that it waits
+    /// for, at once. Daemons that they left behind run on. Nothing where nobody holds it.
+    fn end_holder(&self, path: &Utf8Path) -> Result<(), HostError>;
+
+    /// Starts the watchdog of an entry of the journal, in a process that outlives this
+    /// one. It watches when this returns. None on a dry node.
+    fn guard(&self, _number: u64) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// What rendering needs to know of this machine.
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError>;

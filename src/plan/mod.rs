@@ -64,6 +64,8 @@ pub struct Plan {
     pub foreign: Vec<Foreign>,
     /// Files of ours that somebody changed since weft wrote them.
     pub edited: Vec<Managed>,
+    /// How the apply is watched.
+    pub class: Class,
 }
 
 /// One change of a node.
@@ -211,6 +213,7 @@ pub fn plan(
         guards,
         foreign,
         edited,
+        class: Class::Ordinary,
     }
 }
 

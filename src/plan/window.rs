@@ -138,6 +138,20 @@ impl Class {
     }
 }
 
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(10),
+            ordinary: Duration::from_mins(2),
+            management: Duration::from_mins(5),
+            coordinated: Duration::from_mins(10),
+            reserve: Duration::from_secs(30),
+            manual: false,
+            watchlist: Watchlist::default(),
+        }
+    }
+}
+
 impl Terms {
     fn length(&self, class: Class) -> Duration {
         match class {

@@ -66,6 +66,7 @@ impl<'a> Reach<'a> {
         program: &'a Utf8Path,
         root: Option<&Utf8Path>,
         settings: &'a Settings,
+        deadline: Duration,
         cache: &str,
     ) -> Self {
         Self {
@@ -77,7 +78,7 @@ impl<'a> Reach<'a> {
                 None => Utf8PathBuf::from(cache),
             },
             limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
-            deadline: settings.fetch_deadline(),
+            deadline,
         }
     }
 

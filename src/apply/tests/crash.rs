@@ -228,7 +228,9 @@ fn refused_at_every_step_a_node_is_old_or_new_at_once() {
                         refused += 1;
                         &ends[0]
                     }
-                    Ok(Outcome::Degraded { .. }) => panic!("{what}: {result:?}"),
+                    Ok(Outcome::Degraded { .. } | Outcome::Open { .. }) => {
+                        panic!("{what}: {result:?}")
+                    }
                 };
                 assert_eq!(&seen(&host), end, "{what}");
                 assert_eq!(&checked.old_or_new(&host, &scene, &ends, &what), end, "{what}");
@@ -259,6 +261,7 @@ fn a_disk_that_stays_full_or_read_only_leaves_a_node_that_can_be_recovered() {
                     Ok(Outcome::Confirmed { .. } | Outcome::Unchanged { .. }) => {
                         assert_eq!(seen(&host), ends[1], "{what}");
                     }
+                    Ok(Outcome::Open { .. }) => panic!("{what}: {result:?}"),
                     Ok(Outcome::Degraded { entry, .. }) => {
                         assert_ne!(kind, ErrorKind::StorageFull, "{what}");
                         assert_eq!(seen(&host).running, ends[0].running, "{what}");

@@ -60,7 +60,7 @@ fn a_damaged_journal_stops_everything() {
         (entry(2, State::Confirmed), good[..good.len() / 2].to_vec()),
         (entry(1, State::Confirmed), b"{}".to_vec()),
         (entry(2, State::Confirmed), text.replace("\"number\": 2", "\"number\": 1").into()),
-        (entry(2, State::Confirmed), text.replace("\"format\": 1", "\"format\": 2").into()),
+        (entry(2, State::Confirmed), text.replace("\"format\": 2", "\"format\": 9").into()),
         (entry(2, State::Confirmed), text.replacen('{', "{\"more\": 1,", 1).into()),
         // Two states at once; an older apply that never ended; names that are none.
         (entry(2, State::RolledBack), good.clone()),
@@ -200,7 +200,7 @@ fn something_else_in_the_place_of_a_file_changes_nothing() {
     host.put(&format!("{SDN}/inside"), b"", 0o644);
     let node = super::plan(&Fake::default(), 1, Some("one\n")).expect("it can be read");
     let before = host.files();
-    crate::apply::apply(&host, super::with_authority(node, 1)).expect_err("no regular file");
+    super::apply(&host, super::with_authority(node, 1)).expect_err("no regular file");
     assert_eq!(host.files(), before);
     assert!(host.list(Utf8Path::new("/var/lib/weft/journal")).expect("listed").is_empty());
 }

@@ -2,10 +2,12 @@
 
 use camino::Utf8Path;
 
-use super::{ApplyError, Outcome, SDN, assert_at_rest, commit, confirmed, go, plan, sdn, seen};
+use super::{
+    ApplyError, Outcome, SDN, apply, assert_at_rest, commit, confirmed, go, plan, sdn, seen,
+};
 use super::{rendering, with_authority};
 use crate::apply::{
-    Entry, Kind, Manifest, State, apply, generation, history, owned, recover, restore, running,
+    Entry, Kind, Manifest, State, generation, history, owned, recover, restore, running,
 };
 use crate::facts::{Facts, Route};
 use crate::host::Host;

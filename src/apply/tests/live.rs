@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
-use super::{SDN, assert_at_rest, commit, node, rendering, seen};
-use crate::apply::{ApplyError, Authority, Failure, Outcome, Recovery, apply, recover, restore};
+use super::{SDN, apply, assert_at_rest, commit, node, rendering, seen};
+use crate::apply::{ApplyError, Authority, Failure, Outcome, Recovery, recover, restore};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault, Restart};
 use crate::plan::{self, Found, Kernel, Link, NetworkStep, Owned, Plan, Step};

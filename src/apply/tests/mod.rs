@@ -6,15 +6,16 @@ mod flow;
 mod live;
 mod race;
 mod services;
+mod window;
 
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 
-use super::{ApplyError, Authority, Entry, Outcome, apply, generation, running};
+use super::{ApplyError, Authority, Entry, Outcome, generation, running};
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
-use crate::plan::{Plan, Step};
+use crate::plan::{Class, Plan, Step, Terms};
 use crate::render::{Managed, Profile, Rendering, without_version};
 use crate::sync::{CommitRecord, Verified};
 use crate::value::{NodeName, ObjectId};
@@ -66,11 +67,17 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         guards: Vec::new(),
         foreign: Vec::new(),
         edited: Vec::new(),
+        class: Class::Ordinary,
     })
 }
 
 fn with_authority(plan: Plan, sequence: u8) -> Authority {
     Authority::Commit(Box::new(Verified::for_test(plan, commit(sequence))))
+}
+
+/// Applies by the usual terms.
+fn apply(host: &impl Host, authority: Authority) -> Result<Outcome, ApplyError> {
+    super::apply(host, authority, &Terms::default())
 }
 
 /// Plans and applies a text at a commit.

@@ -14,12 +14,15 @@ use crate::apply::prepare::{Prepared, Work, prepare};
 use crate::apply::{Entry, Failure, Journal, Outcome, State};
 use crate::host::fake::Fake;
 use crate::host::{Host, Linux};
+use crate::plan::Terms;
 
 /// Applies up to `applied`, as a process that still looks whether all is well.
 fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Way) {
     let plan = plan(host, sequence, Some(text)).expect("it can be read");
     let authority = with_authority(plan, sequence);
-    let Ok(Prepared::Work(Work { record, drafts, actions, .. })) = prepare(host, authority) else {
+    let Ok(Prepared::Work(Work { record, drafts, actions, .. })) =
+        prepare(host, authority, &Terms::default())
+    else {
         panic!("there is something to do");
     };
     let entry = Entry { state: State::Intent, record };

@@ -214,8 +214,9 @@ impl Scene {
             program: &self.program,
             root: Some(&root),
             memory: &Memory::default(),
+            manual: false,
         };
-        Ok(turn.make(purpose))
+        Ok(turn.make(purpose, |_| {}))
     }
 }
 

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use weft::facts::Facts;
 use weft::host::{FoundFile, Host, HostError};
+use weft::plan::Uptime;
 use weft::sync::anchor::PATHS;
 use weft::sync::{Anchor, AnchorError, Anchors, Judgement, Trust};
 use weft::value::NodeName;
@@ -26,6 +27,14 @@ impl Host for Files {
 
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
+    }
+
+    fn uptime(&self) -> Result<Uptime, HostError> {
+        unreachable!("the anchor has no deadline")
+    }
+
+    fn end_holder(&self, _: &Utf8Path) -> Result<(), HostError> {
+        unreachable!("the anchor ends nobody")
     }
 
     fn read(&self, path: &Utf8Path, limit: u64) -> Result<Option<FoundFile>, HostError> {

@@ -1,0 +1,294 @@
+//! Turns while the window of an apply is open, and its end.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::error::{TurnError, chain};
+use super::hold::Hold;
+use super::memory::OpenWindow;
+use super::node::running;
+use super::quarantine;
+use super::status::{self, State, Status};
+use super::turn::{Purpose, Report, Turn, in_order};
+use crate::apply::{self, Entry, Failure, Outcome, Progress, Recovery};
+use crate::declare::{Findings, Tree};
+use crate::host::Host;
+use crate::plan::{Sign, Watch};
+use crate::sync::CommitRecord;
+
+/// How long fetching may take at most while a window is open.
+const FETCH: Duration = Duration::from_secs(5);
+
+/// What was settled before anything else.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    /// What became of it.
+    pub(super) words: Option<String>,
+    /// An apply whose window is open.
+    pub(super) open: Option<Entry>,
+}
+
+/// Settles what was interrupted, and says what became of it.
+pub(super) fn recover(host: &impl Host) -> Result<Recovered, TurnError> {
+    settled(host, apply::recover(host)?)
+}
+
+/// The same when the machine starts, by files alone.
+pub(super) fn recover_at_boot(host: &impl Host) -> Result<Recovered, TurnError> {
+    settled(host, apply::recover_at_boot(host)?)
+}
+
+fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError> {
+    let commit = |entry: &Entry| subject(entry);
+    let words = match recovery {
+        Recovery::Nothing => None,
+        Recovery::Open { entry } => return Ok(Recovered { words: None, open: Some(entry) }),
+        Recovery::Discarded { entry } => Some(format!(
+            "an apply of {} was interrupted before it changed anything, and is given up",
+            commit(&entry)
+        )),
+        Recovery::Confirmed { running } => Some(format!(
+            "an apply of {} was interrupted when all was done, and is confirmed",
+            commit(&running)
+        )),
+        Recovery::RolledBack { entry, cause } => {
+            let failure = cause.failure();
+            let words = format!(
+                "an apply of {} is undone ({failure}); what ran before is back",
+                commit(&entry)
+            );
+            quarantine::remember(host, &Outcome::RolledBack { entry, failure });
+            Some(words)
+        }
+        Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
+    };
+    Ok(Recovered { words, open: None })
+}
+
+/// What an entry is about, for a sentence.
+fn subject(entry: &Entry) -> String {
+    match &entry.record.commit {
+        Some(record) => format!("commit {}", record.commit.short()),
+        None => format!("generation {}", entry.record.generation.number),
+    }
+}
+
+impl<H: Host> Turn<'_, H> {
+    /// Looks at an open window, or says how it ended; `open` is what is recovered.
+    pub(super) fn look(&self, open: Option<Entry>) -> Result<Report, TurnError> {
+        let (number, mut watch) = {
+            let mut remembered = self.memory.open();
+            let window = remembered.window.take();
+            match (open, window) {
+                (Some(entry), Some(window)) if window.number == entry.record.number => {
+                    (window.number, window.watch)
+                }
+                (Some(entry), _) => (entry.record.number, Watch::default()),
+                (None, Some(window)) => (window.number, window.watch),
+                (None, None) => return self.unchanged(),
+            }
+        };
+        match apply::watch(self.host, number, &mut watch)? {
+            Progress::Open { entry, down, left } => {
+                let report = self.open(&entry, &down, left)?;
+                self.memory.open().window = Some(OpenWindow { number, watch, down });
+                Ok(report)
+            }
+            Progress::Ended(outcome) => self.ended(outcome),
+        }
+    }
+
+    /// Whether something is known to be down of what must work.
+    pub(super) fn is_failing(&self, entry: &Entry) -> bool {
+        let remembered = self.memory.open();
+        let window = remembered.window.as_ref();
+        let window = window.filter(|window| window.number == entry.record.number);
+        window.is_some_and(|window| !window.down.is_empty())
+    }
+
+    /// Undoes an open window, and remembers why.
+    pub(super) fn undo(&self, entry: &Entry, failure: Failure) -> Result<Report, TurnError> {
+        let outcome = apply::undo(self.host, entry.record.number, failure)?;
+        self.memory.open().window = None;
+        self.ended(outcome)
+    }
+
+    /// `weft rollback`: back to a generation, the one before when none is named, which
+    /// holds the node.
+    pub(super) fn roll_back(
+        &self,
+        open: Option<&Entry>,
+        generation: Option<u64>,
+    ) -> Result<Report, TurnError> {
+        let mut report = self.unchanged()?;
+        let outcome = match (open, generation) {
+            (Some(entry), generation) => {
+                let before = entry.record.previous.number;
+                report = self.undo(entry, Failure::ByHand)?;
+                match generation.filter(|generation| *generation != before) {
+                    Some(generation) => Some(apply::restore(self.host, generation)?),
+                    None => None,
+                }
+            }
+            (None, generation) => {
+                let runs = apply::running(self.host)?;
+                let Some(runs) = runs else {
+                    report.status.state = State::Refused;
+                    report.status.message =
+                        "weft applied nothing here; there is nothing to roll back".to_owned();
+                    return Ok(report);
+                };
+                let generation = match generation {
+                    Some(generation) => generation,
+                    None => apply::before(self.host)?.unwrap_or(0),
+                };
+                let outcome = apply::restore(self.host, generation)?;
+                if matches!(outcome, Outcome::Confirmed { .. })
+                    && runs.record.generation.number != generation
+                {
+                    quarantine::by_hand(self.host, &runs);
+                }
+                Some(outcome)
+            }
+        };
+        if let Some(outcome) = outcome {
+            report.status.running = running(self.host)?;
+            (report.status.state, report.status.message) = restored(&outcome);
+        }
+        if report.status.state != State::Degraded {
+            let until = None;
+            let hold = Hold::new("weft rollback", "rolled back by hand", self.host.now(), until);
+            hold.store(self.host)?;
+            report.status.hold = Some(hold);
+            report.status.message.push_str("; no commit is applied until `weft resume`");
+        }
+        Ok(report)
+    }
+
+    /// What the turn before left, with how the window stands.
+    pub(super) fn open(
+        &self,
+        entry: &Entry,
+        down: &[Sign],
+        left: Duration,
+    ) -> Result<Report, TurnError> {
+        let mut report = self.unchanged()?;
+        let status = &mut report.status;
+        status.state = State::Open;
+        let window = entry.record.window.as_ref();
+        let manual = window.is_some_and(|window| window.manual);
+        let mut message = format!("{} is applied and watched", subject(entry));
+        if !down.is_empty() {
+            let down: Vec<String> = down.iter().take(3).map(ToString::to_string).collect();
+            message = format!("{message}; down: {}", down.join(", "));
+        }
+        if manual {
+            message.push_str("; it is undone unless a person confirms it with `weft confirm`");
+        }
+        status.message = message;
+        status.window = Some(status::Window {
+            number: entry.record.number,
+            commit: entry.record.commit.clone(),
+            class: window.map_or("ordinary", |window| window.class.as_str()).to_owned(),
+            manual,
+            seconds_left: left.as_secs(),
+            down: down.iter().map(ToString::to_string).collect(),
+        });
+        Ok(report)
+    }
+
+    /// What came of a window.
+    pub(super) fn ended(&self, outcome: Outcome) -> Result<Report, TurnError> {
+        quarantine::remember(self.host, &outcome);
+        let mut report = self.unchanged()?;
+        report.status.window = None;
+        let record = match &outcome {
+            Outcome::Unchanged { running: entry }
+            | Outcome::Confirmed { running: entry }
+            | Outcome::Open { entry }
+            | Outcome::RolledBack { entry, .. }
+            | Outcome::Degraded { entry, .. } => entry.record.commit.clone(),
+        };
+        let refused = std::mem::take(&mut report.status.refused);
+        (report.status.state, report.status.message) = match &record {
+            Some(record) => came(&outcome, record, &refused),
+            None => restored(&outcome),
+        };
+        report.status.refused = refused;
+        report.status.running = running(self.host)?;
+        Ok(report)
+    }
+
+    /// The status that the turn before left.
+    pub(super) fn unchanged(&self) -> Result<Report, TurnError> {
+        let file = self.host.read(Utf8Path::new(status::PATH), super::turn::MAX_STATUS_BYTES)?;
+        let last = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
+        let fresh = self.status()?;
+        let status = match last {
+            Some(last) if (&last.node, &last.cluster) == (&fresh.node, &fresh.cluster) => Status {
+                version: fresh.version,
+                updated: fresh.updated,
+                running: fresh.running,
+                window: None,
+                ..last
+            },
+            _ => fresh,
+        };
+        let (findings, tree) = (Findings::default(), Tree::default());
+        Ok(Report { status, findings, tree, plan: None, recovered: None })
+    }
+
+    /// How long a turn may fetch: while a window is open it must be looked at.
+    pub(super) fn patience(&self, open: Option<&Entry>) -> Result<Duration, TurnError> {
+        let usual = self.settings.fetch_deadline();
+        let Some(window) = open.and_then(|entry| entry.record.window.as_ref()) else {
+            return Ok(usual);
+        };
+        let left = window.left(&self.host.uptime()?);
+        Ok(usual.min(FETCH).min(left / 4).max(Duration::from_millis(500)))
+    }
+}
+
+/// How an apply of a commit ended, in one sentence.
+pub(super) fn came(
+    outcome: &Outcome,
+    record: &CommitRecord,
+    refused: &[status::Refused],
+) -> (State, String) {
+    let commit = record.commit.short();
+    match outcome {
+        Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => in_order(record, refused),
+        Outcome::Open { .. } => (State::Open, format!("commit {commit} is applied and watched")),
+        Outcome::RolledBack { failure, .. } => {
+            (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(failure)))
+        }
+        Outcome::Degraded { failure, obstacle, .. } => (
+            State::Degraded,
+            format!("{}, and could not be undone: {}", chain(failure), chain(obstacle)),
+        ),
+    }
+}
+
+fn restored(outcome: &Outcome) -> (State, String) {
+    match outcome {
+        Outcome::Unchanged { running: entry }
+        | Outcome::Confirmed { running: entry }
+        | Outcome::Open { entry } => {
+            let number = entry.record.generation.number;
+            (State::RolledBack, format!("generation {number} runs again"))
+        }
+        Outcome::RolledBack { failure, .. } => {
+            (State::RolledBack, format!("going back did not work: {}", chain(failure)))
+        }
+        Outcome::Degraded { failure, obstacle, .. } => (
+            State::Degraded,
+            format!("{}, and could not be undone: {}", chain(failure), chain(obstacle)),
+        ),
+    }
+}
+
+/// Whether a turn of this purpose may wait for the end of a window.
+pub(super) fn waits(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Refresh | Purpose::Adopt { .. } | Purpose::Plan)
+}

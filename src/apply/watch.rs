@@ -1,0 +1,133 @@
+//! An open window: looking whether everything works, and what becomes of it.
+
+use std::time::Duration;
+
+use super::execute::roll_back;
+use super::files::Way;
+use super::journal::{Entry, Journal, State};
+use super::{ApplyError, Failure, Outcome, StateError, tidy};
+use crate::host::Host;
+use crate::plan::{Health, Shortfall, Sign, Verdict, Watch, Window};
+
+/// The time between two looks after a way back.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How a window stands.
+#[derive(Debug)]
+pub enum Progress {
+    /// It is open still.
+    Open {
+        /// What is tried.
+        entry: Entry,
+        /// What is down of what must work.
+        down: Vec<Sign>,
+        /// How long it is open at most.
+        left: Duration,
+    },
+    /// It ended, by this look or by somebody else.
+    Ended(Outcome),
+}
+
+/// Looks once whether everything works that must, and confirms or undoes the apply where
+/// the time has come. `number` is that of its entry.
+pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progress, ApplyError> {
+    let entry = entry(host, number)?;
+    let window = match (&entry.record.window, entry.state) {
+        (Some(window), State::Applied) => window,
+        (_, State::Confirmed) => return Ok(Progress::Ended(Outcome::Confirmed { running: entry })),
+        (_, State::RolledBack) => {
+            let failure = Failure::Overtaken;
+            return Ok(Progress::Ended(Outcome::RolledBack { entry, failure }));
+        }
+        (_, State::Intent | State::Armed | State::Applied) => {
+            return Err(ApplyError::Unsettled { number });
+        }
+    };
+    let signs = host.observe(&window.watchlist)?.unwrap_or_default();
+    // After looking, which takes time: a window is not confirmed behind its end.
+    let now = host.uptime()?;
+    let shortfall = match watch.look(&now, window, &signs) {
+        Verdict::Wait(down) => {
+            let left = window.left(&now);
+            return Ok(Progress::Open { entry, down, left });
+        }
+        Verdict::Confirm => return end(host, &entry),
+        Verdict::RollBack(shortfall) => shortfall,
+    };
+    let failure = Failure::Window { shortfall, persists: Vec::new() };
+    undo(host, number, failure).map(Progress::Ended)
+}
+
+/// Confirms an open window, whatever is down: a person says so. The entry, or `None` where
+/// no window is open. Needs no lock: of several ends one wins.
+pub fn confirm(host: &impl Host) -> Result<Option<Entry>, ApplyError> {
+    let journal = Journal::read(host)?;
+    let open = |entry: &&Entry| entry.record.window.is_some() && entry.state == State::Applied;
+    let Some(entry) = journal.unsettled().filter(open) else { return Ok(None) };
+    let number = entry.record.number;
+    match entry.turn(host, State::Confirmed)? {
+        Some(running) => Ok(Some(running)),
+        None => Err(ApplyError::Overtaken { number }),
+    }
+}
+
+/// Undoes the apply of an open window.
+pub fn undo(host: &impl Host, number: u64, failure: Failure) -> Result<Outcome, ApplyError> {
+    let entry = entry(host, number)?;
+    let way = Way::load(host, &entry.record)?;
+    let mut outcome = roll_back(host, &entry, &way, failure);
+    if let (Outcome::RolledBack { failure, .. }, Some(window)) =
+        (&mut outcome, &entry.record.window)
+        && let Failure::Window { shortfall: Shortfall::Down(down), persists } = failure
+    {
+        *persists = persisting(host, window, down);
+    }
+    clear(host);
+    Ok(outcome)
+}
+
+fn end(host: &impl Host, entry: &Entry) -> Result<Progress, ApplyError> {
+    let number = entry.record.number;
+    let ended = match entry.turn(host, State::Confirmed)? {
+        Some(running) => running,
+        None => self::entry(host, number)?,
+    };
+    clear(host);
+    Ok(Progress::Ended(match ended.state {
+        State::Confirmed => Outcome::Confirmed { running: ended },
+        _ => Outcome::RolledBack { entry: ended, failure: Failure::Overtaken },
+    }))
+}
+
+fn entry(host: &impl Host, number: u64) -> Result<Entry, ApplyError> {
+    let journal = Journal::read(host)?;
+    let entry = journal.entries().iter().find(|entry| entry.record.number == number);
+    entry.cloned().ok_or_else(|| {
+        let message = format!("lacks entry {number}, whose window is open");
+        StateError::damaged(super::journal::DIRECTORY, message).into()
+    })
+}
+
+/// What stays down of what was, with the previous generation back: looked at until
+/// something works again, or as long as it may take.
+fn persisting(host: &impl Host, window: &Window, down: &[Sign]) -> Vec<Sign> {
+    let graces = window.required.iter().filter(|required| down.contains(&required.sign));
+    let grace = Duration::from_millis(graces.map(|required| required.grace).max().unwrap_or(0));
+    let mut waited = Duration::ZERO;
+    loop {
+        let signs = host.observe(&window.watchlist).ok().flatten().unwrap_or_default();
+        let is_down = |sign: &&Sign| signs.get(*sign).is_none_or(|health| *health != Health::Up);
+        let persists: Vec<Sign> = down.iter().filter(is_down).cloned().collect();
+        if persists.len() < down.len() || waited >= grace {
+            return persists;
+        }
+        host.wait(PAUSE);
+        waited += PAUSE;
+    }
+}
+
+fn clear(host: &impl Host) {
+    if let Err(error) = tidy::tidy(host) {
+        tracing::warn!(%error, "leftovers of an apply cannot be removed");
+    }
+}
