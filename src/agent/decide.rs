@@ -2,7 +2,7 @@
 
 use super::adopt;
 use super::hold::Hold;
-use super::quarantine::Held;
+use super::quarantine::Held as Quarantined;
 use super::settings::Mode;
 use super::turn::Purpose;
 use crate::plan::Plan;
@@ -20,15 +20,15 @@ pub(super) enum Decision {
     /// Something is to be done and is left, for this reason.
     Leave(String),
     /// The rendering was undone before and is left alone, for this reason.
-    Held(String),
+    Quarantined(String),
     /// An operator holds the node, for this reason.
-    OnHold(String),
+    Held(String),
     /// The plan must not be carried out.
     Guarded,
 }
 
 /// Only an advancing commit changes a node. `runs` is the commit that runs and the
-/// digest of its rendering; `held` is why its rendering is left alone, which a person
+/// digest of its rendering; `quarantined` is why its rendering is left alone, which a person
 /// who asks for it overrules. `hold` is an operator's stop that counts for this plan.
 pub(super) fn decide(
     mode: Mode,
@@ -36,7 +36,7 @@ pub(super) fn decide(
     runs: Option<(ObjectId, Digest)>,
     commit: ObjectId,
     plan: &Plan,
-    held: Option<&Held>,
+    quarantined: Option<&Quarantined>,
     hold: Option<&Hold>,
 ) -> Decision {
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
@@ -77,13 +77,15 @@ pub(super) fn decide(
         ));
     }
     if let Some(hold) = hold {
-        return Decision::OnHold(format!("{situation}; this node is {}", hold.sentence()));
+        return Decision::Held(format!("{situation}; this node is {}", hold.sentence()));
     }
     if !plan.guards.is_empty() {
         return Decision::Guarded;
     }
-    match held.filter(|_| purpose == Purpose::Sync) {
-        Some(held) => Decision::Held(format!("commit {commit} is held back: {}", held.sentence())),
+    match quarantined.filter(|_| purpose == Purpose::Sync) {
+        Some(undone) => {
+            Decision::Quarantined(format!("commit {commit} is held back: {}", undone.sentence()))
+        }
         None => Decision::Apply,
     }
 }

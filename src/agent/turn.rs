@@ -338,7 +338,7 @@ impl<H: Host> Turn<'_, H> {
             .as_ref()
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let rendering = planned.get().rendering.digest();
-        let held = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let quarantined = quarantine::blocks(self.host, rendering, self.host.now())?;
         status.hold = Hold::current(self.host, self.host.now())?;
         // A way back is never held.
         let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
@@ -347,12 +347,12 @@ impl<H: Host> Turn<'_, H> {
         let mut terms = self.settings.terms();
         terms.manual |= self.manual;
         let decision =
-            decide(mode, purpose, runs, record.commit, planned.get(), held.as_ref(), hold);
+            decide(mode, purpose, runs, record.commit, planned.get(), quarantined.as_ref(), hold);
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
-            Decision::Held(reason) => (State::RolledBack, reason),
-            Decision::OnHold(reason) => (State::Held, reason),
+            Decision::Quarantined(reason) => (State::RolledBack, reason),
+            Decision::Held(reason) => (State::Held, reason),
             Decision::Guarded => {
                 let guard = planned.get().guards.first();
                 (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())

@@ -95,7 +95,7 @@ impl<H: Host> Turn<'_, H> {
                 self.memory.open().window = Some(OpenWindow { number, watch, down });
                 Ok(report)
             }
-            Progress::Ended(outcome) => self.ended(outcome),
+            Progress::Ended(outcome) => self.ended(&outcome),
         }
     }
 
@@ -111,7 +111,7 @@ impl<H: Host> Turn<'_, H> {
     pub(super) fn undo(&self, entry: &Entry, failure: Failure) -> Result<Report, TurnError> {
         let outcome = apply::undo(self.host, entry.record.number, failure)?;
         self.memory.open().window = None;
-        self.ended(outcome)
+        self.ended(&outcome)
     }
 
     /// `weft rollback`: back to a generation, the one before when none is named, which
@@ -135,8 +135,8 @@ impl<H: Host> Turn<'_, H> {
                 let runs = apply::running(self.host)?;
                 let Some(runs) = runs else {
                     report.status.state = State::Refused;
-                    report.status.message =
-                        "weft applied nothing here; there is nothing to roll back".to_owned();
+                    "weft applied nothing here; there is nothing to roll back"
+                        .clone_into(&mut report.status.message);
                     return Ok(report);
                 };
                 let generation = match generation {
@@ -199,11 +199,11 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// What came of a window.
-    pub(super) fn ended(&self, outcome: Outcome) -> Result<Report, TurnError> {
-        quarantine::remember(self.host, &outcome);
+    pub(super) fn ended(&self, outcome: &Outcome) -> Result<Report, TurnError> {
+        quarantine::remember(self.host, outcome);
         let mut report = self.unchanged()?;
         report.status.window = None;
-        let record = match &outcome {
+        let record = match outcome {
             Outcome::Unchanged { running: entry }
             | Outcome::Confirmed { running: entry }
             | Outcome::Open { entry }
@@ -212,8 +212,8 @@ impl<H: Host> Turn<'_, H> {
         };
         let refused = std::mem::take(&mut report.status.refused);
         (report.status.state, report.status.message) = match &record {
-            Some(record) => came(&outcome, record, &refused),
-            None => restored(&outcome),
+            Some(record) => came(outcome, record, &refused),
+            None => restored(outcome),
         };
         report.status.refused = refused;
         report.status.running = running(self.host)?;

@@ -160,11 +160,11 @@ impl Failure {
             | Self::Unread(_)
             | Self::Deadline
             | Self::Restarted
-            | Self::ByHand => true,
+            | Self::ByHand
+            | Self::Window { shortfall: Shortfall::Unsettled | Shortfall::Unconfirmed, .. } => true,
             Self::Window { shortfall: Shortfall::Down(down), persists } => {
                 persists.len() < down.len()
             }
-            Self::Window { .. } => true,
             Self::Journal(_) | Self::Superseded | Self::Overtaken | Self::Interrupted => false,
         }
     }

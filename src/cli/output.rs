@@ -76,6 +76,11 @@ impl Output {
         write(&mut std::io::stdout().lock(), text.as_ref());
     }
 
+    /// What goes on meanwhile, beside the answer.
+    pub(super) fn notice(text: impl AsRef<str>) {
+        write(&mut std::io::stderr().lock(), text.as_ref());
+    }
+
     /// The document for programs; nothing when people read.
     pub(super) fn document(self, document: &serde_json::Value) {
         if self.is_json() {

@@ -16,7 +16,7 @@ use crate::agent::status::Status;
 use crate::agent::turn::Purpose;
 use crate::agent::watchdog;
 use crate::apply;
-use crate::host::Host as _;
+use crate::host::{self, Host as _};
 
 /// How often it is looked whether a window is still open that an agent watches.
 const LOOK: Duration = Duration::from_secs(1);
@@ -24,10 +24,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Says that a window is open, to whoever waits for its end.
 pub(super) fn tell(status: &Status) {
     let Some(window) = &status.window else { return };
-    eprintln!(
+    Output::notice(format!(
         "{}: {}; at most {} s are left. Who interrupts this leaves it to its watchdog, which undoes it.",
         status.node, status.message, window.seconds_left
-    );
+    ));
 }
 
 /// Waits until no window is open on a node whose agent watches it.
@@ -81,7 +81,7 @@ pub(super) fn hold(
         Some(_) => return Err(Failure::new(Exit::Usage, "a hold lasts for longer than nothing")),
         None => None,
     };
-    let hold = Hold::new(&operator(), reason, now, until);
+    let hold = Hold::new(&host::operator(), reason, now, until);
     hold.store(node.host()).map_err(|error| failed(&error))?;
     let message = format!("{} is {}", settings.node.value, hold.sentence());
     output.say(&message);
@@ -127,10 +127,4 @@ pub(super) fn ask(
     let Some(status) = node.last_status()? else { return Ok(Some(exit)) };
     output.say(format!("{}: {}", status.node, status.message));
     Ok(Some(answer::state_exit(status.state)))
-}
-
-/// Who sits at the node, as far as the environment says.
-fn operator() -> String {
-    let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
-    named("SUDO_USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "root".to_owned())
 }

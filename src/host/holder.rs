@@ -93,7 +93,7 @@ impl Process {
         Self::parse(&fs::read_to_string(format!("/proc/{number}/stat")).ok()?)
     }
 
-    /// From a line of `/proc/PID/stat` (proc_pid_stat(5)): behind the name, which may hold
+    /// From a line of `/proc/PID/stat` (`proc_pid_stat(5)`): behind the name, which may hold
     /// anything, the parent is the second field and the beginning the twentieth.
     fn parse(stat: &str) -> Option<Self> {
         let number = stat.split_once(' ')?.0.parse().ok()?;

@@ -14,6 +14,7 @@ mod kernel;
 mod links;
 mod linux;
 mod network;
+mod operator;
 mod program;
 mod routes;
 mod services;
@@ -36,6 +37,7 @@ use crate::value::{NodeName, ZoneId};
 pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
+pub use operator::operator;
 pub use socket::{Socket, connect};
 pub use watchdog::Watching;
 

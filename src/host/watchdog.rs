@@ -15,9 +15,9 @@ use crate::plan::Uptime;
 
 /// Where a watchdog says that it watches.
 const PATH: &str = "/run/weft/watchdog";
-/// Where Linux says which start of the machine this is (proc_sys_kernel(5)).
+/// Where Linux says which start of the machine this is (`proc_sys_kernel(5)`).
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-/// What is there where systemd runs (sd_booted(3)).
+/// What is there where systemd runs (`sd_booted(3)`).
 const SYSTEMD: &str = "/run/systemd/system";
 /// How often it is looked whether a watchdog watches, and how long is waited between.
 const LOOKS: u32 = 100;
@@ -57,8 +57,8 @@ fn read(host: &impl Host) -> Result<Option<Watching>, HostError> {
     Ok(file.and_then(|file| serde_json::from_slice(&file.bytes).ok()))
 }
 
-/// The clock that goes on while the machine sleeps and that nobody sets (CLOCK_BOOTTIME,
-/// clock_gettime(2)).
+/// The clock that goes on while the machine sleeps and that nobody sets (`CLOCK_BOOTTIME`,
+/// `clock_gettime(2)`).
 pub(super) fn uptime() -> Result<Uptime, HostError> {
     let fail = |source| HostError::of("read", Utf8Path::new(BOOT), source);
     let boot = std::fs::read_to_string(BOOT).map_err(fail)?;

@@ -142,9 +142,9 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             settle: Duration::from_secs(10),
-            ordinary: Duration::from_mins(2),
-            management: Duration::from_mins(5),
-            coordinated: Duration::from_mins(10),
+            ordinary: Duration::from_secs(120),
+            management: Duration::from_secs(300),
+            coordinated: Duration::from_secs(600),
             reserve: Duration::from_secs(30),
             manual: false,
             watchlist: Watchlist::default(),
