@@ -24,8 +24,12 @@ use crate::value::{
     At, BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
 };
 
-pub use words::{BadWord, Interval, NodeFile};
+pub use confirm::{Confirm, Confirmation};
+pub use probe::{CommandWord, Probe, Status};
+pub use words::{BadWord, Interval, NodeFile, ShortTime, WindowLength};
 
+mod confirm;
+mod probe;
 mod words;
 
 /// Where the settings lie on a node.
@@ -160,6 +164,11 @@ declaration! {
         optional "listen-anywhere" listen_anywhere: bool,
         /// The webhooks that cause an early poll, by the last part of their path.
         optional "hooks" hooks: Entries<HookName, Hook>,
+        /// How an apply is watched until it is confirmed.
+        optional "confirm" confirm: Confirm,
+        /// What is tried, beyond what the node knows by itself, to see whether its network
+        /// works, by id.
+        optional "probes" probes: Entries<Word, Probe>,
     }
 }
 
@@ -317,6 +326,8 @@ fn check(settings: &Settings, findings: &mut Findings) {
     }
     check_schedule(settings, findings);
     check_listen(settings, findings);
+    confirm::check(settings, findings);
+    probe::check(settings, findings);
 }
 
 fn check_schedule(settings: &Settings, findings: &mut Findings) {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::Word;
+use crate::value::{DnsName, HostName, HttpUrl, Word};
 
 /// One thing that works or does not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,26 +103,26 @@ pub enum Check {
     /// A TCP connection is made and closed.
     Tcp {
         /// The address or name.
-        host: String,
+        host: HostName,
         /// The port.
         port: u16,
     },
     /// An HTTP or HTTPS GET is answered.
     Http {
         /// The URL.
-        url: String,
+        url: HttpUrl,
         /// The status that is wanted; any from 200 to 399 when absent.
         status: Option<u16>,
     },
     /// An ICMP echo is answered.
     Icmp {
         /// The address or name.
-        host: String,
+        host: HostName,
     },
     /// A name is resolved.
     Dns {
         /// The name.
-        name: String,
+        name: DnsName,
         /// The server that is asked; the machine's own when absent.
         server: Option<IpAddr>,
     },

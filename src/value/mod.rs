@@ -4,6 +4,7 @@
 //! legal for it, and `Deserialize` goes through the same door as `FromStr`, so
 //! that nothing above has to check again. Knows nothing of the other floors.
 
+mod endpoint;
 mod name;
 mod net;
 mod number;
@@ -11,6 +12,7 @@ mod object;
 mod secret;
 mod span;
 
+pub use endpoint::{BadEndpoint, Endpoint, HostName, HttpUrl};
 pub(crate) use name::article;
 pub use name::{
     Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,

@@ -10,6 +10,7 @@ use weft::agent::hook::{self, Provider};
 use weft::agent::schedule::Schedule;
 use weft::agent::settings::{self, Settings, SettingsError};
 use weft::host::Linux;
+use weft::plan::Terms;
 
 const BASE: &str = "\
 cluster: home
@@ -155,4 +156,119 @@ fn settings_that_are_not_there_or_wrong() {
     assert!(error.ends_with("(and 1 more)"), "{error}");
     std::fs::write(&file, BASE).unwrap();
     assert!(settings::load(&host).unwrap().is_some());
+}
+
+#[test]
+fn windows_have_bounds_and_fit_each_other() {
+    let seconds = |more| {
+        let terms = read(more).unwrap().terms();
+        let Terms { settle, ordinary, management, coordinated, reserve, manual, .. } = terms;
+        ([settle, ordinary, management, coordinated, reserve].map(|time| time.as_secs()), manual)
+    };
+    assert_eq!(seconds(""), ([10, 120, 300, 600, 30], false));
+    assert_eq!(seconds("confirm: {}"), ([10, 120, 300, 600, 30], false));
+    assert_eq!(seconds("confirm: {mode: manual, window: 20m}"), ([10, 1200, 1200, 1200, 30], true));
+    assert_eq!(seconds("confirm: {mode: automatic, window: 8s}"), ([4, 8, 300, 600, 30], false));
+    let all =
+        "confirm: {settle: 1s, window: 5s, long-window: 6s, coordinated-window: 1h, reserve: 2s}";
+    assert_eq!(seconds(all), ([1, 5, 6, 3600, 2], false));
+    for (wrong, what) in [
+        ("confirm: {mode: never}", "not a way to confirm"),
+        ("confirm: {settle: 999ms}", "1 second to 10 minutes"),
+        ("confirm: {settle: 11m}", "1 second to 10 minutes"),
+        ("confirm: {settle: 61s}", "cannot work for 61s"),
+        ("confirm: {settle: 5s, window: 8s}", "cannot work for 5s"),
+        ("confirm: {window: 4s}", "5 seconds to 1 hour"),
+        ("confirm: {window: 61m}", "5 seconds to 1 hour"),
+        ("confirm: {long-window: 1m}", "`long-window` is shorter"),
+        ("confirm: {coordinated-window: 5s}", "`coordinated-window` is shorter"),
+        ("confirm: {reserve: 0s}", "1 second to 10 minutes"),
+        ("confirm: {reserved: 1s}", "no option"),
+    ] {
+        let message = read(wrong).unwrap_err();
+        assert!(message.contains(what), "{wrong}: {message}");
+    }
+}
+
+#[test]
+fn probes_are_one_thing_each() {
+    let watched = |more: &str| {
+        let probes = read(more).unwrap().terms().watchlist.probes.into_iter();
+        let probes = probes.map(|probe| format!("{} {:?}", probe.sign, probe.check));
+        probes.collect::<Vec<String>>()
+    };
+    assert_eq!(
+        watched("probes: {}"),
+        ["remote `origin` Tcp { host: HostName(\"git.example\"), port: 443 }"]
+    );
+    let probes = "
+probes:
+  uplink: {icmp: 192.0.2.1}
+  web: {http: \"https://[2001:db8::1]:8443/up?x=1\", status: 204}
+  any: {http: \"http://web.example\"}
+  port: {tcp: \"[2001:db8::1]:22\"}
+  name: {dns: www.example.org, server: 192.0.2.53}
+  own: {dns: www.example.org}
+  mine: {command: [/usr/local/bin/check, --fast, \"a b\"]}";
+    let found = watched(probes);
+    assert_eq!(found.len(), 8);
+    for (name, check) in [
+        ("uplink", "Icmp { host: HostName(\"192.0.2.1\") }"),
+        ("web", "status: Some(204) }"),
+        ("any", "status: None }"),
+        ("port", "Tcp { host: HostName(\"2001:db8::1\"), port: 22 }"),
+        ("name", "Dns { name: DnsName(\"www.example.org\"), server: Some(192.0.2.53) }"),
+        ("own", "server: None }"),
+        ("mine", "Command { words: [\"/usr/local/bin/check\", \"--fast\", \"a b\"] }"),
+    ] {
+        let of = format!("probe `{name}` ");
+        let found = found.iter().find(|text| text.starts_with(&of)).unwrap();
+        assert!(found.ends_with(check), "{found}");
+    }
+    let many = (0..65).map(|id| format!("  p{id}: {{icmp: 192.0.2.1}}\n")).collect::<String>();
+    for (wrong, what) in [
+        ("probes: {a: {}}", "a probe has `tcp`"),
+        ("probes: {a: {tcp: \"a:1\", icmp: a}}", "one of `tcp`, `icmp`"),
+        ("probes: {a: {icmp: a, status: 200}}", "`status` says nothing without `http`"),
+        ("probes: {a: {icmp: a, server: 192.0.2.1}}", "`server` says nothing without `dns`"),
+        ("probes: {a: {tcp: a}}", "with its port"),
+        ("probes: {a: {icmp: -c}}", "a letter or digit first"),
+        ("probes: {a: {http: \"https://u:p@a/\"}}", "without a user"),
+        ("probes: {a: {http: \"http://a/\", status: 100}}", "final status"),
+        ("probes: {a: {http: \"http://a/\", status: 600}}", "final status"),
+        ("probes: {a: {dns: \"a..b\"}}", "DNS name"),
+        ("probes: {a: {dns: a, server: b}}", "IP address"),
+        ("probes: {a: {command: []}}", "whole path"),
+        ("probes: {a: {command: [true]}}", "whole path"),
+        ("probes: {a: {command: [/bin/../x]}}", "whole path"),
+        ("probes: {a: {command: /bin/true}}", "a list is wanted"),
+        ("probes: {a: {command: [/bin/true, \"a\\nb\"]}}", "no control characters"),
+        ("probes: {\"a b\": {icmp: a}}", "word"),
+        ("probes: {a: {shell: x}}", "no option"),
+        (&format!("probes:\n{many}"), "at most 64"),
+    ] {
+        let message = read(wrong).unwrap_err();
+        assert!(message.contains(what), "{wrong}: {message}");
+    }
+}
+
+#[test]
+fn remotes_are_looked_at_where_they_answer() {
+    let text = BASE.replace(
+        "[{name: origin, url: \"https://git.example/net.git\"}]",
+        "[{name: a, url: \"https://Git.example:8443/net.git\"}, \
+          {name: b, url: \"ssh://git@[2001:db8::1]/net.git\", known-hosts: /k, credential: key}, \
+          {name: c, url: \"file:///srv/net.git\"}]\n\
+         allow-file: true\n\
+         credentials: {key: {type: ssh-key, file: /key, origin: \"ssh://[2001:db8::1]\"}}",
+    );
+    let probes = settings::read(&text).unwrap().terms().watchlist.probes;
+    let probes: Vec<String> = probes.iter().map(|p| format!("{} {:?}", p.sign, p.check)).collect();
+    assert_eq!(
+        probes,
+        [
+            "remote `a` Tcp { host: HostName(\"git.example\"), port: 8443 }",
+            "remote `b` Tcp { host: HostName(\"2001:db8::1\"), port: 22 }",
+        ]
+    );
 }

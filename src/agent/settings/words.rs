@@ -29,31 +29,60 @@ impl BadWord {
     }
 }
 
-/// A time between two things that happen: from 5 seconds to a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval(Duration);
+macro_rules! time {
+    ($(#[$doc:meta])* $name:ident, $least:expr, $most:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name(Duration);
 
-impl Interval {
-    const RULE: &'static str =
-        "a time from 5 seconds to 24 hours with its unit, such as `60s`, `5m` or `1h 30m`";
+        impl $name {
+            const RULE: &'static str = $rule;
 
-    /// The time.
-    pub fn duration(self) -> Duration {
-        self.0
-    }
+            /// The time.
+            pub fn duration(self) -> Duration {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadWord;
+
+            fn from_str(text: &str) -> Result<Self, BadWord> {
+                let bad = || BadWord::new(text, Self::RULE);
+                let read: SignedDuration = text.parse().map_err(|_| bad())?;
+                let read = Duration::try_from(read).map_err(|_| bad())?;
+                let legal = Duration::from_secs($least)..=Duration::from_secs($most);
+                if legal.contains(&read) { Ok(Self(read)) } else { Err(bad()) }
+            }
+        }
+
+        impl Shape for $name {
+            fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+                scalar(node, Self::RULE, findings)
+            }
+
+            fn schema() -> Json {
+                json!({ "type": "string", "description": Self::RULE })
+            }
+        }
+    };
 }
 
-impl FromStr for Interval {
-    type Err = BadWord;
-
-    fn from_str(text: &str) -> Result<Self, BadWord> {
-        let bad = || BadWord::new(text, Self::RULE);
-        let read: SignedDuration = text.parse().map_err(|_| bad())?;
-        let read = Duration::try_from(read).map_err(|_| bad())?;
-        let legal = Duration::from_secs(5)..=Duration::from_secs(24 * 60 * 60);
-        if legal.contains(&read) { Ok(Self(read)) } else { Err(bad()) }
-    }
-}
+time!(
+    /// A time between two things that happen: from 5 seconds to a day.
+    Interval, 5, 24 * 60 * 60,
+    "a time from 5 seconds to 24 hours with its unit, such as `60s`, `5m` or `1h 30m`"
+);
+time!(
+    /// A time in which somebody waits: from a second to ten minutes.
+    ShortTime, 1, 10 * 60,
+    "a time from 1 second to 10 minutes with its unit, such as `10s` or `2m`"
+);
+time!(
+    /// How long a window of an apply is: from 5 seconds to an hour.
+    WindowLength, 5, 60 * 60,
+    "a time from 5 seconds to 1 hour with its unit, such as `90s` or `2m`"
+);
 
 /// The whole path of a file of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,16 +127,6 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, BadWord> {
         text.parse().map(Self).map_err(|_| BadWord::new(text, Self::RULE))
-    }
-}
-
-impl Shape for Interval {
-    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        scalar(node, Self::RULE, findings)
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "description": Self::RULE })
     }
 }
 
