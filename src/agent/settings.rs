@@ -16,7 +16,6 @@ use crate::declare::scalar::scalar;
 use crate::declare::shape::{Shape, choice};
 use crate::declare::{self, Entries, Severity, yaml};
 use crate::host::{Host, HostError};
-use crate::plan::Terms;
 use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
@@ -220,11 +219,6 @@ impl Settings {
         let mut schemes = vec![Scheme::Https, Scheme::Ssh];
         schemes.extend(files.then_some(Scheme::File));
         schemes
-    }
-
-    /// How applies are watched.
-    pub fn terms(&self) -> Terms {
-        Terms::default()
     }
 
     /// What is trusted before anything was read.

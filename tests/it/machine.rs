@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use weft::agent::machine::{
-    Activity, Clock, Effect, Event, LOOK_AGAIN, Machine, Nudge, WEBHOOK_GAP,
+    Activity, Clock, Effect, Event, LOOK_AGAIN, LOOK_GAP, Machine, Nudge, WEBHOOK_GAP,
 };
 use weft::agent::schedule::{LONGEST_BACKOFF, Phase, SHORTEST_BACKOFF, Schedule};
 use weft::agent::turn::Purpose;
@@ -210,12 +210,34 @@ fn a_flood_of_webhooks_is_one_poll_in_five_seconds() {
     assert_eq!(bench.turns.len(), 4);
 }
 
+#[test]
+fn an_open_window_is_looked_at_each_second_and_polls_go_on() {
+    let mut bench = Bench::introduced(Schedule::Every(Duration::from_secs(10)));
+    bench.step(Event::Opened);
+    assert_eq!(bench.machine.activity(), Activity::Watching);
+    bench.turns.clear();
+    for _ in 0..30 {
+        while !matches!(bench.last, Effect::Turn(_)) {
+            bench.sleep();
+        }
+        bench.step(Event::Opened);
+    }
+    let looks = bench.turns.iter().filter(|(_, purpose)| *purpose == Purpose::Watch).count();
+    let polls = bench.turns.iter().filter(|(_, purpose)| *purpose == Purpose::Sync).count();
+    assert!(looks >= 25 && (2..=4).contains(&polls), "{looks} looks, {polls} polls");
+    while !matches!(bench.last, Effect::Turn(Purpose::Watch)) {
+        bench.sleep();
+    }
+    // What came meanwhile had to wait: it is asked for at once.
+    assert_eq!(bench.step(Event::Turned), Effect::Turn(Purpose::Sync));
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Pass(u64),
     SetClock(i64),
     Nudge(Nudge),
-    End { failed: bool },
+    End(Event),
     Reload(u64),
     Term,
 }
@@ -227,13 +249,14 @@ fn act() -> impl Strategy<Value = Act> {
         Nudge::Signal,
         Nudge::Operator(Purpose::Sync),
         Nudge::Operator(Purpose::Refresh),
+        Nudge::Operator(Purpose::RollBack { generation: None }),
         Nudge::Operator(Purpose::Plan),
     ]);
     prop_oneof![
         6 => (0_u64..20_000).prop_map(Act::Pass),
         1 => (-1_000_000_i64..1_000_000).prop_map(Act::SetClock),
         4 => nudge.prop_map(Act::Nudge),
-        5 => any::<bool>().prop_map(|failed| Act::End { failed }),
+        5 => prop::sample::select(vec![Event::Turned, Event::Failed, Event::Opened]).prop_map(Act::End),
         1 => (5_u64..100).prop_map(Act::Reload),
     ]
 }
@@ -255,7 +278,11 @@ proptest! {
         };
         let mut bench = Bench::new();
         bench.chance = chance;
-        let mut running = false;
+        let mut running: Option<Purpose> = None;
+        // When the window was looked at last, while one is open.
+        let mut open: Option<Duration> = None;
+        // Whether a window ended, after which a poll comes at once.
+        let mut freed = false;
         // What was asked for and not begun.
         let mut wanted: Vec<Nudge> = Vec::new();
         let mut webhook_poll: Option<Duration> = None;
@@ -274,8 +301,7 @@ proptest! {
                     None
                 }
                 Act::Nudge(nudge) => Some(Event::Nudge(nudge)),
-                Act::End { failed: true } => running.then_some(Event::Failed),
-                Act::End { failed: false } => running.then_some(Event::Turned),
+                Act::End(event) => running.is_some().then_some(event),
                 Act::Reload(seconds) => {
                     Some(Event::Introduced(Schedule::Every(Duration::from_secs(seconds)), phase()))
                 }
@@ -284,32 +310,49 @@ proptest! {
             for event in queue.drain(..).flatten() {
                 match &event {
                     Event::Nudge(nudge) => wanted.push(*nudge),
-                    Event::Turned | Event::Failed => running = false,
+                    Event::Turned | Event::Failed | Event::Opened => {
+                        let ended = running.take();
+                        if ended != Some(Purpose::Plan) {
+                            let is_open = matches!(event, Event::Opened)
+                                || (matches!(event, Event::Failed) && open.is_some());
+                            freed |= open.is_some() && !is_open;
+                            open = is_open.then_some(bench.now.up);
+                        }
+                    }
                     _ => {}
                 }
                 match bench.step(event) {
                     Effect::Turn(purpose) => {
-                        prop_assert!(!running, "two turns at once");
+                        prop_assert!(running.is_none(), "two turns at once");
                         prop_assert!(!ended, "a turn after the end");
-                        running = true;
-                        if purpose != Purpose::Plan && wanted.contains(&Nudge::Webhook) {
+                        running = Some(purpose);
+                        if purpose == Purpose::Watch {
+                            let looked = open.expect("a window is open");
+                            prop_assert!(bench.now.up >= looked + LOOK_GAP);
+                        }
+                        let polls = matches!(purpose, Purpose::Sync | Purpose::Refresh);
+                        if polls && wanted.contains(&Nudge::Webhook) {
                             let only = wanted.iter().all(|nudge| *nudge == Nudge::Webhook);
                             if let (true, Some(last)) = (only, webhook_poll) {
                                 let scheduled = bench.machine.next_poll(bench.now)
                                     .is_some_and(|next| next <= bench.now.wall);
-                                prop_assert!(scheduled || bench.now.up >= last + WEBHOOK_GAP);
+                                prop_assert!(freed || scheduled || bench.now.up >= last + WEBHOOK_GAP);
                             }
                             webhook_poll = Some(bench.now.up);
                         }
+                        freed &= !polls;
                         wanted.retain(|nudge| match (nudge, purpose) {
                             (Nudge::Operator(asked), _) if *asked == purpose => false,
                             (Nudge::Operator(Purpose::Sync) | Nudge::Signal | Nudge::Webhook, Purpose::Refresh | Purpose::Sync) => false,
                             _ => true,
                         });
                     }
-                    Effect::Await => prop_assert!(running),
+                    Effect::Await => prop_assert!(running.is_some()),
                     Effect::SleepUntil(until) => {
-                        prop_assert!(!running);
+                        prop_assert!(running.is_none());
+                        if let Some(looked) = open {
+                            prop_assert!(until <= looked + LOOK_GAP, "an open window is slept over");
+                        }
                         prop_assert!(until > bench.now.up, "a sleep that spins");
                         prop_assert!(until <= bench.now.up + LONGEST_BACKOFF);
                         prop_assert!(
@@ -318,29 +361,29 @@ proptest! {
                         );
                     }
                     Effect::Exit => {
-                        prop_assert!(!running);
+                        prop_assert!(running.is_none());
                         ended = true;
                     }
                 }
             }
         }
         if term {
-            prop_assert!(ended || running);
+            prop_assert!(ended || running.is_some());
             return Ok(());
         }
         // Whatever was asked for is begun, without anything more happening.
-        for _ in 0..10 {
-            if running {
+        for _ in 0..20 {
+            if running.take().is_some() {
                 bench.step(Event::Turned);
-                running = false;
             } else {
                 bench.sleep();
             }
             if let Effect::Turn(purpose) = bench.last {
-                running = true;
-                wanted.retain(|nudge| match (nudge, purpose) {
-                    (Nudge::Operator(asked), _) => *asked != purpose && !(*asked == Purpose::Sync && purpose == Purpose::Refresh),
-                    _ => purpose == Purpose::Plan,
+                running = Some(purpose);
+                let polls = matches!(purpose, Purpose::Sync | Purpose::Refresh);
+                wanted.retain(|nudge| match nudge {
+                    Nudge::Operator(Purpose::Sync) | Nudge::Signal | Nudge::Webhook => !polls,
+                    Nudge::Operator(asked) => *asked != purpose,
                 });
             }
         }
