@@ -107,7 +107,7 @@ impl<'lab> Scene<'lab> {
         node.boot_network();
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let settings = format!(
-            "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
+            "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nconfirm: {{settle: 1s, window: 20s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
              introduction:\n  commit: {}\n  signer: \"{}\"\n",
             node.name(),
             self.introduction,

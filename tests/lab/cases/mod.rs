@@ -10,6 +10,7 @@ mod simple;
 mod underlay;
 mod vxlan;
 mod weft;
+mod window;
 
 use std::fs;
 use std::path::Path;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         engine::CASES,
         agent::CASES,
         services::CASES,
+        window::CASES,
     ]
     .into_iter()
     .flatten()
