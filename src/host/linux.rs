@@ -15,7 +15,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table};
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -276,6 +276,15 @@ impl Host for Linux {
 
     fn check(&self, managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
         if self.is_dry() { Ok(()) } else { super::services::check(managed, copy) }
+    }
+
+    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+        if self.is_dry() {
+            return Ok(None);
+        }
+        // Without the file nothing is known to be weft's own, and more is looked at.
+        let made = super::facts::made(self).unwrap_or_default();
+        Ok(Some(super::observe::observe(watchlist, made)))
     }
 
     fn wait(&self, time: Duration) {

@@ -13,6 +13,7 @@ mod kernel;
 mod links;
 mod linux;
 mod network;
+mod observe;
 mod program;
 mod routes;
 mod services;
