@@ -58,6 +58,12 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
     Ok(Facts { addresses, routes, bridges, interfaces, frr, ..Facts::unknown(node.clone()) })
 }
 
+/// What weft made on this machine, by its file.
+pub(super) fn made(host: &Linux) -> Result<Made, HostError> {
+    let text = host.read(&Managed::Interfaces.path(), FILE_LIMIT)?.map(|file| file.text());
+    Ok(Made::of(&text.unwrap_or_default(), &BTreeSet::new(), &[]))
+}
+
 fn unreadable(error: &serde_json::Error) -> HostError {
     HostError::Program {
         program: "ip -j".to_owned(),

@@ -15,7 +15,11 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
+<<<<<<< HEAD
 use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table, Uptime};
+=======
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Watchlist};
+>>>>>>> a388a8d
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -294,6 +298,15 @@ impl Host for Linux {
 
     fn check(&self, managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
         if self.is_dry() { Ok(()) } else { super::services::check(managed, copy) }
+    }
+
+    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+        if self.is_dry() {
+            return Ok(None);
+        }
+        // Without the file nothing is known to be weft's own, and more is looked at.
+        let made = super::facts::made(self).unwrap_or_default();
+        Ok(Some(super::observe::observe(watchlist, made)))
     }
 
     fn wait(&self, time: Duration) {

@@ -14,6 +14,7 @@ mod kernel;
 mod links;
 mod linux;
 mod network;
+mod observe;
 mod operator;
 mod program;
 mod routes;

@@ -1,0 +1,119 @@
+//! How everything is that tells whether the network works.
+//!
+//! Everything is looked at at the same time, each thing by a thread of its own that has a
+//! bound. What comes late is down, and what cannot be looked at is not there: both are
+//! what a network that does not work looks like.
+
+mod bridges;
+mod check;
+mod frr;
+mod gateway;
+mod http;
+mod query;
+
+use std::net::IpAddr;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::links::Made;
+use super::program;
+use crate::plan::{Health, Sign, Signs, Watchlist};
+
+/// How long one thing may take.
+const ONE: Duration = Duration::from_secs(3);
+/// How long all of it may take together.
+const ALL: Duration = Duration::from_secs(5);
+
+/// The bound on a search, from its beginning.
+#[derive(Clone, Copy, Debug)]
+struct Bound(Instant);
+
+impl Bound {
+    fn of(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// The time until then; `None` when it is over, since a time of zero means for ever to
+    /// some calls.
+    fn left(self) -> Option<Duration> {
+        let left = self.0.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn is_over(self) -> bool {
+        self.left().is_none()
+    }
+}
+
+/// Looks at everything. Ports that `made` has are weft's own.
+pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Signs {
+    let bound = Bound::of(ALL);
+    let (sender, found) = mpsc::channel();
+    let mut signs: Signs =
+        watchlist.probes.iter().map(|probe| (probe.sign.clone(), Health::Down)).collect();
+    for probe in watchlist.probes.clone() {
+        start(&sender, move |_| vec![(probe.sign, check::health(&probe.check, Bound::of(ONE)))]);
+    }
+    for (address, device) in gateway::default_gateways() {
+        let sign = Sign::Gateway(address);
+        signs.insert(sign.clone(), Health::Down);
+        start(&sender, move |_| vec![(sign, gateway::health(address, &device, Bound::of(ONE)))]);
+    }
+    let links = bridges::links();
+    let idle: Vec<String> = bridges::without_carrier(&links).map(str::to_owned).collect();
+    for look in frr::ALL {
+        let idle = idle.clone();
+        start(&sender, move |sender| look(&idle, sender));
+    }
+    start(&sender, move |_| bridges::signs(&links, |name| made.has(name)));
+    drop(sender);
+    while let Some(left) = bound.left() {
+        let Ok(news) = found.recv_timeout(left) else { break };
+        add(&mut signs, news);
+    }
+    signs
+}
+
+type Found = Vec<(Sign, Health)>;
+
+/// Starts a thread that looks at something, and may start others. Where there can be no more
+/// threads it is not looked at.
+fn start(sender: &Sender<Found>, look: impl FnOnce(&Sender<Found>) -> Found + Send + 'static) {
+    let sender = sender.clone();
+    let thread = thread::Builder::new().name("observe".to_owned());
+    // Nobody waits for it: it ends within its own bound, and is heard as long as there is
+    // time.
+    drop(thread.spawn(move || {
+        let found = look(&sender);
+        drop(sender.send(found));
+    }));
+}
+
+/// What is seen in several ways works if it does in one.
+fn add(signs: &mut Signs, found: Found) {
+    for (sign, health) in found {
+        match signs.get(&sign) {
+            Some(Health::Up) => {}
+            _ => {
+                signs.insert(sign, health);
+            }
+        }
+    }
+}
+
+/// Whether an address answers one of two ICMP echoes. `by` is a device or a VRF.
+fn answers(address: IpAddr, by: Option<&str>, bound: Bound) -> bool {
+    ping(&address.to_string(), by, bound)
+}
+
+fn ping(host: &str, by: Option<&str>, bound: Bound) -> bool {
+    let Some(left) = bound.left() else { return false };
+    let mut arguments = vec!["-n", "-q", "-c", "2", "-i", "0.2", "-W", "1"];
+    arguments.extend(by.into_iter().flat_map(|by| ["-I", by]));
+    arguments.extend(["--", host]);
+    program::run_within("ping", &arguments, left).is_ok()
+}
+
+#[cfg(test)]
+mod tests;
