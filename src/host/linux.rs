@@ -15,11 +15,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
-<<<<<<< HEAD
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Table, Uptime};
-=======
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Watchlist};
->>>>>>> a388a8d
+use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
