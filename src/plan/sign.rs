@@ -162,7 +162,7 @@ impl fmt::Display for Sign {
             Self::Vni(number) => write!(f, "VNI {number} of FRR"),
             Self::Bridge(name) => write!(f, "bridge `{name}`"),
             Self::GuestPort { port, bridge } => {
-                write!(f, "guest port `{port}` of bridge `{bridge}`")
+                write!(f, "port `{port}` of bridge `{bridge}`")
             }
             Self::Probe(name) => write!(f, "probe `{name}`"),
         }

@@ -49,6 +49,7 @@ const VOLATILE: &[&str] = &[
     "hold_timer",
     "id",
     "no",
+    "cost",
     "designated_port",
     "operstate",
     "root_id",
