@@ -12,6 +12,7 @@ mod kernel;
 mod lapse;
 mod network;
 mod order;
+mod reach;
 mod routing;
 mod rule;
 mod service;
@@ -38,6 +39,7 @@ pub use verify::Mismatch;
 pub use window::{Class, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::facts::Facts;
 use crate::render::{Managed, Rendering, without_version};
@@ -64,8 +66,10 @@ pub struct Plan {
     pub foreign: Vec<Foreign>,
     /// Files of ours that somebody changed since weft wrote them.
     pub edited: Vec<Managed>,
-    /// How the apply is watched.
+    /// How it is watched while it is carried out.
     pub class: Class,
+    /// Why it is watched so, in words; empty where it is as usual.
+    pub reasons: Vec<String>,
 }
 
 /// One change of a node.
@@ -114,6 +118,8 @@ pub struct Found {
     pub removable: BTreeSet<VnetId>,
     /// How many vnets it lets a node take away.
     pub limits: RemovalLimits,
+    /// The address that must never be lost, by the commit's declarations.
+    pub management: Option<IpAddr>,
 }
 
 impl Found {
@@ -203,6 +209,7 @@ pub fn plan(
         let steps_of_services = services_target(&wanted, found).steps(services);
         steps.extend(steps_of_services.into_iter().map(Step::Service));
     }
+    let (class, reasons) = class(&wanted, &facts, found);
     Plan {
         node: facts.node.clone(),
         rendering: wanted,
@@ -213,8 +220,29 @@ pub fn plan(
         guards,
         foreign,
         edited,
-        class: Class::Ordinary,
+        class,
+        reasons,
     }
+}
+
+/// How a change from found to wanted is watched, and why.
+fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String>) {
+    let Lapses { underlay, mut renegotiations, .. } = Lapses::between(&found.files, &texts(wanted));
+    let after = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
+    let before = found.interfaces_text();
+    let touched = reach::touched(&before, after, facts, found.management, underlay);
+    let class = match (renegotiations.is_empty(), touched.is_empty()) {
+        (false, _) => Class::Coordinated,
+        (true, false) => Class::Management,
+        (true, true) => Class::Ordinary,
+    };
+    renegotiations.extend(touched);
+    (class, renegotiations)
+}
+
+/// The contents of the wanted files, but for the version line.
+fn texts(wanted: &Rendering) -> Texts {
+    wanted.files.iter().map(|(m, text)| (m.clone(), text.clone().into_bytes())).collect()
 }
 
 /// The bytes by which two files mean the same: the number of the version line is
@@ -239,8 +267,7 @@ pub fn target(wanted: &Rendering, found: &Found) -> Target {
 
 /// What services are to be brought to from what the found files say.
 pub fn services_target(wanted: &Rendering, found: &Found) -> ServiceTarget {
-    let texts = wanted.files.iter().map(|(m, text)| (m.clone(), text.clone().into_bytes()));
-    ServiceTarget::between(found.files.clone(), texts.collect())
+    ServiceTarget::between(found.files.clone(), texts(wanted))
 }
 
 impl Plan {

@@ -27,7 +27,7 @@ pub enum Sign {
     GuestPort {
         /// The interface.
         port: String,
-        /// The bridge.
+        /// The bridge; empty where it is a port of none, and then it does not work.
         bridge: String,
     },
     /// A probe of the node's settings succeeds.

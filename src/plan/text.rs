@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{Impact, Plan, Step};
+use super::{Class, Impact, Plan, Step};
 use crate::render::Managed;
 
 pub(super) fn summary(plan: &Plan) -> String {
@@ -51,6 +51,14 @@ pub(super) fn text(plan: &Plan) -> String {
             let _ = writeln!(text, "        {} {}", line.sign, line.text);
         }
     }
+    let class = match plan.class {
+        Class::Ordinary => "",
+        Class::Management => "the way to the node (long window)",
+        Class::Coordinated => "coordinated change (coordinated window)",
+    };
+    for reason in &plan.reasons {
+        let _ = writeln!(text, "{class}: {reason}");
+    }
     for foreign in plan.foreign.iter().filter(|_| plan.guards.is_empty()) {
         let _ = writeln!(text, "note: {} was not written by weft", foreign.managed);
     }
@@ -94,6 +102,8 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
         "pending": !plan.is_empty(),
         "steps": steps,
         "changes": plan.changes,
+        "class": plan.class,
+        "reasons": plan.reasons,
         "guards": plan.guards,
         "foreign": plan.foreign.iter().map(|foreign| foreign.managed.path()).collect::<Vec<_>>(),
         "edited": edited,

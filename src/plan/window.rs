@@ -189,7 +189,9 @@ impl Window {
             deadline: until.saturating_add(milliseconds(terms.reserve)),
             settle: milliseconds(terms.settle).min(length / 2),
             manual: terms.manual,
-            underlay: lapses.underlay,
+            underlay: lapses.underlay
+                || class == Class::Management
+                || before.keys().any(|sign| lapses.hides(sign)),
             required: required.collect(),
             watchlist: terms.watchlist.clone(),
         }
@@ -215,7 +217,8 @@ impl Window {
 
     /// What is down of what must work. Of remotes one is enough. A neighbour that does not
     /// answer below its session either is excused where something else proves that the
-    /// underlay carries, and the change left it alone.
+    /// underlay carries, and the change left it alone. So is a port that is no interface any
+    /// more, nor one of another bridge or of none: its guest was stopped or moved.
     pub fn down(&self, signs: &Signs) -> Vec<Sign> {
         let health = |sign: &Sign| signs.get(sign).copied().unwrap_or(Health::Down);
         let signs_of = || self.required.iter().map(|requirement| &requirement.sign);
@@ -225,9 +228,14 @@ impl Window {
             matches!(sign, Sign::Remote(_) | Sign::Gateway(_) | Sign::Session(_))
                 && health(sign) == Health::Up
         });
+        let is_there = |wanted: &String| {
+            let mut ports = signs.keys();
+            ports.any(|sign| matches!(sign, Sign::GuestPort { port, .. } if port == wanted))
+        };
         let excused = |sign: &Sign| match sign {
             Sign::Remote(_) => reached,
             Sign::Session(_) => witness && !self.underlay && health(sign) == Health::Away,
+            Sign::GuestPort { port, .. } => !is_there(port),
             _ => false,
         };
         let down = signs_of().filter(|sign| health(sign) != Health::Up && !excused(sign));

@@ -20,6 +20,7 @@ mod guide;
 mod host;
 mod import;
 mod init;
+mod lapses;
 mod lying;
 mod machine;
 mod node;

@@ -68,6 +68,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         foreign: Vec::new(),
         edited: Vec::new(),
         class: Class::Ordinary,
+        reasons: Vec::new(),
     })
 }
 

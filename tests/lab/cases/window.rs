@@ -136,7 +136,7 @@ fn undoes_what_cuts(lab: &Lab) {
     let (text, before) = (without_version(&node), kernel(&node));
     for (subnet, gateway, why) in [
         ("192.168.0.252/31", "192.168.0.252", "remote `origin`"),
-        ("192.168.0.254/31", "192.168.0.255", "default gateway"),
+        ("192.168.0.128/25", "192.168.0.129", "remote `origin`"),
         ("8.8.8.0/24", "8.8.8.1", "probe `beyond`"),
     ] {
         let bad = scene.push(&hiding(subnet, gateway));
