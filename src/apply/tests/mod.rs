@@ -14,7 +14,7 @@ use camino::Utf8Path;
 use super::{ApplyError, Authority, Entry, Outcome, apply, generation, running};
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
-use crate::plan::{Plan, Step};
+use crate::plan::{Class, Plan, Step};
 use crate::render::{Managed, Profile, Rendering, without_version};
 use crate::sync::{CommitRecord, Verified};
 use crate::value::{NodeName, ObjectId};
@@ -66,6 +66,8 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         guards: Vec::new(),
         foreign: Vec::new(),
         edited: Vec::new(),
+        class: Class::Ordinary,
+        reasons: Vec::new(),
     })
 }
 
