@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use weft::declare::Tree;
 use weft::facts::Facts;
-use weft::plan::{Class, Found, Lapses, Owned, Plan, Protocol, Session, Sign, Texts, plan};
+use weft::plan::{
+    Class, Found, Health, Lapses, Owned, Plan, Protocol, Session, Sign, Signs, Terms, Texts,
+    Uptime, Watchlist, Window, plan,
+};
 use weft::render::{Managed, Profile, Rendering, render};
 use weft::validate::check;
 
@@ -319,6 +323,34 @@ fn what_both_sides_agree_on_is_told_by_its_words() {
         &config(" neighbor G password other\n", ""),
     );
     assert!(!lapses.renegotiations.concat().contains("s3cret"));
+}
+
+#[test]
+fn a_guest_that_was_stopped_or_moved_is_no_loss() {
+    let port = |port: &str, bridge: &str| Sign::GuestPort {
+        port: port.to_owned(),
+        bridge: bridge.to_owned(),
+    };
+    let before: Signs =
+        ["tap1i0", "tap2i0", "tap3i0", "tap4i0"].map(|name| (port(name, "v1"), Health::Up)).into();
+    let terms = Terms {
+        settle: Duration::from_secs(1),
+        ordinary: Duration::from_secs(8),
+        management: Duration::from_secs(8),
+        coordinated: Duration::from_secs(8),
+        reserve: Duration::from_secs(1),
+        manual: false,
+        watchlist: Watchlist::default(),
+    };
+    let now = Uptime { boot: "one".to_owned(), milliseconds: 5 };
+    let window = Window::open(&terms, Class::Ordinary, &now, &before, &Lapses::default());
+    // The first is there, the second is no interface any more.
+    let signs = Signs::from([
+        (port("tap1i0", "v1"), Health::Up),
+        (port("tap3i0", "v1"), Health::Down),
+        (port("tap4i0", ""), Health::Down),
+    ]);
+    assert_eq!(window.down(&signs), [port("tap3i0", "v1"), port("tap4i0", "v1")]);
 }
 
 #[test]

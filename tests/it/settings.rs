@@ -225,7 +225,7 @@ probes:
         let found = found.iter().find(|text| text.starts_with(&of)).unwrap();
         assert!(found.ends_with(check), "{found}");
     }
-    let many = (0..65).map(|id| format!("  p{id}: {{icmp: 192.0.2.1}}\n")).collect::<String>();
+    let many: Vec<String> = (0..65).map(|id| format!("  p{id}: {{icmp: 192.0.2.1}}\n")).collect();
     for (wrong, what) in [
         ("probes: {a: {}}", "a probe has `tcp`"),
         ("probes: {a: {tcp: \"a:1\", icmp: a}}", "one of `tcp`, `icmp`"),
@@ -245,7 +245,7 @@ probes:
         ("probes: {a: {command: [/bin/true, \"a\\nb\"]}}", "no control characters"),
         ("probes: {\"a b\": {icmp: a}}", "word"),
         ("probes: {a: {shell: x}}", "no option"),
-        (&format!("probes:\n{many}"), "at most 64"),
+        (&format!("probes:\n{}", many.concat()), "at most 64"),
     ] {
         let message = read(wrong).unwrap_err();
         assert!(message.contains(what), "{wrong}: {message}");

@@ -61,6 +61,7 @@ pub fn examine(host: &Linux, program: &Utf8Path, online: bool) -> Examination {
         packages: look.text("/var/lib/dpkg/status").map(|text| read::packages(&text, PACKAGES)),
         networkd: look.networkd(&units),
         network_manager: look.network_manager(&units),
+        frr_answers: look.frr_answers(),
         dnsmasq_runs: is_active(&units, "dnsmasq.service"),
         sources: look.sources(),
         many_vlan_aware_bridges: look
@@ -221,6 +222,17 @@ impl Look<'_> {
         self.ask_systemd("timedatectl", &arguments).and_then(|answer| match read::clock(&answer) {
             Some(clock) => Looked::Seen(clock),
             None => Looked::Unseen("timedatectl does not say it".to_owned()),
+        })
+    }
+
+    /// FRR runs where its first daemon has its socket.
+    fn frr_answers(&self) -> Looked<Option<bool>> {
+        if self.host.is_dry() {
+            return Looked::Unseen(DRY.to_owned());
+        }
+        let socket = Looked::from(self.host.entry(Utf8Path::new("/run/frr/zserv.api")));
+        socket.map(|socket| {
+            socket.map(|_| self.answer("vtysh", &["-c", "show version"]).seen().is_some())
         })
     }
 

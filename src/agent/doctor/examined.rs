@@ -54,6 +54,9 @@ pub struct Examined {
     pub networkd: Looked<BTreeSet<String>>,
     /// The interfaces that `NetworkManager` configures; none where it does not run.
     pub network_manager: Looked<BTreeSet<String>>,
+    /// Whether FRR answers `vtysh`; `None` where it does not run.
+    #[serde(default = "Looked::not_asked")]
+    pub frr_answers: Looked<Option<bool>>,
     /// Whether the dnsmasq that serves the whole machine runs.
     pub dnsmasq_runs: Looked<bool>,
     /// What `/etc/network/interfaces` reads besides itself; `None` where it is missing.
@@ -110,6 +113,7 @@ pub const PACKAGES: &[&str] = &[
     "ifupdown",
     "ifupdown2",
     "iptables",
+    "iputils-ping",
     "pve-manager",
 ];
 

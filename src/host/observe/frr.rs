@@ -238,7 +238,7 @@ mod tests {
         serde_json::from_str(text).expect("FRR's own answer is read")
     }
 
-    fn said(found: Found) -> Vec<String> {
+    fn said(found: &Found) -> Vec<String> {
         found.iter().map(|(sign, health)| format!("{sign}: {health:?}")).collect()
     }
 
@@ -276,18 +276,18 @@ mod tests {
     #[test]
     fn neighbours_of_interior_protocols_are_behind_interfaces() {
         let text = include_str!("samples/ospf.json");
-        assert_eq!(said(ospf(read(text))), ["OSPF with `b1`: Up"]);
+        assert_eq!(said(&ospf(read(text))), ["OSPF with `b1`: Up"]);
         let text = text.replace("\"Full/DR\"", "\"Init/DROther\"");
-        assert_eq!(said(ospf(read(&text))), ["OSPF with `b1`: Down"]);
+        assert_eq!(said(&ospf(read(&text))), ["OSPF with `b1`: Down"]);
         let red = text.replace("default", "red").replace("Init", "2-Way");
-        assert_eq!(said(ospf(read(&red))), ["OSPF with `b1` in VRF `red`: Up"]);
+        assert_eq!(said(&ospf(read(&red))), ["OSPF with `b1` in VRF `red`: Up"]);
         let text = include_str!("samples/isis.json");
-        assert_eq!(said(isis(Protocol::Isis, read(text))), ["IS-IS with `c1`: Up"]);
+        assert_eq!(said(&isis(Protocol::Isis, read(text))), ["IS-IS with `c1`: Up"]);
         let text = include_str!("samples/fabric.json");
-        assert_eq!(said(isis(Protocol::OpenFabric, read(text))), ["OpenFabric with `d1`: Up"]);
+        assert_eq!(said(&isis(Protocol::OpenFabric, read(text))), ["OpenFabric with `d1`: Up"]);
         let text = include_str!("samples/isis-down.json");
-        assert!(said(isis(Protocol::Isis, read(text))).is_empty());
-        assert!(said(isis(Protocol::Isis, read("{}"))).is_empty());
+        assert!(said(&isis(Protocol::Isis, read(text))).is_empty());
+        assert!(said(&isis(Protocol::Isis, read("{}"))).is_empty());
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         };
         let idle = ["c1".to_owned(), "c9".to_owned()];
         assert_eq!(
-            said(with_idle(Protocol::Isis, found("Down"), &idle)),
+            said(&with_idle(Protocol::Isis, found("Down"), &idle)),
             ["IS-IS with `c1`: Away", "IS-IS with `c9`: Away"]
         );
         let mut signs = crate::plan::Signs::new();
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn vnis_are_named_by_number() {
-        assert_eq!(said(vnis(read(include_str!("samples/vni.json")))), ["VNI 11000 of FRR: Up"]);
-        assert!(said(vnis(read("{}"))).is_empty());
+        assert_eq!(said(&vnis(read(include_str!("samples/vni.json")))), ["VNI 11000 of FRR: Up"]);
+        assert!(said(&vnis(read("{}"))).is_empty());
     }
 }

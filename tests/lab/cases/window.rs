@@ -130,9 +130,9 @@ fn undoes_what_cuts(lab: &Lab) {
     open_git(lab);
     let probes = format!("probes: {{beyond: {{icmp: {BEYOND}}}}}\n");
     settings(&scene, &node, &probes);
-    let first = scene.push(FIRST);
+    let mut runs = scene.push(FIRST);
     let agent = agent(&node);
-    comes_to(&node, &first);
+    comes_to(&node, &runs);
     let (text, before) = (without_version(&node), kernel(&node));
     for (subnet, gateway, why) in [
         ("192.168.0.252/31", "192.168.0.252", "remote `origin`"),
@@ -143,16 +143,16 @@ fn undoes_what_cuts(lab: &Lab) {
         is_undone(&node, why);
         assert_eq!(without_version(&node), text, "{subnet}");
         assert_same(&kernel(&node), &before);
-        assert_eq!(status(&node)["running"]["commit"]["commit"], first.as_str());
+        assert_eq!(status(&node)["running"]["commit"]["commit"], runs.as_str());
         // It is left alone.
         is_undone(&node, "held back");
         let entries = || node.exec(&["ls", "/var/lib/weft/journal"]).ok();
         let tried = entries();
         std::thread::sleep(Duration::from_secs(7));
         assert_eq!(entries(), tried, "{subnet} was tried again");
-        let reverted = scene.copy.revert(&scene.alice, &bad);
+        runs = scene.copy.revert(&scene.alice, &bad);
         scene.copy.push();
-        comes_to(&node, &reverted);
+        comes_to(&node, &runs);
         assert_eq!(without_version(&node), text);
     }
     let other = scene.push(&FIRST.replace("mtu: 1400", "mtu: 1390"));
@@ -222,6 +222,7 @@ fn survives_deaths(lab: &Lab) {
     drop(running);
     node.exec(&["pkill", "-KILL", "-f", "weft watchdog"]).ok();
     assert!(node.read(SDN_FILE).contains("mtu 1380"));
+    power_off(&node);
     node.put("/tmp/boot", "00000000-0000-4000-8000-000000000000\n");
     node.exec(&["mount", "--bind", "/tmp/boot", "/proc/sys/kernel/random/boot_id"]).ok();
     let said = node.exec(&["weft", "boot-restore"]).ok();
@@ -237,6 +238,17 @@ fn survives_deaths(lab: &Lab) {
     assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
     comes_to(&node, &fourth);
     end(running);
+}
+
+/// Takes away what no kernel has when it starts.
+fn power_off(node: &Node) {
+    for link in ["va", "vb", "vc", "vxlan_vb"] {
+        node.exec(&["ip", "link", "del", link]).ok();
+    }
+    for table in ["nat", "raw"] {
+        node.exec(&["iptables", "-t", table, "-F"]).ok();
+    }
+    node.exec(&["rm", "-rf", "/run/weft"]).ok();
 }
 
 /// A newer commit ends a window in which something is down; a person keeps what only a

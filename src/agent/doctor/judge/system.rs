@@ -68,12 +68,21 @@ fn profile(patient: &Patient<'_>, said: &mut Said) {
 }
 
 fn packages(patient: &Patient<'_>, said: &mut Said) {
-    let codes = [Code::Ifupdown2, Code::Frr, Code::Dnsmasq, Code::Iptables];
+    frr_answers(patient, said);
+    let codes = [Code::Ifupdown2, Code::Frr, Code::Dnsmasq, Code::Ping, Code::Iptables];
     let Some(packages) = said.look(&patient.examined.packages, &codes) else { return };
     let version = |name: &str| packages.get(name).map(String::as_str);
     ifupdown2(version("ifupdown2"), version("ifupdown"), said);
     frr(patient, packages, said);
     dnsmasq(patient, version("dnsmasq"), said);
+
+    let code = Code::Ping;
+    if let Some(version) = version("iputils-ping") {
+        said.ok(code, format!("iputils-ping {version}"));
+    } else {
+        let message = "iputils-ping is not installed, without which a neighbour that is switched off cannot be told from one that a change cut off, and an apply is undone for it";
+        said.warning(code, message, "apt-get install iputils-ping");
+    }
 
     let code = Code::Iptables;
     if let Some(version) = version("iptables") {
@@ -133,6 +142,19 @@ fn frr(patient: &Patient<'_>, packages: &BTreeMap<String, String>, said: &mut Sa
         said.missing(code, needed, message, "apt-get install frr-pythontools");
     } else {
         said.ok(code, format!("FRR {version}"));
+    }
+}
+
+fn frr_answers(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::FrrAnswers;
+    match said.look(&patient.examined.frr_answers, &[code]) {
+        Some(None) => said.ok(code, "FRR does not run"),
+        Some(Some(true)) => said.ok(code, "FRR runs, and `vtysh` answers"),
+        Some(Some(false)) => {
+            let message = "FRR runs, and `vtysh` does not answer: its sessions cannot be looked at, and it takes no change";
+            said.error(code, message, "journalctl -u frr.service -n 50; vtysh -c 'show daemons'");
+        }
+        None => {}
     }
 }
 
