@@ -269,11 +269,11 @@ impl Policy {
     }
 
     /// The roles by which a principal may change the file at a path.
-    pub fn roles_at<'a>(
+    pub fn roles_at<'a, 'b>(
         &'a self,
-        principal: &'a Principal,
-        path: &'a str,
-    ) -> impl Iterator<Item = &'a Role> {
+        principal: &'b Principal,
+        path: &'b str,
+    ) -> impl Iterator<Item = &'a Role> + use<'a, 'b> {
         self.roles.iter().filter(|role| role.principals.contains(principal) && role.reaches(path))
     }
 

@@ -5,6 +5,7 @@
 //! policy of each commit's first parent. Knows nothing of zones.
 
 pub mod access;
+pub mod account;
 pub mod anchor;
 mod authority;
 mod cache;
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod files;
 pub mod history;
 pub mod known_hosts;
+mod holder;
 mod line;
 pub mod objects;
 pub mod origin;
@@ -33,6 +35,7 @@ mod verified;
 pub mod worker;
 
 pub use access::{Access, Login};
+pub use account::{Account, Begin, account};
 pub use anchor::{Anchor, AnchorError, Anchors, Left};
 pub use divergence::diverged;
 pub use failure::FailureCode;
