@@ -189,16 +189,26 @@ pub fn account(
     let Route { commits, way, start } = route(store, tip, begin, revoked, now)?;
     let mut climb = Climb::new(store, commits, revoked, now, scopes);
     climb.account = Some(Vec::new());
-    let (introduction, First { judgement, account, .. }) = match start {
+    let (introduction, first) = judged(climb, &way, tip, start)?;
+    let (judgement, good, refused) = first.account();
+    Ok(Account { introduction, entries: entries(&way, good, refused), judgement })
+}
+
+/// Judges a line from where judging begins.
+pub(super) fn judged(
+    climb: Climb<'_>,
+    way: &Way,
+    tip: ObjectId,
+    start: Start,
+) -> Result<(Option<Introduction>, First), HistoryError> {
+    Ok(match start {
         Start::Introduced(introduction) => {
-            let first = first(climb, &way, tip, &introduction)?;
+            let first = first(climb, way, tip, &introduction)?;
             (Some(introduction), first)
         }
-        Start::Given => (None, above(climb, &way)?),
+        Start::Given => (None, above(climb, way)?),
         Start::Nowhere(refusal) => (None, First::nothing(refusal)),
-    };
-    let (good, refused) = account.unwrap_or_else(|| (Vec::new(), judgement.refused.clone()));
-    Ok(Account { introduction, entries: entries(&way, good, refused), judgement })
+    })
 }
 
 /// The way from a tip down to where judging begins.

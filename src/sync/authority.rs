@@ -202,11 +202,12 @@ fn grants(
     reasons: &Reasons<'_>,
 ) -> Vec<Grant> {
     let mut grants: Vec<Grant> = Vec::new();
-    let mut add = |role: &Role, witness: Option<&Witness>, path: &str| {
-        match grants.iter_mut().find(|grant| grant.is_of(role, witness)) {
-            Some(grant) => grant.add(path),
-            None => grants.push(Grant::of(role, witness, path)),
-        }
+    let mut add = |role: &Role, witness: Option<&Witness>, path: &str| match grants
+        .iter_mut()
+        .find(|grant| grant.is_of(role, witness))
+    {
+        Some(grant) => grant.add(path),
+        None => grants.push(Grant::of(role, witness, path)),
     };
     for path in plain {
         if let Some(role) = policy.roles_at(name, path).find(|role| role.is_plain()) {

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
-use super::anchor::{Anchor, Left};
 use super::account::{Basis, Form};
+use super::anchor::{Anchor, Left};
 use super::authority::{Allowed, Charge};
 use super::history::{Accepted, HistoryError, SKEW};
 use super::holder::{names, nobody};
@@ -36,7 +36,7 @@ pub(super) struct Climb<'a> {
     /// What is reachable from a commit of the line, once somebody asked.
     pub(super) reached: HashSet<ObjectId>,
     /// The line up to the newest good commit, once somebody asked.
-    line: Option<Line>,
+    pub(super) line: Option<Line>,
     /// The last anchor that was left for another line.
     pub(super) left: Option<Left>,
     /// What the accepted commit declares void.
@@ -44,7 +44,7 @@ pub(super) struct Climb<'a> {
     /// The sequence of the next good commit.
     sequence: u64,
     /// What the next commit is judged by.
-    below: Option<Below>,
+    pub(super) below: Option<Below>,
     good: Vec<Good>,
     /// What was refused, the oldest first.
     pub(super) refused: Vec<Refusal>,
@@ -59,13 +59,13 @@ pub(super) struct Climb<'a> {
 }
 
 /// A commit as the first parent of the next one.
-struct Below {
-    id: ObjectId,
-    tree: ObjectId,
+pub(super) struct Below {
+    pub(super) id: ObjectId,
+    pub(super) tree: ObjectId,
     /// The greatest committer time of the line up to it. Its own may be smaller, and a
     /// chain of such commits must not lead back to when an old key was valid.
-    latest: Timestamp,
-    files: Rc<TrustFiles>,
+    pub(super) latest: Timestamp,
+    pub(super) files: Rc<TrustFiles>,
 }
 
 /// A commit that was good at its committer time.
@@ -207,7 +207,8 @@ impl<'a> Climb<'a> {
         }
     }
 
-    fn commit(&mut self, link: &Link) -> Result<(), Stop> {
+    /// Judges one commit.
+    pub(super) fn commit(&mut self, link: &Link) -> Result<(), Stop> {
         let (read, signed) = self.signed(link)?;
         let (Some(below), None) = (&self.below, self.broken) else {
             let on = self.broken.map(|id| id.to_string()).unwrap_or_default();
@@ -329,7 +330,11 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    fn trust_files(&mut self, id: ObjectId, tree: ObjectId) -> Result<Rc<TrustFiles>, Stop> {
+    pub(super) fn trust_files(
+        &mut self,
+        id: ObjectId,
+        tree: ObjectId,
+    ) -> Result<Rc<TrustFiles>, Stop> {
         self.files.of(&mut self.directories, tree).map_err(|error| match error {
             TrustFilesError::Broken(how) => refused(Reason::TrustFilesBroken, id, how),
             TrustFilesError::Object(error) => Stop::World(error.into()),

@@ -334,8 +334,7 @@ fn anchored(
     mut refused: Vec<Refusal>,
 ) -> Judgement {
     let record = &anchor.record;
-    let revoked =
-        record.key.parse::<KeyFingerprint>().is_ok_and(|key| revoked.contains(&key));
+    let revoked = record.key.parse::<KeyFingerprint>().is_ok_and(|key| revoked.contains(&key));
     if revoked {
         let message = format!("its key {} is revoked on this node", record.key);
         refused.insert(0, Refusal::new(Reason::KeyRevoked, record.commit, message));
@@ -349,6 +348,13 @@ impl First {
     pub(super) fn nothing(refusal: Refusal) -> Self {
         let judgement = judgement(Standing::Refused, None, vec![refusal]);
         Self { judgement, void: BTreeSet::new(), account: None }
+    }
+
+    /// The judgement, the grounds of what is good, and all that is refused.
+    pub(super) fn account(self) -> (Judgement, Vec<Basis>, Vec<Refusal>) {
+        let Self { judgement, account, .. } = self;
+        let (good, refused) = account.unwrap_or_else(|| (Vec::new(), judgement.refused.clone()));
+        (judgement, good, refused)
     }
 }
 
