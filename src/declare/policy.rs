@@ -304,6 +304,12 @@ impl Role {
         self.threshold == 1 && self.scope.is_none()
     }
 
+    /// The paths of its files. `None` for everything that is not reserved, and for `root`
+    /// for everything.
+    pub fn paths(&self) -> Option<&[PathPattern]> {
+        self.paths.as_deref()
+    }
+
     fn reaches(&self, path: &str) -> bool {
         if self.name.as_str() == ROOT {
             return true;
