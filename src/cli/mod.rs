@@ -12,11 +12,15 @@ mod failure;
 mod findings;
 mod import;
 mod init;
+mod key;
 mod node;
 mod offline;
 mod output;
 mod repository;
 mod sarif;
+mod source;
+mod trust;
+mod verify;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -162,6 +166,11 @@ enum Verb {
     /// Settle an apply that was interrupted, by files alone; run when the machine
     /// starts, before its network does.
     BootRestore,
+    /// Look after who may change the network: keys, roles, and what they come to.
+    Trust(trust::Arguments),
+    /// Say for each commit of a history why nodes accept it or not: who signed it, and
+    /// which rule let them. Exit 4 when the newest one is refused.
+    Verify(verify::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -288,6 +297,8 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             doctor::examine(output, &node()?, directory.as_deref(), online)
         }
         Verb::BootRestore => node()?.boot_restore(output),
+        Verb::Trust(trust) => trust::run(output, arguments.root.as_deref(), &trust),
+        Verb::Verify(verify) => verify::run(output, arguments.root.as_deref(), &verify),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster, policy } => {
             words::schema(cluster, policy);

@@ -44,10 +44,8 @@ pub fn without_signer(
         }
         let names = bytes(&line.place);
         if line.names.iter().any(|name| name != principal) {
-            let kept: Vec<&str> = text[names.clone()]
-                .split(',')
-                .filter(|name| *name != principal.as_str())
-                .collect();
+            let kept: Vec<&str> =
+                text[names.clone()].split(',').filter(|name| *name != principal.as_str()).collect();
             text.replace_range(names, &kept.join(","));
         } else {
             text.replace_range(line_around(&text, names.start), "");
@@ -268,9 +266,8 @@ mainline: any   # later: merges
             ssh_key::PublicKey::from(KeyData::Ed25519(key)).to_openssh().unwrap()
         };
         let (one, two, three) = (key(1), key(2), key(3));
-        let text = format!(
-            "# people\nann,bob namespaces=\"git\" {one} c\n\nann {two}\nbob,!x {three}\n"
-        );
+        let text =
+            format!("# people\nann,bob namespaces=\"git\" {one} c\n\nann {two}\nbob,!x {three}\n");
         let file = crate::declare::constant_path(signers::FILE);
         let read = signers::read(&file, &text, &mut Findings::default());
         let without = |who, key| without_signer(&text, &read, &name(who), key);
