@@ -15,7 +15,8 @@ use crate::host::{Host as _, Linux};
 use crate::sync::objects::ObjectError;
 use crate::sync::worker::FetchUser;
 use crate::sync::{
-    Anchor, Anchors, HistoryError, KeyFingerprint, Store, TransportError, TreeError, Trust, Worker,
+    Anchor, Anchors, FailureCode, HistoryError, KeyFingerprint, Store, TransportError, TreeError,
+    Trust, Worker,
 };
 use crate::value::ObjectId;
 
@@ -126,15 +127,20 @@ impl Source {
     /// branch that is checked out.
     pub(super) fn commit(&self, revision: Option<&str>) -> Result<ObjectId, Failure> {
         let revision = revision.unwrap_or(&self.usual);
-        self.worker.resolve(&self.path, revision).map_err(|error| {
-            let failure = unread(&error);
-            match error {
-                TransportError::Local { .. } if self.shallow => failure.hint(SHALLOW),
-                TransportError::Local { .. } => failure.hint(
-                    "name a commit by its id, a branch or a tag, perhaps with `~N` behind it",
-                ),
-                _ => failure,
+        self.worker.resolve(&self.path, revision).map_err(|error| match error {
+            TransportError::Local { code: FailureCode::NoBranch, message, .. } => {
+                let failure = Failure::new(Exit::Failed, message);
+                match (self.shallow, revision == self.usual) {
+                    (true, _) => failure.hint(SHALLOW),
+                    (false, true) => {
+                        failure.hint("make a commit, or name one: an id, a branch or a tag")
+                    }
+                    (false, false) => failure.hint(
+                        "name a commit by its id, a branch or a tag, perhaps with `~N` behind it",
+                    ),
+                }
             }
+            error => failed(&error),
         })
     }
 
@@ -177,13 +183,9 @@ const SHALLOW: &str = "the repository is a shallow clone: `git fetch --unshallow
 
 fn start(user: Option<FetchUser>, path: &Utf8Path) -> Result<(Worker, bool), Failure> {
     let worker =
-        Worker::start(&node::program()?, user, DEADLINE).map_err(|error| unread(&error))?;
-    let shallow = worker.open(path).map_err(|error| unread(&error))?;
+        Worker::start(&node::program()?, user, DEADLINE).map_err(|error| failed(&error))?;
+    let shallow = worker.open(path).map_err(|error| failed(&error))?;
     Ok((worker, shallow))
-}
-
-fn unread(error: &TransportError) -> Failure {
-    failed(error)
 }
 
 /// The text of a file that somebody named, of at most `limit` bytes.

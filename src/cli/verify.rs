@@ -102,7 +102,7 @@ pub(super) fn run(
         ));
     }
     for entry in shown {
-        output.say(format!("\n{}", words::entry(entry, &begin)));
+        output.say(format!("\n{}", words::entry(entry, &begin, introduction.as_ref())));
     }
     output.say(format!("\n{}", verdict.text()));
     output.document(&json!({
@@ -204,19 +204,23 @@ impl Verdict<'_> {
         };
         let mut text = format!("Verdict: {verdict}.");
         if let Some(cause) = refused.first() {
-            text += &format!("\n  {cause}\n  = help: {}", cause.help);
+            text += &format!("\n  {cause}");
+            let is_told = |entry: &Entry| entry.refusal.as_ref() == Some(cause);
+            if !self.entries.iter().any(is_told) {
+                text += &format!("\n  = help: {}", cause.help);
+            }
+        }
+        let others = (refused.len() + self.judgement.omitted).saturating_sub(1);
+        if others > 0 {
+            text += &format!(
+                "\n  {} more refused, most often for standing on it.",
+                counted(others, "commit")
+            );
         }
         if let Some(anchor) = self.anchor {
             text += &format!(
                 "\n  This node judges from commit {}, which it accepted last.",
                 anchor.short()
-            );
-        }
-        let others = refused.len() + self.judgement.omitted;
-        if others > 1 {
-            text += &format!(
-                "\n  {} stand on it or are refused beside it.",
-                counted(others - 1, "commit")
             );
         }
         text

@@ -34,4 +34,5 @@ mod seeds;
 mod settings;
 mod transport;
 mod trust;
+mod trust_commands;
 mod webhook;

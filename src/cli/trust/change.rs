@@ -1,5 +1,7 @@
 //! `weft trust add` and `weft trust remove`.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 use jiff::Timestamp;
 use serde_json::json;
@@ -74,7 +76,8 @@ pub(super) fn add(
     let fingerprint = KeyFingerprint::of(&added.key);
     if let Some(until) = arguments.until.filter(|until| until.0 < now) {
         let message = format!("the key would be valid until {}, which is past", until.0);
-        return Err(Failure::new(Exit::Usage, message));
+        let hint = "name a later end, or none: a key without one is valid until it is removed";
+        return Err(Failure::new(Exit::Usage, message).hint(hint));
     }
     let mut said = Vec::new();
     let known = before.signers.lines().iter().find(|known| known.key == added.key);
@@ -379,7 +382,7 @@ fn next_commit(before: &TrustFiles) -> String {
 }
 
 fn nobody(before: &TrustFiles, name: &Principal) -> Failure {
-    let names: Vec<&str> = before
+    let names: BTreeSet<&str> = before
         .signers
         .lines()
         .iter()

@@ -61,9 +61,7 @@ pub(super) fn run(
     let then = commits.iter().filter(|one| one.refusal.is_some()).count();
     let today = commits.iter().filter(|one| one.entry.refusal.is_some()).count();
     let all = counted(commits.len(), "commit");
-    output.say(format!(
-        "{then} of {all} would be refused by these trust files; {today} are refused today"
-    ));
+    output.say(format!("{then} of {all} would be refused by these trust files; today: {today}"));
     if simulation.remaining > 0 {
         output.say(format!("{} were not judged: more would have to be compared than one judgement may compare; `--since REV` begins further up", simulation.remaining));
     }

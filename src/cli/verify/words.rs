@@ -40,7 +40,8 @@ pub(super) fn begins(
 }
 
 /// A commit, with a line for each reason.
-pub(super) fn entry(entry: &Entry, begin: &Begin) -> String {
+pub(super) fn entry(entry: &Entry, begin: &Begin, introduction: Option<&Introduction>) -> String {
+    let introduced = introduction.map(|introduction| introduction.commit);
     let place = match &entry.basis {
         Some(basis) => format!(" (sequence {})", basis.record.sequence),
         None => String::new(),
@@ -59,8 +60,10 @@ pub(super) fn entry(entry: &Entry, begin: &Begin) -> String {
         (None, Some(signature)) => lines.push(format!("  signed   with {}", key(signature))),
         (_, None) => {}
     }
-    if let Some(basis) = &entry.basis {
-        basis_lines(entry, basis, &mut lines);
+    match &entry.basis {
+        Some(_) if Some(entry.commit) == introduced => lines.push("  begins   here".to_owned()),
+        Some(basis) => basis_lines(entry, basis, &mut lines),
+        None => {}
     }
     if let Some(refusal) = &entry.refusal {
         lines.push(format!("  refused  [{}] {}", refusal.code, refusal.message));

@@ -11,7 +11,7 @@ const SIGNERS: [&str; 6] = ["root", "ann", "bob", "eve", "mallory", "-"];
 
 /// What one commit of a history does.
 #[derive(Clone, Debug)]
-struct Step {
+pub(crate) struct Step {
     signer: usize,
     what: What,
     /// How the clock moves before it, in minutes.
@@ -36,7 +36,7 @@ enum What {
     Broken,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let what = prop_oneof![
         6 => any::<u8>().prop_map(What::File),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(n, good)| What::Tenant(n, good)),
@@ -82,7 +82,7 @@ roles:
 }
 
 /// Makes the history; every commit of its line, the first one included.
-fn history(forge: &Forge, steps: &[Step]) -> Vec<ObjectId> {
+pub(crate) fn history(forge: &Forge, steps: &[Step]) -> Vec<ObjectId> {
     let zones = "zones: {tena: {type: vlan, bridge: vmbr0}}\n";
     let mut line = vec![forge.begin(&signers(0), &policy(1), &[("sdn/free/z.yaml", zones)])];
     let (mut clock, mut latest) = (0, 0);
