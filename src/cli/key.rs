@@ -42,9 +42,12 @@ pub(super) fn given(words: &[String]) -> Result<String, Failure> {
     if KINDS.iter().any(|kind| text.starts_with(kind)) && !path.exists() {
         return Ok(text);
     }
-    read_key(path).map_err(|failure| match path.exists() {
-        true => failure,
-        false => failure.hint("a key is a `.pub` file, or the line in it: `ssh-ed25519 AAAA…`"),
+    read_key(path).map_err(|failure| {
+        if path.exists() {
+            failure
+        } else {
+            failure.hint("a key is a `.pub` file, or the line in it: `ssh-ed25519 AAAA…`")
+        }
     })
 }
 

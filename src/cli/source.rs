@@ -76,20 +76,19 @@ impl Source {
             }
             (None, Some(directory)) => Self::of_person(named(directory)?),
             (Some(root), None) => Self::of_node(&Node::open(Some(root.to_owned()))?),
-            (None, None) => match find(Utf8Path::new(".")) {
-                Some(path) => Self::of_person(path),
-                None => {
-                    let node = Node::open(None)?;
-                    let path = Utf8Path::new(settings::PATH);
-                    if !node.shown(path).exists() {
-                        let message =
-                            "this is neither in a git repository nor on a node with settings";
-                        let hint = "go into the repository, or name it: `-C DIR`; `--root DIR` speaks of a dry node";
-                        return Err(Failure::new(Exit::Failed, message).hint(hint));
-                    }
-                    Self::of_node(&node)
+            (None, None) => {
+                if let Some(path) = find(Utf8Path::new(".")) {
+                    return Self::of_person(path);
                 }
-            },
+                let node = Node::open(None)?;
+                if !node.shown(Utf8Path::new(settings::PATH)).exists() {
+                    let message = "this is neither in a git repository nor on a node with settings";
+                    return Err(Failure::new(Exit::Failed, message).hint(
+                        "go into the repository, or name it: `-C DIR`; `--root DIR` speaks of a dry node",
+                    ));
+                }
+                Self::of_node(&node)
+            }
         }
     }
 

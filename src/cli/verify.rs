@@ -3,6 +3,8 @@
 
 mod words;
 
+use std::fmt::Write as _;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value as Json, json};
 
@@ -11,7 +13,7 @@ use super::output::{Output, counted};
 use super::source::Source;
 use crate::declare::policy::Difference;
 use crate::sync::account::Entry;
-use crate::sync::{Begin, Introduction, Judgement, Reason, Standing, account, judge};
+use crate::sync::{Begin, Introduction, Judgement, Reason, Standing, Verified, account, judge};
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
 
@@ -112,7 +114,7 @@ pub(super) fn run(
         "begin": begins(&begin, introduction.as_ref()),
         "anchor": anchor,
         "standing": standing(judgement.standing),
-        "accepted": judgement.accepted.as_ref().map(|accepted| accepted.record()),
+        "accepted": judgement.accepted.as_ref().map(Verified::record),
         "refused": judgement.refused,
         "omitted": judgement.omitted,
         "remaining": judgement.remaining,
@@ -204,21 +206,23 @@ impl Verdict<'_> {
         };
         let mut text = format!("Verdict: {verdict}.");
         if let Some(cause) = refused.first() {
-            text += &format!("\n  {cause}");
+            let _ = write!(text, "\n  {cause}");
             let is_told = |entry: &Entry| entry.refusal.as_ref() == Some(cause);
             if !self.entries.iter().any(is_told) {
-                text += &format!("\n  = help: {}", cause.help);
+                let _ = write!(text, "\n  = help: {}", cause.help);
             }
         }
         let others = (refused.len() + self.judgement.omitted).saturating_sub(1);
         if others > 0 {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n  {} more refused, most often for standing on it.",
                 counted(others, "commit")
             );
         }
         if let Some(anchor) = self.anchor {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n  This node judges from commit {}, which it accepted last.",
                 anchor.short()
             );

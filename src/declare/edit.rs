@@ -70,11 +70,11 @@ pub fn with_member(text: &str, role: &Word, principal: &Principal) -> Result<Str
     let mut new = text.to_owned();
     match items.last() {
         None => new.insert_str(bytes(&list.place).start + 1, &name),
-        Some(last) if is_flow(text, list) => {
-            new.insert_str(bytes(&last.place).end, &format!(", {name}"));
+        Some(newest) if is_flow(text, list) => {
+            new.insert_str(bytes(&newest.place).end, &format!(", {name}"));
         }
-        Some(last) => {
-            let at = bytes(&last.place).start;
+        Some(newest) => {
+            let at = bytes(&newest.place).start;
             let line = line_around(text, at);
             let before = &text[line.start..at];
             if !before.trim_start().starts_with('-') || before.trim().len() != 1 {

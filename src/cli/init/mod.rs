@@ -176,7 +176,7 @@ fn next_steps(directory: &Utf8Path, trust: Option<&First>) -> Vec<String> {
         format!("git add -A; git commit -S: the first commit{who}"),
     ];
     steps.push(
-        "hand its id and the key's fingerprint (ssh-keygen -lf FILE.pub) to each node, as `introduction:` of its settings".to_owned(),
+        "weft trust introduction: print what each node is told, and carry it there by a way that you trust".to_owned(),
     );
     steps
 }

@@ -35,22 +35,15 @@ impl TrustFiles {
         let mut found = Findings::default();
         let signers = signers::read(&signers_path, &signers_text, &mut found);
         let policy = policy::read(&policy_path, &policy_text, &signers, &mut found);
-        match policy.filter(|_| !found.has_errors()) {
-            Some(policy) => {
-                Ok(Self { signers_text, policy_text, signers, policy, findings: found })
-            }
-            None => {
-                let text = |path: &RepoPath| {
-                    let text = if *path == signers_path { &signers_text } else { &policy_text };
-                    Some(&**text)
-                };
-                let text = findings::text(&found, text, false);
-                Err(Failure::new(
-                    Exit::Refused,
-                    format!("no node can use these trust files\n\n{text}"),
-                ))
-            }
+        if let Some(policy) = policy.filter(|_| !found.has_errors()) {
+            return Ok(Self { signers_text, policy_text, signers, policy, findings: found });
         }
+        let text = |path: &RepoPath| {
+            let text = if *path == signers_path { &signers_text } else { &policy_text };
+            Some(&**text)
+        };
+        let text = findings::text(&found, text, false);
+        Err(Failure::new(Exit::Refused, format!("no node can use these trust files\n\n{text}")))
     }
 
     /// Reads those of a work tree.

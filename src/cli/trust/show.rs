@@ -1,5 +1,7 @@
 //! `weft trust show`.
 
+use std::fmt::Write as _;
+
 use camino::Utf8Path;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
@@ -134,7 +136,7 @@ fn person_text(files: &TrustFiles, person: &Person<'_>, now: Timestamp) -> Strin
             Err(_) => "not for commits",
         };
         let (key, kind) = (KeyFingerprint::of(&line.key), line.key.algorithm());
-        text += &format!("\n    {key} ({}), {valid}{}", kind.as_str(), span(line));
+        let _ = write!(text, "\n    {key} ({}), {valid}{}", kind.as_str(), span(line));
     }
     if person.keys.is_empty() {
         text += "\n    no key";
@@ -178,13 +180,14 @@ fn role_text(files: &TrustFiles, role: &Role, now: Timestamp) -> String {
     if let Some(scope) = &role.scope {
         text += "\n    and declare nothing there but";
         for (key, list) in scope.lists() {
-            text += &format!("\n      {key} {}", list.join(", "));
+            let _ = write!(text, "\n      {key} {}", list.join(", "));
         }
     }
     if role.threshold > 1 {
         let able = counted(standing::able(&files.signers, role, now), "person")
             .replace("persons", "people");
-        text += &format!("\n    {} people sign each change; {able} of it can now", role.threshold);
+        let _ =
+            write!(text, "\n    {} people sign each change; {able} of it can now", role.threshold);
     }
     text
 }

@@ -138,6 +138,6 @@ fn key(signature: &Signature) -> String {
 }
 
 fn ids(ids: &[ObjectId]) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| id.short().to_string()).collect();
+    let ids: Vec<String> = ids.iter().map(ObjectId::short).collect();
     ids.join(", ")
 }
