@@ -170,6 +170,10 @@ enum Verb {
     Trust(trust::Arguments),
     /// Say for each commit of a history why nodes accept it or not: who signed it, and
     /// which rule let them. Exit 4 when the newest one is refused.
+    ///
+    /// In a repository, trust begins at the oldest commit of the line that can be an
+    /// introduction; nothing in a repository proves where. On a node, and with `--root DIR`,
+    /// it begins at the introduction of the settings, and the verdict is the node's own.
     Verify(verify::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {

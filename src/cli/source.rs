@@ -143,6 +143,16 @@ impl Source {
         })
     }
 
+    /// The commit that a revision names; without one, the newest that the node accepted, or
+    /// the one that is checked out. What was fetched and not accepted is nobody's law.
+    pub(super) fn accepted(&self, revision: Option<&str>) -> Result<ObjectId, Failure> {
+        let anchor = self.node.as_ref().and_then(|node| node.anchor.as_ref());
+        match anchor.filter(|_| revision.is_none()) {
+            Some(anchor) => Ok(anchor.record.commit),
+            None => self.commit(revision),
+        }
+    }
+
     /// The keys that count no more on the node.
     pub(super) fn revoked(&self) -> BTreeSet<KeyFingerprint> {
         self.node.as_ref().map(|node| node.trust.revoked.clone()).unwrap_or_default()

@@ -21,10 +21,6 @@ use crate::value::ObjectId;
 const SHOWN: usize = 200;
 
 /// `weft verify`
-///
-/// In a repository, trust begins at the oldest commit of the line that can be an
-/// introduction; on a node, or with `--root DIR`, at the one of its settings, and the
-/// verdict is the node's own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The commit: an id, a branch or a tag. The one that is checked out, without this; on a

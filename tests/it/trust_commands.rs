@@ -644,6 +644,8 @@ fn on_a_node_the_verdict_is_the_nodes_own() {
     assert_eq!(node.run(&["sync"]).code, 4);
     let said = node.run(&["verify", "--json"]);
     assert_eq!((said.code, &said.json()["refused"][0]["code"]), (4, &"rewritten".into()));
+    let shown = node.run(&["trust", "show"]);
+    assert!(shown.out.contains(&format!("Trust files of commit {first}")), "{}", shown.all());
     let work = Work(repository);
     work.weft(&["verify", &other.to_string()]).is(0, &["Verdict: accepted"]);
     // A key that is revoked on the node.

@@ -43,7 +43,11 @@ impl FromStr for Instant {
         let broken = jiff::fmt::strtime::parse(format, local).map_err(|_| wrong())?;
         let date = broken.to_date().map_err(|_| wrong())?;
         let time = broken.to_time().unwrap_or(civil::Time::midnight());
-        let zoned = date.to_datetime(time).to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
+        let instant = date.to_datetime(time);
+        if instant.strftime(format).to_string() != local {
+            return Err(wrong());
+        }
+        let zoned = instant.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
         Ok(Self(zoned.timestamp()))
     }
 }

@@ -26,7 +26,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The trust files of this commit. Without it those of the work tree, committed or not;
-    /// on a node, those of the newest commit that it fetched.
+    /// on a node, those of the newest commit that it accepted.
     #[arg(value_name = "REV")]
     revision: Option<String>,
 }
@@ -87,7 +87,7 @@ fn read(
         return Ok((TrustFiles::read(&top)?, of, Linux::new(None).now()));
     }
     let source = Source::open(root, directory)?;
-    let commit = source.commit(revision)?;
+    let commit = source.accepted(revision)?;
     let text = |path: &str, limit| {
         let path = constant_path(path);
         let text = look::text(source.store(), commit, &path, limit)

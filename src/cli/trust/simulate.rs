@@ -14,7 +14,6 @@ use crate::declare::{constant_path, policy, signers};
 use crate::sync::simulate::Simulated;
 use crate::sync::{Law, Refusal, look, simulate};
 use crate::validate::scope::Scopes;
-use crate::value::ObjectId;
 
 /// `weft trust simulate`
 #[derive(Debug, clap::Args)]
@@ -42,7 +41,7 @@ pub(super) fn run(
     let source = Source::open(root, directory)?;
     let tip = source.commit(arguments.revision.as_deref())?;
     let begin = begin(&source, arguments.since.as_deref(), None)?;
-    let law = law(&source, tip, arguments)?;
+    let law = law(&source, arguments)?;
     let scopes = Scopes::default();
     let simulated =
         simulate(source.store(), tip, &begin, &law, &source.revoked(), source.now, &|difference| {
@@ -80,7 +79,7 @@ pub(super) fn run(
 
 /// The trust files that are law: those that are named, and else those of the work tree or,
 /// where there is none, of the newest commit.
-fn law(source: &Source, tip: ObjectId, arguments: &Arguments) -> Result<Law, Failure> {
+fn law(source: &Source, arguments: &Arguments) -> Result<Law, Failure> {
     let text = |given: Option<&Utf8PathBuf>, path: &str, limit: u64| -> Result<Arc<str>, Failure> {
         let file = match given {
             Some(file) => Some(file.clone()),
@@ -91,10 +90,12 @@ fn law(source: &Source, tip: ObjectId, arguments: &Arguments) -> Result<Law, Fai
             return source::file(&file, limit).map(Into::into);
         }
         let path = constant_path(path);
-        let text = look::text(source.store(), tip, &path, limit)
+        let newest = source.accepted(None)?;
+        let text = look::text(source.store(), newest, &path, limit)
             .map_err(|error| source.unread_file(&error))?;
         text.map(Into::into).ok_or_else(|| {
-            let message = format!("neither the work tree nor commit {} has `{path}`", tip.short());
+            let message =
+                format!("neither the work tree nor commit {} has `{path}`", newest.short());
             Failure::new(Exit::Failed, message)
                 .hint("name the files: `--policy FILE --allowed-signers FILE`")
         })
