@@ -12,11 +12,15 @@ mod failure;
 mod findings;
 mod import;
 mod init;
+mod key;
 mod node;
 mod offline;
 mod output;
 mod repository;
 mod sarif;
+mod source;
+mod trust;
+mod verify;
 mod window;
 mod words;
 
@@ -188,6 +192,15 @@ enum Verb {
     /// Settle an apply that was interrupted, by files alone; run when the machine
     /// starts, before its network does.
     BootRestore,
+    /// Look after who may change the network: keys, roles, and what they come to.
+    Trust(trust::Arguments),
+    /// Say for each commit of a history why nodes accept it or not: who signed it, and
+    /// which rule let them. Exit 4 when the newest one is refused.
+    ///
+    /// In a repository, trust begins at the oldest commit of the line that can be an
+    /// introduction; nothing in a repository proves where. On a node, and with `--root DIR`,
+    /// it begins at the introduction of the settings, and the verdict is the node's own.
+    Verify(verify::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -339,6 +352,8 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             doctor::examine(output, &node()?, directory.as_deref(), online)
         }
         Verb::BootRestore => node()?.boot_restore(output),
+        Verb::Trust(trust) => trust::run(output, arguments.root.as_deref(), &trust),
+        Verb::Verify(verify) => verify::run(output, arguments.root.as_deref(), &verify),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster, policy } => {
             words::schema(cluster, policy);

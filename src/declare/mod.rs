@@ -9,6 +9,7 @@ pub mod declaration;
 pub mod cluster;
 pub mod code;
 pub mod controller;
+pub mod edit;
 pub mod export;
 pub mod fabric;
 pub mod finding;

@@ -269,11 +269,11 @@ impl Policy {
     }
 
     /// The roles by which a principal may change the file at a path.
-    pub fn roles_at<'a>(
+    pub fn roles_at<'a, 'b>(
         &'a self,
-        principal: &'a Principal,
-        path: &'a str,
-    ) -> impl Iterator<Item = &'a Role> {
+        principal: &'b Principal,
+        path: &'b str,
+    ) -> impl Iterator<Item = &'a Role> + use<'a, 'b> {
         self.roles.iter().filter(|role| role.principals.contains(principal) && role.reaches(path))
     }
 
@@ -302,6 +302,12 @@ impl Role {
     /// Whether one signature of a member is enough, whatever the files declare.
     pub fn is_plain(&self) -> bool {
         self.threshold == 1 && self.scope.is_none()
+    }
+
+    /// The paths of its files. `None` for everything that is not reserved, and for `root`
+    /// for everything.
+    pub fn paths(&self) -> Option<&[PathPattern]> {
+        self.paths.as_deref()
     }
 
     fn reaches(&self, path: &str) -> bool {

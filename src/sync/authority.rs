@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
+use super::account::Grant;
 use super::climb::{Climb, Stop, refused, unreadable};
 use super::refusal::Reason;
 use super::seconds::{Second, Witness};
 use super::tree::{Change, Entry};
 use super::trust::TrustFiles;
-use crate::declare::policy::Role;
+use crate::declare::policy::{Policy, Role};
 use crate::value::{ObjectId, Principal};
 
 /// The most paths of one commit that are judged by a scope or a threshold.
@@ -47,6 +48,25 @@ impl Limited {
     }
 }
 
+/// Who may make the whole difference.
+pub(super) struct Allowed {
+    pub(super) by: Principal,
+    /// Who vouches for it beside.
+    pub(super) witnesses: Vec<Witness>,
+    /// By which roles, where somebody wants an account.
+    pub(super) grants: Vec<Grant>,
+}
+
+impl Allowed {
+    /// Whoever signed the commit at which trust begins.
+    pub(super) fn introduced(by: Principal) -> Self {
+        Self { by, witnesses: Vec::new(), grants: Vec::new() }
+    }
+}
+
+/// By which role a limited path may be changed, and who vouches for it.
+type Reasons<'p> = Vec<(&'p Role, Option<Witness>)>;
+
 impl Climb<'_> {
     /// The first of a key's names that may make the whole difference, and who vouches for
     /// it beside.
@@ -54,7 +74,7 @@ impl Climb<'_> {
         &mut self,
         charge: &mut Charge<'_>,
         names: Vec<Principal>,
-    ) -> Result<(Principal, Vec<Witness>), Stop> {
+    ) -> Result<Allowed, Stop> {
         let id = charge.id;
         let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let files = Rc::clone(&charge.files);
@@ -67,6 +87,7 @@ impl Climb<'_> {
         }
         let mut denied = None;
         let mut limited: Vec<Limited> = Vec::new();
+        let mut plain: Option<Vec<String>> = self.account.as_ref().map(|_| Vec::new());
         let result = self.directories.difference(charge.before, charge.tree, &mut |change| {
             let path = change.path;
             able.retain(|name| policy.may(name, path));
@@ -74,12 +95,14 @@ impl Climb<'_> {
                 denied = Some(path.to_owned());
                 return ControlFlow::Break(());
             }
-            let plain = |name: &Principal| policy.roles_at(name, path).any(Role::is_plain);
-            if !able.iter().all(plain) {
+            let is_plain = |name: &Principal| policy.roles_at(name, path).any(Role::is_plain);
+            if !able.iter().all(is_plain) {
                 limited.push(Limited::of(&change));
                 if limited.len() > MAX_LIMITED {
                     return ControlFlow::Break(());
                 }
+            } else if let Some(plain) = &mut plain {
+                plain.push(path.to_owned());
             }
             ControlFlow::Continue(())
         });
@@ -96,8 +119,21 @@ impl Climb<'_> {
         }
         let mut first = None;
         for name in able {
-            match self.limited(charge, &name, &limited) {
-                Ok(witnesses) => return Ok((name, witnesses)),
+            match self.limited(charge, &files, &name, &limited) {
+                Ok(reasons) => {
+                    let plain = plain.unwrap_or_default();
+                    let grants = match &self.account {
+                        Some(_) => grants(policy, &name, &plain, &limited, &reasons),
+                        None => Vec::new(),
+                    };
+                    let mut witnesses = Vec::new();
+                    for witness in reasons.into_iter().filter_map(|(_, witness)| witness) {
+                        if !witnesses.contains(&witness) {
+                            witnesses.push(witness);
+                        }
+                    }
+                    return Ok(Allowed { by: name, witnesses, grants });
+                }
                 Err(Stop::Refused(refusal)) => {
                     first.get_or_insert(refusal);
                 }
@@ -108,21 +144,21 @@ impl Climb<'_> {
     }
 
     /// Each path by one role of the signer at least, with the scope and threshold of that.
-    fn limited(
+    fn limited<'p>(
         &mut self,
         charge: &mut Charge<'_>,
+        files: &'p TrustFiles,
         name: &Principal,
         limited: &[Limited],
-    ) -> Result<Vec<Witness>, Stop> {
-        let files = Rc::clone(&charge.files);
-        let mut witnesses = Vec::new();
+    ) -> Result<Reasons<'p>, Stop> {
+        let mut reasons = Vec::new();
         for one in limited {
             let mut first = None;
             let mut allowed = false;
             for role in files.policy.roles_at(name, &one.path) {
                 match self.by_role(charge, name, role, one) {
                     Ok(witness) => {
-                        witnesses.extend(witness.filter(|witness| !witnesses.contains(witness)));
+                        reasons.push((role, witness));
                         allowed = true;
                         break;
                     }
@@ -136,7 +172,7 @@ impl Climb<'_> {
                 return Err(Stop::Refused(refusal));
             }
         }
-        Ok(witnesses)
+        Ok(reasons)
     }
 
     fn by_role(
@@ -155,4 +191,31 @@ impl Climb<'_> {
             self.enough(charge, name, role, limited).map(Some)
         }
     }
+}
+
+/// The paths by the role that lets the signer change each, in the order of the paths.
+fn grants(
+    policy: &Policy,
+    name: &Principal,
+    plain: &[String],
+    limited: &[Limited],
+    reasons: &Reasons<'_>,
+) -> Vec<Grant> {
+    let mut grants: Vec<Grant> = Vec::new();
+    let mut add = |role: &Role, witness: Option<&Witness>, path: &str| match grants
+        .iter_mut()
+        .find(|grant| grant.is_of(role, witness))
+    {
+        Some(grant) => grant.add(path),
+        None => grants.push(Grant::of(role, witness, path)),
+    };
+    for path in plain {
+        if let Some(role) = policy.roles_at(name, path).find(|role| role.is_plain()) {
+            add(role, None, path);
+        }
+    }
+    for (one, (role, witness)) in limited.iter().zip(reasons) {
+        add(role, witness.as_ref(), &one.path);
+    }
+    grants
 }

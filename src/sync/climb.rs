@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 
+use super::account::{Basis, Form};
 use super::anchor::{Anchor, Left};
-use super::authority::Charge;
+use super::authority::{Allowed, Charge};
 use super::history::{Accepted, HistoryError, SKEW};
+use super::holder::{names, nobody};
 use super::line::{Commits, Line, Link, Read};
 use super::objects::ObjectError;
 use super::refusal::{Reason, Refusal};
@@ -16,16 +18,16 @@ use super::seconds::Witness;
 use super::signature::{KeyFingerprint, SignedBy};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError};
-use super::trust::{Files, Trust, TrustFiles, TrustFilesError};
+use super::trust::{Files, Introduction, TrustFiles, TrustFilesError};
 use super::verified::{CommitRecord, Verified};
-use crate::declare::policy::{Mainline, NAMESPACE};
-use crate::declare::signers::NotASigner;
+use crate::declare::policy::Mainline;
 use crate::declare::void;
-use crate::value::{Digest, ObjectId, Principal};
+use crate::value::{Digest, ObjectId};
 
 /// A line while it is judged from below.
 pub(super) struct Climb<'a> {
-    pub(super) trust: &'a Trust,
+    /// Keys that count no more on this node.
+    pub(super) revoked: &'a BTreeSet<KeyFingerprint>,
     now: Timestamp,
     pub(super) directories: Directories<'a>,
     files: Files<'a>,
@@ -34,7 +36,7 @@ pub(super) struct Climb<'a> {
     /// What is reachable from a commit of the line, once somebody asked.
     pub(super) reached: HashSet<ObjectId>,
     /// The line up to the newest good commit, once somebody asked.
-    line: Option<Line>,
+    pub(super) line: Option<Line>,
     /// The last anchor that was left for another line.
     pub(super) left: Option<Left>,
     /// What the accepted commit declares void.
@@ -42,7 +44,7 @@ pub(super) struct Climb<'a> {
     /// The sequence of the next good commit.
     sequence: u64,
     /// What the next commit is judged by.
-    below: Option<Below>,
+    pub(super) below: Option<Below>,
     good: Vec<Good>,
     /// What was refused, the oldest first.
     pub(super) refused: Vec<Refusal>,
@@ -50,16 +52,20 @@ pub(super) struct Climb<'a> {
     broken: Option<ObjectId>,
     /// How many commits were left when no more directories could be compared.
     pub(super) remaining: usize,
+    /// On what grounds commits are good, the oldest first, where somebody wants an account.
+    pub(super) account: Option<Vec<Basis>>,
+    /// What all commits are judged by instead of their first parents' trust files.
+    pub(super) law: Option<Rc<TrustFiles>>,
 }
 
 /// A commit as the first parent of the next one.
-struct Below {
-    id: ObjectId,
-    tree: ObjectId,
+pub(super) struct Below {
+    pub(super) id: ObjectId,
+    pub(super) tree: ObjectId,
     /// The greatest committer time of the line up to it. Its own may be smaller, and a
     /// chain of such commits must not lead back to when an old key was valid.
-    latest: Timestamp,
-    files: Rc<TrustFiles>,
+    pub(super) latest: Timestamp,
+    pub(super) files: Rc<TrustFiles>,
 }
 
 /// A commit that was good at its committer time.
@@ -81,7 +87,9 @@ struct Good {
 struct Grounds<'l> {
     signed: &'l SignedBy,
     judged_by: Rc<TrustFiles>,
-    witnesses: Vec<Witness>,
+    allowed: Allowed,
+    form: Form,
+    voids: Vec<ObjectId>,
     files: Rc<TrustFiles>,
 }
 
@@ -95,12 +103,12 @@ impl<'a> Climb<'a> {
     pub(super) fn new(
         store: Store<'a>,
         commits: Commits<'a>,
-        trust: &'a Trust,
+        revoked: &'a BTreeSet<KeyFingerprint>,
         now: Timestamp,
         scopes: &'a Scopes<'a>,
     ) -> Self {
         Self {
-            trust,
+            revoked,
             now,
             directories: Directories::new(store),
             files: Files::new(store),
@@ -116,6 +124,8 @@ impl<'a> Climb<'a> {
             refused: Vec::new(),
             broken: None,
             remaining: 0,
+            account: None,
+            law: None,
         }
     }
 
@@ -127,6 +137,14 @@ impl<'a> Climb<'a> {
         self.take(link.id, started)
     }
 
+    /// Starts above a commit that is taken as it is, and whose count on the line is `sequence`.
+    pub(super) fn start_given(&mut self, link: &Link, sequence: u64) -> Result<(), HistoryError> {
+        self.sequence = sequence + 1;
+        let latest = link.read.as_ref().map_or(Timestamp::UNIX_EPOCH, |read| read.committed);
+        let started = self.accepted_before(link, latest);
+        self.take(link.id, started)
+    }
+
     fn accepted_before(&mut self, link: &Link, latest: Timestamp) -> Result<(), Stop> {
         let read = link.read.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))?;
         let files = self.trust_files(link.id, read.tree)?;
@@ -134,16 +152,20 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// Starts at the introduction, whose count on the line is `sequence`.
-    pub(super) fn start_at(&mut self, link: &Link, sequence: u64) -> Result<(), HistoryError> {
+    /// Starts at an introduction, whose count on the line is `sequence`.
+    pub(super) fn start_at(
+        &mut self,
+        link: &Link,
+        introduction: &Introduction,
+        sequence: u64,
+    ) -> Result<(), HistoryError> {
         self.sequence = sequence;
-        let judged = self.introduction(link);
+        let judged = self.introduction(link, introduction.signer);
         self.take(link.id, judged)
     }
 
-    fn introduction(&mut self, link: &Link) -> Result<(), Stop> {
+    fn introduction(&mut self, link: &Link, wanted: KeyFingerprint) -> Result<(), Stop> {
         let (read, signed) = self.signed(link)?;
-        let wanted = self.trust.introduction.signer;
         if signed.fingerprint != wanted {
             let message = format!("it is signed by {}, not by {wanted}", signed.fingerprint);
             return Err(refused(Reason::IntroductionSigner, link.id, message));
@@ -152,8 +174,9 @@ impl<'a> Climb<'a> {
         let files = self.trust_files(link.id, read.tree)?;
         let names = names(link.id, &files, signed, read.committed)?;
         let by = names.into_iter().next().ok_or_else(|| nobody(link.id, &signed.fingerprint))?;
-        let judged_by = Rc::clone(&files);
-        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses: Vec::new(), files });
+        let (judged_by, allowed) = (Rc::clone(&files), Allowed::introduced(by));
+        let (form, voids) = (Form::Any, Vec::new());
+        self.accept(link.id, read, Grounds { signed, judged_by, allowed, form, voids, files });
         Ok(())
     }
 
@@ -184,14 +207,16 @@ impl<'a> Climb<'a> {
         }
     }
 
-    fn commit(&mut self, link: &Link) -> Result<(), Stop> {
+    /// Judges one commit.
+    pub(super) fn commit(&mut self, link: &Link) -> Result<(), Stop> {
         let (read, signed) = self.signed(link)?;
         let (Some(below), None) = (&self.below, self.broken) else {
             let on = self.broken.map(|id| id.to_string()).unwrap_or_default();
             let message = format!("it stands on commit {on}, which is refused");
             return Err(refused(Reason::OnRefused, link.id, message));
         };
-        let (parent, before, judged_by) = (below.id, below.tree, Rc::clone(&below.files));
+        let (parent, before, files_below) = (below.id, below.tree, Rc::clone(&below.files));
+        let judged_by = self.law.as_ref().map_or_else(|| Rc::clone(&files_below), Rc::clone);
         let earliest = below.latest.saturating_sub(SKEW).unwrap_or(below.latest);
         if read.committed < earliest {
             let message = format!(
@@ -202,7 +227,7 @@ impl<'a> Climb<'a> {
         }
         self.not_ahead(link.id, read.committed)?;
         let names = names(link.id, &judged_by, signed, read.committed)?;
-        self.may_advance(link.id, read, parent, &judged_by)?;
+        let form = self.may_advance(link.id, read, parent, &judged_by)?;
         let mut charge = Charge {
             id: link.id,
             committed: read.committed,
@@ -213,48 +238,51 @@ impl<'a> Climb<'a> {
             files: Rc::clone(&judged_by),
             seconds: None,
         };
-        let (by, witnesses) = self.allowed(&mut charge, names)?;
+        let allowed = self.allowed(&mut charge, names)?;
         let files = self.trust_files(link.id, read.tree)?;
-        self.voids_others(link.id, parent, &judged_by, &files)?;
-        self.accept(link.id, read, by, Grounds { signed, judged_by, witnesses, files });
+        let voids = self.voids_others(link.id, parent, &files_below, &files)?;
+        self.accept(link.id, read, Grounds { signed, judged_by, allowed, form, voids, files });
         Ok(())
     }
 
-    /// Whether the policy lets a commit of this form advance the branch.
+    /// By which form the policy lets a commit advance the branch.
     fn may_advance(
         &mut self,
         id: ObjectId,
         read: &Read,
         parent: ObjectId,
         files: &TrustFiles,
-    ) -> Result<(), Stop> {
-        let free = files.policy.mainline() == Mainline::Any || !read.beside.is_empty();
-        if free || self.line(parent)?.trees.contains(&read.tree) {
-            return Ok(());
+    ) -> Result<Form, Stop> {
+        if files.policy.mainline() == Mainline::Any {
+            return Ok(Form::Any);
+        } else if !read.beside.is_empty() {
+            return Ok(Form::Merge);
+        } else if self.line(parent)?.trees.contains(&read.tree) {
+            return Ok(Form::BringsBack);
         }
         let message = "it is no merge, and no earlier commit of the branch has its files";
         Err(refused(Reason::NotAMerge, id, message))
     }
 
-    /// Whether the commits that a commit newly declares void are none that it stands on.
+    /// The commits that a commit newly declares void: none that it stands on.
     fn voids_others(
         &mut self,
         id: ObjectId,
         parent: ObjectId,
         before: &TrustFiles,
         after: &TrustFiles,
-    ) -> Result<(), Stop> {
-        let mut new = after.void.difference(&before.void).peekable();
-        if new.peek().is_none() {
-            return Ok(());
+    ) -> Result<Vec<ObjectId>, Stop> {
+        let new: Vec<ObjectId> = after.void.difference(&before.void).copied().collect();
+        if new.is_empty() {
+            return Ok(new);
         }
         let line = self.line(parent)?;
-        match new.find(|void| line.ids.contains(*void)) {
+        match new.iter().find(|void| line.ids.contains(*void)) {
             Some(own) => {
                 let message = format!("its `{}` names {own}, on which it stands", void::FILE);
                 Err(refused(Reason::VoidsOwnLine, id, message))
             }
-            None => Ok(()),
+            None => Ok(new),
         }
     }
 
@@ -283,7 +311,7 @@ impl<'a> Climb<'a> {
     fn signed<'l>(&self, link: &'l Link) -> Result<(&'l Read, &'l SignedBy), Stop> {
         let read = link.read.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))?;
         let signed = read.signed.as_ref().map_err(|refusal| Stop::Refused(refusal.clone()))?;
-        if self.trust.revoked.contains(&signed.fingerprint) {
+        if self.revoked.contains(&signed.fingerprint) {
             let message = format!("its key {} is revoked on this node", signed.fingerprint);
             return Err(refused(Reason::KeyRevoked, link.id, message));
         }
@@ -302,15 +330,20 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    fn trust_files(&mut self, id: ObjectId, tree: ObjectId) -> Result<Rc<TrustFiles>, Stop> {
+    pub(super) fn trust_files(
+        &mut self,
+        id: ObjectId,
+        tree: ObjectId,
+    ) -> Result<Rc<TrustFiles>, Stop> {
         self.files.of(&mut self.directories, tree).map_err(|error| match error {
             TrustFilesError::Broken(how) => refused(Reason::TrustFilesBroken, id, how),
             TrustFilesError::Object(error) => Stop::World(error.into()),
         })
     }
 
-    fn accept(&mut self, id: ObjectId, read: &Read, by: Principal, grounds: Grounds<'_>) {
-        let Grounds { signed, judged_by, witnesses, files } = grounds;
+    fn accept(&mut self, id: ObjectId, read: &Read, grounds: Grounds<'_>) {
+        let Grounds { signed, judged_by, allowed, form, voids, files } = grounds;
+        let Allowed { by, witnesses, grants } = allowed;
         let record = CommitRecord {
             commit: id,
             signer: by,
@@ -325,6 +358,10 @@ impl<'a> Climb<'a> {
         if let Some(line) = &mut self.line {
             line.ids.insert(id);
             line.trees.insert(read.tree);
+        }
+        if let Some(account) = &mut self.account {
+            let behind = (latest > read.committed).then_some(latest);
+            account.push(Basis { record: record.clone(), grants, form, voids, behind });
         }
         self.below = Some(Below { id, tree: read.tree, latest, files: Rc::clone(&files) });
         self.good.push(Good {
@@ -396,33 +433,4 @@ pub(super) fn unreadable(id: ObjectId, error: DirectoryError) -> Stop {
 
 pub(super) fn refused(code: Reason, id: ObjectId, message: impl Into<String>) -> Stop {
     Stop::Refused(Refusal::new(code, id, message))
-}
-
-fn nobody(id: ObjectId, key: &KeyFingerprint) -> Stop {
-    Stop::Refused(not_a_signer(id, key, NotASigner::Nameless))
-}
-
-/// The principals whose key it is.
-pub(super) fn names(
-    id: ObjectId,
-    files: &TrustFiles,
-    signed: &SignedBy,
-    at: Timestamp,
-) -> Result<Vec<Principal>, Stop> {
-    files
-        .signers
-        .principals(&signed.key, NAMESPACE, at)
-        .map(|names| names.into_iter().cloned().collect())
-        .map_err(|why| Stop::Refused(not_a_signer(id, &signed.fingerprint, why)))
-}
-
-fn not_a_signer(id: ObjectId, key: &KeyFingerprint, why: NotASigner) -> Refusal {
-    let code = match why {
-        NotASigner::Unknown | NotASigner::Nameless | NotASigner::OtherNamespace => {
-            Reason::SignerUnknown
-        }
-        NotASigner::TooEarly(_) => Reason::KeyTooEarly,
-        NotASigner::Expired(_) => Reason::KeyExpired,
-    };
-    Refusal::new(code, id, format!("it is signed by {key}: {why}"))
 }

@@ -38,7 +38,7 @@ pub(super) fn cross(
         let message = format!("commit {at}, which was accepted before, declares it void");
         return Ok(Crossing::Void(Refusal::new(Reason::Voided, link.id, message)));
     }
-    let First { judgement, void } = first(climb, way, tip)?;
+    let First { judgement, void, .. } = first(climb, way, tip, &anchor.introduction)?;
     let Some(accepted) = judgement.accepted else { return Ok(Crossing::None) };
     let above = other.iter().any(|link| link.id == accepted.record().commit);
     if !above || !void.contains(&fork.above) {

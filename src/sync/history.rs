@@ -56,6 +56,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
+use super::account::Basis;
 use super::anchor::{Anchor, Left};
 use super::climb::Climb;
 use super::crossing::{self, Crossing};
@@ -68,7 +69,7 @@ use super::store::Store;
 use super::tree::MAX_COMPARED;
 use super::trust::{Introduction, Trust};
 use super::verified::Verified;
-use crate::value::{ClusterName, Digest, ObjectId};
+use crate::value::{Digest, ObjectId};
 
 /// How far clocks of committers and nodes may lie apart.
 pub const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -166,24 +167,24 @@ pub fn judge(
     let Some(anchor) = anchor else {
         let introduction = trust.introduction.commit;
         let way = commits.way(tip, |link| link.id == introduction)?;
-        let climb = Climb::new(store, commits, trust, now, scopes);
-        return Ok(first(climb, &way, tip)?.judgement);
+        let climb = Climb::new(store, commits, &trust.revoked, now, scopes);
+        return Ok(first(climb, &way, tip, &trust.introduction)?.judgement);
     };
     if anchor.cluster != trust.cluster || anchor.introduction != trust.introduction {
         return Err(HistoryError::OtherAnchor);
     }
     let at = anchor.record.commit;
     if tip == at {
-        return Ok(anchored(anchor, trust, Standing::Current, Vec::new()));
+        return Ok(anchored(anchor, &trust.revoked, Standing::Current, Vec::new()));
     }
     let way = commits.way(tip, |link| link.id == at || is_twin(link, anchor))?;
     let (Some((start, above)), End::Found) = (way.links.split_last(), way.end) else {
-        return beside(Climb::new(store, commits, trust, now, scopes), &way, tip, anchor);
+        return beside(Climb::new(store, commits, &trust.revoked, now, scopes), &way, tip, anchor);
     };
     if above.is_empty() {
-        return Ok(anchored(anchor, trust, Standing::Current, Vec::new()));
+        return Ok(anchored(anchor, &trust.revoked, Standing::Current, Vec::new()));
     }
-    let mut climb = Climb::new(store, commits, trust, now, scopes);
+    let mut climb = Climb::new(store, commits, &trust.revoked, now, scopes);
     climb.start_above(start, anchor)?;
     climb.up(above)?;
     let accepted = climb.accepted()?;
@@ -192,7 +193,7 @@ pub fn judge(
             remaining: climb.remaining,
             ..judgement(Standing::Advanced, Some(accepted), climb.refused)
         },
-        None => anchored(anchor, trust, Standing::Refused, climb.refused),
+        None => anchored(anchor, &trust.revoked, Standing::Refused, climb.refused),
     })
 }
 
@@ -202,7 +203,6 @@ pub fn judge(
 pub fn introduction(
     store: Store<'_>,
     commit: ObjectId,
-    cluster: &ClusterName,
     now: Timestamp,
 ) -> Result<Result<Introduction, Refusal>, HistoryError> {
     let mut commits = Commits::new(store);
@@ -215,10 +215,9 @@ pub fn introduction(
         Err(refusal) => return Ok(Err(refusal.clone())),
     };
     let introduction = Introduction { commit, signer };
-    let (cluster, revoked) = (cluster.clone(), BTreeSet::new());
-    let trust = Trust { cluster, introduction: introduction.clone(), revoked };
-    let First { judgement, .. } =
-        first(Climb::new(store, commits, &trust, now, &|_| Ok(())), &way, commit)?;
+    let none = BTreeSet::new();
+    let climb = Climb::new(store, commits, &none, now, &|_| Ok(()));
+    let First { judgement, .. } = first(climb, &way, commit, &introduction)?;
     Ok(match judgement.refused.into_iter().next() {
         None => Ok(introduction),
         Some(refusal) => Err(refusal),
@@ -236,28 +235,52 @@ pub(super) struct First {
     pub(super) judgement: Judgement,
     /// What the accepted commit declares void.
     pub(super) void: BTreeSet<ObjectId>,
+    /// The grounds of what is good and all that is refused, where somebody wants an account.
+    pub(super) account: Option<(Vec<Basis>, Vec<Refusal>)>,
 }
 
 /// As a node without an anchor judges: trust begins at the introduction, which is looked
 /// for on the way.
-pub(super) fn first(mut climb: Climb<'_>, way: &Way, tip: ObjectId) -> Result<First, HistoryError> {
-    let introduction = climb.trust.introduction.commit;
+pub(super) fn first(
+    mut climb: Climb<'_>,
+    way: &Way,
+    tip: ObjectId,
+    introduced: &Introduction,
+) -> Result<First, HistoryError> {
+    let introduction = introduced.commit;
     let Some(at) = way.links.iter().position(|link| link.id == introduction) else {
         let message = format!("the introduction {introduction} is not on its first-parent line");
         let missing = Refusal::new(Reason::IntroductionMissing, tip, message);
         let refused = unreadable(way).into_iter().chain([missing]).collect();
         let judgement = judgement(Standing::Refused, None, refused);
-        return Ok(First { judgement, void: BTreeSet::new() });
+        return Ok(First { judgement, void: BTreeSet::new(), account: None });
     };
     let uncountable = HistoryError::Uncountable { introduction };
     let sequence = climb.commits.sequence(introduction)?.ok_or(uncountable)?;
-    climb.start_at(&way.links[at], sequence)?;
+    climb.start_at(&way.links[at], introduced, sequence)?;
     climb.up(&way.links[..at])?;
+    finish(climb)
+}
+
+/// As above an anchor: trust begins above the last commit of a way, which is taken as it is.
+pub(super) fn above(mut climb: Climb<'_>, way: &Way) -> Result<First, HistoryError> {
+    if let Some((start, above)) = way.links.split_last() {
+        let uncountable = HistoryError::Uncountable { introduction: start.id };
+        let sequence = climb.commits.sequence(start.id)?.ok_or(uncountable)?;
+        climb.start_given(start, sequence)?;
+        climb.up(above)?;
+    }
+    finish(climb)
+}
+
+/// What a line comes to that was judged.
+fn finish(mut climb: Climb<'_>) -> Result<First, HistoryError> {
     let accepted = climb.accepted()?;
     let standing = if accepted.is_some() { Standing::Advanced } else { Standing::Refused };
     let remaining = climb.remaining;
+    let account = climb.account.take().map(|good| (good, climb.refused.clone()));
     let judgement = Judgement { remaining, ..judgement(standing, accepted, climb.refused) };
-    Ok(First { judgement, void: climb.void })
+    Ok(First { judgement, void: climb.void, account })
 }
 
 /// What to say of a tip whose line does not hold the anchor.
@@ -268,14 +291,14 @@ fn beside(
     anchor: &Anchor,
 ) -> Result<Judgement, HistoryError> {
     let at = anchor.record.commit;
-    let trust = climb.trust;
+    let revoked = climb.revoked;
     let (behind, known) = match climb.commits.on_line(at, tip) {
         // The remote does not even have the anchor, and the cache was deleted.
         Err(HistoryError::Object(ObjectError::Missing { .. })) => (false, false),
         behind => (behind?, true),
     };
     if behind {
-        return Ok(anchored(anchor, trust, Standing::Behind, Vec::new()));
+        return Ok(anchored(anchor, revoked, Standing::Behind, Vec::new()));
     }
     if let Some(refusal) = unreadable(way) {
         return Ok(judgement(Standing::Refused, None, vec![refusal]));
@@ -306,19 +329,33 @@ fn unreadable(way: &Way) -> Option<Refusal> {
 /// The judgement that leaves a node at its anchor.
 fn anchored(
     anchor: &Anchor,
-    trust: &Trust,
+    revoked: &BTreeSet<KeyFingerprint>,
     standing: Standing,
     mut refused: Vec<Refusal>,
 ) -> Judgement {
     let record = &anchor.record;
-    let revoked =
-        record.key.parse::<KeyFingerprint>().is_ok_and(|key| trust.revoked.contains(&key));
+    let revoked = record.key.parse::<KeyFingerprint>().is_ok_and(|key| revoked.contains(&key));
     if revoked {
         let message = format!("its key {} is revoked on this node", record.key);
         refused.insert(0, Refusal::new(Reason::KeyRevoked, record.commit, message));
     }
     let accepted = (!revoked).then(|| Verified::new(Accepted::of(anchor), record.clone()));
     judgement(if revoked { Standing::Refused } else { standing }, accepted, refused)
+}
+
+impl First {
+    /// That nothing may be used, for one reason.
+    pub(super) fn nothing(refusal: Refusal) -> Self {
+        let judgement = judgement(Standing::Refused, None, vec![refusal]);
+        Self { judgement, void: BTreeSet::new(), account: None }
+    }
+
+    /// The judgement, the grounds of what is good, and all that is refused.
+    pub(super) fn account(self) -> (Judgement, Vec<Basis>, Vec<Refusal>) {
+        let Self { judgement, account, .. } = self;
+        let (good, refused) = account.unwrap_or_else(|| (Vec::new(), judgement.refused.clone()));
+        (judgement, good, refused)
+    }
 }
 
 fn judgement(

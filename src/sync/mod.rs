@@ -5,6 +5,7 @@
 //! policy of each commit's first parent. Knows nothing of zones.
 
 pub mod access;
+pub mod account;
 pub mod anchor;
 mod authority;
 mod cache;
@@ -15,8 +16,10 @@ mod divergence;
 pub mod failure;
 pub mod files;
 pub mod history;
+mod holder;
 pub mod known_hosts;
 mod line;
+pub mod look;
 pub mod objects;
 pub mod origin;
 pub mod protocol;
@@ -25,6 +28,7 @@ pub mod remote;
 mod scopes;
 mod seconds;
 pub mod signature;
+pub mod simulate;
 pub mod store;
 pub mod transport;
 pub mod tree;
@@ -33,6 +37,7 @@ mod verified;
 pub mod worker;
 
 pub use access::{Access, Login};
+pub use account::{Account, Begin, account};
 pub use anchor::{Anchor, AnchorError, Anchors, Left};
 pub use divergence::diverged;
 pub use failure::FailureCode;
@@ -44,6 +49,7 @@ pub use refusal::{Reason, Refusal};
 pub use remote::{Remote, RemoteUrl};
 pub use scopes::Scopes;
 pub use signature::KeyFingerprint;
+pub use simulate::{Law, Simulation, simulate};
 pub use store::Store;
 pub use trust::{Introduction, Trust};
 pub use verified::{CommitRecord, Verified};

@@ -32,10 +32,23 @@ pub enum Request {
     Look(Box<Fetch>),
     /// Bring the cache up to the tip of a branch.
     Fetch(Box<Fetch>),
+    /// Open a repository of this machine where it lies: from now on objects are read there.
+    Open {
+        /// The work tree, or the bare repository.
+        path: Utf8PathBuf,
+        /// After how many seconds the process ends itself.
+        seconds: u32,
+    },
+    /// Find the commit that a revision of the opened repository names.
+    Resolve {
+        /// An id or the beginning of one, `HEAD`, a branch, a tag; `~N` and `^N` behind it.
+        revision: String,
+    },
     /// Say how the process is confined. One that was asked for nothing else before
     /// confines itself now, to the conversation alone.
     Cage,
-    /// Send an object of the cache that was fetched last.
+    /// Send an object of the repository that was opened, or of the cache that was fetched
+    /// last.
     Read {
         /// The object.
         object: ObjectId,
@@ -94,8 +107,14 @@ impl Default for FetchLimits {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Answer {
-    /// This is the tip of the branch; where a fetch was asked for, it is done.
+    /// This is the tip of the branch, or the commit of a revision; where a fetch was asked
+    /// for, it is done.
     Tip(ObjectId),
+    /// The repository is open.
+    Opened {
+        /// Whether commits are left out of it.
+        shallow: bool,
+    },
     /// How the process is confined.
     Cage(Cage),
     /// The bytes of the object follow.

@@ -13,7 +13,8 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::authority::{Charge, Limited};
-use super::climb::{Climb, Stop, names, refused, unreadable};
+use super::climb::{Climb, Stop, refused, unreadable};
+use super::holder::names;
 use super::refusal::Reason;
 use super::signature::SignedBy;
 use super::tree::DirectoryError;
@@ -27,6 +28,7 @@ pub(super) const MAX_BROUGHT: usize = 256;
 /// A commit that a merge brings, with a good signature.
 #[derive(Debug)]
 pub(super) struct Second {
+    commit: ObjectId,
     signed: SignedBy,
     /// Whose key it is, when the commit was made and when it was merged.
     names: Vec<Principal>,
@@ -39,7 +41,15 @@ pub(super) struct Second {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Witness {
     threshold: usize,
-    others: Vec<(Principal, SignedBy)>,
+    pub(super) others: Vec<Lent>,
+}
+
+/// A signature that a commit on a branch lends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lent {
+    pub(super) by: Principal,
+    pub(super) signed: SignedBy,
+    pub(super) commit: ObjectId,
 }
 
 impl Witness {
@@ -51,10 +61,10 @@ impl Witness {
         files: &TrustFiles,
         at: Timestamp,
     ) -> bool {
-        let valid = |(name, signed): &&(Principal, SignedBy)| {
-            names(id, files, signed, at).is_ok_and(|names| names.contains(name))
+        let valid = |lent: &&Lent| {
+            names(id, files, &lent.signed, at).is_ok_and(|names| names.contains(&lent.by))
         };
-        let others = self.others.iter().filter(valid).map(|(name, _)| name);
+        let others = self.others.iter().filter(valid).map(|lent| &lent.by);
         files.people.count(others.chain([signer])) >= self.threshold
     }
 }
@@ -79,10 +89,11 @@ impl Climb<'_> {
             let member = second.names.iter().find(|name| role.principals.contains(*name));
             let Some(member) = member else { continue };
             if self.brings(second, limited).map_err(|error| unreadable(id, error))? {
-                others.push((member.clone(), second.signed.clone()));
+                let (by, signed) = (member.clone(), second.signed.clone());
+                others.push(Lent { by, signed, commit: second.commit });
             }
         }
-        let signed = charge.files.people.count(others.iter().map(|(name, _)| name).chain([name]));
+        let signed = charge.files.people.count(others.iter().map(|lent| &lent.by).chain([name]));
         if signed < role.threshold {
             let message = format!(
                 "`{}` needs {} people of the role `{}` who sign, and {signed} did",
@@ -131,7 +142,7 @@ impl Climb<'_> {
         for (link, _) in &brought {
             let Ok(read) = &link.read else { continue };
             let Ok(signed) = &read.signed else { continue };
-            if self.trust.revoked.contains(&signed.fingerprint) {
+            if self.revoked.contains(&signed.fingerprint) {
                 continue;
             }
             // An old key that somebody found must not vouch with an old date.
@@ -140,7 +151,8 @@ impl Climb<'_> {
             let (Ok(then), Ok(merged)) = (then, merged) else { continue };
             let names = then.into_iter().filter(|name| merged.contains(name)).collect();
             let Some(left) = self.left(link.id, &parents)? else { continue };
-            seconds.push(Second { signed: signed.clone(), names, tree: read.tree, left });
+            let (commit, signed) = (link.id, signed.clone());
+            seconds.push(Second { commit, signed, names, tree: read.tree, left });
         }
         Ok(seconds.into())
     }

@@ -9,6 +9,7 @@ mod authorities;
 mod cage;
 mod copy;
 mod diagnose;
+mod local;
 mod login;
 mod network;
 mod open;
@@ -30,6 +31,7 @@ use super::protocol::{
     Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, REQUEST_LIMIT, Request,
 };
 use crate::value::ObjectId;
+use local::{Local, Places};
 use open::{check_scheme, find_tip, open_remote};
 
 /// The oldest libgit2 with the fixes of 2026.
@@ -93,6 +95,13 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
                 alarm::set(fetch.seconds.max(1));
                 (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
+            Ok(Request::Open { path, seconds }) => {
+                alarm::set(seconds.max(1));
+                (session.open(&path).unwrap_or_else(Answer::Failed), Vec::new())
+            }
+            Ok(Request::Resolve { revision }) => {
+                (session.resolve(&revision).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+            }
             Ok(Request::Cage) => (Answer::Cage(session.lock(&cage::Needs::default())), Vec::new()),
             Ok(Request::Read { object, limit }) => match session.read(object, limit) {
                 Ok(Found::Object(kind, bytes)) => {
@@ -125,9 +134,11 @@ fn begin(fetch: &Fetch) -> Result<(), Failure> {
     check_scheme(&fetch.url, &fetch.limits)?;
     // Before anything else of libgit2, which reads them when it begins.
     authorities::set(fetch.access.authorities.as_deref())?;
-    limit_libgit2(&fetch.limits).map_err(|e| {
-        Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {e}"))
-    })
+    limit_libgit2(&fetch.limits).map_err(|e| unlimited(&e))
+}
+
+fn unlimited(error: &git2::Error) -> Failure {
+    Failure::new(FailureCode::BadRequest, format!("cannot set libgit2's limits: {error}"))
 }
 
 /// What became of a wish for an object.
@@ -173,6 +184,8 @@ enum Source {
 #[derive(Default)]
 struct Session {
     store: Option<Store>,
+    /// A repository that is read where it lies.
+    local: Option<Local>,
     /// Whether a cache was emptied: once has to be enough.
     emptied: bool,
     /// How the process is confined, once it is.
@@ -235,7 +248,26 @@ impl Session {
         object_id(tip)
     }
 
+    fn open(&mut self, path: &Utf8Path) -> Result<Answer, Failure> {
+        let places = Places::find(path)?;
+        let limits = FetchLimits::default();
+        limit_libgit2(&limits).map_err(|e| unlimited(&e))?;
+        self.lock(&cage::Needs { readable: places.all(), ..cage::Needs::default() });
+        let shallow = places.is_shallow();
+        self.local = Some(Local::open(places)?);
+        Ok(Answer::Opened { shallow })
+    }
+
+    fn resolve(&self, revision: &str) -> Result<ObjectId, Failure> {
+        let nothing = || Failure::new(FailureCode::BadRequest, "nothing was opened yet");
+        self.local.as_ref().ok_or_else(nothing)?.resolve(revision)
+    }
+
     fn read(&mut self, id: ObjectId, limit: u64) -> Result<Found, Failure> {
+        if let Some(local) = &self.local {
+            let limit = limit.min(FetchLimits::default().object_bytes.into());
+            return local.read(id, limit);
+        }
         let Some(store) = &self.store else {
             return Err(Failure::new(FailureCode::BadRequest, "nothing was fetched yet"));
         };

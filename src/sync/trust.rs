@@ -11,7 +11,7 @@ use super::store::Store;
 use super::tree::{Directories, DirectoryError, Mode};
 use crate::declare::policy::{self, Policy};
 use crate::declare::signers::{self, People, Signers};
-use crate::declare::{Findings, Severity, void};
+use crate::declare::{self, Findings, Severity, void};
 use crate::value::{ClusterName, ObjectId, RepoPath};
 
 /// Where trust begins: a commit, and the key that signed it. Comes to the node by hand.
@@ -44,6 +44,25 @@ pub(super) struct TrustFiles {
     pub(super) people: People,
     /// Commits that must never have been on the line.
     pub(super) void: BTreeSet<ObjectId>,
+}
+
+impl TrustFiles {
+    /// Reads the files; `None` where one of them has an error.
+    pub(super) fn read(
+        signers: (&RepoPath, &str),
+        policy: (&RepoPath, &str),
+        void: Option<(RepoPath, &str)>,
+    ) -> (Option<Self>, Findings) {
+        let mut findings = Findings::default();
+        let signers = signers::read(signers.0, signers.1, &mut findings);
+        let policy = policy::read(policy.0, policy.1, &signers, &mut findings);
+        let void = void.map(|(path, text)| void::read(&path, text, &mut findings));
+        let files = policy.filter(|_| !findings.has_errors()).map(|policy| {
+            let people = signers.people();
+            Self { signers, policy, people, void: void.unwrap_or_default() }
+        });
+        (files, findings)
+    }
 }
 
 /// Why a commit's trust files are not usable.
@@ -116,24 +135,16 @@ impl<'a> Files<'a> {
     }
 
     fn files(&mut self, ids: Ids) -> Result<TrustFiles, TrustFilesError> {
-        let path = |text: &str| text.parse::<RepoPath>().expect("a path made of legal parts");
-        let mut findings = Findings::default();
-        let text = self.text(ids.0, signers::FILE, signers::MAX_BYTES)?;
-        let signers = signers::read(&path(signers::FILE), &text, &mut findings);
-        let text = self.text(ids.1, policy::FILE, policy::MAX_BYTES)?;
-        let policy = policy::read(&path(policy::FILE), &text, &signers, &mut findings);
-        let mut void = BTreeSet::new();
-        if let Some(id) = ids.2 {
-            let text = self.text(id, void::FILE, void::MAX_BYTES)?;
-            void = void::read(&path(void::FILE), &text, &mut findings);
-        }
-        match policy {
-            Some(policy) if !findings.has_errors() => {
-                let people = signers.people();
-                Ok(TrustFiles { signers, policy, people, void })
-            }
-            _ => Err(TrustFilesError::Broken(sentence(&findings))),
-        }
+        let signers = self.text(ids.0, signers::FILE, signers::MAX_BYTES)?;
+        let policy = self.text(ids.1, policy::FILE, policy::MAX_BYTES)?;
+        let void = ids.2.map(|id| self.text(id, void::FILE, void::MAX_BYTES)).transpose()?;
+        let path = declare::constant_path;
+        let (files, findings) = TrustFiles::read(
+            (&path(signers::FILE), &signers),
+            (&path(policy::FILE), &policy),
+            void.as_ref().map(|text| (path(void::FILE), &**text)),
+        );
+        files.ok_or_else(|| TrustFilesError::Broken(sentence(&findings)))
     }
 
     fn text(&mut self, id: ObjectId, path: &str, limit: u64) -> Result<Rc<str>, TrustFilesError> {

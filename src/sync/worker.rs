@@ -112,6 +112,28 @@ impl Worker {
         self.tip(remote, &Request::Fetch(fetch))
     }
 
+    /// Opens a repository of this machine where it lies, to read its objects: `path` is a
+    /// work tree or a bare repository, and absolute. Says whether commits are left out of it.
+    pub fn open(&self, path: &Utf8Path) -> Result<bool, TransportError> {
+        let mut talk = self.talk();
+        let seconds = u32::try_from(talk.left().as_secs()).unwrap_or(u32::MAX).saturating_add(2);
+        match talk.ask(&Request::Open { path: path.to_owned(), seconds })? {
+            (Answer::Opened { shallow }, _) => Ok(shallow),
+            (Answer::Failed(failure), _) => Err(TransportError::local(path, &failure)),
+            _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
+        }
+    }
+
+    /// The commit that a revision of the opened repository names; `path` is for messages.
+    pub fn resolve(&self, path: &Utf8Path, revision: &str) -> Result<ObjectId, TransportError> {
+        let mut talk = self.talk();
+        match talk.ask(&Request::Resolve { revision: revision.to_owned() })? {
+            (Answer::Tip(commit), _) => Ok(commit),
+            (Answer::Failed(failure), _) => Err(TransportError::local(path, &failure)),
+            _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
+        }
+    }
+
     /// The stable name of what went wrong when an object was read, if something did.
     pub fn fault(&self) -> Option<&'static str> {
         self.fault.get().copied()
@@ -192,7 +214,7 @@ impl Objects for Worker {
                 self.fault.get_or_init(|| failure.code.as_str());
                 return Err(ObjectError::Source { message: printable(&failure.message) });
             }
-            Answer::Tip(_) | Answer::Cage(_) => "answered another question",
+            Answer::Tip(_) | Answer::Opened { .. } | Answer::Cage(_) => "answered another question",
         };
         Err(self.source(&talk.give_up(Over::Broken(lie.to_owned()))))
     }
@@ -216,6 +238,16 @@ pub enum TransportError {
         remote: Word,
         /// The remote.
         url: RemoteUrl,
+        /// The class of the failure.
+        code: FailureCode,
+        /// The reason.
+        message: String,
+    },
+    /// The process looked at a repository of this machine, and says why it cannot be read.
+    #[error("cannot read the repository `{path}`: {message}")]
+    Local {
+        /// The repository.
+        path: Utf8PathBuf,
         /// The class of the failure.
         code: FailureCode,
         /// The reason.
@@ -246,11 +278,16 @@ impl TransportError {
         }
     }
 
+    fn local(path: &Utf8Path, failure: &Failure) -> Self {
+        let (code, message) = (failure.code, printable(&failure.message));
+        Self::Local { path: path.to_owned(), code, message }
+    }
+
     /// A stable name of the class, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Start { .. } => "worker-start",
-            Self::Remote { code, .. } => code.as_str(),
+            Self::Remote { code, .. } | Self::Local { code, .. } => code.as_str(),
             Self::Deadline { .. } => "deadline",
             Self::Broken { .. } => "worker-broken",
         }
@@ -259,7 +296,7 @@ impl TransportError {
     /// Whether the same may succeed later, although nobody changes a setting.
     pub fn retry_helps(&self) -> bool {
         match self {
-            Self::Remote { code, .. } => code.retry_helps(),
+            Self::Remote { code, .. } | Self::Local { code, .. } => code.retry_helps(),
             Self::Start { .. } | Self::Deadline { .. } | Self::Broken { .. } => true,
         }
     }

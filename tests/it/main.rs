@@ -35,4 +35,5 @@ mod seeds;
 mod settings;
 mod transport;
 mod trust;
+mod trust_commands;
 mod webhook;

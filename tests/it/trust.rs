@@ -3,8 +3,8 @@
 mod anchor;
 mod commits;
 mod directories;
-mod everywhere;
-mod forge;
+pub(super) mod everywhere;
+pub(super) mod forge;
 mod history;
 mod mainline;
 pub(super) mod objects;

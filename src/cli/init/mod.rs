@@ -1,23 +1,19 @@
 //! `weft init`: a repository to begin with, in order as it stands.
 
 use std::fmt::Write as _;
-use std::process::{Command, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
+use super::key::First;
 use super::output::Output;
 use super::repository::{self, Target};
 use super::{directory, findings};
-use crate::declare::finding::Findings;
 use crate::declare::import::schema_line;
-use crate::declare::{self, CLUSTER_FILE, DIRECTORY, constant_path, policy, schema, signers};
+use crate::declare::{self, CLUSTER_FILE, DIRECTORY, policy, schema, signers};
 use crate::validate;
 use crate::value::{ClusterName, Principal};
-
-/// The largest public key that is read, in bytes.
-const MAX_KEY_BYTES: u64 = 16 * 1024;
 
 /// `weft init`
 #[derive(Debug, clap::Args)]
@@ -45,14 +41,14 @@ pub(super) fn run(output: Output, arguments: &Arguments) -> Result<Exit, Failure
         [true, true] if arguments.key.is_some() || arguments.principal.is_some() => {
             let message =
                 format!("`{directory}` has trust files already, which are never replaced");
-            return Err(Failure::new(Exit::Refused, message).hint(format!(
-                "add the key as a line of `{}`, and the name to a role of `{}`",
-                signers::FILE,
-                policy::FILE
-            )));
+            return Err(Failure::new(Exit::Refused, message)
+                .hint(format!("`weft trust add NAME KEY --role ROLE -C {directory}` adds a key")));
         }
         [true, true] => None,
-        [false, false] => Some(trust(arguments)?),
+        [false, false] => {
+            let (key, principal) = (arguments.key.as_deref(), arguments.principal.as_ref());
+            Some(First::of(directory, key, principal)?)
+        }
         [have_signers, _] => {
             let (there, missing) = if have_signers {
                 (signers::FILE, policy::FILE)
@@ -107,7 +103,7 @@ struct Scaffold {
 }
 
 impl Scaffold {
-    fn files(&mut self, cluster: &ClusterName, trust: Option<&Trust>) -> Result<(), Failure> {
+    fn files(&mut self, cluster: &ClusterName, trust: Option<&First>) -> Result<(), Failure> {
         let has_declarations = self.target.has(DIRECTORY);
         let head = schema_line(0, "weft.json");
         // A bare name such as `no` or `1e3` is a text in quotes alone.
@@ -171,100 +167,7 @@ fn cluster(arguments: &Arguments) -> Result<ClusterName, Failure> {
     })
 }
 
-/// The trust files, and whom they begin with.
-struct Trust {
-    principal: Principal,
-    signers: String,
-    policy: String,
-}
-
-fn trust(arguments: &Arguments) -> Result<Trust, Failure> {
-    let key = match &arguments.key {
-        Some(path) => read_key(path)?,
-        None => key_of_git().ok_or_else(|| {
-            Failure::new(Exit::Usage, "nobody could change this repository: there is no key")
-                .hint("name one: `--key ~/.ssh/id_ed25519.pub --principal you@example.org`; `ssh-keygen -t ed25519` makes one")
-        })?,
-    };
-    let principal = match &arguments.principal {
-        Some(principal) => principal.clone(),
-        None => git(&["config", "--get", "user.email"])
-            .and_then(|email| email.parse().ok())
-            .ok_or_else(|| {
-                Failure::new(Exit::Usage, "it is not known whose key this is")
-                    .hint("say it: `--principal you@example.org`")
-            })?,
-    };
-    let mut words = key.split_whitespace();
-    let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let line = format!("{principal} namespaces=\"git\" {kind} {data}\n");
-    let signers = format!(
-        "# Which key is whose: NAME namespaces=\"git\" TYPE KEY (ALLOWED SIGNERS in ssh-keygen(1)).\n{line}"
-    );
-    let name = serde_json::Value::from(principal.as_str());
-    let policy = format!(
-        "# Who may change what. `root`: everything. `operator`: everything but `.weft` and\n# `weft.yaml`; add it as `operator: {{principals: [NAME]}}`.\nroles:\n  root: {{principals: [{name}]}}\n"
-    );
-    // What nodes read, and in the way that they do.
-    let mut found = Findings::default();
-    let file = constant_path(signers::FILE);
-    let read = signers::read(&file, &signers, &mut found);
-    policy::read(&constant_path(policy::FILE), &policy, &read, &mut found);
-    if let Some(finding) = found.iter().next() {
-        let message = format!("nodes could not use this key: {}", finding.message);
-        return Err(Failure::new(Exit::Failed, message).hint(finding.what_to_do()));
-    }
-    Ok(Trust { principal, signers, policy })
-}
-
-fn read_key(path: &Utf8Path) -> Result<String, Failure> {
-    let fail = |what: String| Failure::new(Exit::Failed, format!("cannot use `{path}`: {what}"));
-    let metadata = path.metadata().map_err(|error| fail(error.to_string()))?;
-    if !metadata.is_file() || metadata.len() > MAX_KEY_BYTES {
-        return Err(fail("it is no file of a public key".to_owned()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    if text.contains("PRIVATE KEY") {
-        return Err(fail("it is the private key".to_owned())
-            .hint(format!("name the public one: `--key {path}.pub`")));
-    }
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    match (lines.next(), lines.next()) {
-        (Some(line), None) => Ok(line.to_owned()),
-        _ => Err(fail("it does not hold one line with a public key".to_owned())),
-    }
-}
-
-/// The key that git signs with, where that is an ssh key.
-fn key_of_git() -> Option<String> {
-    let key = git(&["config", "--get", "user.signingkey"])?;
-    let literal = key.strip_prefix("key::").unwrap_or(&key);
-    if ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| literal.starts_with(kind)) {
-        return Some(literal.to_owned());
-    }
-    let path = git(&["config", "--type=path", "--get", "user.signingkey"])?;
-    let public = if path.strip_suffix(".pub").is_some() { path } else { format!("{path}.pub") };
-    read_key(Utf8Path::new(&public)).ok()
-}
-
-/// What git knows of the person at the keyboard; nothing where there is no git.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "git alone knows where its settings lie; it reads them, and runs nothing"
-)]
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let text = text.trim_end_matches('\n');
-    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
-}
-
-fn next_steps(directory: &Utf8Path, trust: Option<&Trust>) -> Vec<String> {
+fn next_steps(directory: &Utf8Path, trust: Option<&First>) -> Vec<String> {
     let who = trust.map_or_else(String::new, |trust| format!(", signed by {}", trust.principal));
     let mut steps = vec![
         format!("write your nodes into {directory}/sdn/nodes.yaml; weft validate {directory}"),
@@ -273,7 +176,7 @@ fn next_steps(directory: &Utf8Path, trust: Option<&Trust>) -> Vec<String> {
         format!("git add -A; git commit -S: the first commit{who}"),
     ];
     steps.push(
-        "hand its id and the key's fingerprint (ssh-keygen -lf FILE.pub) to each node, as `introduction:` of its settings".to_owned(),
+        "weft trust introduction: print what each node is told, and carry it there by a way that you trust".to_owned(),
     );
     steps
 }

@@ -67,6 +67,36 @@ declaration! {
     }
 }
 
+impl Scope {
+    /// What is allowed, by the key under which it is written and in the words that were
+    /// written there.
+    pub fn lists(&self) -> Vec<(&'static str, Vec<String>)> {
+        fn words<T: std::fmt::Display>(list: Option<&At<Vec<At<T>>>>) -> Option<Vec<String>> {
+            list.map(|list| list.value.iter().map(|one| one.value.to_string()).collect())
+        }
+        let lists = [
+            ("kinds", words(Some(&self.kinds))),
+            ("nodes", words(self.nodes.as_ref())),
+            ("exitnodes", words(self.exitnodes.as_ref())),
+            ("zones", words(self.zones.as_ref())),
+            ("vnets", words(self.vnets.as_ref())),
+            ("controllers", words(self.controllers.as_ref())),
+            ("fabrics", words(self.fabrics.as_ref())),
+            ("ipams", words(self.ipams.as_ref())),
+            ("dns", words(self.dns.as_ref())),
+            ("dnszones", words(self.dnszones.as_ref())),
+            ("guests", words(self.guests.as_ref())),
+            ("tags", words(self.tags.as_ref())),
+            ("vnis", words(self.vnis.as_ref())),
+            ("bridges", words(self.bridges.as_ref())),
+            ("route-targets", words(self.route_targets.as_ref())),
+            ("addresses", words(self.addresses.as_ref())),
+            ("credentials", words(self.credentials.as_ref())),
+        ];
+        lists.into_iter().filter_map(|(key, list)| Some((key, list?))).collect()
+    }
+}
+
 /// One file of declarations.
 #[derive(Clone, Debug)]
 pub struct File {

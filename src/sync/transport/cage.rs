@@ -62,8 +62,8 @@ const DOMAIN: u16 = 53;
 pub(super) struct Needs {
     /// The directory that it keeps its files in.
     pub(super) writable: Option<Utf8PathBuf>,
-    /// A remote on this machine, to read.
-    pub(super) directory: Option<Utf8PathBuf>,
+    /// Directories of this machine, to read.
+    pub(super) readable: Vec<Utf8PathBuf>,
     /// The server.
     pub(super) origin: Option<Origin>,
 }
@@ -73,7 +73,7 @@ impl Needs {
     pub(super) fn of(fetch: &Fetch) -> Self {
         Self {
             writable: None,
-            directory: fetch.url.path().map(Utf8Path::to_owned),
+            readable: fetch.url.path().map(Utf8Path::to_owned).into_iter().collect(),
             origin: Origin::of(&fetch.url),
         }
     }
@@ -148,7 +148,7 @@ fn restrict(needs: &Needs) -> Result<LandlockStatus, RulesetError> {
     ruleset =
         ruleset.add_rules(path_beneath_rules(needs.writable.as_deref().map(as_std), writing))?;
     ruleset =
-        ruleset.add_rules(path_beneath_rules(needs.directory.as_deref().map(as_std), reading))?;
+        ruleset.add_rules(path_beneath_rules(needs.readable.iter().map(|p| as_std(p)), reading))?;
     ruleset = ruleset
         .add_rules(path_beneath_rules(CERTIFICATES, reading))?
         .add_rules(path_beneath_rules(LIBRARIES, reading))?;

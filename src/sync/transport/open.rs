@@ -58,7 +58,7 @@ pub(super) fn open_remote(path: &Utf8Path) -> Result<Repository, Failure> {
 }
 
 /// libgit2 as it is built here cannot tell such a repository from a broken one.
-fn has_sha256_ids(path: &Utf8Path) -> bool {
+pub(super) fn has_sha256_ids(path: &Utf8Path) -> bool {
     ["config", ".git/config"].into_iter().any(|name| {
         git2::Config::open(path.join(name).as_std_path())
             .and_then(|config| config.get_string("extensions.objectformat"))

@@ -11,7 +11,7 @@ const SIGNERS: [&str; 6] = ["root", "ann", "bob", "eve", "mallory", "-"];
 
 /// What one commit of a history does.
 #[derive(Clone, Debug)]
-struct Step {
+pub(crate) struct Step {
     signer: usize,
     what: What,
     /// How the clock moves before it, in minutes.
@@ -36,7 +36,7 @@ enum What {
     Broken,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let what = prop_oneof![
         6 => any::<u8>().prop_map(What::File),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(n, good)| What::Tenant(n, good)),
@@ -82,11 +82,14 @@ roles:
 }
 
 /// Makes the history; every commit of its line, the first one included.
-fn history(forge: &Forge, steps: &[Step]) -> Vec<ObjectId> {
+pub(crate) fn history(forge: &Forge, steps: &[Step]) -> Vec<ObjectId> {
     let zones = "zones: {tena: {type: vlan, bridge: vmbr0}}\n";
     let mut line = vec![forge.begin(&signers(0), &policy(1), &[("sdn/free/z.yaml", zones)])];
+    let (mut clock, mut latest) = (0, 0);
     for step in steps {
         forge.wait(step.minutes * 60);
+        clock += step.minutes * 60 + 60;
+        latest = clock.max(latest);
         let tip = line[line.len() - 1];
         let by = SIGNERS[step.signer];
         let text = |n: u8| format!("# {n}\n");
@@ -122,6 +125,8 @@ fn history(forge: &Forge, steps: &[Step]) -> Vec<ObjectId> {
         };
         line.push(next);
     }
+    // Nodes whose own clocks are right: commits may be before each other, not before now.
+    forge.wait(latest - clock);
     line
 }
 

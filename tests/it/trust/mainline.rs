@@ -181,9 +181,8 @@ fn a_node_introduced_after_old_keys_expired() {
     // What `weft trust introduction` prints is such a place, and some commits are not.
     let memory = forge.memory.borrow();
     let store = weft::sync::Store::new(&*memory);
-    let cluster = "lab".parse().expect("a name");
     let introduce =
-        |commit| weft::sync::introduction(store, commit, &cluster, forge.now()).expect("readable");
+        |commit| weft::sync::introduction(store, commit, forge.now()).expect("readable");
     let printed = introduce(late).expect("a commit to begin at");
     assert_eq!((printed.commit, printed.signer), (late, super::forge::signed_by("root")));
     let refusal = introduce(old).expect_err("its key has ended");
@@ -192,6 +191,6 @@ fn a_node_introduced_after_old_keys_expired() {
     let unsigned = forge.commit(&[tip], "-", &[]);
     let memory = forge.memory.borrow();
     let store = weft::sync::Store::new(&*memory);
-    let refusal = weft::sync::introduction(store, unsigned, &cluster, forge.now());
+    let refusal = weft::sync::introduction(store, unsigned, forge.now());
     assert_eq!(refusal.expect("readable").expect_err("unsigned").code.as_str(), "unsigned");
 }
