@@ -7,7 +7,7 @@ use weft::declare::{Findings, signers};
 use weft::sync::commit::{CommitError, MAX_BYTES, lineage, parse};
 use weft::sync::signature::{SignatureError, verify};
 
-use super::repository::{Repository, make_key};
+use super::repository::Repository;
 
 /// The directory of material that several projects share, where it is there.
 fn shared() -> Option<PathBuf> {
@@ -61,33 +61,6 @@ fn vectors() {
         }
         // The way down the line is found all the same.
         assert_eq!(lineage(&raw).expect("a lineage").1.len(), 1);
-    }
-}
-
-#[test]
-fn every_key_type_that_is_verified() {
-    let repository = Repository::empty();
-    for (name, kind) in [
-        ("p256", &["ecdsa", "-b", "256"]),
-        ("p384", &["ecdsa", "-b", "384"]),
-        ("p521", &["ecdsa", "-b", "521"]),
-        ("rsa", &["rsa", "-b", "2048"]),
-    ] {
-        make_key(repository.home(), name, kind);
-        let id = repository.commit(name, &[("a", name.as_bytes())]);
-        let objects = repository.objects();
-        let commit = parse(objects.bytes(id)).expect("the form of git");
-        match (name, verify(&commit)) {
-            ("p256" | "p384", signed) => {
-                assert_eq!(signed.expect(name).fingerprint, repository.fingerprint(name));
-            }
-            (_, result) => {
-                assert!(
-                    matches!(result, Err(SignatureError::Unsupported(_))),
-                    "{name}: {result:?}"
-                );
-            }
-        }
     }
 }
 

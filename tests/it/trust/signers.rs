@@ -10,6 +10,7 @@ use weft::declare::signers::{NotASigner, Signers, read};
 use weft::declare::{Findings, Severity};
 
 use super::repository::{make_key, output, program};
+use super::sshsig::{line, string};
 
 fn parse(text: &str) -> (Signers, Findings) {
     let mut findings = Findings::default();
@@ -153,7 +154,7 @@ fn what_find_principals_prints_is_what_is_read() {
 
 #[test]
 fn every_bad_line_is_a_finding_with_its_place() {
-    let rsa = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==";
+    let rsa = line(&[string("ssh-rsa"), string([1, 0, 1]), string([0, 0x81])].concat());
     let cases: &[(&str, &str, u32)] = &[
         ("alice@x", "bad-signer", 8),
         ("alice@x ssh-ed25519", "bad-signer", 20),
@@ -184,15 +185,16 @@ fn every_bad_line_is_a_finding_with_its_place() {
         ("alice@x valid-after=\"19700101Z\" KEY", "bad-signer", 9),
         ("alice@x valid-after=\"2026-01-01Z\" KEY", "bad-signer", 9),
         ("alice@x valid-after=\"20270101Z\",valid-before=\"20260101Z\" KEY", "bad-signer", 9),
-        ("alice@x sk-ssh-ed25519@openssh.com AAAA", "signer-unsupported", 9),
+        ("alice@x sk-ssh-ed25519@openssh.com AAAA", "bad-signer", 36),
+        ("alice@x ssh-dss AAAA", "signer-unsupported", 9),
         ("alice@x ssh-ed25519-cert-v01@openssh.com AAAA", "signer-unsupported", 9),
-        ("alice@x ecdsa-sha2-nistp521 AAAA", "signer-unsupported", 9),
+        ("alice@x ecdsa-sha2-nistp521 AAAA", "bad-signer", 29),
         ("alice@x RSA", "signer-unsupported", 9),
         ("alice@x KEY\r", "bad-signer", 89),
         ("alice@x KEY \u{7}", "bad-signer", 90),
     ];
     let lines: Vec<String> =
-        cases.iter().map(|(line, _, _)| line.replace("KEY", KEY).replace("RSA", rsa)).collect();
+        cases.iter().map(|(line, _, _)| line.replace("KEY", KEY).replace("RSA", &rsa)).collect();
     let text = format!("# ä\ncarol@x {KEY}\n{}\ncarol@x {KEY}", lines.join("\n"));
     let (signers, findings) = parse(&text);
     assert_eq!(signers.lines().len(), 2, "the good lines before and after are read");
@@ -213,9 +215,15 @@ fn every_bad_line_is_a_finding_with_its_place() {
         assert!(start <= bytes.start && bytes.end <= start + lines[index].len(), "{line}");
         assert!(finding.help.is_some(), "{line}: {}", finding.message);
     }
-    let unsupported = findings.iter().find(|finding| finding.message.contains("ssh-rsa"));
-    let help = unsupported.and_then(|finding| finding.help.as_deref()).unwrap_or_default();
-    assert!(help.contains("this version verifies ed25519 and ECDSA P-256/P-384 keys"), "{help}");
+    let about = |what: &str| {
+        let mut all = findings.iter().filter(|finding| finding.message.contains(what));
+        all.next().unwrap_or_else(|| panic!("no finding says `{what}`: {findings:#?}"))
+    };
+    let rsa = about("an RSA key of 8 bits instead of 3072 to 16384 is not accepted");
+    assert!(rsa.help.as_deref().is_some_and(|help| help.contains("RSA keys of 3072 bits or more")));
+    let certificate = about("a certificate (`ssh-ed25519-cert-v01@openssh.com`) is not accepted");
+    let help = certificate.help.as_deref().unwrap_or_default();
+    assert!(help.contains("list the key of each person"), "{help}");
 }
 
 #[test]
