@@ -2,6 +2,8 @@
 
 mod anchor;
 mod commits;
+mod differential_commits;
+mod differential_signers;
 mod directories;
 mod everywhere;
 mod forge;

@@ -114,7 +114,7 @@ tree 227571d5effa3879ce204d04bec9e258618bfb08
 parent 9539b137b2289b9aeed181f0221819c4e4a0734b
 author Alice <alice@example.org> 1795447191 +0000
 committer Alice <alice@example.org> 1795447191 -0730
-encoding ISO-8859-1
+encoding utf-8
 mergetag object 9539b137b2289b9aeed181f0221819c4e4a0734b
  type commit
  
@@ -159,14 +159,18 @@ fn the_form_of_git() {
     wrong("Alice <alice@", "Alice<alice@");
     wrong("Alice <alice@", "Ali\tce <alice@");
     wrong("\nencoding", "\nauthor A <a> 1 +0000\nencoding");
-    wrong("encoding ISO-8859-1", "encoding ");
-    wrong("encoding ISO-8859-1", "encoding a b");
+    wrong("encoding utf-8", "encoding ");
+    wrong("encoding utf-8", "encoding a b");
     wrong("change-id zzzz\n", "change-id zzzz\nchange-id zzzz\n");
     wrong("change-id zzzz\n", "HG:extra x\n");
     wrong("gpgsig one\n two\n", "gpgsig one\n two\nchange-id y\n");
     wrong("gpgsig one", "gpgsig");
     wrong("body\n", "body\0\n");
     assert_eq!(parse(&[PLAIN.as_bytes(), b"\xff"].concat()), Err(CommitError::NotUtf8));
+    // git would read other text from it.
+    let latin = PLAIN.replace("utf-8", "ISO-8859-1");
+    assert_eq!(parse(latin.as_bytes()), Err(CommitError::Encoding));
+    assert!(parse(latin.replace('\u{202e}', "").as_bytes()).is_ok());
     assert_eq!(parse(b"tree x\nauthor"), Err(CommitError::NoMessage));
     let large = [PLAIN.as_bytes(), &vec![b'x'; MAX_BYTES]].concat();
     assert_eq!(parse(&large), Err(CommitError::TooLarge));
