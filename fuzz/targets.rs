@@ -19,7 +19,7 @@ use weft::render::{Managed, Profile, render};
 use weft::sync::commit;
 use weft::sync::signature::{self, SignatureError};
 use weft::validate;
-use weft::value::RepoPath;
+use weft::value::{Principal, RepoPath};
 
 /// A file of declarations: whatever it says, reading it and every rule end, and there is a
 /// network exactly if no finding is an error.
@@ -140,6 +140,12 @@ pub(crate) fn allowed_signers(bytes: &[u8]) {
         let comment = line.trim_start_matches([' ', '\t']);
         let comment = comment.is_empty() || comment.starts_with('#');
         assert_eq!(signers.lines().len(), usize::from(!comment && !findings.has_errors()));
+        for signer in signers.lines() {
+            // A key has one form, so that it is the same key wherever it stands.
+            let key = PublicKey::from(signer.key.clone()).to_openssh().expect("a key");
+            let word = key.split(' ').nth(1).expect("a key");
+            assert!(line.split([' ', '\t']).any(|other| other == word), "{line}");
+        }
         alone.extend(signers.lines().iter().map(said));
         count += findings.iter().count();
     }
@@ -160,11 +166,12 @@ pub(crate) fn allowed_signers(bytes: &[u8]) {
 
 /// A signer as a line. What a line allows it to sign is left out.
 fn written(signer: &Signer) -> String {
-    let names: Vec<&str> = signer.names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = signer.names.iter().map(Principal::as_str).collect();
     let time = |name: &str, at: Option<Timestamp>| {
         at.map(|at| format!("{name}=\"{}\"", at.strftime("%Y%m%d%H%M%SZ")))
     };
-    let times = [time("valid-after", signer.valid_after), time("valid-before", signer.valid_before)];
+    let times =
+        [time("valid-after", signer.valid_after), time("valid-before", signer.valid_before)];
     let options = times.into_iter().flatten().collect::<Vec<_>>().join(",");
     let key = PublicKey::from(signer.key.clone()).to_openssh().expect("a key");
     format!("{} {options} {key}", names.join(","))

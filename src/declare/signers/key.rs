@@ -64,9 +64,6 @@ pub fn read(kind: &str, bytes: &[u8]) -> Result<KeyData, KeyError> {
         let message = format!("its type is `{}`", kind.as_str().escape_debug());
         return Err(KeyError::Malformed(message));
     }
-    if key.to_bytes().map_err(malformed)? != bytes {
-        return Err(KeyError::Malformed("it is not written in ssh's form".to_owned()));
-    }
     let key = KeyData::from(key);
     let off_curve = || KeyError::Malformed("it is no point of its curve".to_owned());
     match &key {

@@ -43,6 +43,10 @@ fn vectors() {
         let commit = parse(&raw).expect("the form of git");
         assert_eq!(verify(&commit), Err(SignatureError::Unsigned), "{name}");
     }
+    let mut files: Vec<_> = std::fs::read_dir(&directory)
+        .expect("the vectors")
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("text"))
+        .collect();
     let malformed =
         ["bogus-first-gpgsig", "second-gpgsig", "gpgsig-sha256-before-gpgsig", "nul-and-garbage"];
     for name in malformed {
@@ -62,6 +66,13 @@ fn vectors() {
         // The way down the line is found all the same.
         assert_eq!(lineage(&raw).expect("a lineage").1.len(), 1);
     }
+    // Nothing of what is there was left out.
+    files.retain(|name| !["allowed_signers", "accept-honest.commit"].contains(&name.as_str()));
+    files.sort();
+    let mut used: Vec<_> =
+        unsigned.iter().chain(&malformed).map(|name| format!("refuse-{name}.commit")).collect();
+    used.sort();
+    assert_eq!(files, used);
 }
 
 #[test]

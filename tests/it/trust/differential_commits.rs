@@ -146,7 +146,8 @@ fn template() -> BoxedStrategy<String> {
         3 => any::<prop::sample::Index>().prop_map(|at| Some(Some(at))),
         1 => Just(Some(None)),
     ];
-    let end = prop_oneof![30 => Just("\n\n"), 1 => Just("\n"), 1 => Just("\r\n\r\n"), 1 => Just("")];
+    let end =
+        prop_oneof![30 => Just("\n\n"), 1 => Just("\n"), 1 => Just("\r\n\r\n"), 1 => Just("")];
     let parts = (tree, parents, identity("author"), identity("committer"), usual());
     (parts, odd, place, end, message())
         .prop_map(|((tree, parents, author, committer, usual), odd, place, end, message)| {
@@ -193,8 +194,7 @@ fn signed(template: &str, sign: &Sign) -> Result<String, &'static str> {
 }
 
 /// What git says, in the order of [`expected`].
-const FORMAT: &str =
-    "%H%x01%G?%x01%GS%x01%T%x01%P%x01%an%x01%ae%x01%at%x01%cn%x01%ce%x01%ct%x01%B";
+const FORMAT: &str = "%H%x01%G?%x01%GS%x01%T%x01%P%x01%an%x01%ae%x01%at%x01%cn%x01%ce%x01%ct%x01%B";
 
 fn expected(id: &str, commit: &Commit<'_>) -> String {
     let parents: Vec<String> = commit.parents.iter().map(ToString::to_string).collect();
@@ -214,7 +214,7 @@ fn what_is_accepted_is_good_for_git() {
     let start = Instant::now();
     let directory = tempfile::tempdir().expect("a directory");
     let home = directory.path();
-    let mut signers = format!("alice@x {}\n", make_key(home, "alice", &["ed25519"]));
+    let mut signers = vec![make_key(home, "alice", &["ed25519"])];
     let text = std::fs::read_to_string(home.join("alice")).expect("a key");
     let alice = PrivateKey::from_openssh(text).expect("a key");
     let mut keys: Vec<Box<Sign>> = vec![Box::new(move |payload| {
@@ -222,16 +222,17 @@ fn what_is_accepted_is_good_for_git() {
         signature.to_pem(LineEnding::LF).expect("text").trim_end().to_owned()
     })];
     for token in [Token::ed25519(), Token::ecdsa()] {
-        signers += &format!("alice@x namespaces=\"git\" {}\n", token.line());
+        signers.push(token.line());
         keys.push(Box::new(move |payload| token.sign(payload, Said::TOUCHED).text()));
     }
     let rsa = RsaKey::new(3072);
-    signers += &format!("alice@x {}\n", line(&rsa.public()));
+    signers.push(line(&rsa.public()));
     keys.push(Box::new(move |payload| {
         let number = rsa.sign(payload, MessageDigest::sha256());
         rsa.envelope("rsa-sha2-256", &number).text()
     }));
-    std::fs::write(home.join("signers"), signers).expect("written");
+    let signers = signers.join("\nalice@x namespaces=\"git\" ");
+    std::fs::write(home.join("signers"), format!("alice@x {signers}\n")).expect("written");
     output(program("git", home).args(["init", "-q", "--bare", "repository"]));
     let objects = git2::Repository::open_bare(home.join("repository")).expect("a repository");
     let objects = objects.odb().expect("a store");
@@ -261,8 +262,8 @@ fn what_is_accepted_is_good_for_git() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("git");
-    let ids: String = accepted.keys().map(|id| format!("{id}\n")).collect();
-    git.stdin.take().expect("a pipe").write_all(ids.as_bytes()).expect("written");
+    let ids: Vec<&str> = accepted.keys().map(String::as_str).collect();
+    git.stdin.take().expect("a pipe").write_all(ids.join("\n").as_bytes()).expect("written");
     let said = git.wait_with_output().expect("an end");
     assert!(said.status.success(), "git reads every commit that is accepted");
     let said = String::from_utf8(said.stdout).expect("text");

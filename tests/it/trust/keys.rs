@@ -199,7 +199,7 @@ fn an_rsa_signature_has_one_form() {
     let key = RsaKey::new(3072);
     let commit = |count: u32| UNSIGNED.replace("a change", &format!("change {count}"));
     let (text, number) = (0..20_000)
-        .map(|count| commit(count))
+        .map(commit)
         .map(|text| (text.clone(), key.sign(text.as_bytes(), MessageDigest::sha512())))
         .find(|(_, number)| number[0] == 0)
         .expect("one in 256 begins with zero");

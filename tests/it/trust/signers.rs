@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
@@ -10,7 +11,7 @@ use weft::declare::signers::{NotASigner, Signers, read};
 use weft::declare::{Findings, Severity};
 
 use super::repository::{make_key, output, program};
-use super::sshsig::{line, string};
+use super::sshsig::{Token, line, string};
 
 fn parse(text: &str) -> (Signers, Findings) {
     let mut findings = Findings::default();
@@ -56,8 +57,10 @@ fn agrees_with_ssh_keygen() {
         std::fs::rename(home.join("message.sig"), home.join(format!("{namespace}.sig")))
             .expect("renamed");
     }
+    let long = format!("alice@x,!{}", "x".repeat(1100));
     let principals = [
         "alice@x",
+        &long,
         "bob@x,alice@x",
         "alice@x,!alice@x",
         "!bob@x,alice@x",
@@ -224,6 +227,40 @@ fn every_bad_line_is_a_finding_with_its_place() {
     let certificate = about("a certificate (`ssh-ed25519-cert-v01@openssh.com`) is not accepted");
     let help = certificate.help.as_deref().unwrap_or_default();
     assert!(help.contains("list the key of each person"), "{help}");
+}
+
+/// One wrong letter in the key of a curve, mostly: nobody could ever sign with it.
+#[test]
+fn a_key_is_a_point_of_its_curve() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path();
+    for bits in ["256", "384", "521"] {
+        let key = make_key(home, bits, &["ecdsa", "-b", bits]);
+        let (kind, data) = key.split_once(' ').expect("a type and a key");
+        let mut bytes = Base64::decode_vec(data).expect("base64");
+        *bytes.last_mut().expect("a byte") ^= 1;
+        let other = format!("{kind} {}", Base64::encode_string(&bytes));
+        for (key, good) in [(key.as_str(), true), (&other, false)] {
+            let (signers, findings) = parse(&format!("alice@x {key}\n"));
+            assert_eq!((signers.lines().len(), findings.is_empty()), (usize::from(good), good));
+            std::fs::write(home.join("key.pub"), format!("{key}\n")).expect("written");
+            let shown = program("ssh-keygen", home).args(["-lf", "key.pub"]).output();
+            assert_eq!(shown.expect("ssh-keygen").status.success(), good, "{bits}");
+        }
+    }
+}
+
+#[test]
+fn hardware_keys_are_signers() {
+    for mut token in [Token::ed25519(), Token::ecdsa()] {
+        let (signers, findings) = parse(&format!("alice@x {}\n", token.line()));
+        assert!(findings.is_empty() && signers.lines().len() == 1, "{findings:?}");
+        token.application = "https://example.org".to_owned();
+        let (_, findings) = parse(&format!("alice@x {}\n", token.line()));
+        let finding = findings.iter().next().expect("a finding");
+        assert_eq!(finding.code.id(), "signer-unsupported");
+        assert!(finding.message.contains("a hardware key for `https://example.org`"));
+    }
 }
 
 #[test]

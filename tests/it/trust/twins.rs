@@ -26,7 +26,8 @@ fn scene(kind: &str) -> Scene {
     } else {
         make_key(repository.home(), "dora", &["ecdsa", "-b", kind])
     };
-    let lines = repository.signers(&["alice", "bob", "carol"]) + &format!("dora@example.org {key}\n");
+    let lines =
+        repository.signers(&["alice", "bob", "carol"]) + &format!("dora@example.org {key}\n");
     let policy = "roles: {root: {principals: [alice@example.org, dora@example.org]}}\n";
     repository.commit(
         "alice",
@@ -84,7 +85,11 @@ fn a_line_through_the_twin_of_the_anchor_goes_on() {
         let (one, other) = (scene.one, scene.other);
         let anchor = scene.repository.anchor(one);
         let current = scene.judge(other, Some(&anchor));
-        assert_eq!((current.standing, accepted(&current)), (Standing::Current, Some(one)), "{kind}");
+        assert_eq!(
+            (current.standing, accepted(&current)),
+            (Standing::Current, Some(one)),
+            "{kind}"
+        );
         let above = scene.on(other);
         let judgement = scene.judge(above, Some(&anchor));
         assert_eq!((judgement.standing, accepted(&judgement)), (Standing::Advanced, Some(above)));
