@@ -190,8 +190,7 @@ fn rsa_signs_with_sha_2() {
 }
 
 /// OpenSSH takes an RSA signature without its leading zeros: a second form of one
-/// signature, and a second id of one commit. It takes the number plus the modulus, too, where
-/// that is not longer.
+/// signature, and a second id of one commit.
 #[test]
 fn an_rsa_signature_has_one_form() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -210,6 +209,11 @@ fn an_rsa_signature_has_one_form() {
     assert!(check(&number).is_ok());
     malformed(&check(&number[1..]), "not as long as its key");
     malformed(&check(&[&[0], &number[..]].concat()), "not as long as its key");
+    // The same number modulo that of the key.
+    let public = key.public();
+    let modulus = BigNum::from_slice(split(split(split(&public).1).1).0).expect("a number");
+    let sum = &modulus + &BigNum::from_slice(&number).expect("a number");
+    assert!(matches!(check(&sum.to_vec()), Err(SignatureError::Wrong(_))));
     // That it would be taken otherwise.
     std::fs::write(home.join("message"), &text).expect("written");
     let short = key.envelope("rsa-sha2-512", &number[1..]).text();
