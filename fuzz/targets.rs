@@ -4,16 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use weft::declare::Tree;
+use base64ct::{Base64, Encoding};
+use jiff::Timestamp;
+use ssh_key::PublicKey;
 use weft::declare::finding::Code;
 use weft::declare::import::{self, PveFiles, Source};
 use weft::declare::pve::kind::Dialect;
 use weft::declare::pve::section;
+use weft::declare::signers::{self, Signer};
+use weft::declare::{Findings, Tree};
 use weft::facts::{Facts, Frr, Interface, InterfaceAddress, Route};
 use weft::network::Network;
 use weft::render::{Managed, Profile, render};
+use weft::sync::commit;
+use weft::sync::signature::{self, SignatureError};
 use weft::validate;
-use weft::value::RepoPath;
+use weft::value::{Principal, RepoPath};
 
 /// A file of declarations: whatever it says, reading it and every rule end, and there is a
 /// network exactly if no finding is an error.
@@ -61,6 +67,114 @@ pub(crate) fn frr_local(bytes: &[u8]) {
     if let Some(conf) = rendering.files.get(&Managed::Frr) {
         assert!(!conf.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     }
+}
+
+/// A raw commit, or what is in the armour of its signature: a commit has one form, its
+/// payload and its signature are all of it, and no signature that is good is good for
+/// another commit.
+pub(crate) fn commit(bytes: &[u8]) {
+    if bytes.starts_with(b"SSHSIG") {
+        return self::commit(signed(bytes).as_bytes());
+    }
+    let Ok(commit) = commit::parse(bytes) else {
+        commit::lineage(bytes);
+        return;
+    };
+    assert_eq!(commit.to_bytes(), bytes);
+    assert_eq!(commit::lineage(bytes), Some((commit.tree, commit.parents.clone())));
+    let payload = commit.payload();
+    let unsigned = commit::parse(&payload).expect("a commit without its signature is one");
+    assert_eq!((unsigned.signature(), unsigned.payload()), (None, payload.clone()));
+    assert_eq!((unsigned.tree, unsigned.message), (commit.tree, commit.message));
+    if let Some(signature) = commit.signature() {
+        let payload = std::str::from_utf8(&payload).expect("text");
+        let (header, message) = payload.split_once("\n\n").expect("an end of the header");
+        let block = signature.replace('\n', "\n ");
+        assert_eq!(format!("{header}\ngpgsig {block}\n\n{message}").as_bytes(), bytes);
+    }
+    let subject = commit.subject();
+    assert!(subject.chars().count() <= 200 && !subject.contains(char::is_control));
+    let Ok(signed) = signature::verify(&commit) else { return };
+    let other = [bytes, b"x"].concat();
+    let other = commit::parse(&other).expect("a longer message");
+    assert_eq!(signature::verify(&other), Err(SignatureError::Wrong(signed.fingerprint)));
+}
+
+/// A commit with this in the armour of its signature.
+fn signed(envelope: &[u8]) -> String {
+    let body = Base64::encode_string(envelope);
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    format!(
+        "tree 227571d5effa3879ce204d04bec9e258618bfb08\n\
+         author A <a@x> 1795447191 +0000\ncommitter A <a@x> 1795447191 +0000\n\
+         gpgsig -----BEGIN SSH SIGNATURE-----\n {}\n -----END SSH SIGNATURE-----\n\nx\n",
+        lines.join("\n ")
+    )
+}
+
+/// `allowed_signers`: a line says the same wherever it stands, and so does a line that is
+/// written from what was read.
+pub(crate) fn allowed_signers(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let file = signers::FILE.parse().expect("a path");
+    let read = |text: &str| {
+        let mut findings = Findings::default();
+        (signers::read(&file, text, &mut findings), findings)
+    };
+    let (signers, findings) = read(text);
+    for mark in findings.iter().flat_map(|finding| &finding.marks) {
+        let range = std::ops::Range::from(mark.place.span.bytes);
+        assert!(text.get(range).is_some(), "{mark:?}");
+    }
+    if findings.iter().any(|finding| finding.code == Code::TooLarge) {
+        return;
+    }
+    let said = |signer: &Signer| {
+        let Signer { names, key, valid_after, valid_before, .. } = signer.clone();
+        (names, key, valid_after, valid_before)
+    };
+    let (mut alone, mut count) = (Vec::new(), 0);
+    for line in text.split('\n') {
+        let (signers, findings) = read(line);
+        let comment = line.trim_start_matches([' ', '\t']);
+        let comment = comment.is_empty() || comment.starts_with('#');
+        assert_eq!(signers.lines().len(), usize::from(!comment && !findings.has_errors()));
+        for signer in signers.lines() {
+            // A key has one form, so that it is the same key wherever it stands.
+            let key = PublicKey::from(signer.key.clone()).to_openssh().expect("a key");
+            let word = key.split(' ').nth(1).expect("a key");
+            assert!(line.split([' ', '\t']).any(|other| other == word), "{line}");
+        }
+        alone.extend(signers.lines().iter().map(said));
+        count += findings.iter().count();
+    }
+    let all: Vec<_> = signers.lines().iter().map(said).collect();
+    assert_eq!((all, findings.iter().count()), (alone, count));
+    for signer in signers.lines().iter().filter(|signer| !signer.names.is_empty()) {
+        let written = written(signer);
+        let (again, findings) = read(&written);
+        assert!(findings.is_empty(), "{written}: {findings:?}");
+        let [line] = again.lines() else { panic!("{written}") };
+        assert_eq!(said(line), said(signer), "{written}");
+        for at in [signer.valid_after, signer.valid_before].into_iter().flatten() {
+            let names = again.principals(&signer.key, "git", at).expect("both ends are included");
+            assert_eq!(names, signer.names.iter().collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A signer as a line. What a line allows it to sign is left out.
+fn written(signer: &Signer) -> String {
+    let names: Vec<&str> = signer.names.iter().map(Principal::as_str).collect();
+    let time = |name: &str, at: Option<Timestamp>| {
+        at.map(|at| format!("{name}=\"{}\"", at.strftime("%Y%m%d%H%M%SZ")))
+    };
+    let times =
+        [time("valid-after", signer.valid_after), time("valid-before", signer.valid_before)];
+    let options = times.into_iter().flatten().collect::<Vec<_>>().join(",");
+    let key = PublicKey::from(signer.key.clone()).to_openssh().expect("a key");
+    format!("{} {options} {key}", names.join(","))
 }
 
 /// A network with everything that FRR does.

@@ -8,6 +8,7 @@
 //! makes a key somebody's, and one with `!` only takes names away: a key has the
 //! names that its line spells out and does not negate, and no other.
 
+pub mod key;
 mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,6 +191,10 @@ impl Signer {
     }
 }
 
+/// The longest pattern, in bytes: longer than any principal. From 1023 on, OpenSSH takes
+/// the whole list for one that matches nothing.
+const MAX_PATTERN_BYTES: usize = 256;
+
 /// A pattern list of ssh: matches when one pattern does and no negated one.
 #[derive(Clone, Debug)]
 struct Patterns(Vec<Pattern>);
@@ -202,12 +207,12 @@ struct Pattern {
 
 impl Patterns {
     /// The patterns of a list whose parts are separated by commas. `None` where a part
-    /// is empty or holds a character that no pattern has.
+    /// is empty, is too long or holds a character that no pattern has.
     fn read(list: &str) -> Option<Self> {
         let pattern = |part: &str| {
             let (negated, text) = part.strip_prefix('!').map_or((false, part), |rest| (true, rest));
             let legal = |b: u8| b.is_ascii_graphic() && !b"\"'`\\!".contains(&b);
-            (!text.is_empty() && text.bytes().all(legal))
+            ((1..=MAX_PATTERN_BYTES).contains(&text.len()) && text.bytes().all(legal))
                 .then(|| Pattern { negated, text: text.to_owned() })
         };
         list.split(',').map(pattern).collect::<Option<_>>().map(Self)

@@ -9,8 +9,8 @@
 //! an empty line, the message
 //! ```
 //!
-//! Nothing else, nothing twice, no NUL, UTF-8, at most 64 KiB; and what was read must
-//! give the same bytes when it is written again.
+//! Nothing else, nothing twice, no NUL, UTF-8 (ASCII where `encoding` names another), at
+//! most 64 KiB; and what was read must give the same bytes when it is written again.
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -66,6 +66,9 @@ pub enum CommitError {
     /// Bytes that are no UTF-8.
     #[error("it is not UTF-8")]
     NotUtf8,
+    /// Text that git reads in another encoding, and so as other text.
+    #[error("it names another encoding than UTF-8 and is not ASCII")]
+    Encoding,
     /// A header that is wrong, stands in the wrong place or stands twice.
     #[error("line {line} of its header is not {wanted}: `{}`", found.escape_debug())]
     Header {
@@ -115,6 +118,9 @@ pub fn parse(raw: &[u8]) -> Result<Commit<'_>, CommitError> {
     let signature = header.block("gpgsig");
     if header.next < header.lines.len() {
         return Err(header.wrong("the next header of git's form"));
+    }
+    if encoding.is_some_and(|word| !word.eq_ignore_ascii_case("UTF-8")) && !text.is_ascii() {
+        return Err(CommitError::Encoding);
     }
     let commit = Commit {
         tree,

@@ -47,8 +47,8 @@ reasons! {
         "The commit is not signed."
         "sign it: `git config gpg.format ssh`, `git config user.signingkey ~/.ssh/id_ed25519.pub`, `git commit --amend -S`";
     SignatureUnsupported "signature-unsupported"
-        "The commit is signed in a way that this version does not verify."
-        "sign it with an ed25519 or ECDSA P-256/P-384 key of ssh: `git config gpg.format ssh`, `git commit --amend -S`";
+        "The commit is signed in a way that is not accepted."
+        "sign it with a key of ssh, ed25519, ECDSA, RSA of 3072 bits or more, or a hardware key that is touched; not with a certificate: `git config gpg.format ssh`, `git commit --amend -S`";
     SignatureBad "signature-bad"
         "The signature cannot be read, was made for something else, or is over another commit."
         "somebody changed the commit after it was signed; sign it again on top of the last accepted commit, and find out where it was changed";

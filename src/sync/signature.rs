@@ -1,25 +1,36 @@
 //! SSH signatures over commits, in the form of OpenSSH's PROTOCOL.sshsig.
 
+mod envelope;
+
 use std::fmt;
 use std::str::FromStr;
 
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::sign::Verifier;
 use serde::{Deserialize, Serialize};
-use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PublicKey, SshSig};
+use ssh_key::public::{KeyData, RsaPublicKey};
+use ssh_key::{Algorithm, HashAlg, Mpint, PublicKey, Signature, SshSig};
 use thiserror::Error;
 
+use self::envelope::{Envelope, Wire, malformed};
 use super::commit::Commit;
 use crate::declare::policy::NAMESPACE;
+use crate::declare::signers::key::{self, KeyError};
 
-const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
+/// The flag of a FIDO signature that says that somebody touched the device (`WebAuthn`,
+/// section 6.1). Without it, whoever is in the computer signs while its owner is away.
+const USER_PRESENT: u8 = 0x01;
 
 /// The key whose signature over a commit is good. Says nothing of whose key it is.
 ///
-/// Nor does it say that the commit's id is the only one. An ed25519 signature has no
-/// twin, but of an ECDSA signature `(r, s)` anybody can make `(r, n - s)`, which is good
-/// as well: the same commit in all but its signature, under a second id. It says nothing
-/// that its signer did not sign. On a node that accepted the one, the other is a branch
-/// that was rewritten.
+/// Nor does it say that the commit's id is the only one. Signatures of ed25519 and RSA have
+/// no twin, but of an ECDSA signature `(r, s)`, by a hardware key too, anybody can make
+/// `(r, n - s)`, which is good as well: the same commit in all but its signature, under a
+/// second id. It says nothing that its signer did not sign; `history` says what becomes of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedBy {
     /// The key.
@@ -34,8 +45,8 @@ pub enum SignatureError {
     /// There is none.
     #[error("it is not signed")]
     Unsigned,
-    /// It is a signature that this version does not verify.
-    #[error("it is signed with {0}, which this version does not verify")]
+    /// It is of a kind that is not accepted.
+    #[error("it is signed with {0}, which is not accepted")]
     Unsupported(String),
     /// It cannot be read.
     #[error("its signature cannot be read: {0}")]
@@ -51,51 +62,82 @@ pub enum SignatureError {
 /// Verifies the signature of a commit.
 pub fn verify(commit: &Commit<'_>) -> Result<SignedBy, SignatureError> {
     let text = commit.signature().ok_or(SignatureError::Unsigned)?;
-    if !text.starts_with(BEGIN) {
-        return Err(match text.lines().next().unwrap_or_default() {
-            "-----BEGIN PGP SIGNATURE-----" => SignatureError::Unsupported("OpenPGP".to_owned()),
-            "-----BEGIN SIGNED MESSAGE-----" => SignatureError::Unsupported("X.509".to_owned()),
-            _ => SignatureError::Malformed("it is no SSH signature".to_owned()),
-        });
+    match text.lines().next().unwrap_or_default() {
+        "-----BEGIN PGP SIGNATURE-----" => return Err(unsupported("OpenPGP")),
+        "-----BEGIN SIGNED MESSAGE-----" => return Err(unsupported("X.509")),
+        _ => {}
     }
-    let malformed = |error: ssh_key::Error| SignatureError::Malformed(error.to_string());
-    let signature = SshSig::from_pem(&text).map_err(malformed)?;
-    // One signature is written in one way, so that its armour cannot be varied to give a
-    // signed commit another id. For ECDSA that leaves two ids, see [`SignedBy`].
-    let again = signature.to_pem(LineEnding::LF).map_err(malformed)?;
-    if again.strip_suffix('\n').unwrap_or(&again) != text {
-        return Err(SignatureError::Malformed("it is not written in ssh's form".to_owned()));
+    let envelope = Envelope::read(&text)?;
+    if envelope.namespace != NAMESPACE {
+        return Err(SignatureError::Namespace(envelope.namespace.chars().take(80).collect()));
     }
-    let key = signature.public_key();
-    if !is_verified(&key.algorithm()) {
-        let kind = format!("a key of type `{}`", key.algorithm().as_str().escape_debug());
-        return Err(SignatureError::Unsupported(kind));
-    }
-    if signature.version() != SshSig::VERSION || !signature.reserved().is_empty() {
-        return Err(SignatureError::Malformed("it is of another version".to_owned()));
-    }
-    if signature.algorithm() != key.algorithm() {
-        return Err(SignatureError::Malformed("key and signature are of two types".to_owned()));
-    }
-    if !matches!(signature.hash_alg(), HashAlg::Sha256 | HashAlg::Sha512) {
-        return Err(SignatureError::Malformed("it uses another hash than SHA-2".to_owned()));
-    }
-    if signature.namespace() != NAMESPACE {
-        return Err(SignatureError::Namespace(signature.namespace().chars().take(80).collect()));
-    }
-    let fingerprint = KeyFingerprint::of(key);
-    PublicKey::from(key.clone())
-        .verify(NAMESPACE, &commit.payload(), &signature)
-        .map_err(|_| SignatureError::Wrong(fingerprint))?;
-    Ok(SignedBy { key: key.clone(), fingerprint })
+    let key = key::read(&envelope.kind, &envelope.key).map_err(|error| match error {
+        KeyError::Malformed(_) => malformed(format!("it names {error}")),
+        _ => SignatureError::Unsupported(error.to_string()),
+    })?;
+    let signature = signature(&key, &envelope)?;
+    let fingerprint = KeyFingerprint::of(&key);
+    let payload = commit.payload();
+    let good = match &key {
+        KeyData::Rsa(key) => SshSig::signed_data(NAMESPACE, envelope.hash, &payload)
+            .is_ok_and(|signed| rsa(key, &signed, &signature).unwrap_or(false)),
+        _ => SshSig::new(key.clone(), NAMESPACE, envelope.hash, signature).is_ok_and(|signed| {
+            PublicKey::from(key.clone()).verify(NAMESPACE, &payload, &signed).is_ok()
+        }),
+    };
+    if good { Ok(SignedBy { key, fingerprint }) } else { Err(SignatureError::Wrong(fingerprint)) }
 }
 
-fn is_verified(algorithm: &Algorithm) -> bool {
-    matches!(
-        algorithm,
-        Algorithm::Ed25519
-            | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 | EcdsaCurve::NistP384 }
-    )
+/// The signature inside the envelope, of the type of its key and in the one form of it.
+fn signature(key: &KeyData, envelope: &Envelope) -> Result<Signature, SignatureError> {
+    let mut wire = Wire(&envelope.signature);
+    let mut string = || wire.string().ok_or_else(|| malformed("it is cut off"));
+    let (name, data) = (string()?, string()?);
+    let mut data = data.to_vec();
+    let algorithm = match (key, name) {
+        (KeyData::Rsa(_), b"rsa-sha2-256") => Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+        (KeyData::Rsa(_), b"rsa-sha2-512") => Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+        (KeyData::Rsa(_), b"ssh-rsa") => return Err(unsupported("RSA and SHA-1")),
+        (_, name) if name == envelope.kind.as_bytes() => key.algorithm(),
+        _ => return Err(malformed("key and signature are of two types")),
+    };
+    match key {
+        // PROTOCOL.u2f: flags and a counter behind the signature, which is over them too.
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
+            let tail = wire.take(5).ok_or_else(|| malformed("it is cut off"))?;
+            if tail[0] & USER_PRESENT == 0 {
+                return Err(unsupported("a hardware key that nobody touched"));
+            }
+            data.extend(tail);
+        }
+        // RFC 8017, section 8.2.2, step 1. OpenSSH fills a shorter one up with zeros, which
+        // would be a second form.
+        KeyData::Rsa(key) if key.n.as_positive_bytes().map(<[u8]>::len) != Some(data.len()) => {
+            return Err(malformed("it is not as long as its key"));
+        }
+        _ => {}
+    }
+    wire.end()?;
+    Signature::new(algorithm, data).map_err(|error| malformed(error.to_string()))
+}
+
+/// RSASSA-PKCS1-v1_5 (RFC 8332).
+fn rsa(
+    key: &RsaPublicKey,
+    signed: &[u8],
+    signature: &Signature,
+) -> Result<bool, openssl::error::ErrorStack> {
+    let number = |number: &Mpint| BigNum::from_slice(number.as_bytes());
+    let key = PKey::from_rsa(Rsa::from_public_components(number(&key.n)?, number(&key.e)?)?)?;
+    let digest = match signature.algorithm() {
+        Algorithm::Rsa { hash: Some(HashAlg::Sha256) } => MessageDigest::sha256(),
+        _ => MessageDigest::sha512(),
+    };
+    Verifier::new(digest, &key)?.verify_oneshot(signature.as_bytes(), signed)
+}
+
+fn unsupported(what: &str) -> SignatureError {
+    SignatureError::Unsupported(what.to_owned())
 }
 
 /// The SHA-256 fingerprint of an SSH key, written `SHA256:…` as `ssh-keygen -l` does.

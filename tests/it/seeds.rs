@@ -32,3 +32,13 @@ fn section_config() {
 fn frr_local() {
     replay("frr_local", targets::frr_local);
 }
+
+#[test]
+fn commit() {
+    replay("commit", targets::commit);
+}
+
+#[test]
+fn allowed_signers() {
+    replay("allowed_signers", targets::allowed_signers);
+}

@@ -2,10 +2,13 @@
 
 mod anchor;
 mod commits;
+mod differential_commits;
+mod differential_signers;
 mod directories;
 pub(super) mod everywhere;
 pub(super) mod forge;
 mod history;
+mod keys;
 mod mainline;
 pub(super) mod objects;
 mod policy;
@@ -13,6 +16,7 @@ pub(super) mod repository;
 mod scopes;
 mod signers;
 mod speed;
+mod sshsig;
 mod thresholds;
 mod timing;
 mod twins;

@@ -36,7 +36,7 @@ macro_rules! repository {
             SignerUnsupported "signer-unsupported" Error
                 "a line of `.weft/allowed_signers` asks for what this version does not verify"
                 "A key that nodes cannot verify would look trusted to people and be refused by nodes."
-                "Use an ed25519 or an ECDSA P-256 or P-384 key: `ssh-keygen -t ed25519`."
+                "Use an ed25519, an ECDSA or a hardware key, or an RSA key of 3072 bits or more: `ssh-keygen -t ed25519`. List each key itself instead of a certificate authority."
                 in ".weft/allowed_signers" "
                 *@example.org cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
                 ";

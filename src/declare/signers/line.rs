@@ -2,29 +2,24 @@
 
 use std::ops::Range;
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
-use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
 
+use super::key::{self, KeyError};
 use super::{MAX_LINE_BYTES, Patterns, Signer};
 use crate::declare::finding::{Code, Finding, Findings, suggestion};
 use crate::value::{Place, Principal, Range32, RepoPath, Span};
 
-/// What this version verifies.
-const VERIFIED: [&str; 3] = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384"];
-/// What belongs into this place of the file and is not verified.
-const UNVERIFIED: [&str; 6] = [
-    "ssh-rsa",
-    "ssh-dss",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
-];
-const VERIFIED_HELP: &str = "this version verifies ed25519 and ECDSA P-256/P-384 keys; \
-                             make one with `ssh-keygen -t ed25519`";
+/// What belongs into this place of the file and is not verified, beside certificates.
+const UNVERIFIED: [&str; 2] = ["ssh-dss", "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"];
+const VERIFIED_HELP: &str = "signers have ed25519 keys, ECDSA keys, RSA keys of 3072 bits or \
+                             more, or hardware keys (`sk-`); make one with `ssh-keygen -t \
+                             ed25519`";
+const CERTIFICATE_HELP: &str = "list the key of each person; a certificate authority could make \
+                                signers that no reviewer has seen";
 const OPTIONS: [&str; 4] = ["namespaces", "valid-after", "valid-before", "cert-authority"];
 
 /// A line and where it stands.
@@ -190,8 +185,7 @@ impl Line<'_> {
         }
         if name == "cert-authority" {
             let message = "certificates are not accepted as signers";
-            let help = "list the key of each person; a certificate authority could make signers \
-                        that no reviewer has seen";
+            let help = CERTIFICATE_HELP;
             return Err(self.refuse(Code::SignerUnsupported, message, range, help, findings));
         }
         if seen.contains(&name) {
@@ -251,17 +245,8 @@ impl Line<'_> {
                         the signer's `.pub` file";
             return Err(self.refuse(Code::BadSigner, "the line has no key", range, help, findings));
         }
-        if UNVERIFIED.contains(&kind) || kind.ends_with("-cert-v01@openssh.com") {
-            let message = format!("this version does not verify `{kind}` keys");
-            return Err(self.refuse(
-                Code::SignerUnsupported,
-                message,
-                range,
-                VERIFIED_HELP,
-                findings,
-            ));
-        }
-        if !VERIFIED.contains(&kind) {
+        let certificate = kind.ends_with("-cert-v01@openssh.com");
+        if !key::TYPES.contains(&kind) && !UNVERIFIED.contains(&kind) && !certificate {
             let message = format!(
                 "`{}` is neither an option nor a type of key",
                 kind.escape_default().to_string().replace("\\\"", "\"")
@@ -274,14 +259,20 @@ impl Line<'_> {
             return Err(self.refuse(Code::BadSigner, message, range, help, findings));
         }
         let data = self.word(self.blanks(range.end));
-        // Without the comment, so that nothing in it can change what is read.
-        PublicKey::from_openssh(&format!("{kind} {}", &self.text[data.clone()]))
-            .map(|key| key.key_data().clone())
-            .map_err(|error| {
-                let message = format!("the key cannot be read: {error}");
-                let help = "copy the type and the key from the signer's `.pub` file";
-                self.refuse(Code::BadSigner, message, data, help, findings)
-            })
+        // The comment behind the key is not looked at, so that nothing in it can change what
+        // is read. A type that is refused needs no key that can be read.
+        let bytes = Base64::decode_vec(&self.text[data.clone()]).unwrap_or_default();
+        key::read(kind, &bytes).map_err(|error| {
+            let (code, range, help) = match error {
+                KeyError::Malformed(_) => {
+                    let help = "copy the type and the key from the signer's `.pub` file";
+                    (Code::BadSigner, data, help)
+                }
+                KeyError::Certificate(_) => (Code::SignerUnsupported, range, CERTIFICATE_HELP),
+                _ => (Code::SignerUnsupported, range, VERIFIED_HELP),
+            };
+            self.refuse(code, format!("{error} is not accepted"), range, help, findings)
+        })
     }
 
     fn refuse(

@@ -193,6 +193,15 @@ impl Repository {
         self.commit(signer, &[("sdn/zones.yaml", text.as_bytes())])
     }
 
+    /// Writes a raw commit into the repository, as it is.
+    pub(crate) fn write_commit(&self, raw: &str) -> ObjectId {
+        let file = self.home().join("raw");
+        std::fs::write(&file, raw).expect("written");
+        let file = file.display().to_string();
+        let arguments = ["hash-object", "-t", "commit", "-w", "--literally", &file];
+        self.git(&arguments).parse().expect("an id")
+    }
+
     pub(crate) fn head(&self) -> ObjectId {
         self.git(&["rev-parse", "HEAD"]).parse().expect("an id")
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
@@ -10,6 +11,7 @@ use weft::declare::signers::{NotASigner, Signers, read};
 use weft::declare::{Findings, Severity};
 
 use super::repository::{make_key, output, program};
+use super::sshsig::{Token, line, string};
 
 fn parse(text: &str) -> (Signers, Findings) {
     let mut findings = Findings::default();
@@ -55,8 +57,10 @@ fn agrees_with_ssh_keygen() {
         std::fs::rename(home.join("message.sig"), home.join(format!("{namespace}.sig")))
             .expect("renamed");
     }
+    let long = format!("alice@x,!{}", "x".repeat(1100));
     let principals = [
         "alice@x",
+        &long,
         "bob@x,alice@x",
         "alice@x,!alice@x",
         "!bob@x,alice@x",
@@ -153,7 +157,7 @@ fn what_find_principals_prints_is_what_is_read() {
 
 #[test]
 fn every_bad_line_is_a_finding_with_its_place() {
-    let rsa = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==";
+    let rsa = line(&[string("ssh-rsa"), string([1, 0, 1]), string([0, 0x81])].concat());
     let cases: &[(&str, &str, u32)] = &[
         ("alice@x", "bad-signer", 8),
         ("alice@x ssh-ed25519", "bad-signer", 20),
@@ -184,15 +188,16 @@ fn every_bad_line_is_a_finding_with_its_place() {
         ("alice@x valid-after=\"19700101Z\" KEY", "bad-signer", 9),
         ("alice@x valid-after=\"2026-01-01Z\" KEY", "bad-signer", 9),
         ("alice@x valid-after=\"20270101Z\",valid-before=\"20260101Z\" KEY", "bad-signer", 9),
-        ("alice@x sk-ssh-ed25519@openssh.com AAAA", "signer-unsupported", 9),
+        ("alice@x sk-ssh-ed25519@openssh.com AAAA", "bad-signer", 36),
+        ("alice@x ssh-dss AAAA", "signer-unsupported", 9),
         ("alice@x ssh-ed25519-cert-v01@openssh.com AAAA", "signer-unsupported", 9),
-        ("alice@x ecdsa-sha2-nistp521 AAAA", "signer-unsupported", 9),
+        ("alice@x ecdsa-sha2-nistp521 AAAA", "bad-signer", 29),
         ("alice@x RSA", "signer-unsupported", 9),
         ("alice@x KEY\r", "bad-signer", 89),
         ("alice@x KEY \u{7}", "bad-signer", 90),
     ];
     let lines: Vec<String> =
-        cases.iter().map(|(line, _, _)| line.replace("KEY", KEY).replace("RSA", rsa)).collect();
+        cases.iter().map(|(line, _, _)| line.replace("KEY", KEY).replace("RSA", &rsa)).collect();
     let text = format!("# ä\ncarol@x {KEY}\n{}\ncarol@x {KEY}", lines.join("\n"));
     let (signers, findings) = parse(&text);
     assert_eq!(signers.lines().len(), 2, "the good lines before and after are read");
@@ -213,9 +218,49 @@ fn every_bad_line_is_a_finding_with_its_place() {
         assert!(start <= bytes.start && bytes.end <= start + lines[index].len(), "{line}");
         assert!(finding.help.is_some(), "{line}: {}", finding.message);
     }
-    let unsupported = findings.iter().find(|finding| finding.message.contains("ssh-rsa"));
-    let help = unsupported.and_then(|finding| finding.help.as_deref()).unwrap_or_default();
-    assert!(help.contains("this version verifies ed25519 and ECDSA P-256/P-384 keys"), "{help}");
+    let about = |what: &str| {
+        let mut all = findings.iter().filter(|finding| finding.message.contains(what));
+        all.next().unwrap_or_else(|| panic!("no finding says `{what}`: {findings:#?}"))
+    };
+    let rsa = about("an RSA key of 8 bits instead of 3072 to 16384 is not accepted");
+    assert!(rsa.help.as_deref().is_some_and(|help| help.contains("RSA keys of 3072 bits or more")));
+    let certificate = about("a certificate (`ssh-ed25519-cert-v01@openssh.com`) is not accepted");
+    let help = certificate.help.as_deref().unwrap_or_default();
+    assert!(help.contains("list the key of each person"), "{help}");
+}
+
+/// One wrong letter in the key of a curve, mostly: nobody could ever sign with it.
+#[test]
+fn a_key_is_a_point_of_its_curve() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path();
+    for bits in ["256", "384", "521"] {
+        let key = make_key(home, bits, &["ecdsa", "-b", bits]);
+        let (kind, data) = key.split_once(' ').expect("a type and a key");
+        let mut bytes = Base64::decode_vec(data).expect("base64");
+        *bytes.last_mut().expect("a byte") ^= 1;
+        let other = format!("{kind} {}", Base64::encode_string(&bytes));
+        for (key, good) in [(key.as_str(), true), (&other, false)] {
+            let (signers, findings) = parse(&format!("alice@x {key}\n"));
+            assert_eq!((signers.lines().len(), findings.is_empty()), (usize::from(good), good));
+            std::fs::write(home.join("key.pub"), format!("{key}\n")).expect("written");
+            let shown = program("ssh-keygen", home).args(["-lf", "key.pub"]).output();
+            assert_eq!(shown.expect("ssh-keygen").status.success(), good, "{bits}");
+        }
+    }
+}
+
+#[test]
+fn hardware_keys_are_signers() {
+    for mut token in [Token::ed25519(), Token::ecdsa()] {
+        let (signers, findings) = parse(&format!("alice@x {}\n", token.line()));
+        assert!(findings.is_empty() && signers.lines().len() == 1, "{findings:?}");
+        token.application = "https://example.org".to_owned();
+        let (_, findings) = parse(&format!("alice@x {}\n", token.line()));
+        let finding = findings.iter().next().expect("a finding");
+        assert_eq!(finding.code.id(), "signer-unsupported");
+        assert!(finding.message.contains("a hardware key for `https://example.org`"));
+    }
 }
 
 #[test]

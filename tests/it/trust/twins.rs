@@ -1,76 +1,11 @@
 //! One commit under two ids.
 
-use p256_twin::twin;
 use weft::sync::objects::Kind;
 use weft::sync::{Anchor, Standing};
 use weft::value::ObjectId;
 
-use super::repository::{Repository, accepted, decide, make_key, public_key, refused};
-
-mod p256_twin {
-    //! The second signature that anybody can make of an ECDSA signature over P-256.
-
-    use ssh_key::{LineEnding, Signature, SshSig};
-
-    /// The order of the group.
-    const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
-        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-    ];
-
-    /// The commit with `n - s` in the place of `s`.
-    pub(super) fn twin(commit: &str) -> String {
-        let start = commit.find("gpgsig ").expect("a signature") + "gpgsig ".len();
-        let end = start + commit[start..].find("\n\n").expect("an end of the header");
-        let pem = commit[start..end].replace("\n ", "\n");
-        let signed = SshSig::from_pem(&pem).expect("a signature");
-        let (r, s) = numbers(signed.signature_bytes());
-        let mut blob = string(&r);
-        blob.extend(string(&negative(&s)));
-        let signature = Signature::new(signed.signature().algorithm(), blob).expect("a signature");
-        let other = SshSig::new(
-            signed.public_key().clone(),
-            signed.namespace(),
-            signed.hash_alg(),
-            signature,
-        );
-        let pem = other.expect("a signature").to_pem(LineEnding::LF).expect("text");
-        let pem = pem.trim_end().replace('\n', "\n ");
-        format!("{}{pem}{}", &commit[..start], &commit[end..])
-    }
-
-    fn string(number: &[u8]) -> Vec<u8> {
-        let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
-        let mut bytes = number[first..].to_vec();
-        if bytes.first().is_some_and(|byte| *byte >= 0x80) {
-            bytes.insert(0, 0);
-        }
-        let mut all = u32::try_from(bytes.len()).expect("short").to_be_bytes().to_vec();
-        all.extend(bytes);
-        all
-    }
-
-    fn numbers(blob: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let length = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().expect("four"));
-        let r = 4 + length(0) as usize;
-        (blob[4..r].to_vec(), blob[r + 4..r + 4 + length(r) as usize].to_vec())
-    }
-
-    /// `n - s`.
-    fn negative(s: &[u8]) -> Vec<u8> {
-        let mut padded = [0; 32];
-        let digits = &s[s.len().saturating_sub(32)..];
-        padded[32 - digits.len()..].copy_from_slice(digits);
-        let mut borrow = 0;
-        let mut result = [0; 32];
-        for at in (0..32).rev() {
-            let difference = i32::from(ORDER[at]) - i32::from(padded[at]) - borrow;
-            borrow = i32::from(difference < 0);
-            result[at] = difference.rem_euclid(256).try_into().expect("a byte");
-        }
-        result.to_vec()
-    }
-}
+use super::repository::{Repository, accepted, decide, make_key, refused};
+use super::sshsig::{Said, Token, twin, with_signature, without_signature};
 
 struct Scene {
     repository: Repository,
@@ -80,17 +15,32 @@ struct Scene {
     other: ObjectId,
 }
 
-fn scene() -> Scene {
+/// The kinds of keys whose signatures have twins: curves of ECDSA, and a hardware key.
+const KINDS: [&str; 4] = ["256", "384", "521", "sk"];
+
+fn scene(kind: &str) -> Scene {
     let repository = Repository::new();
-    make_key(repository.home(), "dora", &["ecdsa", "-b", "256"]);
-    let lines = repository.signers(&["alice", "bob", "carol"])
-        + &format!("dora@example.org {}\n", public_key(repository.home(), "dora"));
+    let token = Token::ecdsa();
+    let key = if kind == "sk" {
+        token.line()
+    } else {
+        make_key(repository.home(), "dora", &["ecdsa", "-b", kind])
+    };
+    let lines =
+        repository.signers(&["alice", "bob", "carol"]) + &format!("dora@example.org {key}\n");
     let policy = "roles: {root: {principals: [alice@example.org, dora@example.org]}}\n";
     repository.commit(
         "alice",
         &[(".weft/allowed_signers", lines.as_bytes()), (".weft/policy.yaml", policy.as_bytes())],
     );
-    let one = repository.change("dora");
+    let one = if kind == "sk" {
+        let unsigned = repository.change("-");
+        let text = String::from_utf8(repository.objects().bytes(unsigned).to_vec()).expect("text");
+        let signature = token.sign(text.as_bytes(), Said::TOUCHED).text();
+        repository.write_commit(&with_signature(&text, &signature))
+    } else {
+        repository.change("dora")
+    };
     let mut objects = repository.objects();
     let text = String::from_utf8(objects.bytes(one).to_vec()).expect("text");
     let other = objects.add(Kind::Commit, twin(&text).as_bytes());
@@ -108,20 +58,17 @@ impl Scene {
             self.objects.objects.entry(id).or_insert(raw);
         }
         let text = String::from_utf8(self.objects.bytes(child).to_vec()).expect("text");
-        let start = text.find("gpgsig ").expect("a signature");
-        let end = start + text[start..].find("\n\n").expect("an end") + 1;
-        let head = text[..start].replace(&self.one.to_string(), &parent.to_string());
-        self.sign(&head, &text[end..])
+        let (payload, _) = without_signature(&text);
+        self.sign(&payload.replace(&self.one.to_string(), &parent.to_string()))
     }
 
-    fn sign(&mut self, head: &str, message: &str) -> ObjectId {
-        let payload = format!("{head}{message}");
+    /// A commit that alice signs.
+    fn sign(&mut self, payload: &str) -> ObjectId {
         let pem = std::fs::read_to_string(self.repository.home().join("alice")).expect("a key");
         let key = ssh_key::PrivateKey::from_openssh(pem).expect("a key");
         let signature = key.sign("git", ssh_key::HashAlg::Sha512, payload.as_bytes());
         let pem = signature.expect("signed").to_pem(ssh_key::LineEnding::LF).expect("text");
-        let text = format!("{head}gpgsig {}\n{message}", pem.trim_end().replace('\n', "\n "));
-        self.objects.add(Kind::Commit, text.as_bytes())
+        self.objects.add(Kind::Commit, with_signature(payload, pem.trim_end()).as_bytes())
     }
 
     fn judge(&self, tip: ObjectId, anchor: Option<&Anchor>) -> weft::sync::Judgement {
@@ -133,50 +80,56 @@ impl Scene {
 /// Without this, whoever gives a node the twin of a commit cuts it off from the branch.
 #[test]
 fn a_line_through_the_twin_of_the_anchor_goes_on() {
-    let mut scene = scene();
-    let (one, other) = (scene.one, scene.other);
-    let anchor = scene.repository.anchor(one);
-    let current = scene.judge(other, Some(&anchor));
-    assert_eq!((current.standing, accepted(&current)), (Standing::Current, Some(one)));
-    let above = scene.on(other);
-    let judgement = scene.judge(above, Some(&anchor));
-    assert_eq!((judgement.standing, accepted(&judgement)), (Standing::Advanced, Some(above)));
-    assert_eq!(refused(&judgement), []);
-    // The same as on a node that never saw the first.
-    let fresh = scene.judge(above, None).accepted.expect("good").record().clone();
-    assert_eq!(judgement.accepted.expect("good").record(), &fresh);
-    // An anchor of an earlier version does not know what was signed.
-    let old = Anchor { payload: None, ..anchor };
-    assert_eq!(refused(&scene.judge(above, Some(&old))), [(above, "rewritten")]);
+    for kind in KINDS {
+        let mut scene = scene(kind);
+        let (one, other) = (scene.one, scene.other);
+        let anchor = scene.repository.anchor(one);
+        let current = scene.judge(other, Some(&anchor));
+        assert_eq!(
+            (current.standing, accepted(&current)),
+            (Standing::Current, Some(one)),
+            "{kind}"
+        );
+        let above = scene.on(other);
+        let judgement = scene.judge(above, Some(&anchor));
+        assert_eq!((judgement.standing, accepted(&judgement)), (Standing::Advanced, Some(above)));
+        assert_eq!(refused(&judgement), []);
+        // The same as on a node that never saw the first.
+        let fresh = scene.judge(above, None).accepted.expect("good").record().clone();
+        assert_eq!(judgement.accepted.expect("good").record(), &fresh);
+        // An anchor of an earlier version does not know what was signed.
+        let old = Anchor { payload: None, ..anchor };
+        assert_eq!(refused(&scene.judge(above, Some(&old))), [(above, "rewritten")]);
+    }
 }
 
 /// The twin of anything below the anchor is another line: the anchor is not on it.
 #[test]
 fn the_twin_of_an_earlier_commit_is_no_way_back() {
-    let mut scene = scene();
-    let (one, other) = (scene.one, scene.other);
-    let top = scene.on(one);
-    let fresh = scene.judge(top, None).accepted.expect("good");
-    let weft::sync::Accepted { latest, payload, left } = fresh.get().clone();
-    let before = scene.repository.anchor(one);
-    let anchor = Anchor { record: fresh.record().clone(), latest, payload, left, ..before };
-    let above = scene.on(other);
-    for tip in [other, above] {
-        let judgement = scene.judge(tip, Some(&anchor));
-        assert_eq!((accepted(&judgement), refused(&judgement)), (None, vec![(tip, "rewritten")]));
+    for kind in KINDS {
+        let mut scene = scene(kind);
+        let (one, other) = (scene.one, scene.other);
+        let top = scene.on(one);
+        let fresh = scene.judge(top, None).accepted.expect("good");
+        let weft::sync::Accepted { latest, payload, left } = fresh.get().clone();
+        let before = scene.repository.anchor(one);
+        let anchor = Anchor { record: fresh.record().clone(), latest, payload, left, ..before };
+        let above = scene.on(other);
+        for tip in [other, above] {
+            let judgement = scene.judge(tip, Some(&anchor));
+            let refusals = vec![(tip, "rewritten")];
+            assert_eq!((accepted(&judgement), refused(&judgement)), (None, refusals), "{kind}");
+        }
     }
 }
 
 /// The same words by another key are another commit; so are other words by the same key.
 #[test]
 fn what_is_no_twin() {
-    let mut scene = scene();
+    let mut scene = scene("256");
     let anchor = scene.repository.anchor(scene.one);
     let text = String::from_utf8(scene.objects.bytes(scene.one).to_vec()).expect("text");
-    let start = text.find("gpgsig ").expect("a signature");
-    let end = start + text[start..].find("\n\n").expect("an end") + 1;
-    let (head, message) = (text[..start].to_owned(), text[end..].to_owned());
-    let by_alice = scene.sign(&head, &message);
+    let by_alice = scene.sign(&without_signature(&text).0);
     assert_eq!(refused(&scene.judge(by_alice, Some(&anchor))), [(by_alice, "rewritten")]);
     // A broken signature that names the key.
     let key = Anchor {
@@ -199,7 +152,7 @@ fn what_is_no_twin() {
 #[test]
 fn an_anchor_of_the_earlier_format_is_read() {
     use weft::sync::{Anchors, anchor::PATHS};
-    let scene = scene();
+    let scene = scene("256");
     let accepted = scene.judge(scene.one, None).accepted.expect("good");
     let host = super::anchor::Files::default();
     let trust = scene.repository.trust();
