@@ -27,21 +27,32 @@ pub(super) enum Decision {
     Guarded,
 }
 
-/// Only an advancing commit changes a node. `runs` is the commit that runs and the
-/// digest of its rendering; `quarantined` is why its rendering is left alone, which a person
-/// who asks for it overrules. `hold` is an operator's stop that counts for this plan.
-pub(super) fn decide(
-    mode: Mode,
-    purpose: Purpose,
-    runs: Option<(ObjectId, Digest)>,
-    commit: ObjectId,
-    plan: &Plan,
-    quarantined: Option<&Quarantined>,
-    hold: Option<&Hold>,
-) -> Decision {
+/// What a decision depends on beside the plan.
+#[derive(Debug)]
+pub(super) struct Circumstances<'a> {
+    /// What the agent may do.
+    pub(super) mode: Mode,
+    /// What the turn is for.
+    pub(super) purpose: Purpose,
+    /// The commit that runs and the digest of its rendering.
+    pub(super) runs: Option<(ObjectId, Digest)>,
+    /// The commit of the plan.
+    pub(super) commit: ObjectId,
+    /// Why the rendering is left alone, which a person who asks for it overrules.
+    pub(super) quarantined: Option<&'a Quarantined>,
+    /// An operator's stop that counts for this plan.
+    pub(super) hold: Option<&'a Hold>,
+    /// Whether what no commit changed is nothing that the node's rules ask for.
+    pub(super) quiet: bool,
+}
+
+/// Only an advancing commit changes a node.
+pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision {
+    let &Circumstances { mode, purpose, runs, commit, quarantined, hold, quiet } = circumstances;
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
-    if same_commit && same_rendering && plan.is_empty() {
+    let in_order = plan.is_empty() || (quiet && purpose == Purpose::Sync);
+    if same_commit && same_rendering && in_order {
         return Decision::Nothing;
     }
     if let Purpose::Adopt { shown } = purpose {

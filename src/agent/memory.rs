@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
 use crate::declare::policy::Removal;
@@ -72,6 +74,10 @@ pub(super) struct Remembered {
     pub(super) unreached: Vec<Unreached>,
     /// The window that is open, as far as this process saw it.
     pub(super) window: Option<OpenWindow>,
+    /// When drift was undone lately.
+    pub(super) corrections: Vec<Timestamp>,
+    /// Why drift could not be undone: it is not tried again.
+    pub(super) stuck: Option<String>,
     /// How the fetch process was confined.
     pub(super) process: Option<FetchProcess>,
 }

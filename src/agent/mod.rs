@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod daemon;
 mod decide;
 pub mod doctor;
+mod drift;
 pub mod error;
 mod fits;
 pub mod handle;

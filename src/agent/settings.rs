@@ -24,10 +24,12 @@ use crate::value::{
 };
 
 pub use confirm::{Confirm, Confirmation};
+pub use drift::{DriftRules, Ignored, Judged, Reaction};
 pub use probe::{CommandWord, Probe, Status};
 pub use words::{BadWord, Interval, NodeFile, ShortTime, WindowLength};
 
 mod confirm;
+mod drift;
 mod probe;
 mod words;
 
@@ -168,6 +170,8 @@ declaration! {
         /// What is tried, beyond what the node knows by itself, to see whether its network
         /// works, by id.
         optional "probes" probes: Entries<Word, Probe>,
+        /// What is done about changes of the node that no commit made.
+        optional "drift" drift: DriftRules,
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Status {
     /// The window that is open; `None` where what runs is confirmed.
     #[serde(default)]
     pub window: Option<Window>,
+    /// What differs from what runs although no commit changed it.
+    #[serde(default)]
+    pub drift: Vec<String>,
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,

@@ -2,7 +2,8 @@
 
 use camino::Utf8Path;
 
-use super::decide::{Decision, decide};
+use super::decide::{Circumstances, Decision, decide};
+use super::drift;
 use super::error::{TurnError, chain};
 use super::fits::{of_settings, undeclared};
 use super::hold::Hold;
@@ -141,6 +142,11 @@ impl<H: Host> Turn<'_, H> {
             }
             _ => {}
         }
+        // Before the remotes are asked: what runs is put right without them.
+        let drifted = match (purpose, &recovered.open) {
+            (Purpose::Sync, None) => self.drift()?,
+            _ => drift::Found::default(),
+        };
         let (mut anchors, anchor) = self.anchors()?;
         let gathered = match (self.gather(anchor.as_ref(), recovered.open.as_ref()), recovered.open)
         {
@@ -159,6 +165,7 @@ impl<H: Host> Turn<'_, H> {
         }
         let mut report = self.report(&gathered)?;
         report.recovered = recovered.words;
+        report.status.drift.clone_from(&drifted.told);
         let (accepted, contents) = match (gathered.judgement.accepted, gathered.contents) {
             (Some(accepted), Some(contents)) => (accepted, contents),
             (accepted, _) => {
@@ -184,7 +191,12 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
-        self.carry_out(considered, facts, (removal, brings_back), purpose, &mut report)?;
+        let rights = (removal, brings_back);
+        self.carry_out(considered, facts, rights, (purpose, &drifted), &mut report)?;
+        if let Some(stuck) = drifted.stuck {
+            report.status.state = State::Degraded;
+            report.status.message = stuck;
+        }
         report.status.say_more();
         Ok(report)
     }
@@ -279,7 +291,7 @@ impl<H: Host> Turn<'_, H> {
         considered: Verified<Considered>,
         facts: Facts,
         (removal, brings_back): (Removal, Option<ObjectId>),
-        purpose: Purpose,
+        (purpose, drifted): (Purpose, &drift::Found),
         report: &mut Report,
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
@@ -346,8 +358,16 @@ impl<H: Host> Turn<'_, H> {
         let mode = self.settings.mode();
         let mut terms = self.settings.terms();
         terms.manual |= self.manual;
-        let decision =
-            decide(mode, purpose, runs, record.commit, planned.get(), quarantined.as_ref(), hold);
+        let circumstances = Circumstances {
+            mode,
+            purpose,
+            runs,
+            commit: record.commit,
+            quarantined: quarantined.as_ref(),
+            hold,
+            quiet: drifted.is_quiet(),
+        };
+        let decision = decide(planned.get(), &circumstances);
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) => (State::Pending, reason),
@@ -398,6 +418,7 @@ impl<H: Host> Turn<'_, H> {
             fetch_process: remembered.process.clone(),
             window: None,
             hold: None,
+            drift: Vec::new(),
             errors: 0,
             warnings: 0,
         })

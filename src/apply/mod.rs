@@ -10,6 +10,7 @@
 //! Decides nothing that a plan could decide. Every function here that writes is called
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
+mod drift;
 mod execute;
 mod files;
 mod generation;
@@ -35,6 +36,7 @@ use crate::host::{Host, HostError};
 use crate::plan::{Plan, Shortfall, Sign, Terms};
 use crate::sync::Verified;
 
+pub use drift::{Drift, drift};
 pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
 pub use network::Unmet;

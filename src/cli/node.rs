@@ -301,6 +301,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
             lines.extend(window.down.iter().map(|down| format!("down     {down}")));
         }
+        lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
         if let Some(hold) = &status.hold {
             lines.push(format!("hold     {}", hold.sentence()));
         }

@@ -23,8 +23,18 @@ impl Mismatch {
     }
 }
 
+impl Mismatch {
+    /// Something that is of no interface alone.
+    pub(crate) fn of_node(message: &str) -> Self {
+        Self { interface: String::new(), message: message.to_owned() }
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.interface.is_empty() {
+            return f.write_str(&self.message);
+        }
         write!(f, "`{}` {}", self.interface, self.message)
     }
 }

@@ -1,0 +1,88 @@
+//! Changes of the node that no commit made, and what is done about them.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::{TurnError, chain};
+use super::hold::Hold;
+use super::settings::{DriftRules, Mode};
+use super::turn::Turn;
+use crate::apply::{self, Outcome};
+use crate::host::Host;
+
+/// How often a drift is undone within [`WHILE`]: what comes back each time has a cause that
+/// a person must find.
+const MOST: usize = 3;
+const WHILE: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a turn found of drift.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What differs and is left.
+    pub(super) told: Vec<String>,
+    /// Why what differs could not be undone.
+    pub(super) stuck: Option<String>,
+    /// Whether the rules leave something out, so that a plan which differs may be in order.
+    pub(super) partial: bool,
+}
+
+impl Found {
+    /// Whether whatever a plan would do is nothing that the rules ask for.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.partial && self.told.is_empty() && self.stuck.is_none()
+    }
+}
+
+impl<H: Host> Turn<'_, H> {
+    /// Looks for drift, and undoes it where the settings say so: back to what runs. Not
+    /// while a window is open or the node is held, nor on a node that observes.
+    pub(super) fn drift(&self) -> Result<Found, TurnError> {
+        let usual = DriftRules::default();
+        let rules = self.settings.drift.as_ref().map_or(&usual, |drift| &drift.value);
+        let Some(drift) = apply::drift(self.host)? else { return Ok(Found::default()) };
+        let judged = rules.judge(&drift);
+        let mut found = Found { told: judged.told, stuck: None, partial: rules.is_partial() };
+        let now = self.host.now();
+        let held = Hold::current(self.host, now)?.is_some();
+        if !judged.corrects || held || self.settings.mode() == Mode::Observe {
+            return Ok(found);
+        }
+        if let Some(stuck) = &self.memory.open().stuck {
+            found.stuck = Some(stuck.clone());
+            return Ok(found);
+        }
+        if self.corrections(now) >= MOST {
+            found.stuck = Some(format!(
+                "what differs came back {MOST} times within the hour, and is left: {}",
+                found.told.join(", ")
+            ));
+            return Ok(found);
+        }
+        for sentence in &found.told {
+            tracing::warn!("drift: {sentence}; it is undone");
+        }
+        self.memory.open().corrections.push(now);
+        let outcome = apply::restore(self.host, drift.generation)?;
+        let again = apply::drift(self.host)?.map(|drift| rules.judge(&drift));
+        let left = again.map(|again| again.told).unwrap_or_default();
+        let stuck = match outcome {
+            Outcome::RolledBack { failure, .. } => Some(chain(&failure)),
+            Outcome::Degraded { failure, obstacle, .. } => {
+                Some(format!("{}: {}", chain(&failure), chain(&obstacle)))
+            }
+            Outcome::Unchanged { .. } | Outcome::Confirmed { .. } | Outcome::Open { .. } => {
+                (!left.is_empty()).then(|| left.join(", "))
+            }
+        };
+        found.told = left;
+        found.stuck = stuck.map(|why| format!("what differs could not be undone: {why}"));
+        self.memory.open().stuck.clone_from(&found.stuck);
+        Ok(found)
+    }
+
+    /// How often something was undone lately.
+    fn corrections(&self, now: Timestamp) -> usize {
+        let mut remembered = self.memory.open();
+        remembered.corrections.retain(|time| now.duration_since(*time) < WHILE);
+        remembered.corrections.len()
+    }
+}
