@@ -37,20 +37,25 @@ mod node;
 mod options;
 mod root;
 mod runner;
+mod uml;
 mod wait;
 
 use std::process::ExitCode;
 
-/// This program has four more entries besides the runner: it starts itself again as
-/// the first process of a lab or of a node, and inside the lab as one case or probe.
+/// This program has more entries besides the runner: it starts itself again as the first
+/// process of a lab, of a node or of a kernel, and inside the lab as one case or probe.
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [namespaces::LAB_INIT, root, inner @ ..] => namespaces::lab_init(root, inner),
+        [namespaces::LAB_INIT, root, weft, reference, inner @ ..] => {
+            namespaces::lab_init(root, weft, reference, inner)
+        }
         [namespaces::NODE_INIT, name] => namespaces::node_init(name),
         [namespaces::CASE, name] => runner::run_one(name),
-        [namespaces::PROBE] => need::probe_all(),
+        [namespaces::PROBE, names @ ..] => need::probe_all(names),
+        [uml::BOOT, watched, names @ ..] => uml::boot(*watched == uml::WATCHED, names),
+        [uml::INIT, names, ..] => uml::init(names),
         _ => runner::run(&words),
     }
 }

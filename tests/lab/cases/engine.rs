@@ -102,8 +102,14 @@ impl<'lab> Scene<'lab> {
 
     /// A node with weft, introduced to the repository.
     pub(super) fn node(&self, number: u8) -> Node {
+        self.node_with(number, |_| {})
+    }
+
+    /// A node that is prepared before its network comes up.
+    pub(super) fn node_with(&self, number: u8, prepare: impl FnOnce(&Node)) -> Node {
         let node = self.lab.node(number);
         node.remove(SDN_FILE);
+        prepare(&node);
         node.boot_network();
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let settings = format!(
@@ -125,6 +131,16 @@ impl<'lab> Scene<'lab> {
         commit
     }
 
+    /// Commits files of a network, and pushes them.
+    pub(super) fn push_files(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            self.copy.write(path, text);
+        }
+        let commit = self.copy.commit(&self.alice, "A network");
+        self.copy.push();
+        commit
+    }
+
     /// Brings the repository to a node, as a mirror on its disk.
     fn mirror(&self, node: &Node) {
         let words = ["tar", "-C", "/srv/git", "-cf", "/tmp/config.tar", "config.git"];
@@ -135,7 +151,7 @@ impl<'lab> Scene<'lab> {
         node.exec(&["tar", "-C", "/srv", "--no-same-owner", "-xf", "/tmp/config.tar"]).ok();
     }
 
-    fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
+    pub(super) fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
         self.mirror(node);
         let words = [&["weft", "--json"], words].concat();
         node.command(&words).within(Duration::from_secs(90)).run()

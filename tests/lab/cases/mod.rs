@@ -8,6 +8,7 @@ mod remotes;
 mod services;
 mod simple;
 mod underlay;
+mod vlan;
 mod vxlan;
 mod weft;
 
@@ -23,6 +24,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         underlay::CASES,
         simple::CASES,
         vxlan::CASES,
+        vlan::CASES,
         git_server::CASES,
         remotes::CASES,
         weft::CASES,
