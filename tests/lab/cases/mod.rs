@@ -2,6 +2,8 @@
 
 mod agent;
 mod engine;
+mod evpn;
+mod fabrics;
 mod git_server;
 mod profile;
 mod remotes;
@@ -25,6 +27,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         simple::CASES,
         vxlan::CASES,
         vlan::CASES,
+        evpn::CASES,
+        fabrics::CASES,
         git_server::CASES,
         remotes::CASES,
         weft::CASES,
