@@ -94,6 +94,9 @@ impl Network {
         link.alias = wanted.alias.clone().or(link.alias.take());
         link.addresses.clone_from(&wanted.addresses);
         link.forwards.extend(&wanted.forwards);
+        link.accepts_arp |= wanted.accepts_arp;
+        link.unreachable = wanted.unreachable.unwrap_or(link.unreachable);
+        link.vlan_protocol = wanted.vlan_protocol.clone().or(link.vlan_protocol.take());
         link.mac = wanted.mac.clone().or(link.mac.take());
         link.master = wanted.vrf.clone().or(link.master.take());
         let mut complaint = None;
@@ -198,6 +201,11 @@ impl Network {
             NetworkStep::StopVlanFiltering { interface } => {
                 if let Some(link) = self.link(interface.as_str()) {
                     link.vlan_filtering = false;
+                }
+            }
+            NetworkStep::ResetVlanProtocol { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.vlan_protocol = None;
                 }
             }
             NetworkStep::StopForwarding { interface, family } => {

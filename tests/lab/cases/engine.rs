@@ -35,6 +35,8 @@ const VOLATILE: &[&str] = &[
     "address",
     "broadcast",
     "bridge_id",
+    // Of a port: from the speed that its cable had when it was last looked at.
+    "cost",
     "designated_bridge",
     "designated_root",
     "fdb_n_learned",
