@@ -60,9 +60,10 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
             link.accepts_arp = is_on("ipv4", name, "arp_accept");
         }
     }
+    let mut unreachable = BTreeSet::new();
     if links.values().any(|link| link.table.is_some()) {
         let text = ip(&["-N", "-j", "-4", "route", "show", "table", "all", "type", "unreachable"])?;
-        add_unreachable(&mut links, &text).map_err(unreadable("ip -j route show"))?;
+        unreachable = self::unreachable(&text).map_err(unreadable("ip -j route show"))?;
     }
     let mut rules = BTreeMap::new();
     for &table in tables {
@@ -70,7 +71,7 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
-    Ok(Kernel { links, rules, routes })
+    Ok(Kernel { links, rules, routes, unreachable })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {
@@ -309,21 +310,11 @@ struct Unreachable {
     table: String,
 }
 
-/// VRFs whose default route leads nowhere.
-fn add_unreachable(
-    links: &mut BTreeMap<String, Link>,
-    text: &[u8],
-) -> Result<(), serde_json::Error> {
+/// Tables whose default route leads nowhere.
+fn unreachable(text: &[u8]) -> Result<BTreeSet<u32>, serde_json::Error> {
     let routes: Vec<Unreachable> = list(text)?;
-    let tables: BTreeSet<u32> = routes
-        .iter()
-        .filter(|route| matches!(route.dst.as_str(), "default" | "0.0.0.0/0"))
-        .filter_map(|route| route.table.parse().ok())
-        .collect();
-    for link in links.values_mut() {
-        link.unreachable = link.table.is_some_and(|table| tables.contains(&table));
-    }
-    Ok(())
+    let default = routes.iter().filter(|route| route.dst == "default");
+    Ok(default.filter_map(|route| route.table.parse().ok()).collect())
 }
 
 fn rules(table: Table, text: &str) -> Vec<Rule> {

@@ -18,6 +18,8 @@ pub struct Kernel {
     /// Routes that somebody added by hand or by `up ip route add`, with their
     /// interface.
     pub routes: BTreeSet<(IpNet, String)>,
+    /// Routing tables in which what has no other route goes nowhere.
+    pub unreachable: BTreeSet<u32>,
 }
 
 /// One interface.
@@ -51,8 +53,6 @@ pub struct Link {
     pub accepts_arp: bool,
     /// Of a VRF: its routing table.
     pub table: Option<u32>,
-    /// Of a VRF: whether what it has no route for goes nowhere.
-    pub unreachable: bool,
     /// Of a VXLAN interface.
     pub tunnel: Option<Tunnel>,
     /// Of a bridge: the versions of IP whose packets are routed when they come in.

@@ -74,16 +74,11 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
     for family in forwards.filter(|family| !link.forwards.contains(family)) {
         say(format!("does not forward {}", family.as_str()));
     }
+    if let Some(message) = lets_out(wanted, link, kernel) {
+        say(message.to_owned());
+    }
     if wanted.accepts_arp && !link.accepts_arp && wanted.is_bridge() {
         say("does not remember neighbours that say their address unasked".to_owned());
-    }
-    if let Some(wanted) = wanted.unreachable.filter(|wanted| *wanted != link.unreachable) {
-        let message = if wanted {
-            "lets what it has no route for out of the VRF"
-        } else {
-            "lets nothing that it has no route for out of the VRF"
-        };
-        say(message.to_owned());
     }
     let protocol = wanted.vlan_protocol.as_ref();
     if let Some(protocol) = protocol.filter(|wanted| link.vlan_protocol.as_ref() != Some(wanted)) {
@@ -137,6 +132,18 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
         _ => {}
     }
     found
+}
+
+/// What is wrong with the way out of a VRF.
+fn lets_out(wanted: &Interface, link: &Link, kernel: &Kernel) -> Option<&'static str> {
+    let is = link.table.is_some_and(|table| kernel.unreachable.contains(&table));
+    wanted.unreachable.filter(|wanted| *wanted != is).map(|wanted| {
+        if wanted {
+            "lets what it has no route for out of the VRF"
+        } else {
+            "lets nothing that it has no route for out of the VRF"
+        }
+    })
 }
 
 fn is_of_link(net: &ipnet::IpNet) -> bool {
@@ -222,7 +229,7 @@ mod tests {
             accepts_arp: true,
             ..up.clone()
         };
-        let vrf = Link { kind: Some("vrf".to_owned()), unreachable: true, ..up.clone() };
+        let vrf = Link { kind: Some("vrf".to_owned()), table: Some(9), ..up.clone() };
         let remotes = ["192.0.2.2".parse().expect("an address")].into();
         let vxlan = Link {
             kind: Some("vxlan".to_owned()),
@@ -236,6 +243,7 @@ mod tests {
         let mut kernel = Kernel {
             links: links.map(|(name, link)| (name.to_owned(), link)).into(),
             routes: [("10.9.9.9/32".parse().expect("a route"), "va".to_owned())].into(),
+            unreachable: [9].into(),
             ..Kernel::default()
         };
         let rules = crate::plan::interfaces(TEXT)["va"].rules.clone();
@@ -245,12 +253,8 @@ mod tests {
         kernel
     }
 
-    fn link<'a>(kernel: &'a mut Kernel, name: &str) -> &'a mut Link {
-        kernel.links.get_mut(name).expect("there")
-    }
-
     fn va(kernel: &mut Kernel) -> &mut Link {
-        link(kernel, "va")
+        kernel.links.get_mut("va").expect("there")
     }
 
     fn tunnel(kernel: &mut Kernel) -> &mut Tunnel {
@@ -282,7 +286,7 @@ mod tests {
             (|k| va(k).forwards.clear(), "does not forward IPv4"),
             (|k| va(k).accepts_arp = false, "does not remember neighbours"),
             (|k| va(k).vlan_protocol = None, "by tags of nothing, where 802.1ad is wanted"),
-            (|k| link(k, "vrf_z").unreachable = false, "has no route for out of the VRF"),
+            (|k| k.unreachable.clear(), "lets what it has no route for out of the VRF"),
             (|k| va(k).vlan_filtering = true, "`va` filters VLANs"),
             (|k| va(k).kind = Some("dummy".to_owned()), "is dummy and no bridge"),
             (|k| k.routes.clear(), "has no route to 10.9.9.9/32"),

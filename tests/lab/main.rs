@@ -13,7 +13,9 @@
 //! | `LAB_REQUIRE` | needs, separated by commas, that must be met here: `native,vxlan` |
 //! | `WEFT_SHARED` | directory that holds the reference renderings |
 //!
-//! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`.
+//! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`. One
+//! that needs VLANs, VRFs or dummies is made with `Case::in_boot` and runs in
+//! user-mode-linux; cases of the same boot share a kernel, and boots run side by side.
 
 #![allow(
     clippy::disallowed_methods,

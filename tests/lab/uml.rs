@@ -61,7 +61,7 @@ pub(crate) fn report(said: &str, name: &str) -> Report {
     for line in lines {
         if let Some((took, ended)) = line.strip_prefix(&end).and_then(|rest| rest.split_once(": "))
         {
-            report.took = took.to_owned();
+            took.clone_into(&mut report.took);
             report.ended = Some(ended.to_owned());
             break;
         }

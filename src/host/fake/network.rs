@@ -95,7 +95,6 @@ impl Network {
         link.addresses.clone_from(&wanted.addresses);
         link.forwards.extend(&wanted.forwards);
         link.accepts_arp |= wanted.accepts_arp;
-        link.unreachable = wanted.unreachable.unwrap_or(link.unreachable);
         link.vlan_protocol = wanted.vlan_protocol.clone().or(link.vlan_protocol.take());
         link.mac = wanted.mac.clone().or(link.mac.take());
         link.master = wanted.vrf.clone().or(link.master.take());
@@ -132,6 +131,14 @@ impl Network {
             Kind::Vlan { device, id, protocol } => {
                 link.lower = Some(device.clone());
                 link.vlan = Some((*id, protocol.clone()));
+            }
+            // Each has a table; its number serves.
+            Kind::Vrf => {
+                let table = *link.table.get_or_insert(link.index);
+                match wanted.unreachable {
+                    Some(true) => self.kernel.unreachable.insert(table),
+                    _ => self.kernel.unreachable.remove(&table),
+                };
             }
             _ => {}
         }

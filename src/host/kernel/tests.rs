@@ -1,6 +1,6 @@
 //! Samples are iproute2 6.15's of a node with a simple and a VXLAN vnet, shortened.
 
-use super::{add_addresses, add_remotes, add_unreachable, add_vlans, links, routes, rules};
+use super::{add_addresses, add_remotes, add_vlans, links, routes, rules, unreachable};
 use crate::plan::{Family, PortVlan, Table, TableName};
 
 const LINKS: &str = r#"[
@@ -105,12 +105,11 @@ const VRFS: &str = r#"[
 
 #[test]
 fn a_vrf_without_a_way_out_has_a_route_to_nowhere() {
-    let mut links = links(VRFS.as_bytes()).expect("it can be read");
+    let links = links(VRFS.as_bytes()).expect("it can be read");
     let routes = r#"[{"type":"7","dst":"default","table":"1002","metric":4278198272,"flags":[]},
         {"type":"7","dst":"10.0.0.0/8","table":"1001","flags":[]}]"#;
-    add_unreachable(&mut links, routes.as_bytes()).expect("it can be read");
     assert_eq!(links["vmbr0"].vlan_protocol.as_deref(), Some("802.1ad"));
-    assert_eq!((links["vrf_a"].unreachable, links["vrf_b"].unreachable), (false, true));
-    add_unreachable(&mut links, b"").expect("it can be read");
-    assert!(!links["vrf_b"].unreachable);
+    assert_eq!((links["vrf_a"].table, links["vrf_b"].table), (Some(1001), Some(1002)));
+    assert_eq!(unreachable(routes.as_bytes()).expect("it can be read"), [1002].into());
+    assert_eq!(unreachable(b"").expect("it can be read"), [].into());
 }

@@ -2,7 +2,7 @@
 //! what it had before; and guests notice nothing of changes elsewhere.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::namespaces::WEFT;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
+use crate::wait::wait_until;
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];
 
@@ -164,6 +165,24 @@ impl<'lab> Scene<'lab> {
     pub(super) fn sync(&self, node: &Node) {
         let said = self.try_sync(node, &["sync"]);
         assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
+    }
+
+    /// Takes all networks away from these nodes, whose kernels then are what they were.
+    #[track_caller]
+    pub(super) fn take_away(&self, nodes: &[Node], bare: &[BTreeMap<&'static str, String>]) {
+        self.push("{}\n");
+        for (node, bare) in nodes.iter().zip(bare) {
+            // The kernel takes a guest's cable away some time after the guest is gone.
+            let has_guests = || node.exec(&["ls", "/sys/class/net"]).ok().contains("tap");
+            wait_until(Duration::from_secs(10), "the guests' ports are gone", || !has_guests());
+            self.sync(node);
+            // A routing daemon that was told to end withdraws its routes a moment later.
+            let end = Instant::now() + Duration::from_secs(10);
+            while kernel(node) != *bare && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            assert_same(&kernel(node), bare);
+        }
     }
 
     #[track_caller]
@@ -519,7 +538,7 @@ fn survives_kill(lab: &Lab) {
         (text, kernel(node))
     };
     let new = state(&node);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     scene.apply(&node, FIRST);
     let took = begun.elapsed();
     let old = state(&node);
@@ -557,7 +576,8 @@ fn survives_kill(lab: &Lab) {
     assert!(stayed > 0 && inside > 0, "{stayed} old, {went} new, {inside} inside");
 }
 
-/// A flood of pings through one vnet loses nothing while others change.
+/// A ping every 5 ms through one vnet, from before until after others change, loses none.
+/// An answer that is late is not lost.
 fn loses_no_packet(lab: &Lab) {
     let scene = Scene::start(lab);
     let node = scene.node(1);
@@ -596,7 +616,7 @@ fn loses_no_packet(lab: &Lab) {
         "permanent",
     ])
     .ok();
-    let flood = guest.spawn(&["ping", "-n", "-q", "-i", "0.01", "-W", "1", "10.0.0.1"]);
+    let flood = guest.spawn(&["ping", "-n", "-q", "-i", "0.005", "-W", "5", "10.0.0.1"]);
     for (tag, mtu) in [(101, 1440), (102, 1430), (103, 1420)] {
         let text = FIRST
             .replace("tag: 100", &format!("tag: {tag}"))
@@ -609,5 +629,5 @@ fn loses_no_packet(lab: &Lab) {
     let lost = said.stdout.lines().find(|line| line.contains("packet loss")).expect("a summary");
     assert!(lost.contains(" 0% packet loss"), "{lost}");
     let sent: u32 = lost.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
-    assert!(sent > 100, "{lost}");
+    assert!(sent > 200, "{lost}");
 }

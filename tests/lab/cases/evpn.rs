@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cases::engine::{Scene, assert_same, kernel};
+use crate::cases::engine::{Scene, kernel};
 use crate::guest::Guest;
 use crate::lab::{BEYOND, Lab};
 use crate::node::Node;
@@ -89,14 +89,7 @@ fn evpn_example(lab: &Lab) {
         let known = guest.exec(&["ip", "neigh", "show", gateway]).ok();
         assert!(known.contains(GATEWAY_MAC), "{known}");
     }
-    // IPv6 likewise.
-    for (guest, last) in [(&one, "11"), (&two, "12")] {
-        let address = format!("2001:db8:1::{last}/64");
-        guest.exec(&["ip", "addr", "add", &address, "dev", "eth0", "nodad"]).ok();
-    }
-    one.reaches_whole("2001:db8:1::12", 1450);
-    one.reaches("2001:db8:1::1");
-    two.reaches("2001:db8:1::1");
+    reach_by_ipv6(&one, &two);
 
     // Out and back: to a host that has routes, and to a router that learnt them.
     let beyond = BEYOND.to_string();
@@ -123,8 +116,8 @@ fn evpn_example(lab: &Lab) {
         lonely[0].does_not_reach(address);
     }
     across.does_not_reach("10.0.3.33");
-    let routes = router.exec(&["ip", "route", "show", "10.0.3.0/24"]).ok();
-    assert_eq!(routes, "", "the router knows a zone without exit nodes");
+    let learnt = router.exec(&["ip", "route", "show", "10.0.3.0/24"]).ok();
+    assert_eq!(learnt, "", "the router knows a zone without exit nodes");
 
     // Nothing is left to do, whatever was learnt meanwhile.
     for node in &nodes {
@@ -158,11 +151,17 @@ fn evpn_example(lab: &Lab) {
     for file in ["sdn/uplinks.yaml", "sdn/another.yaml"] {
         scene.copy.remove(file);
     }
-    scene.push("{}\n");
-    for (node, bare) in nodes.iter().zip(&bare) {
-        scene.sync(node);
-        assert_same(&kernel(node), bare);
+    scene.take_away(&nodes, &bare);
+}
+
+/// Two guests of the vnet that has IPv6 reach each other and the gateway.
+fn reach_by_ipv6(one: &Guest, two: &Guest) {
+    for (guest, last) in [(one, "11"), (two, "12")] {
+        let address = format!("2001:db8:1::{last}/64");
+        guest.exec(&["ip", "addr", "add", &address, "dev", "eth0", "nodad"]).ok();
+        guest.reaches("2001:db8:1::1");
     }
+    one.reaches_whole("2001:db8:1::12", 1450);
 }
 
 /// A router outside, which takes what it is told and announces one prefix.

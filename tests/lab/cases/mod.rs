@@ -3,6 +3,7 @@
 mod agent;
 mod engine;
 mod evpn;
+mod examples;
 mod fabrics;
 mod git_server;
 mod profile;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         underlay::CASES,
         simple::CASES,
         vxlan::CASES,
+        examples::CASES,
         vlan::CASES,
         evpn::CASES,
         fabrics::CASES,

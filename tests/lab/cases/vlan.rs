@@ -1,7 +1,7 @@
 //! VLAN and QinQ zones: the examples of the manual, on bridges that filter VLANs and on
 //! one that does not.
 
-use crate::cases::engine::{Scene, assert_same, kernel};
+use crate::cases::engine::{Scene, kernel};
 use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::node::Node;
@@ -61,11 +61,7 @@ fn vlan_example(lab: &Lab) {
     ten[0].does_not_reach("10.9.0.11");
 
     drop((ten, twenty));
-    scene.push("{}\n");
-    for (node, bare) in nodes.iter().zip(&bare) {
-        scene.sync(node);
-        assert_same(&kernel(node), bare);
-    }
+    scene.take_away(&nodes, &bare);
 }
 
 /// Two customers with the same tags on one wire: guests of one reach each other within a
@@ -109,9 +105,5 @@ fn qinq_example(lab: &Lab) {
     first[0].does_not_reach("10.9.0.22");
 
     drop((first, second, other_tag));
-    scene.push("{}\n");
-    for (node, bare) in nodes.iter().zip(&bare) {
-        scene.sync(node);
-        assert_same(&kernel(node), bare);
-    }
+    scene.take_away(&nodes, &bare);
 }
