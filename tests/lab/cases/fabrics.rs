@@ -12,8 +12,8 @@ use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("fabrics", "openfabric_example", openfabric_example),
-    Case::in_boot("fabrics", "ospf_below_vxlan", ospf_below_vxlan),
-    Case::in_boot("fabrics", "isis_below_evpn", isis_below_evpn),
+    Case::in_boot("interior", "ospf_below_vxlan", ospf_below_vxlan),
+    Case::in_boot("interior", "isis_below_evpn", isis_below_evpn),
 ];
 
 const NODES: &str = include_str!("../../../examples/fabric/sdn/nodes.yaml");
