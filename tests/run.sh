@@ -43,7 +43,7 @@ need_packages gcc libc6-dev pkg-config libssl-dev zlib1g-dev git openssh-client
 # network tools are installed there and nowhere else.
 if ((EUID == 0)); then
     need_packages mmdebstrap debian-archive-keyring iproute2 util-linux
-    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft}; fi
+    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft,uml}; fi
 fi
 
 # show STATE SECONDS NAME [FILE]: one line, and what belongs to it below; as one
@@ -120,9 +120,9 @@ run_tests() {
 # Real network tools in throw-away roots; its last line is its own.
 run_lab() {
     local log=$work/lab.log status=0
-    timeout --foreground --kill-after=10 1800 cargo test --locked --test lab || status=$?
+    timeout --foreground --kill-after=10 2400 cargo test --locked --test lab || status=$?
     if ((status == 0)); then
-        grep -hE '^SKIP |^[0-9]+ passed, ' "$log" >"$work/lab.say"
+        grep -hE '^(SKIP|ok) |^[0-9]+ passed, ' "$log" >"$work/lab.say"
     fi
     return "$status"
 }

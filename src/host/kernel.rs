@@ -55,9 +55,15 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
     for (name, link) in &mut links {
         if link.kind.as_deref() == Some("bridge") {
             let families = [(Family::V4, "ipv4"), (Family::V6, "ipv6")].into_iter();
-            let on = families.filter(|(_, protocol)| forwards(protocol, name));
+            let on = families.filter(|(_, protocol)| is_on(protocol, name, "forwarding"));
             link.forwards = on.map(|(family, _)| family).collect();
+            link.accepts_arp = is_on("ipv4", name, "arp_accept");
         }
+    }
+    let mut unreachable = BTreeSet::new();
+    if links.values().any(|link| link.table.is_some()) {
+        let text = ip(&["-N", "-j", "-4", "route", "show", "table", "all", "type", "unreachable"])?;
+        unreachable = self::unreachable(&text).map_err(unreadable("ip -j route show"))?;
     }
     let mut rules = BTreeMap::new();
     for &table in tables {
@@ -65,7 +71,7 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
-    Ok(Kernel { links, rules, routes })
+    Ok(Kernel { links, rules, routes, unreachable })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {
@@ -75,10 +81,9 @@ fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError 
     }
 }
 
-/// Whether packets that come in by an interface are routed. A kernel without the
-/// protocol does not.
-fn forwards(protocol: &str, interface: &str) -> bool {
-    let path = format!("/proc/sys/net/{protocol}/conf/{interface}/forwarding");
+/// Whether a setting of an interface is on. In a kernel without the protocol it is not.
+fn is_on(protocol: &str, interface: &str, setting: &str) -> bool {
+    let path = format!("/proc/sys/net/{protocol}/conf/{interface}/{setting}");
     fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
 }
 
@@ -155,6 +160,9 @@ fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
         } else {
             None
         };
+        let protocol = data.get("vlan_protocol").and_then(serde_json::Value::as_str);
+        let table = data.get("table").filter(|_| kind.as_deref() == Some("vrf"));
+        let table = table.and_then(serde_json::Value::as_u64);
         let filtering = data.get("vlan_filtering").and_then(serde_json::Value::as_u64);
         let flags = if slave_kind.as_deref() == Some("bridge") {
             let flag = |name: &str| Some((name.to_owned(), slave_data.get(name)?.as_bool()?));
@@ -173,6 +181,8 @@ fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
             up: device.flags.iter().any(|flag| flag == "UP"),
             alias: device.ifalias,
             vlan_filtering: filtering.is_some_and(|filtering| filtering != 0),
+            vlan_protocol: protocol.map(str::to_ascii_lowercase),
+            table: table.and_then(|table| u32::try_from(table).ok()),
             tunnel,
             flags,
             ..Link::default()
@@ -289,6 +299,22 @@ fn routes(text: &[u8]) -> Result<Vec<(IpNet, String)>, serde_json::Error> {
         Some((route.dst.parse().or_else(|_| host()).ok()?, route.dev?))
     });
     Ok(routes.collect())
+}
+
+/// A route of `ip -N -j route show table all type unreachable`.
+#[derive(Deserialize)]
+struct Unreachable {
+    #[serde(default)]
+    dst: String,
+    #[serde(default)]
+    table: String,
+}
+
+/// Tables whose default route leads nowhere.
+fn unreachable(text: &[u8]) -> Result<BTreeSet<u32>, serde_json::Error> {
+    let routes: Vec<Unreachable> = list(text)?;
+    let default = routes.iter().filter(|route| route.dst == "default");
+    Ok(default.filter_map(|route| route.table.parse().ok()).collect())
 }
 
 fn rules(table: Table, text: &str) -> Vec<Rule> {

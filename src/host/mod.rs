@@ -7,6 +7,7 @@
 mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
+mod frr;
 mod guests;
 mod holder;
 mod interfaces;

@@ -10,7 +10,7 @@ use super::facts::{INTERFACES, INTERFACES_LIMIT};
 use super::interfaces::interface_addresses;
 use super::kernel::PORT_FLAGS;
 use super::{Host as _, HostError, Linux, program};
-use crate::plan::{Family, NetworkStep, PortVlan};
+use crate::plan::{Family, NetworkStep, PortVlan, interfaces};
 use crate::value::IfName;
 
 /// Time that ifupdown2 has for every call, and for each interface beyond that.
@@ -29,6 +29,9 @@ pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
     let mut complaints = match step {
         NetworkStep::Release { interface, addresses } => {
             carry_out(release(interface, addresses, &own_text()?))?
+        }
+        NetworkStep::ResetVlanProtocol { interface } => {
+            carry_out([vlan_protocol(interface, &own_text()?)])?
         }
         _ => carry_out(calls(step))?,
     };
@@ -58,6 +61,14 @@ fn release(interface: &IfName, addresses: &[IpNet], own: &str) -> Vec<Call> {
     let gone = addresses.iter().filter(|net| !is_own(net));
     gone.map(|net| call("ip", &["addr", "del", &net.to_string(), "dev", interface.as_str()]))
         .collect()
+}
+
+/// The tags that a bridge filters by when only the administrator says something of it.
+fn vlan_protocol(interface: &IfName, own: &str) -> Call {
+    let own = interfaces(own).remove(interface).and_then(|own| own.vlan_protocol);
+    let protocol = if own.as_deref() == Some("802.1ad") { "802.1ad" } else { "802.1Q" };
+    let words = ["link", "set", "dev", interface.as_str(), "type", "bridge"];
+    call("ip", &[&words[..], &["vlan_protocol", protocol]].concat())
 }
 
 fn carry_out(calls: impl IntoIterator<Item = Call>) -> Result<Vec<String>, HostError> {
@@ -106,6 +117,7 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
             vec![call("ovs-vsctl", &["--timeout=8", "--if-exists", "del-port", interface.as_str()])]
         }
         NetworkStep::Release { interface, addresses } => release(interface, addresses, ""),
+        NetworkStep::ResetVlanProtocol { interface } => vec![vlan_protocol(interface, "")],
         NetworkStep::SetMtu { interface, mtu } => {
             vec![call("ip", &["link", "set", "dev", interface.as_str(), "mtu", &mtu.to_string()])]
         }
@@ -195,6 +207,16 @@ mod tests {
         let calls = super::release(&"eth1".parse().expect("a name"), &addresses, own);
         let said: Vec<String> = calls.iter().map(|call| call.arguments.join(" ")).collect();
         assert_eq!(said, ["addr del 10.0.0.3/31 dev eth1"]);
+    }
+
+    #[test]
+    fn a_bridge_filters_by_the_tags_that_the_administrator_says() {
+        let bridge = "vmbr0".parse().expect("a name");
+        let own = "iface vmbr0 inet manual\n\tbridge-ports eth0\n\tbridge-vlan-protocol 802.1ad\n";
+        for (own, protocol) in [(own, "802.1ad"), ("iface vmbr0 inet manual\n", "802.1Q")] {
+            let said = super::vlan_protocol(&bridge, own).arguments.join(" ");
+            assert_eq!(said, format!("link set dev vmbr0 type bridge vlan_protocol {protocol}"));
+        }
     }
 
     #[test]

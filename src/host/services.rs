@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{HostError, program};
+use super::{HostError, frr, program};
 use crate::plan::{ServiceStep, Services};
 use crate::render::Managed;
 use crate::value::ZoneId;
@@ -42,16 +42,18 @@ const END_TIME: Duration = Duration::from_secs(5);
 
 /// What runs. FRR is asked only where it is concerned.
 pub(super) fn read(frr: bool, zones: &BTreeSet<ZoneId>) -> Services {
-    let running = || {
-        // Of one that does not run, or is not there, there is no answer.
-        let answer = program::run_within("vtysh", &["-c", "show running-config"], SERVICE_TIME);
-        answer.ok().map(|text| String::from_utf8_lossy(&text).into_owned())
-    };
     Services {
-        frr: frr.then(running).flatten(),
+        frr: frr.then(running_frr).flatten(),
         dnsmasq: zones.iter().filter(|zone| dnsmasq_runs(Some(zone))).cloned().collect(),
         default_dnsmasq: !zones.is_empty() && dnsmasq_runs(None),
     }
+}
+
+/// The configuration that FRR runs. Of one that does not run, or is not there, there is no
+/// answer.
+fn running_frr() -> Option<String> {
+    let answer = program::run_within("vtysh", &["-c", "show running-config"], SERVICE_TIME);
+    answer.ok().map(|text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Carries out a step.
@@ -75,12 +77,14 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
         ServiceStep::LoadSysctl => {
             run("sysctl", &["-q", "-p", Managed::Sysctl.path().as_str()], SERVICE_TIME)
         }
-        ServiceStep::ReloadFrr if read(true, &BTreeSet::new()).frr.is_some() => {
+        ServiceStep::ReloadFrr => {
+            let Some(running) = running_frr() else { return start_frr("start") };
             enable_frr()?;
             let path = Managed::Frr.path();
+            let text = fs::read(&path).map_err(|error| HostError::of("read", &path, error))?;
+            release_interfaces(&running, &String::from_utf8_lossy(&text))?;
             run(FRR_RELOAD, &["--stdout", "--reload", path.as_str()], FRR_TIME)
         }
-        ServiceStep::ReloadFrr => start_frr("start"),
         ServiceStep::RestartFrr => start_frr("restart"),
         ServiceStep::EmptyFrr => empty_frr(),
         ServiceStep::StopDefaultDnsmasq => stop_dnsmasq(None),
@@ -125,6 +129,18 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
     program::start(FRR_INIT, &[verb], FRR_TIME)
 }
 
+/// Takes away what runs on interfaces that a configuration says nothing of.
+fn release_interfaces(running: &str, text: &str) -> Result<(), HostError> {
+    let statements = frr::release_interfaces(running, text);
+    if statements.is_empty() {
+        return Ok(());
+    }
+    let fail = |error| HostError::of("make a file in", Utf8Path::new(RUN), error);
+    let file = tempfile::NamedTempFile::new_in(RUN).map_err(fail)?;
+    fs::write(file.path(), statements).map_err(fail)?;
+    run("vtysh", &["-f", &file.path().to_string_lossy()], SERVICE_TIME)
+}
+
 /// Reloads it with a file that says nothing. In a directory of its own, since of any file
 /// but that of its directory the reload writes what runs to FRR's own `frr.conf`.
 fn empty_frr() -> Result<(), HostError> {
@@ -132,6 +148,7 @@ fn empty_frr() -> Result<(), HostError> {
     let directory = tempfile::TempDir::new_in(RUN).map_err(fail)?;
     let file = directory.path().join("frr.conf");
     fs::write(&file, "!\n").map_err(fail)?;
+    release_interfaces(&running_frr().unwrap_or_default(), "!\n")?;
     let (directory, file) = (directory.path().to_string_lossy(), file.to_string_lossy());
     run(FRR_RELOAD, &["--stdout", "--confdir", &directory, "--reload", &file], FRR_TIME)
 }

@@ -31,6 +31,14 @@ pub struct Interface {
     pub alias: Option<String>,
     /// The versions of IP whose packets are to be routed when they come in.
     pub forwards: BTreeSet<Family>,
+    /// Of a bridge: the protocol of the tags that it filters by, in lower case, where one is
+    /// asked for.
+    pub vlan_protocol: Option<String>,
+    /// Whether neighbours that say their address unasked are remembered.
+    pub accepts_arp: bool,
+    /// Of a VRF: whether what it has no route for goes nowhere, and not to the routes of the
+    /// node. Not said where there is none.
+    pub unreachable: Option<bool>,
     /// Routes that it adds to itself.
     pub routes: BTreeSet<IpNet>,
     /// Rules that it adds.
@@ -176,6 +184,11 @@ impl Interface {
                     bridge.get_or_insert_default().0.extend(ports.map(str::to_owned));
                     true
                 }
+                "bridge-vlan-protocol" => {
+                    new.vlan_protocol = Some(value.to_ascii_lowercase());
+                    true
+                }
+                "arp-accept" => flag(&mut new.accepts_arp, value),
                 "bridge-vlan-aware" => flag(&mut bridge.get_or_insert_default().1, value),
                 "vxlan-id" => set(&mut vni, value),
                 "vxlan-port" => value.parse().map(|found| port = found).is_ok(),
@@ -183,6 +196,7 @@ impl Interface {
                 "vxlan-remoteip" => insert(&mut remotes, value.parse().ok()),
                 "up" => route(value).is_none_or(|route| new.routes.insert(route)),
                 "post-up" => {
+                    new.unreachable = unreachable(value).or(new.unreachable);
                     new.rules.extend(value.parse::<Rule>());
                     true
                 }
@@ -311,6 +325,15 @@ fn route(command: &str) -> Option<IpNet> {
     }
 }
 
+/// Whether `ip route … vrf NAME unreachable default …` adds that route or takes it away; none
+/// for another command.
+fn unreachable(command: &str) -> Option<bool> {
+    match command.split_whitespace().collect::<Vec<_>>().as_slice() {
+        ["ip", "route", verb, "vrf", _, "unreachable", "default", ..] => Some(*verb == "add"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Family, Kind, interfaces};
@@ -340,12 +363,13 @@ mod tests {
     }
 
     const LAYERS: &str = "auto vrf_z\niface vrf_z\n\tvrf-table auto\n\
+        \tpost-up ip route del vrf vrf_z unreachable default metric 4278198272\n\
         auto xvrf_z\niface xvrf_z\n\tlink-type veth\n\taddress 10.255.255.1/30\n\tveth-peer-name xvrfp_z\n\
         auto v\niface v\n\thwaddress BC:24:11:00:00:01\n\tbridge_ports vxlan_v\n\tarp-accept on\n\tvrf vrf_z\n\
         auto vxlan_v\niface vxlan_v\n\tvxlan-id 7\n\tbridge-learning off\n\tbridge-arp-nd-suppress on\n\
         auto sv_q\niface sv_q\n\tvlan-raw-device eth0\n\tvlan-id 9\n\tvlan-protocol 802.1ad\n\
         auto vmbr0.5\niface vmbr0.5\n\tvlan-protocol 802.1ad\n\
-        auto vmbr0\niface vmbr0\n\tovs_ports ln_v\n\
+        auto vmbr0\niface vmbr0\n\tovs_ports ln_v\n\tbridge-vlan-protocol 802.1ad\n\
         auto ln_v\niface ln_v\n\tovs_type OVSIntPort\n\tovs_bridge vmbr0\n\tovs_mtu 1400\n\tovs_options tag=5\n\
         auto w\niface w\n\tbridge_ports  eth0.7 eth1.7 pr_w\n\
         auto dummy_f\niface dummy_f inet static\n\taddress 10.9.0.1/32\n\tlink-type dummy\n\tip-forward 1\n\
@@ -362,6 +386,9 @@ mod tests {
             protocol: protocol.to_owned(),
         };
         assert_eq!((kind("vrf_z"), kind("dummy_f")), (&Kind::Vrf, &Kind::Dummy));
+        assert_eq!(found["vrf_z"].unreachable, Some(false));
+        assert_eq!(found["vmbr0"].vlan_protocol.as_deref(), Some("802.1ad"));
+        assert!(found["v"].accepts_arp && !found["w"].accepts_arp);
         assert_eq!(kind("xvrf_z"), &Kind::Veth { peer: Some("xvrfp_z".to_owned()) });
         assert_eq!(kind("sv_q"), &vlan("eth0", 9, "802.1ad"));
         assert_eq!(kind("vmbr0.5"), &vlan("vmbr0", 5, "802.1ad"));

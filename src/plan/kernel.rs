@@ -18,6 +18,8 @@ pub struct Kernel {
     /// Routes that somebody added by hand or by `up ip route add`, with their
     /// interface.
     pub routes: BTreeSet<(IpNet, String)>,
+    /// Routing tables in which what has no other route goes nowhere.
+    pub unreachable: BTreeSet<u32>,
 }
 
 /// One interface.
@@ -45,6 +47,12 @@ pub struct Link {
     pub addresses: BTreeSet<IpNet>,
     /// Of a bridge: whether it filters VLANs.
     pub vlan_filtering: bool,
+    /// Of a bridge: the protocol of the tags that it filters by, in lower case.
+    pub vlan_protocol: Option<String>,
+    /// Of a bridge: whether neighbours that say their address unasked are remembered.
+    pub accepts_arp: bool,
+    /// Of a VRF: its routing table.
+    pub table: Option<u32>,
     /// Of a VXLAN interface.
     pub tunnel: Option<Tunnel>,
     /// Of a bridge: the versions of IP whose packets are routed when they come in.

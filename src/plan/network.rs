@@ -200,10 +200,13 @@ impl Target {
             let mut steps: Vec<NetworkStep> =
                 self.released(name, old, kernel).into_iter().collect();
             let interface = || name.clone();
-            let (Some(new), Some(link)) = (self.wanted.get(name), kernel.links.get(name.as_str()))
-            else {
-                return steps;
-            };
+            let (new, link) = (self.wanted.get(name), kernel.links.get(name.as_str()));
+            let asks = new.is_some_and(|new| new.vlan_protocol.is_some());
+            let has = link.is_some_and(|link| link.vlan_protocol == old.vlan_protocol);
+            if old.is_own() && old.vlan_protocol.is_some() && has && !asks {
+                steps.push(NetworkStep::ResetVlanProtocol { interface: interface() });
+            }
+            let (Some(new), Some(link)) = (new, link) else { return steps };
             if old.mtu.is_some() && new.mtu.is_none() && link.mtu != DEFAULT_MTU {
                 steps.push(NetworkStep::SetMtu { interface: interface(), mtu: DEFAULT_MTU });
             }
@@ -245,6 +248,12 @@ impl Target {
         for (name, wanted) in &self.wanted {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             let interface = || name.clone();
+            // ifupdown2 has cables and dummies made by another program, and goes on before
+            // the kernel's news of them reaches it: to what is not there it gives nothing.
+            let made = matches!(wanted.kind, Kind::Dummy | Kind::Veth { .. });
+            if made && !differences(name.as_str(), wanted, kernel).is_empty() {
+                steps.push(NetworkStep::Up { interfaces: vec![interface()] });
+            }
             if wanted.alias.is_none() && link.alias.is_some() && !wanted.is_own() {
                 steps.push(NetworkStep::ClearAlias { interface: interface() });
             }
@@ -394,6 +403,35 @@ mod tests {
         let target = Target::between(&[], own);
         assert_eq!(target.foreign(&kernel).count(), 0);
         assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_ifupdown2_missed_is_brought_up_again() {
+        let text =
+            "auto dummy_f\niface dummy_f inet static\n\taddress 10.9.0.1/32\n\tlink-type dummy\n";
+        let target = Target::between(&[], text);
+        let links = [("dummy_f".to_owned(), link(Some("dummy")))].into();
+        let mut kernel = Kernel { links, ..Kernel::default() };
+        assert_eq!(names(&target.amend(&kernel, &[])), ["bring up dummy_f"]);
+        let dummy = kernel.links.get_mut("dummy_f").expect("there");
+        dummy.addresses.extend("10.9.0.1/32".parse::<ipnet::IpNet>());
+        assert_eq!(target.amend(&kernel, &[]), []);
+    }
+
+    #[test]
+    fn tags_of_a_bridge_are_its_own_again() {
+        let text = "auto vmbr0\niface vmbr0\n\tbridge-vlan-protocol 802.1ad\n";
+        let vmbr0 = Link { vlan_protocol: Some("802.1ad".to_owned()), ..link(Some("bridge")) };
+        let links = [("vmbr0".to_owned(), vmbr0)].into();
+        let mut kernel = Kernel { links, ..Kernel::default() };
+        let steps =
+            |old, new, kernel: &Kernel| names(&Target::between(&[old], new).steps(kernel).after);
+        assert_eq!(steps(text, "", &kernel), ["let vmbr0 filter VLANs by its own tags"]);
+        assert_eq!(steps(text, text, &kernel), Vec::<String>::new());
+        let vmbr0 = kernel.links.get_mut("vmbr0").expect("there");
+        vmbr0.vlan_protocol = Some("802.1q".to_owned());
+        assert_eq!(steps(text, "", &kernel), Vec::<String>::new());
+        assert_eq!(steps(text, text, &kernel), ["bring up vmbr0"]);
     }
 
     #[test]

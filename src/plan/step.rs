@@ -45,6 +45,11 @@ pub enum NetworkStep {
         /// The bridge.
         interface: IfName,
     },
+    /// A bridge of the node's own filters VLANs by the tags that its own stanza says.
+    ResetVlanProtocol {
+        /// The bridge.
+        interface: IfName,
+    },
     /// Packets that come in by an interface are no longer routed.
     StopForwarding {
         /// The interface.
@@ -128,6 +133,9 @@ impl fmt::Display for NetworkStep {
             Self::ClearAlias { interface } => write!(f, "take the alias off {interface}"),
             Self::StopVlanFiltering { interface } => {
                 write!(f, "stop filtering VLANs on {interface}")
+            }
+            Self::ResetVlanProtocol { interface } => {
+                write!(f, "let {interface} filter VLANs by its own tags")
             }
             Self::StopForwarding { interface, family } => {
                 write!(f, "stop forwarding {} from {interface}", family.as_str())

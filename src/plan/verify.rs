@@ -84,6 +84,17 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
     for family in forwards.filter(|family| !link.forwards.contains(family)) {
         say(format!("does not forward {}", family.as_str()));
     }
+    if let Some(message) = lets_out(wanted, link, kernel) {
+        say(message.to_owned());
+    }
+    if wanted.accepts_arp && !link.accepts_arp && wanted.is_bridge() {
+        say("does not remember neighbours that say their address unasked".to_owned());
+    }
+    let protocol = wanted.vlan_protocol.as_ref();
+    if let Some(protocol) = protocol.filter(|wanted| link.vlan_protocol.as_ref() != Some(wanted)) {
+        let is = link.vlan_protocol.as_deref().unwrap_or("nothing");
+        say(format!("filters VLANs by tags of {is}, where {protocol} is wanted"));
+    }
     for route in &wanted.routes {
         if !kernel.routes.contains(&(*route, name.to_owned())) {
             say(format!("has no route to {route}"));
@@ -131,6 +142,18 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
         _ => {}
     }
     found
+}
+
+/// What is wrong with the way out of a VRF.
+fn lets_out(wanted: &Interface, link: &Link, kernel: &Kernel) -> Option<&'static str> {
+    let is = link.table.is_some_and(|table| kernel.unreachable.contains(&table));
+    wanted.unreachable.filter(|wanted| *wanted != is).map(|wanted| {
+        if wanted {
+            "lets what it has no route for out of the VRF"
+        } else {
+            "lets nothing that it has no route for out of the VRF"
+        }
+    })
 }
 
 fn is_of_link(net: &ipnet::IpNet) -> bool {
@@ -196,7 +219,10 @@ mod tests {
 
     const TEXT: &str = "auto va\niface va\n\taddress 10.0.0.1/24\n\tup ip route add 10.9.9.9/32 dev va\n\
         \tpost-up iptables -t nat -A POSTROUTING -s '10.0.0.0/24' -o vmbr0 -j SNAT --to-source 192.0.2.1\n\
-        \tbridge_ports vxlan_va\n\tmtu 1400\n\talias text\n\tip-forward on\n\
+        \tbridge_ports vxlan_va\n\tmtu 1400\n\talias text\n\tip-forward on\n\tarp-accept on\n\
+        \tbridge-vlan-protocol 802.1ad\n\
+        auto vrf_z\niface vrf_z\n\tvrf-table auto\n\
+        \tpost-up ip route add vrf vrf_z unreachable default metric 4278198272\n\
         auto vxlan_va\niface vxlan_va\n\tvxlan-id 7\n\tvxlan_remoteip 192.0.2.2\n";
 
     type Damage = fn(&mut Kernel);
@@ -209,8 +235,11 @@ mod tests {
             alias: Some("text".to_owned()),
             addresses: ["10.0.0.1/24".parse().expect("an address")].into(),
             forwards: [Family::V4].into(),
+            vlan_protocol: Some("802.1ad".to_owned()),
+            accepts_arp: true,
             ..up.clone()
         };
+        let vrf = Link { kind: Some("vrf".to_owned()), table: Some(9), ..up.clone() };
         let remotes = ["192.0.2.2".parse().expect("an address")].into();
         let vxlan = Link {
             kind: Some("vxlan".to_owned()),
@@ -220,10 +249,11 @@ mod tests {
         };
         let flags = [("isolated".to_owned(), true)].into();
         let guest = Link { master: Some("va".to_owned()), flags, ..up };
-        let links = [("va", va), ("vxlan_va", vxlan), ("tap1i0", guest)];
+        let links = [("va", va), ("vrf_z", vrf), ("vxlan_va", vxlan), ("tap1i0", guest)];
         let mut kernel = Kernel {
             links: links.map(|(name, link)| (name.to_owned(), link)).into(),
             routes: [("10.9.9.9/32".parse().expect("a route"), "va".to_owned())].into(),
+            unreachable: [9].into(),
             ..Kernel::default()
         };
         let rules = crate::plan::interfaces(TEXT)["va"].rules.clone();
@@ -264,6 +294,9 @@ mod tests {
                 "has the address 10.1.1.1/24, which is not wanted",
             ),
             (|k| va(k).forwards.clear(), "does not forward IPv4"),
+            (|k| va(k).accepts_arp = false, "does not remember neighbours"),
+            (|k| va(k).vlan_protocol = None, "by tags of nothing, where 802.1ad is wanted"),
+            (|k| k.unreachable.clear(), "lets what it has no route for out of the VRF"),
             (|k| va(k).vlan_filtering = true, "`va` filters VLANs"),
             (|k| va(k).kind = Some("dummy".to_owned()), "is dummy and no bridge"),
             (|k| k.routes.clear(), "has no route to 10.9.9.9/32"),
@@ -326,6 +359,6 @@ mod tests {
         assert_eq!(names(&steps.after), ["bring up vxlan_va va"]);
         let steps = Target::between(&[TEXT], "").steps(&kernel());
         assert_eq!(names(&steps.before), Vec::<String>::new());
-        assert_eq!(steps.after[0].to_string(), "take down va vxlan_va");
+        assert_eq!(steps.after[0].to_string(), "take down va vxlan_va vrf_z");
     }
 }

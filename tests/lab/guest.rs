@@ -38,12 +38,13 @@ pub(crate) struct GuestPlan {
     address: Option<String>,
     gateway: Option<String>,
     mtu: u16,
+    isolated: bool,
 }
 
 impl Guest {
     /// A guest with this number, no address, and an MTU of 1500.
     pub(crate) fn plan(number: u32) -> GuestPlan {
-        GuestPlan { number, address: None, gateway: None, mtu: 1500 }
+        GuestPlan { number, address: None, gateway: None, mtu: 1500, isolated: false }
     }
 
     /// Name of its port on the node.
@@ -57,6 +58,26 @@ impl Guest {
         wait_until(ANSWER_LIMIT, &format!("{} gets an answer from {address}", self.name()), || {
             self.ping(address, &[]).success()
         });
+    }
+
+    /// Waits until `address` answers a packet of `mtu` bytes that nobody may cut up; the
+    /// case fails when it does not.
+    #[track_caller]
+    pub(crate) fn reaches_whole(&self, address: &str, mtu: u16) {
+        self.reaches(address);
+        // The headers of IP and ICMP.
+        let headers = if address.contains(':') { 48 } else { 28 };
+        let size = (mtu - headers).to_string();
+        let answer = self.ping(address, &["-M", "do", "-s", &size]);
+        assert!(answer.success(), "{} gets no answer of {mtu} bytes from {address}", self.name());
+    }
+
+    /// The case fails when `address` answers a ping. Whether there is somebody who could
+    /// has to be seen otherwise.
+    #[track_caller]
+    pub(crate) fn does_not_reach(&self, address: &str) {
+        let answer = self.ping(address, &[]);
+        assert!(!answer.success(), "{} gets an answer from {address}", self.name());
     }
 
     /// One ping, one second, with more options.
@@ -88,6 +109,12 @@ impl GuestPlan {
         self
     }
 
+    /// Isolates its port, as Proxmox does on a vnet with `isolate-ports`.
+    pub(crate) fn isolated(mut self) -> Self {
+        self.isolated = true;
+        self
+    }
+
     /// Starts it on `node`, with its port in `bridge`.
     #[track_caller]
     pub(crate) fn start(&self, lab: &Lab, node: &Node, bridge: &str) -> Guest {
@@ -104,6 +131,9 @@ impl GuestPlan {
         );
         lab.here().command(&["ip", "-batch", "-"]).input(plug).run().ok();
         node.exec(&["ip", "link", "set", &port, "master", bridge, "up"]).ok();
+        if self.isolated {
+            node.exec(&["bridge", "link", "set", "dev", &port, "isolated", "on"]).ok();
+        }
         let address = self.address.iter().map(|address| format!("addr add {address} dev eth0\n"));
         let route = self.gateway.iter().map(|gateway| format!("route add default via {gateway}\n"));
         let lines: String = address.chain(["link set eth0 up\n".to_owned()]).chain(route).collect();

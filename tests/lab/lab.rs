@@ -62,6 +62,18 @@ impl Lab {
         node
     }
 
+    /// Puts a cable between two machines, with these names for its ends.
+    #[track_caller]
+    pub(crate) fn cable(&self, ends: [(&Machine, &str); 2], mtu: u16) {
+        let [(one, name), (other, peer)] = ends;
+        let line = format!(
+            "link add {name} mtu {mtu} netns {} type veth peer name {peer} netns {} mtu {mtu}\n",
+            one.network_path(),
+            other.network_path()
+        );
+        self.here.command(&["ip", "-batch", "-"]).input(line).run().ok();
+    }
+
     /// The lab itself: the namespaces around the underlay.
     pub(crate) fn here(&self) -> &Machine {
         &self.here

@@ -13,7 +13,9 @@
 //! | `LAB_REQUIRE` | needs, separated by commas, that must be met here: `native,vxlan` |
 //! | `WEFT_SHARED` | directory that holds the reference renderings |
 //!
-//! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`.
+//! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`. One
+//! that needs VLANs, VRFs or dummies is made with `Case::in_boot` and runs in
+//! user-mode-linux; cases of the same boot share a kernel, and boots run side by side.
 
 #![allow(
     clippy::disallowed_methods,
@@ -37,20 +39,25 @@ mod node;
 mod options;
 mod root;
 mod runner;
+mod uml;
 mod wait;
 
 use std::process::ExitCode;
 
-/// This program has four more entries besides the runner: it starts itself again as
-/// the first process of a lab or of a node, and inside the lab as one case or probe.
+/// This program has more entries besides the runner: it starts itself again as the first
+/// process of a lab, of a node or of a kernel, and inside the lab as one case or probe.
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [namespaces::LAB_INIT, root, inner @ ..] => namespaces::lab_init(root, inner),
+        [namespaces::LAB_INIT, root, weft, reference, inner @ ..] => {
+            namespaces::lab_init(root, weft, reference, inner)
+        }
         [namespaces::NODE_INIT, name] => namespaces::node_init(name),
         [namespaces::CASE, name] => runner::run_one(name),
-        [namespaces::PROBE] => need::probe_all(),
+        [namespaces::PROBE, names @ ..] => need::probe_all(names),
+        [uml::BOOT, watched, names @ ..] => uml::boot(*watched == uml::WATCHED, names),
+        [uml::INIT, names, ..] => uml::init(names),
         _ => runner::run(&words),
     }
 }

@@ -23,7 +23,8 @@ use crate::command;
 use crate::mounts::{LAB_DIRECTORY, enter_root};
 use crate::need;
 
-/// Word by which this program is the first process of a lab: root, then the inner words.
+/// Word by which this program is the first process of a lab: the words of a [`Place`],
+/// then the inner words.
 pub(crate) const LAB_INIT: &str = "@lab-init";
 /// Word by which this program is the first process of a node: name.
 pub(crate) const NODE_INIT: &str = "@node-init";
@@ -36,8 +37,38 @@ pub(crate) const PROBE: &str = "@probe";
 pub(crate) const PRISTINE: &str = "/lab/root";
 /// Inside a lab: the program `weft`, read-only.
 pub(crate) const WEFT: &str = "/lab/weft";
+/// Inside a lab: this very program, read-only.
+pub(crate) const THIS_PROGRAM: &str = "/lab/lab";
 /// Inside a lab: the reference renderings, read-only, where they exist.
 pub(crate) const REFERENCE: &str = "/lab/reference";
+
+/// What a lab is made of, as paths of whoever starts it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The Debian root, which is copied and not changed.
+    pub(crate) root: PathBuf,
+    /// The program `weft`.
+    pub(crate) weft: PathBuf,
+    /// The reference renderings, where they are there.
+    pub(crate) reference: Option<PathBuf>,
+}
+
+impl Place {
+    /// On the machine that runs the tests.
+    pub(crate) fn of_machine(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            weft: PathBuf::from(env!("CARGO_BIN_EXE_weft")),
+            reference: need::reference_directory(),
+        }
+    }
+
+    /// Within a lab: what that one was made of.
+    pub(crate) fn of_lab() -> Self {
+        let reference = Some(PathBuf::from(REFERENCE)).filter(|directory| directory.is_dir());
+        Self { root: PathBuf::from(PRISTINE), weft: PathBuf::from(WEFT), reference }
+    }
+}
 
 /// The program as this process was started, whatever its path is in the current root.
 const MYSELF: &str = "/proc/self/exe";
@@ -66,10 +97,10 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Runs this program with `inner` in a new lab on `root`, and returns how it ended with
-/// all it said. With `verbose` it speaks to standard error instead.
+/// Runs this program with `inner` in a new lab, and returns how it ended with all it
+/// said. With `verbose` what it says on standard error goes to ours instead.
 pub(crate) fn run_in_lab(
-    root: &Path,
+    place: &Place,
     inner: &[&str],
     limit: Duration,
     verbose: bool,
@@ -80,16 +111,13 @@ pub(crate) fn run_in_lab(
         .tempfile()
         .map_err(|source| told("a file for the log", source))?
         .into_file();
-    let output = || if verbose { Ok(Stdio::inherit()) } else { log.try_clone().map(Stdio::from) };
+    let output = || log.try_clone().map(Stdio::from).map_err(|source| told("the log", source));
     let mut command = Command::new(MYSELF);
-    command.arg(LAB_INIT).arg(root).args(inner).env_clear().envs(command::environment());
-    // The one setting that process 1 needs before it leaves the machine's own root.
-    if let Some(shared) = env::var_os(need::SHARED) {
-        command.env(need::SHARED, shared);
-    }
-    command.stdin(Stdio::piped());
-    command.stderr(output().map_err(|source| told("the log", source))?);
-    command.stdout(output().map_err(|source| told("the log", source))?);
+    command.arg(LAB_INIT).arg(&place.root).arg(&place.weft);
+    command.arg(place.reference.as_deref().unwrap_or(Path::new("")));
+    command.args(inner).env_clear().envs(command::environment());
+    command.stdin(Stdio::piped()).stdout(output()?);
+    command.stderr(if verbose { Stdio::inherit() } else { output()? });
     let mut child =
         start_in_new_namespaces(&mut command).map_err(|source| told("new namespaces", source))?;
     let ended = match command::ended_within(&mut child, limit) {
@@ -143,15 +171,16 @@ pub(crate) fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 /// The first process of a lab: enters a throw-away copy of the root and runs this
 /// program there with the inner words; its exit status is theirs.
-pub(crate) fn lab_init(root: &str, inner: &[&str]) -> ExitCode {
+pub(crate) fn lab_init(root: &str, weft: &str, reference: &str, inner: &[&str]) -> ExitCode {
     die_with_creator();
     let done = (|| -> io::Result<u8> {
         let mut bring = vec![
             (PathBuf::from(root), PRISTINE),
-            (PathBuf::from(env!("CARGO_BIN_EXE_weft")), WEFT),
+            (PathBuf::from(weft), WEFT),
+            (env::current_exe()?, THIS_PROGRAM),
         ];
-        if let Some(reference) = need::reference_directory() {
-            bring.push((reference, REFERENCE));
+        if !reference.is_empty() {
+            bring.push((PathBuf::from(reference), REFERENCE));
         }
         enter_root(Path::new(root), &Path::new(root).join(LAB_DIRECTORY), &bring)?;
         sethostname("lab")?;

@@ -1,13 +1,14 @@
 //! What a case needs of the machine it runs on, and whether it is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::machine::Machine;
-use crate::namespaces::{self, REFERENCE};
+use crate::namespaces::{self, Place, REFERENCE};
+use crate::uml;
 
 /// Something that is not on every machine. Whatever a case needs, it needs `Native`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub(crate) enum Need {
     IptablesNft,
     /// The reference renderings beside the source.
     Reference,
+    /// user-mode-linux, a kernel that runs as a program.
+    Uml,
 }
 
 /// For each need whether it is met, else the reason.
@@ -30,12 +33,12 @@ pub(crate) type Found = BTreeMap<Need, Result<(), String>>;
 /// The variable that names the directory which holds the reference renderings.
 pub(crate) const SHARED: &str = "WEFT_SHARED";
 /// How long all probes may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(30);
+const PROBE_LIMIT: Duration = Duration::from_secs(90);
 
 impl Need {
     /// Every need.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Native, Self::Bridge, Self::Vxlan, Self::IptablesNft, Self::Reference];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Native, Self::Bridge, Self::Vxlan, Self::IptablesNft, Self::Reference, Self::Uml];
 
     /// The name in `LAB_REQUIRE` and in reasons.
     pub(crate) const fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Need {
             Self::Vxlan => "vxlan",
             Self::IptablesNft => "iptables-nft",
             Self::Reference => "reference",
+            Self::Uml => "uml",
         }
     }
 
@@ -69,6 +73,16 @@ impl Need {
                     Err("there is no ../shared/conformance beside the source".to_owned())
                 };
             }
+            Self::Uml => {
+                let words = [namespaces::THIS_PROGRAM, uml::BOOT, uml::ALONE];
+                let said = lab.command(&words).within(uml::BOOT_LIMIT).run();
+                return if said.stdout.lines().any(|line| line == uml::READY) {
+                    Ok(())
+                } else {
+                    let last = said.stdout.lines().last().unwrap_or("it said nothing").to_owned();
+                    Err(format!("user-mode-linux does not boot here: {last}"))
+                };
+            }
         };
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
@@ -81,16 +95,18 @@ impl Need {
     }
 }
 
-/// Finds out what is met here, given the root or the reason why there is none.
-pub(crate) fn find(root: &Result<PathBuf, String>) -> Found {
-    let nothing =
-        |reason: &str| Need::ALL.into_iter().map(|need| (need, Err(reason.to_owned()))).collect();
+/// Finds out which of these needs are met here, given the root or the reason why there is
+/// none.
+pub(crate) fn find(root: &Result<PathBuf, String>, needs: &BTreeSet<Need>) -> Found {
+    let nothing = |reason: &str| needs.iter().map(|need| (*need, Err(reason.to_owned()))).collect();
     let root = match root {
         Ok(root) => root,
         Err(reason) => return nothing(reason),
     };
-    let (ended, log) = match namespaces::run_in_lab(root, &[namespaces::PROBE], PROBE_LIMIT, false)
-    {
+    let words: Vec<&str> =
+        [namespaces::PROBE].into_iter().chain(needs.iter().map(|need| need.name())).collect();
+    let place = Place::of_machine(root);
+    let (ended, log) = match namespaces::run_in_lab(&place, &words, PROBE_LIMIT, false) {
         Ok(run) => run,
         Err(reason) => return nothing(&reason),
     };
@@ -109,10 +125,10 @@ pub(crate) fn reference_directory() -> Option<PathBuf> {
     Some(shared.join("conformance")).filter(|directory| directory.is_dir())
 }
 
-/// The entry that runs inside a lab: one line for each need.
-pub(crate) fn probe_all() -> ExitCode {
+/// The entry that runs inside a lab: one line for each of these needs.
+pub(crate) fn probe_all(names: &[&str]) -> ExitCode {
     let lab = Machine::here("lab");
-    for need in Need::ALL {
+    for need in Need::ALL.into_iter().filter(|need| names.contains(&need.name())) {
         match need.probe(&lab) {
             Ok(()) => println!("need\t{}\tmet", need.name()),
             Err(reason) => println!("need\t{}\t{reason}", need.name()),

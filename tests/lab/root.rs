@@ -20,7 +20,7 @@ use crate::mounts::LAB_DIRECTORY;
 /// The release below Proxmox VE 9.
 const SUITE: &str = "trixie";
 /// What the nodes, the guests, the git server and the tests themselves need.
-const PACKAGES: [&str; 31] = [
+const PACKAGES: [&str; 32] = [
     // the network of a node
     "bridge-utils",
     "conntrack",
@@ -57,6 +57,8 @@ const PACKAGES: [&str; 31] = [
     "zlib1g",
     // what scripts of packages call
     "debconf",
+    // a kernel with VLAN, VRF and their friends, for machines whose own has none
+    "user-mode-linux",
 ];
 /// Where the root is made when `LAB_ROOT` does not say it.
 const CACHE: &str = "/var/tmp/weft-lab";

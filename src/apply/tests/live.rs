@@ -76,7 +76,8 @@ fn scene(ejects: bool) -> Fake {
 /// What counts of a kernel, without numbers that mean nothing and without guests that a
 /// power failure takes.
 fn shape(host: &Fake, with_guests: bool) -> String {
-    let Kernel { mut links, rules, routes } = host.with_network(|network| network.kernel().clone());
+    let Kernel { mut links, rules, routes, .. } =
+        host.with_network(|network| network.kernel().clone());
     links.retain(|name, _| !name.starts_with("eth") && (with_guests || !name.starts_with("tap")));
     let links: BTreeMap<_, _> =
         links.into_iter().map(|(name, link)| (name, Link { index: 0, ..link })).collect();

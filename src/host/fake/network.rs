@@ -94,6 +94,8 @@ impl Network {
         link.alias = wanted.alias.clone().or(link.alias.take());
         link.addresses.clone_from(&wanted.addresses);
         link.forwards.extend(&wanted.forwards);
+        link.accepts_arp |= wanted.accepts_arp;
+        link.vlan_protocol = wanted.vlan_protocol.clone().or(link.vlan_protocol.take());
         link.mac = wanted.mac.clone().or(link.mac.take());
         link.master = wanted.vrf.clone().or(link.master.take());
         let mut complaint = None;
@@ -129,6 +131,14 @@ impl Network {
             Kind::Vlan { device, id, protocol } => {
                 link.lower = Some(device.clone());
                 link.vlan = Some((*id, protocol.clone()));
+            }
+            // Each has a table; its number serves.
+            Kind::Vrf => {
+                let table = *link.table.get_or_insert(link.index);
+                match wanted.unreachable {
+                    Some(true) => self.kernel.unreachable.insert(table),
+                    _ => self.kernel.unreachable.remove(&table),
+                };
             }
             _ => {}
         }
@@ -198,6 +208,11 @@ impl Network {
             NetworkStep::StopVlanFiltering { interface } => {
                 if let Some(link) = self.link(interface.as_str()) {
                     link.vlan_filtering = false;
+                }
+            }
+            NetworkStep::ResetVlanProtocol { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.vlan_protocol = None;
                 }
             }
             NetworkStep::StopForwarding { interface, family } => {

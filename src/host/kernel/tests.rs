@@ -1,6 +1,6 @@
 //! Samples are iproute2 6.15's of a node with a simple and a VXLAN vnet, shortened.
 
-use super::{add_addresses, add_remotes, add_vlans, links, routes, rules};
+use super::{add_addresses, add_remotes, add_vlans, links, routes, rules, unreachable};
 use crate::plan::{Family, PortVlan, Table, TableName};
 
 const LINKS: &str = r#"[
@@ -94,4 +94,22 @@ fn nonsense_is_an_error() {
     assert!(links(b"[{").is_err() && links(br#"[{"ifname":"a"}]"#).is_err());
     let vxlan = br#"[{"ifindex":1,"ifname":"a","mtu":1,"linkinfo":{"info_kind":"vxlan"}}]"#;
     assert!(links(vxlan).is_err());
+}
+
+/// Shortened from a node of an EVPN zone, whose `vmbr0` filters by tags of services.
+const VRFS: &str = r#"[
+{"ifindex":3,"ifname":"vmbr0","flags":["UP"],"mtu":1500,"linkinfo":{"info_kind":"bridge","info_data":{"vlan_filtering":1,"vlan_protocol":"802.1ad"}}},
+{"ifindex":6,"ifname":"vrf_a","flags":["UP"],"mtu":65575,"linkinfo":{"info_kind":"vrf","info_data":{"table":1001}}},
+{"ifindex":7,"ifname":"vrf_b","flags":["UP"],"mtu":65575,"linkinfo":{"info_kind":"vrf","info_data":{"table":1002}}}
+]"#;
+
+#[test]
+fn a_vrf_without_a_way_out_has_a_route_to_nowhere() {
+    let links = links(VRFS.as_bytes()).expect("it can be read");
+    let routes = r#"[{"type":"7","dst":"default","table":"1002","metric":4278198272,"flags":[]},
+        {"type":"7","dst":"10.0.0.0/8","table":"1001","flags":[]}]"#;
+    assert_eq!(links["vmbr0"].vlan_protocol.as_deref(), Some("802.1ad"));
+    assert_eq!((links["vrf_a"].table, links["vrf_b"].table), (Some(1001), Some(1002)));
+    assert_eq!(unreachable(routes.as_bytes()).expect("it can be read"), [1002].into());
+    assert_eq!(unreachable(b"").expect("it can be read"), [].into());
 }

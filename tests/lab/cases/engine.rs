@@ -2,7 +2,7 @@
 //! what it had before; and guests notice nothing of changes elsewhere.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::namespaces::WEFT;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
+use crate::wait::wait_until;
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];
 
@@ -35,6 +36,8 @@ const VOLATILE: &[&str] = &[
     "address",
     "broadcast",
     "bridge_id",
+    // Of a port: from the speed that its cable had when it was last looked at.
+    "cost",
     "designated_bridge",
     "designated_root",
     "fdb_n_learned",
@@ -103,8 +106,14 @@ impl<'lab> Scene<'lab> {
 
     /// A node with weft, introduced to the repository.
     pub(super) fn node(&self, number: u8) -> Node {
+        self.node_with(number, |_| {})
+    }
+
+    /// A node that is prepared before its network comes up.
+    pub(super) fn node_with(&self, number: u8, prepare: impl FnOnce(&Node)) -> Node {
         let node = self.lab.node(number);
         node.remove(SDN_FILE);
+        prepare(&node);
         node.boot_network();
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let settings = format!(
@@ -126,6 +135,16 @@ impl<'lab> Scene<'lab> {
         commit
     }
 
+    /// Commits files of a network, and pushes them.
+    pub(super) fn push_files(&self, files: &[(&str, &str)]) -> String {
+        for (path, text) in files {
+            self.copy.write(path, text);
+        }
+        let commit = self.copy.commit(&self.alice, "A network");
+        self.copy.push();
+        commit
+    }
+
     /// Brings the repository to a node, as a mirror on its disk.
     fn mirror(&self, node: &Node) {
         let words = ["tar", "-C", "/srv/git", "-cf", "/tmp/config.tar", "config.git"];
@@ -136,7 +155,7 @@ impl<'lab> Scene<'lab> {
         node.exec(&["tar", "-C", "/srv", "--no-same-owner", "-xf", "/tmp/config.tar"]).ok();
     }
 
-    fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
+    pub(super) fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
         self.mirror(node);
         let words = [&["weft", "--json"], words].concat();
         node.command(&words).within(Duration::from_secs(90)).run()
@@ -147,6 +166,24 @@ impl<'lab> Scene<'lab> {
     pub(super) fn sync(&self, node: &Node) {
         let said = self.try_sync(node, &["sync"]);
         assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
+    }
+
+    /// Takes all networks away from these nodes, whose kernels then are what they were.
+    #[track_caller]
+    pub(super) fn take_away(&self, nodes: &[Node], bare: &[BTreeMap<&'static str, String>]) {
+        self.push("{}\n");
+        for (node, bare) in nodes.iter().zip(bare) {
+            // The kernel takes a guest's cable away some time after the guest is gone.
+            let has_guests = || node.exec(&["ls", "/sys/class/net"]).ok().contains("tap");
+            wait_until(Duration::from_secs(10), "the guests' ports are gone", || !has_guests());
+            self.sync(node);
+            // A routing daemon that was told to end withdraws its routes a moment later.
+            let end = Instant::now() + Duration::from_secs(10);
+            while kernel(node) != *bare && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            assert_same(&kernel(node), bare);
+        }
     }
 
     #[track_caller]
@@ -502,7 +539,7 @@ fn survives_kill(lab: &Lab) {
         (text, kernel(node))
     };
     let new = state(&node);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     scene.apply(&node, FIRST);
     let took = begun.elapsed();
     let old = state(&node);
@@ -540,7 +577,8 @@ fn survives_kill(lab: &Lab) {
     assert!(stayed > 0 && inside > 0, "{stayed} old, {went} new, {inside} inside");
 }
 
-/// A flood of pings through one vnet loses nothing while others change.
+/// A ping every 5 ms through one vnet, from before until after others change, loses none.
+/// An answer that is late is not lost.
 fn loses_no_packet(lab: &Lab) {
     let scene = Scene::start(lab);
     let node = scene.node(1);
@@ -579,7 +617,7 @@ fn loses_no_packet(lab: &Lab) {
         "permanent",
     ])
     .ok();
-    let flood = guest.spawn(&["ping", "-n", "-q", "-i", "0.01", "-W", "1", "10.0.0.1"]);
+    let flood = guest.spawn(&["ping", "-n", "-q", "-i", "0.005", "-W", "5", "10.0.0.1"]);
     for (tag, mtu) in [(101, 1440), (102, 1430), (103, 1420)] {
         let text = FIRST
             .replace("tag: 100", &format!("tag: {tag}"))
@@ -592,5 +630,5 @@ fn loses_no_packet(lab: &Lab) {
     let lost = said.stdout.lines().find(|line| line.contains("packet loss")).expect("a summary");
     assert!(lost.contains(" 0% packet loss"), "{lost}");
     let sent: u32 = lost.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
-    assert!(sent > 100, "{lost}");
+    assert!(sent > 200, "{lost}");
 }

@@ -2,12 +2,16 @@
 
 mod agent;
 mod engine;
+mod evpn;
+mod examples;
+mod fabrics;
 mod git_server;
 mod profile;
 mod remotes;
 mod services;
 mod simple;
 mod underlay;
+mod vlan;
 mod vxlan;
 mod weft;
 mod window;
@@ -24,6 +28,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         underlay::CASES,
         simple::CASES,
         vxlan::CASES,
+        examples::CASES,
+        vlan::CASES,
+        evpn::CASES,
+        fabrics::CASES,
         git_server::CASES,
         remotes::CASES,
         weft::CASES,
