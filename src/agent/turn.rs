@@ -320,9 +320,11 @@ impl<H: Host> Turn<'_, H> {
             return Ok(());
         };
         let owned = owned(self.host)?;
+        let management = network.get().nodes.get(&facts.node).and_then(|node| node.management);
         let wanted =
             network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
         let mut found = found(self.host, wanted.get(), owned.as_ref())?;
+        found.management = management;
         found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
         let services = services_target(wanted.get(), &found);
         if !services.is_empty() {

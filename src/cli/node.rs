@@ -174,8 +174,9 @@ impl Node {
         let next =
             running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts, profile);
-        let found =
+        let mut found =
             node::found(&self.host, &wanted, owned.as_ref()).map_err(|error| failed(&error))?;
+        found.management = network.nodes.get(&name).and_then(|node| node.management);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
         output.document(&json!({ "ok": true, "plan": plan.json(), "findings": checked.findings }));
