@@ -90,10 +90,10 @@ pub struct Report {
 }
 
 /// What the declarations of a commit come to on this node.
-struct Considered {
-    findings: Findings,
-    tree: Tree,
-    network: Option<Network>,
+pub(super) struct Considered {
+    pub(super) findings: Findings,
+    pub(super) tree: Tree,
+    pub(super) network: Option<Network>,
 }
 
 impl<H: Host> Turn<'_, H> {
@@ -216,25 +216,6 @@ impl<H: Host> Turn<'_, H> {
         remotes::gather(self, anchor, runs.map(|runs| runs.commit), patience, &mut remembered)
     }
 
-    /// Whether the open window of an apply ends for what the remotes show: something does
-    /// not work in it, and a newer commit can be applied. Then it is undone.
-    fn gives_way(&self, entry: &apply::Entry, gathered: &Gathered) -> Result<bool, TurnError> {
-        let tried = entry.record.commit.as_ref().map_or(0, |tried| tried.sequence);
-        let newer = gathered.contents.as_ref().filter(|contents| {
-            gathered.judgement.accepted.is_some() && contents.tree.record().sequence > tried
-        });
-        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(false) };
-        let facts = self.host.facts(&self.settings.node.value)?;
-        let considered = self.consider(newer.tree.get().clone(), &facts);
-        let Some(network) = considered.network else { return Ok(false) };
-        let wanted = render(&network, &facts.node, &facts, self.settings.profile());
-        if entry.record.rendering == Some(wanted.digest()) {
-            return Ok(false);
-        }
-        self.undo(entry, apply::Failure::Superseded)?;
-        Ok(true)
-    }
-
     /// What the turn before, perhaps another process, saw of the remotes.
     fn last_remotes(&self) -> Vec<RemoteState> {
         let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten();
@@ -273,7 +254,7 @@ impl<H: Host> Turn<'_, H> {
         Ok(Report { status, findings, tree, plan: None, recovered: None })
     }
 
-    fn consider(&self, tree: Tree, facts: &Facts) -> Considered {
+    pub(super) fn consider(&self, tree: Tree, facts: &Facts) -> Considered {
         let (network, mut findings) =
             validate::check(&tree, Some(&self.settings.cluster.value), std::slice::from_ref(facts));
         let node = &self.settings.node.value;

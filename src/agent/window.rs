@@ -9,12 +9,14 @@ use super::hold::Hold;
 use super::memory::OpenWindow;
 use super::node::running;
 use super::quarantine;
+use super::remotes::Gathered;
 use super::status::{self, State, Status};
 use super::turn::{Purpose, Report, Turn, in_order};
 use crate::apply::{self, Entry, Failure, Outcome, Progress, Recovery};
 use crate::declare::{Findings, Tree};
 use crate::host::Host;
 use crate::plan::{Sign, Watch};
+use crate::render::render;
 use crate::sync::CommitRecord;
 
 /// How long fetching may take at most while a window is open.
@@ -105,6 +107,25 @@ impl<H: Host> Turn<'_, H> {
         let window = remembered.window.as_ref();
         let window = window.filter(|window| window.number == entry.record.number);
         window.is_some_and(|window| !window.down.is_empty())
+    }
+
+    /// Whether the open window of an apply ends for what the remotes show: something does
+    /// not work in it, and a newer commit can be applied. Then it is undone.
+    pub(super) fn gives_way(&self, entry: &Entry, gathered: &Gathered) -> Result<bool, TurnError> {
+        let tried = entry.record.commit.as_ref().map_or(0, |tried| tried.sequence);
+        let newer = gathered.contents.as_ref().filter(|contents| {
+            gathered.judgement.accepted.is_some() && contents.tree.record().sequence > tried
+        });
+        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(false) };
+        let facts = self.host.facts(&self.settings.node.value)?;
+        let considered = self.consider(newer.tree.get().clone(), &facts);
+        let Some(network) = considered.network else { return Ok(false) };
+        let wanted = render(&network, &facts.node, &facts, self.settings.profile());
+        if entry.record.rendering == Some(wanted.digest()) {
+            return Ok(false);
+        }
+        self.undo(entry, Failure::Superseded)?;
+        Ok(true)
     }
 
     /// Undoes an open window, and remembers why.

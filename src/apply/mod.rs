@@ -10,6 +10,7 @@
 //! Decides nothing that a plan could decide. Every function here that writes is called
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
+mod action;
 mod drift;
 mod execute;
 mod files;

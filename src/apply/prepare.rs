@@ -1,20 +1,17 @@
 //! From an authority to everything that an apply needs. Reads, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use camino::Utf8PathBuf;
 
+use super::action::{Action, actions, is_rendered};
 use super::files::{Files, on_node};
 use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
-use crate::plan::{
-    Kernel, Lapses, NetworkStep, Plan, ServiceStep, ServiceTarget, Step, Steps, Target, Terms,
-    Texts, Window,
-};
-use crate::render::{Managed, without_version};
+use crate::plan::{Kernel, Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
+use crate::render::Managed;
 use crate::sync::Verified;
 
 /// What is asked for beyond three times the size of what is written: the journal, and
@@ -63,50 +60,6 @@ pub(super) struct Work {
     pub(super) network: Option<Target>,
     /// What services are to be brought to.
     pub(super) services: ServiceTarget,
-}
-
-/// A change of one file, or of the running network.
-#[derive(Debug)]
-pub(super) enum Action {
-    Write(Managed, FoundFile),
-    Remove(Managed),
-    Network(NetworkStep),
-    Service(ServiceStep),
-}
-
-impl Action {
-    /// Does it; what programs complained about on the way is added.
-    pub(super) fn run(
-        &self,
-        host: &impl Host,
-        complaints: &mut Vec<String>,
-    ) -> Result<(), HostError> {
-        match self {
-            Self::Write(managed, file) => host.replace(&managed.path(), &file.bytes, file.mode),
-            Self::Remove(managed) => host.remove(&managed.path()),
-            Self::Network(step) => network::change(host, step, complaints),
-            Self::Service(step) => services::change(host, step, complaints),
-        }
-    }
-
-    /// The file that it is about, if it is about one.
-    fn managed(&self) -> Option<&Managed> {
-        match self {
-            Self::Write(managed, _) | Self::Remove(managed) => Some(managed),
-            Self::Network(_) | Self::Service(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write(managed, file) => write!(f, "write {managed} ({} bytes)", file.bytes.len()),
-            Self::Remove(managed) => write!(f, "remove {managed}"),
-            Self::Network(step) => step.fmt(f),
-            Self::Service(step) => step.fmt(f),
-        }
-    }
 }
 
 pub(super) fn prepare(
@@ -235,57 +188,6 @@ fn running_network(
     let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
     network::note(record, previous, new, &kernel);
     Ok(Some((target, kernel)))
-}
-
-fn actions(host: &impl Host, plan: &Plan) -> Result<Vec<Action>, ApplyError> {
-    let mut seen = Vec::new();
-    let mut actions = Vec::new();
-    for step in &plan.steps {
-        let (managed, action) = match step {
-            Step::Write { managed, bytes } => {
-                let mode = match managed {
-                    Managed::FrrDaemons => mode_on_node(host, managed)?,
-                    _ => managed.mode(),
-                };
-                let file = FoundFile { bytes: bytes.clone(), mode };
-                (managed, Action::Write(managed.clone(), file))
-            }
-            Step::Remove { managed } => (managed, Action::Remove(managed.clone())),
-            Step::Network(step) => {
-                actions.push(Action::Network(step.clone()));
-                continue;
-            }
-            Step::Service(step) => {
-                actions.push(Action::Service(step.clone()));
-                continue;
-            }
-        };
-        let bad = |message| Err(ApplyError::BadPlan { path: managed.path(), message });
-        if seen.contains(&managed) {
-            return bad("two steps are about it");
-        }
-        match (&action, plan.rendering.files.get(managed)) {
-            (Action::Write(_, file), Some(text)) if !is_rendered(file, text) => {
-                return bad("what is written is not what was rendered");
-            }
-            (Action::Write(..), None) => return bad("it is written, but was not rendered"),
-            (Action::Remove(_), Some(_)) => return bad("it is removed, but was rendered"),
-            _ => {}
-        }
-        seen.push(managed);
-        actions.push(action);
-    }
-    Ok(actions)
-}
-
-/// The administrator's file is as open as it was.
-fn mode_on_node(host: &impl Host, managed: &Managed) -> Result<u32, HostError> {
-    let found = on_node(host, [managed.clone()])?;
-    Ok(found.get(managed).map_or_else(|| managed.mode(), |file| file.mode))
-}
-
-fn is_rendered(file: &FoundFile, text: &str) -> bool {
-    std::str::from_utf8(&file.bytes).is_ok_and(|found| without_version(found) == text)
 }
 
 /// The files of the node after the actions, and what was there before weft. A file

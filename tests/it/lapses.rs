@@ -92,7 +92,7 @@ fn another_asn_drops_every_session_until_the_others_follow() {
     let (lapses, plan) = edit("evpn", &edits);
     let reason = "router bgp: the ASN changes from 65000 to 65001; 3 sessions drop until the other side follows";
     assert_eq!(lapses.renegotiations, [reason]);
-    for peer in ["192.168.0.2", "192.168.0.3", "192.168.0.253"] {
+    for peer in ["192.168.0.2", "192.168.0.3", "172.16.1.254"] {
         for protocol in [Protocol::Bgp, Protocol::Bfd] {
             let sign = session(protocol, peer);
             assert!(lapses.renegotiates(&sign) && !lapses.removes(&sign), "{sign}");
@@ -153,11 +153,11 @@ fn what_goes_is_not_asked_for() {
     let (lapses, _) = edit(
         "evpn",
         &[(
-            "  bgpnode1: {type: bgp, node: node1, asn: 65000, peers: [192.168.0.253], ebgp: true}\n",
+            "  bgpnode1: {type: bgp, node: node1, asn: 65000, peers: [172.16.1.254], ebgp: true}\n",
             "",
         )],
     );
-    assert!(lapses.removes(&session(Protocol::Bgp, "192.168.0.253")));
+    assert!(lapses.removes(&session(Protocol::Bgp, "172.16.1.254")));
     assert!(!lapses.removes(&session(Protocol::Bgp, "192.168.0.2")));
     // All of FRR.
     let (before, _) = rendering("evpn", &[]);

@@ -415,7 +415,16 @@ fn a_killed_run_is_finished_or_undone_by_the_next() {
             "neither old nor new: {now:?}"
         );
         states.push(now == old);
-        let said = node.run(&["sync"]);
+        // A process that was being started when its parent was killed may hold the lock
+        // for a moment.
+        let mut said = node.run(&["sync"]);
+        for _ in 0..50 {
+            if !said.all().contains("another weft") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            said = node.run(&["sync"]);
+        }
         assert_eq!(said.code, 0, "{}", said.all());
         assert!(node.file().unwrap().contains(&new));
         assert_eq!(node.runs(), Some(commit.to_string()));
@@ -449,7 +458,7 @@ fn boot_restore_settles_an_interrupted_apply_before_the_network_comes_up() {
 
     let said = node.run(&["boot-restore"]);
     assert_eq!(said.code, 0, "{}", said.all());
-    assert!(said.out.contains("was interrupted; what ran before is back"), "{}", said.out);
+    assert!(said.out.contains("it was interrupted); what ran before is back"), "{}", said.out);
     assert_eq!(node.file(), before);
     let again = node.run(&["boot-restore", "--json"]);
     assert_eq!((again.code, &again.json()["restored"]), (0, &Value::Null), "{}", again.all());

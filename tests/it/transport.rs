@@ -173,11 +173,15 @@ fn is_gone(process: u32) -> bool {
     !Path::new(&format!("/proc/{process}")).exists()
 }
 
-/// The most memory that a process had, in MiB.
+/// The most memory of its own that a process had, in MiB: without the pages of its program,
+/// which here is one that nobody optimised.
 fn most_memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (field("VmHWM:") - field("RssFile:")) / 1024
 }
 
 fn say(text: &str) {

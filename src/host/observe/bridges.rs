@@ -122,10 +122,10 @@ mod tests {
                 "bridge `va` Up",
                 "bridge `vb` Down",
                 "bridge `vmbr0` Up",
-                "guest port `eth0` of bridge `vmbr0` Up",
-                "guest port `tap1i0` of bridge `va` Up",
-                "guest port `veth2i0` of bridge `va` Down",
-                "guest port `tap3i0` of bridge `` Down",
+                "port `eth0` of bridge `vmbr0` Up",
+                "port `tap1i0` of bridge `va` Up",
+                "port `veth2i0` of bridge `va` Down",
+                "port `tap3i0` of bridge `` Down",
             ]
         );
         assert!(without_carrier(&links).eq(["eth1"]));
