@@ -64,6 +64,11 @@ pub fn read(kind: &str, bytes: &[u8]) -> Result<KeyData, KeyError> {
         let message = format!("its type is `{}`", kind.as_str().escape_debug());
         return Err(KeyError::Malformed(message));
     }
+    // The reader overlooks some wrong lengths. A key in two forms would be a signature in two
+    // forms, and a commit under two ids.
+    if key.to_bytes().map_err(malformed)? != bytes {
+        return Err(KeyError::Malformed("it is not written in ssh's form".to_owned()));
+    }
     let key = KeyData::from(key);
     let off_curve = || KeyError::Malformed("it is no point of its curve".to_owned());
     match &key {

@@ -336,6 +336,12 @@ fn an_ed25519_signature_has_one_form() {
     let mut other = good.clone();
     other.signature.push(0);
     malformed(&check(&other.text()), "something follows");
+    // The length of the key's number.
+    for at in 15..19 {
+        let mut other = good.clone();
+        other.key[at] ^= 6;
+        malformed(&check(&other.text()), "it names a key that cannot be read");
+    }
     // 65 bytes, and 63, in the place of 64.
     let (kind, rest) = split(&good.signature);
     let number = split(rest).0;
@@ -387,6 +393,9 @@ fn an_ed25519_signature_has_one_form() {
     ] {
         assert!(matches!(check(&text), Err(SignatureError::Malformed(_))), "{text}");
     }
+    let mut other = bytes.clone();
+    other[0] = b's';
+    malformed(&check(&armour(&other)), "does not begin with `SSHSIG`");
     // Bits behind the last byte that base64 has room for.
     let long = Envelope { namespace: "gits".to_owned(), ..good.clone() };
     for envelope in [&good, &long] {
