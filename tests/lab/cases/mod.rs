@@ -9,6 +9,7 @@ mod git_server;
 mod profile;
 mod remotes;
 mod services;
+mod sessions;
 mod simple;
 mod underlay;
 mod vlan;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         agent::CASES,
         services::CASES,
         window::CASES,
+        sessions::CASES,
     ]
     .into_iter()
     .flatten()

@@ -41,7 +41,7 @@ fn hiding(subnet: &str, gateway: &str) -> String {
 
 /// Settings of a node that fetches over ssh from the host's other address, with short
 /// windows.
-fn settings(scene: &Scene<'_>, node: &Node, rest: &str) {
+pub(super) fn settings(scene: &Scene<'_>, node: &Node, rest: &str) {
     let key = scene.server.ssh.issue_key(node.name());
     node.put_with_mode("/etc/weft/key", &key.private, 0o600);
     let known = scene.server.ssh.known_hosts().replace(&OUTSIDE.to_string(), GIT);
@@ -63,7 +63,7 @@ fn settings(scene: &Scene<'_>, node: &Node, rest: &str) {
 }
 
 /// Lets the host outside pass what comes to its other address on to the git server.
-fn open_git(lab: &Lab) {
+pub(super) fn open_git(lab: &Lab) {
     let outside = lab.outside();
     outside.exec(&["ip", "addr", "add", &format!("{GIT}/32"), "dev", "eth0"]).ok();
     let to = OUTSIDE.to_string();
@@ -83,23 +83,23 @@ fn open_git(lab: &Lab) {
     outside.exec(&words).ok();
 }
 
-fn status(node: &Node) -> Value {
+pub(super) fn status(node: &Node) -> Value {
     let said = node.exec(&["weft", "--json", "status"]);
     serde_json::from_str(&said.stdout).unwrap_or_default()
 }
 
-fn agent(node: &Node) -> Process {
+pub(super) fn agent(node: &Node) -> Process {
     node.spawn(&["weft", "agent"])
 }
 
 #[track_caller]
-fn comes_to(node: &Node, commit: &str) {
+pub(super) fn comes_to(node: &Node, commit: &str) {
     let runs = || status(node)["running"]["commit"]["commit"] == commit;
     wait_until(PATIENCE, &format!("{} runs {commit}", node.name()), runs);
 }
 
 #[track_caller]
-fn is_undone(node: &Node, why: &str) {
+pub(super) fn is_undone(node: &Node, why: &str) {
     let undone = || {
         let last = &status(node)["last"];
         last["state"] == "rolled-back" && last["message"].to_string().contains(why)
@@ -108,7 +108,7 @@ fn is_undone(node: &Node, why: &str) {
 }
 
 #[track_caller]
-fn opens(node: &Node) {
+pub(super) fn opens(node: &Node) {
     let open = || {
         let journal = node.exec(&["ls", "/var/lib/weft/journal"]).ok();
         journal.lines().any(|name| name.ends_with(".applied"))
@@ -161,7 +161,7 @@ fn undoes_what_cuts(lab: &Lab) {
     end(agent);
 }
 
-fn end(agent: Process) {
+pub(super) fn end(agent: Process) {
     agent.signal(Signal::SIGTERM);
     let said = agent.output_within(PATIENCE);
     assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
