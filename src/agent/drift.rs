@@ -36,7 +36,7 @@ impl<H: Host> Turn<'_, H> {
     /// Looks for drift, and undoes it where the settings say so: back to what runs. Not
     /// while a window is open or the node is held, nor on a node that observes.
     pub(super) fn drift(&self) -> Result<Found, TurnError> {
-        let usual = DriftRules::default();
+        let usual = DriftRules { files: None, kernel: None, daemons: None, ignore: None };
         let rules = self.settings.drift.as_ref().map_or(&usual, |drift| &drift.value);
         let Some(drift) = apply::drift(self.host)? else { return Ok(Found::default()) };
         let judged = rules.judge(&drift);

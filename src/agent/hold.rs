@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::host::{Host, HostError};
+use crate::value::ObjectId;
 
 /// Where the hold lies on a node.
 pub const PATH: &str = "/var/lib/weft/hold";
@@ -30,6 +31,10 @@ pub struct Hold {
     pub since: Timestamp,
     /// Until when; until it is lifted when absent.
     pub until: Option<Timestamp>,
+    /// The commit that a person went back from: it is held although it may bring back what
+    /// ran before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<ObjectId>,
 }
 
 /// Why it is not known whether there is a hold.
@@ -53,7 +58,13 @@ impl Hold {
             let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
             line.take(MAX_WORDS).collect()
         };
-        Self { format: FORMAT, by: words(by), reason: words(reason), since: now, until }
+        Self { format: FORMAT, by: words(by), reason: words(reason), since: now, until, left: None }
+    }
+
+    /// The same for a node that a person takes back from a commit.
+    #[must_use]
+    pub fn leaving(self, left: Option<ObjectId>) -> Self {
+        Self { left, ..self }
     }
 
     /// The hold that is in force at this time.

@@ -37,6 +37,8 @@ pub(super) struct Contents {
     /// The commit that ran when this was read, where the accepted one brings back its files,
     /// or those of one below it.
     pub(super) brings_back: Option<ObjectId>,
+    /// What ran when that was found out.
+    pub(super) runs: Option<ObjectId>,
 }
 
 /// What is known of a tip for as long as the anchor only moves up its line.

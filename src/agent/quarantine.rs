@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::error::chain;
 use crate::apply::{Entry, Failure, Kind, Outcome};
 use crate::host::{Host, HostError};
+use crate::plan::Sign;
 use crate::value::{Digest, ObjectId};
 
 /// Where the quarantine lies on a node.
@@ -50,12 +51,19 @@ pub struct Held {
     pub since: Timestamp,
     /// When it may be tried again; `None` when only a person may.
     pub until: Option<Timestamp>,
+    /// What went while it was tried and did not come back when it was undone: it is tried
+    /// again as soon as that works.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Sign>,
 }
 
 impl Held {
     /// What is held back and for how long, in one sentence.
     pub fn sentence(&self) -> String {
         let until = match self.until {
+            None if !self.waits_for.is_empty() => {
+                "it is tried again when that works, or by `weft apply --refresh`".to_owned()
+            }
             Some(until) => format!("it is tried again after {until}"),
             None => "it is tried again only by `weft apply --refresh`".to_owned(),
         };
@@ -138,9 +146,34 @@ impl Quarantine {
             failures: failures.saturating_add(1),
             since: now,
             until: wait.map(|wait| now.checked_add(*wait).unwrap_or(Timestamp::MAX)),
+            waits_for: Vec::new(),
         };
         self.held.push(held.clone());
         held
+    }
+
+    /// Takes in a rendering that was undone for what is not its fault as far as is known:
+    /// the first time it waits until that works. `waits_for` is empty of one that was merely
+    /// interrupted, which does not wait.
+    pub fn excuse(
+        &mut self,
+        rendering: Digest,
+        commit: ObjectId,
+        reason: &str,
+        now: Timestamp,
+        waits_for: &[Sign],
+    ) -> Held {
+        let held = self.hold(rendering, commit, reason, now);
+        // Twice is no accident.
+        if held.failures > 1 {
+            return held;
+        }
+        let until = waits_for.is_empty().then_some(now);
+        let excused = Held { until, waits_for: waits_for.to_vec(), ..held };
+        if let Some(last) = self.held.last_mut() {
+            *last = excused.clone();
+        }
+        excused
     }
 
     /// Forgets a rendering, because it runs now. Says whether it was held.
@@ -170,14 +203,37 @@ pub fn remember(host: &impl Host, outcome: &Outcome) {
             .rendering
             .map_or(Ok(()), |rendering| changed(host, |quarantine| quarantine.release(rendering))),
         Outcome::RolledBack { entry, failure } | Outcome::Degraded { entry, failure, .. } => {
-            if failure.is_of_the_change() {
-                hold(host, entry, &chain(failure))
-            } else {
-                Ok(())
-            }
+            undone(host, entry, failure)
         }
     };
     warn_of(result);
+}
+
+fn undone(host: &impl Host, entry: &Entry, failure: &Failure) -> Result<(), QuarantineError> {
+    let reason = chain(failure);
+    let excuse = |waits_for: &[Sign]| {
+        of_commit(entry).map_or(Ok(()), |(rendering, commit)| {
+            changed(host, |quarantine| {
+                quarantine.excuse(rendering, commit, &reason, host.now(), waits_for);
+                true
+            })
+        })
+    };
+    match failure {
+        failure if failure.is_of_the_change() => hold(host, entry, &reason),
+        Failure::Window { persists, .. } => excuse(persists),
+        Failure::Interrupted => excuse(&[]),
+        _ => Ok(()),
+    }
+}
+
+/// What an entry tried; none of a generation that ran before, which is not held for a way
+/// back to it that failed.
+fn of_commit(entry: &Entry) -> Option<(Digest, ObjectId)> {
+    let record = &entry.record;
+    let is_new = matches!(record.kind, Kind::Apply | Kind::Advance);
+    let commit = record.commit.as_ref().filter(|_| is_new)?;
+    Some((record.rendering?, commit.commit))
 }
 
 /// Takes in that a person went back from what ran.
@@ -186,15 +242,9 @@ pub fn by_hand(host: &impl Host, ran: &Entry) {
 }
 
 fn hold(host: &impl Host, entry: &Entry, reason: &str) -> Result<(), QuarantineError> {
-    let record = &entry.record;
-    // A generation that ran before is not held for a way back to it that failed.
-    let (Some(rendering), Some(commit), Kind::Apply | Kind::Advance) =
-        (record.rendering, &record.commit, record.kind)
-    else {
-        return Ok(());
-    };
+    let Some((rendering, commit)) = of_commit(entry) else { return Ok(()) };
     changed(host, |quarantine| {
-        quarantine.hold(rendering, commit.commit, reason, host.now());
+        quarantine.hold(rendering, commit, reason, host.now());
         true
     })
 }

@@ -258,18 +258,26 @@ impl Gathering<'_> {
         let Some(accepted) = &judgement.accepted else { return Ok(None) };
         let commit = accepted.record().commit;
         let remembered = self.remembered.contents.as_ref();
+        let brings_back = || -> Result<Option<ObjectId>, TurnError> {
+            Ok(match self.runs {
+                Some(runs) if runs != commit && sync::reverts(store, accepted, runs)? => Some(runs),
+                _ => None,
+            })
+        };
         if let Some(contents) = remembered.filter(|known| known.tree.record() == accepted.record())
         {
-            return Ok(Some(contents.clone()));
+            let mut contents = contents.clone();
+            // What it brings back depends on what runs.
+            if contents.runs != self.runs {
+                (contents.brings_back, contents.runs) = (brings_back()?, self.runs);
+            }
+            return Ok(Some(contents));
         }
         let failed = |source| TurnError::Tree { commit, source };
         let tree = sync::tree(store, accepted, self.settings.base()).map_err(failed)?;
         let removal = sync::removal(store, accepted).map_err(failed)?;
-        let brings_back = match self.runs {
-            Some(runs) if runs != commit && sync::reverts(store, accepted, runs)? => Some(runs),
-            _ => None,
-        };
-        Ok(Some(Contents { tree, removal, brings_back }))
+        let (brings_back, runs) = (brings_back()?, self.runs);
+        Ok(Some(Contents { tree, removal, brings_back, runs }))
     }
 
     fn take(&mut self, tip: ObjectId, judgement: Judgement, contents: Option<Contents>) {

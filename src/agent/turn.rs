@@ -9,7 +9,7 @@ use super::fits::{of_settings, undeclared};
 use super::hold::Hold;
 use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
-use super::node::{found, owned, running};
+use super::node::{found_running, owned, running};
 use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::settings::Settings;
@@ -20,9 +20,9 @@ use crate::declare::finding::Code;
 use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
-use crate::host::{Host, HostError, configured_guests};
+use crate::host::{Host, HostError};
 use crate::network::Network;
-use crate::plan::{Plan, RemovalLimits, plan, services_target, target};
+use crate::plan::{Plan, RemovalLimits, plan};
 use crate::render::render;
 use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
 use crate::validate;
@@ -137,6 +137,9 @@ impl<H: Host> Turn<'_, H> {
             Purpose::RollBack { generation } => {
                 return self.roll_back(recovered.open.as_ref(), generation);
             }
+            Purpose::Plan if recovered.open.is_some() => {
+                return self.open_only(recovered.open.as_ref());
+            }
             _ if recovered.open.is_some() && window::waits(purpose) => {
                 return self.look(recovered.open);
             }
@@ -179,7 +182,7 @@ impl<H: Host> Turn<'_, H> {
                 return Ok(report);
             }
         };
-        let Contents { tree, removal, brings_back } = contents;
+        let Contents { tree, removal, brings_back, .. } = contents;
         let facts = self.host.facts(&self.settings.node.value)?;
         let considered = tree.map(|tree| self.consider(tree, &facts));
         report.findings = considered.get().findings.clone();
@@ -304,14 +307,8 @@ impl<H: Host> Turn<'_, H> {
         let management = network.get().nodes.get(&facts.node).and_then(|node| node.management);
         let wanted =
             network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
-        let mut found = found(self.host, wanted.get(), owned.as_ref())?;
+        let mut found = found_running(self.host, wanted.get(), owned.as_ref())?;
         found.management = management;
-        found.kernel = self.host.kernel(&target(wanted.get(), &found).tables())?;
-        let services = services_target(wanted.get(), &found);
-        if !services.is_empty() {
-            found.services = self.host.services(services.asks_frr(), &services.zones())?;
-        }
-        found.guests = configured_guests(self.host)?;
         let Removal { with_guests, max_vnets, max_percent, everything } = removal;
         found.removable = with_guests;
         found.limits = RemovalLimits { max_vnets, max_percent, everything };
@@ -334,10 +331,12 @@ impl<H: Host> Turn<'_, H> {
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let rendering = planned.get().rendering.digest();
         let quarantined = quarantine::blocks(self.host, rendering, self.host.now())?;
+        let quarantined = quarantined.filter(|held| !self.works_again(&held.waits_for));
         status.hold = Hold::current(self.host, self.host.now())?;
         // A way back is never held.
         let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
-        let hold = status.hold.as_ref().filter(|_| !reverts);
+        let left = status.hold.as_ref().and_then(|hold| hold.left);
+        let hold = status.hold.as_ref().filter(|_| !reverts || left == Some(record.commit));
         let mode = self.settings.mode();
         let mut terms = self.settings.terms();
         terms.manual |= self.manual;

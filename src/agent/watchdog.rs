@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-use super::error::TurnError;
+use super::error::{TurnError, chain};
 use super::window::recover;
 use crate::apply::{self, LOCK};
 use crate::host::{Host, Watching};
+use crate::plan::Window;
 
 /// The longest time between two looks at the clock.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,40 +22,78 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Watches the apply of an entry of the journal until it ends, and undoes it at its
 /// deadline. Says what became of it where that was this process's doing.
 pub fn watch(host: &impl Host, number: u64) -> Result<Option<String>, TurnError> {
+    // What cannot be read now would not be read at the deadline: then whoever waits for
+    // this changes nothing.
+    let Some(window) = unsettled(host, number)? else { return Ok(None) };
     let watching = Watching::begin(host, number)?;
-    let result = wait(host, number);
+    let undone = wait(host, number, &window);
     watching.end(host)?;
-    result
+    Ok(undone)
 }
 
-fn wait(host: &impl Host, number: u64) -> Result<Option<String>, TurnError> {
+/// Whatever goes wrong meanwhile is tried again: nobody else undoes the change.
+fn wait(host: &impl Host, number: u64, window: &Window) -> Option<String> {
+    let told = |error: TurnError| tracing::error!("{}; it is tried again", chain(&error));
     loop {
-        let Some(window) = unsettled(host, number)? else { return Ok(None) };
-        let now = host.uptime()?;
-        if !window.is_of(&now) {
-            return Ok(None);
+        match is_due(host, number, window) {
+            Ok(Due::Never) => return None,
+            Ok(Due::Now) => break,
+            Ok(Due::In(left)) => host.wait(left.min(LOOK)),
+            Err(error) => {
+                told(error);
+                host.wait(LOOK);
+            }
         }
-        let left = Duration::from_millis(window.deadline.saturating_sub(now.milliseconds));
-        if left.is_zero() {
-            break;
-        }
-        host.wait(left.min(LOOK));
     }
     tracing::warn!(number, "the window of an apply is long over; it is undone");
     loop {
-        if unsettled(host, number)?.is_none() {
-            return Ok(None);
+        match undo(host, number) {
+            Ok(Undone::Ended(words)) => return words,
+            Ok(Undone::NotYet) => host.wait(PATIENCE),
+            Err(error) => {
+                told(error);
+                host.wait(LOOK);
+            }
         }
-        if let Some(_lock) = host.lock(Utf8Path::new(LOCK))? {
-            return Ok(recover(host)?.words);
-        }
-        host.end_holder(Utf8Path::new(LOCK))?;
-        host.wait(PATIENCE);
     }
 }
 
+enum Due {
+    Never,
+    Now,
+    In(Duration),
+}
+
+fn is_due(host: &impl Host, number: u64, window: &Window) -> Result<Due, TurnError> {
+    let now = host.uptime()?;
+    if !window.is_of(&now) || unsettled(host, number)?.is_none() {
+        return Ok(Due::Never);
+    }
+    let left = Duration::from_millis(window.deadline.saturating_sub(now.milliseconds));
+    Ok(if left.is_zero() { Due::Now } else { Due::In(left) })
+}
+
+enum Undone {
+    /// It ended, and what became of it where this process did it.
+    Ended(Option<String>),
+    /// Whoever holds the node has still to die.
+    NotYet,
+}
+
+/// Undoes it, if the node can be had.
+fn undo(host: &impl Host, number: u64) -> Result<Undone, TurnError> {
+    if unsettled(host, number)?.is_none() {
+        return Ok(Undone::Ended(None));
+    }
+    if let Some(_lock) = host.lock(Utf8Path::new(LOCK))? {
+        return Ok(Undone::Ended(recover(host)?.words));
+    }
+    host.end_holder(Utf8Path::new(LOCK))?;
+    Ok(Undone::NotYet)
+}
+
 /// The window of the apply, unless it ended.
-fn unsettled(host: &impl Host, number: u64) -> Result<Option<crate::plan::Window>, TurnError> {
+fn unsettled(host: &impl Host, number: u64) -> Result<Option<Window>, TurnError> {
     let history = apply::history(host)?;
     let entry = history.into_iter().find(|entry| entry.record.number == number);
     Ok(entry.filter(|entry| !entry.state.is_final()).and_then(|entry| entry.record.window))

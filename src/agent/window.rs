@@ -15,7 +15,7 @@ use super::turn::{Purpose, Report, Turn, in_order};
 use crate::apply::{self, Entry, Failure, Outcome, Progress, Recovery};
 use crate::declare::{Findings, Tree};
 use crate::host::Host;
-use crate::plan::{Sign, Watch};
+use crate::plan::{Health, Sign, Watch};
 use crate::render::render;
 use crate::sync::CommitRecord;
 
@@ -101,12 +101,33 @@ impl<H: Host> Turn<'_, H> {
         }
     }
 
-    /// Whether something is known to be down of what must work.
+    /// Whether everything works again that a rendering waits for.
+    pub(super) fn works_again(&self, signs: &[Sign]) -> bool {
+        if signs.is_empty() {
+            return false;
+        }
+        let found = self.host.observe(&self.settings.terms().watchlist).ok().flatten();
+        let found = found.unwrap_or_default();
+        signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
+    }
+
+    /// How an open window stands by what is known, without a look.
+    pub(super) fn open_only(&self, open: Option<&Entry>) -> Result<Report, TurnError> {
+        let Some(entry) = open else { return self.unchanged() };
+        let left = match &entry.record.window {
+            Some(window) => window.left(&self.host.uptime()?),
+            None => Duration::ZERO,
+        };
+        self.open(entry, &[], left)
+    }
+
+    /// Whether something is known to be down that the change does not drop by what it is.
     pub(super) fn is_failing(&self, entry: &Entry) -> bool {
         let remembered = self.memory.open();
         let window = remembered.window.as_ref();
         let window = window.filter(|window| window.number == entry.record.number);
-        window.is_some_and(|window| !window.down.is_empty())
+        let opened = entry.record.window.as_ref();
+        window.zip(opened).is_some_and(|(seen, window)| window.is_failing(&seen.down))
     }
 
     /// Whether the open window of an apply ends for what the remotes show: something does
@@ -143,6 +164,14 @@ impl<H: Host> Turn<'_, H> {
         generation: Option<u64>,
     ) -> Result<Report, TurnError> {
         let mut report = self.unchanged()?;
+        let left = match open {
+            Some(entry) => entry.record.commit.clone(),
+            None => apply::running(self.host)?.and_then(|runs| runs.record.commit),
+        };
+        // First of all: whatever becomes of this process, nothing goes forward again.
+        let hold = Hold::new("weft rollback", "rolled back by hand", self.host.now(), None)
+            .leaving(left.map(|left| left.commit));
+        hold.store(self.host)?;
         let outcome = match (open, generation) {
             (Some(entry), generation) => {
                 let before = entry.record.previous.number;
@@ -155,6 +184,7 @@ impl<H: Host> Turn<'_, H> {
             (None, generation) => {
                 let runs = apply::running(self.host)?;
                 let Some(runs) = runs else {
+                    Hold::lift(self.host)?;
                     report.status.state = State::Refused;
                     "weft applied nothing here; there is nothing to roll back"
                         .clone_into(&mut report.status.message);
@@ -177,13 +207,8 @@ impl<H: Host> Turn<'_, H> {
             report.status.running = running(self.host)?;
             (report.status.state, report.status.message) = restored(&outcome);
         }
-        if report.status.state != State::Degraded {
-            let until = None;
-            let hold = Hold::new("weft rollback", "rolled back by hand", self.host.now(), until);
-            hold.store(self.host)?;
-            report.status.hold = Some(hold);
-            report.status.message.push_str("; no commit is applied until `weft resume`");
-        }
+        report.status.hold = Some(hold);
+        report.status.message.push_str("; no commit is applied until `weft resume`");
         Ok(report)
     }
 
@@ -311,5 +336,5 @@ fn restored(outcome: &Outcome) -> (State, String) {
 
 /// Whether a turn of this purpose may wait for the end of a window.
 pub(super) fn waits(purpose: Purpose) -> bool {
-    matches!(purpose, Purpose::Refresh | Purpose::Adopt { .. } | Purpose::Plan)
+    matches!(purpose, Purpose::Refresh | Purpose::Adopt { .. })
 }

@@ -228,7 +228,12 @@ impl Entry {
     /// Writes a new entry.
     pub(super) fn begin(&self, host: &impl Host) -> Result<(), HostError> {
         let path = self.path();
-        host.replace(&path, &super::json(&path, &self.record)?, 0o600)
+        let text = super::json(&path, &self.record)?;
+        // What nobody could read again must not be written.
+        if text.len() as u64 > ENTRY_LIMIT {
+            return Err(HostError::TooLarge { path, limit: ENTRY_LIMIT });
+        }
+        host.replace(&path, &text, 0o600)
     }
 
     /// Renames to another state. `None`: somebody else renamed it before, and nothing

@@ -1,6 +1,7 @@
 //! From an authority to everything that an apply needs. Reads, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
@@ -10,6 +11,7 @@ use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
 use crate::host::{FoundFile, Host, HostError, STATE};
+use crate::plan::{Before, Health, Opening, Sign, Signs};
 use crate::plan::{Kernel, Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
 use crate::render::Managed;
 use crate::sync::Verified;
@@ -17,6 +19,13 @@ use crate::sync::Verified;
 /// What is asked for beyond three times the size of what is written: the journal, and
 /// the blocks that small files take.
 const RESERVE: u64 = 256 << 10;
+
+/// How long ifupdown2 may take for an interface, and at most.
+const EACH_INTERFACE: Duration = Duration::from_millis(500);
+const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
+
+/// The time between two looks before the first change.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// A generation that was confirmed before, each of its files what its manifest says,
 /// and its manifest what the journal says.
@@ -158,12 +167,40 @@ fn of_plan(
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
     if !actions.is_empty()
-        && let Some(signs) = host.observe(&terms.watchlist)?
+        && let Some(before) = before_change(host, terms)?
     {
-        let class = plan.class;
-        record.window = Some(Window::open(terms, class, &host.uptime()?, &signs, &lapses));
+        let interfaces = u32::try_from(plan.changes.len()).unwrap_or(u32::MAX);
+        let opening = Opening {
+            class: plan.class,
+            touches_management: plan.touches_management,
+            carrying_out: EACH_INTERFACE.saturating_mul(interfaces).min(MOST_CARRYING_OUT),
+        };
+        record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
     }
     Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
+}
+
+/// How everything is before the first change. Looked at twice: on a busy machine one look
+/// may miss something that works, which then nobody would ask for.
+fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, HostError> {
+    let mut signs = Signs::new();
+    for look in 0..2 {
+        if look > 0 {
+            host.wait(BETWEEN_LOOKS);
+        }
+        let Some(found) = host.observe(&terms.watchlist)? else { return Ok(None) };
+        for (sign, health) in found {
+            if signs.get(&sign) != Some(&Health::Up) {
+                signs.insert(sign, health);
+            }
+        }
+    }
+    let sessions = signs.iter().filter_map(|(sign, health)| match (sign, health) {
+        (Sign::Session(session), Health::Up) => Some(session.clone()),
+        _ => None,
+    });
+    let answering = host.answering(&sessions.collect::<Vec<_>>());
+    Ok(Some(Before { signs, answering }))
 }
 
 fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {

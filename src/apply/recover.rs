@@ -122,13 +122,20 @@ pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
         return discard(host, entry);
     }
     let cause = cause(host, entry)?;
+    // Within the same start of the machine the network runs, and files alone undo nothing.
+    if entry.record.window.is_some() && cause != Cause::Restarted {
+        return Ok(Recovery::Open { entry: entry.clone() });
+    }
     let put_back = || -> Result<Option<Entry>, StateError> {
         let Some(armed) = claim(host, entry)? else { return Ok(None) };
         Way::load(host, &armed.record)?.back().put_back(host)?;
+        let ended = armed.turn(host, State::RolledBack)?;
         // What ifupdown2 remembers of the network that went down would keep it from
         // making some of it again.
-        host.remove(Utf8Path::new(IFUPDOWN_STATE))?;
-        Ok(armed.turn(host, State::RolledBack)?)
+        if let Err(error) = host.remove(Utf8Path::new(IFUPDOWN_STATE)) {
+            warn!(%error, "what ifupdown2 remembers stays");
+        }
+        Ok(ended)
     };
     Ok(match put_back() {
         Ok(Some(entry)) => Recovery::RolledBack { entry, cause },

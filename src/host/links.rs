@@ -23,7 +23,7 @@ const LOOPBACK_MTU: u32 = 65_536;
 
 /// How the names begin of what hypervisors make: ports of guests, the bridges that
 /// Proxmox VE's firewall puts before them, and networks of containers.
-const OF_HYPERVISORS: &[&str] = &[
+pub(super) const OF_HYPERVISORS: &[&str] = &[
     "br-", "cali", "cni", "docker", "flannel", "fwbr", "fwln", "fwpr", "kube-", "lxc", "lxdbr",
     "podman", "tap", "veth", "virbr", "vnet",
 ];

@@ -15,7 +15,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
+use crate::plan::{
+    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -303,6 +305,10 @@ impl Host for Linux {
         // Without the file nothing is known to be weft's own, and more is looked at.
         let made = super::facts::made(self).unwrap_or_default();
         Ok(Some(super::observe::observe(watchlist, made)))
+    }
+
+    fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
+        if self.is_dry() { BTreeSet::new() } else { super::observe::answering(sessions) }
     }
 
     fn wait(&self, time: Duration) {

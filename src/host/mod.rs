@@ -32,7 +32,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
+use crate::plan::{
+    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 
@@ -149,6 +151,11 @@ pub trait Host: Send + Sync {
     /// What could not be looked at does not work, which is no error.
     fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
         Ok(None)
+    }
+
+    /// The sessions whose other side answers below them now.
+    fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
+        sessions.iter().cloned().collect()
     }
 
     /// Lets time pass, where there is a kernel to wait for.

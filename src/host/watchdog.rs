@@ -77,7 +77,18 @@ pub(super) fn start(host: &Linux, number: u64) -> Result<(), HostError> {
     let entry = number.to_string();
     let unit = format!("--unit=weft-watchdog-{number}");
     if Utf8Path::new(SYSTEMD).is_dir() {
-        let words = ["--quiet", "--collect", "--no-block", &unit, "--", weft.as_str(), "watchdog"];
+        // It must be the last to go, and come again if it does.
+        let properties = [
+            "--property=Restart=on-failure",
+            "--property=RestartSec=1",
+            "--property=OOMScoreAdjust=-900",
+        ];
+        let words = [
+            &["--quiet", "--collect", "--no-block", &unit][..],
+            &properties[..],
+            &["--", weft.as_str(), "watchdog"][..],
+        ]
+        .concat();
         program::start("systemd-run", &[&words[..], &[&entry]].concat(), TIME)?;
     } else {
         program::start("setsid", &["--fork", weft.as_str(), "watchdog", &entry], TIME)?;

@@ -36,7 +36,9 @@ pub use service::{ServiceStep, ServiceTarget, Services, Texts};
 pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use verify::Mismatch;
-pub use window::{Class, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window};
+pub use window::{
+    Before, Class, Opening, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,6 +72,8 @@ pub struct Plan {
     pub class: Class,
     /// Why it is watched so, in words; empty where it is as usual.
     pub reasons: Vec<String>,
+    /// Whether it touches the way by which the node is reached, whatever its class.
+    pub touches_management: bool,
 }
 
 /// One change of a node.
@@ -209,7 +213,7 @@ pub fn plan(
         let steps_of_services = services_target(&wanted, found).steps(services);
         steps.extend(steps_of_services.into_iter().map(Step::Service));
     }
-    let (class, reasons) = class(&wanted, &facts, found);
+    let (class, reasons, touches_management) = class(&wanted, &facts, found);
     Plan {
         node: facts.node.clone(),
         rendering: wanted,
@@ -222,11 +226,12 @@ pub fn plan(
         edited,
         class,
         reasons,
+        touches_management,
     }
 }
 
 /// How a change from found to wanted is watched, and why.
-fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String>) {
+fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String>, bool) {
     let Lapses { underlay, mut renegotiations, .. } = Lapses::between(&found.files, &texts(wanted));
     let after = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let before = found.interfaces_text();
@@ -236,8 +241,9 @@ fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String
         (true, false) => Class::Management,
         (true, true) => Class::Ordinary,
     };
+    let touches_management = !touched.is_empty();
     renegotiations.extend(touched);
-    (class, renegotiations)
+    (class, renegotiations, touches_management)
 }
 
 /// The contents of the wanted files, but for the version line.

@@ -3,14 +3,14 @@
 //! What worked before the first change must work after the last one. Nothing else is
 //! asked: a network that was broken before must stay mendable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::lapse::Lapses;
-use super::sign::{Health, Sign, Signs, Watchlist};
+use super::sign::{Health, Protocol, Session, Sign, Signs, Watchlist};
 
 /// For how long a sign may be down within a window.
 const GRACE_OF_LINK: Duration = Duration::from_secs(10);
@@ -18,6 +18,8 @@ const GRACE_OF_LINK: Duration = Duration::from_secs(10);
 const GRACE_OF_REACH: Duration = Duration::from_secs(40);
 /// BGP tries again within this time.
 const GRACE_OF_SESSION: Duration = Duration::from_secs(90);
+/// The longest time between two looks in which everything counts as having worked.
+const GAP: Duration = Duration::from_secs(20);
 
 /// How an apply is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +31,17 @@ pub enum Class {
     Management,
     /// It drops sessions until the other side follows.
     Coordinated,
+}
+
+/// What a window is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// How it is watched.
+    pub class: Class,
+    /// Whether it touches the way by which the node is reached, whatever its class.
+    pub touches_management: bool,
+    /// How long carrying it out may take, before everything can be asked to work.
+    pub carrying_out: Duration,
 }
 
 /// How long windows are.
@@ -95,6 +108,10 @@ pub struct Requirement {
     pub sign: Sign,
     /// For how long it may be down, in milliseconds.
     pub grace: u64,
+    /// Of a session: whether its other side answered before the first change, so that
+    /// silence says that it is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
 }
 
 /// What is to become of an open window.
@@ -125,6 +142,16 @@ pub enum Shortfall {
 pub struct Watch {
     down_since: BTreeMap<Sign, u64>,
     whole_since: Option<u64>,
+    looked: Option<u64>,
+}
+
+/// What was seen of a node before the first change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// How everything was.
+    pub signs: Signs,
+    /// The sessions whose other side answered below them.
+    pub answering: BTreeSet<Session>,
 }
 
 impl Class {
@@ -163,36 +190,44 @@ impl Terms {
 }
 
 impl Window {
-    /// The window of a change, opened now. `before` is how everything was.
+    /// The window of a change, opened now, of which carrying it out may take a part.
     pub fn open(
         terms: &Terms,
-        class: Class,
+        change: &Opening,
         now: &Uptime,
-        before: &Signs,
+        before: &Before,
         lapses: &Lapses,
     ) -> Self {
+        let Opening { class, touches_management, carrying_out } = *change;
         let opened = now.milliseconds;
         let length = milliseconds(terms.length(class));
-        let until = opened.saturating_add(length);
-        let worked = before.iter().filter(|(_, health)| **health == Health::Up);
+        let until = opened.saturating_add(length).saturating_add(milliseconds(carrying_out));
+        let underlay = lapses.underlay
+            || touches_management
+            || before.signs.keys().any(|sign| lapses.hides(sign));
+        let worked = before.signs.iter().filter(|(_, health)| **health == Health::Up);
         let required = worked.filter(|(sign, _)| !lapses.removes(sign)).map(|(sign, _)| {
             let drops = lapses.renegotiates(sign)
                 || (class == Class::Coordinated && matches!(sign, Sign::Probe(_)));
             let grace = if drops { length } else { milliseconds(grace(sign)).min(length) };
-            Requirement { sign: sign.clone(), grace }
+            let answered = match sign {
+                Sign::Session(session) => before.answering.contains(session),
+                _ => false,
+            };
+            Requirement { sign: sign.clone(), grace, answered }
         });
+        let required: Vec<Requirement> = required.collect();
+        let hold = required.iter().filter(|_| underlay).map(|one| hold(&one.sign)).max();
         Self {
             class,
             boot: now.boot.clone(),
             opened,
             until,
             deadline: until.saturating_add(milliseconds(terms.reserve)),
-            settle: milliseconds(terms.settle).min(length / 2),
+            settle: milliseconds(terms.settle.max(hold.unwrap_or_default())).min(length / 2),
             manual: terms.manual,
-            underlay: lapses.underlay
-                || class == Class::Management
-                || before.keys().any(|sign| lapses.hides(sign)),
-            required: required.collect(),
+            underlay,
+            required,
             watchlist: terms.watchlist.clone(),
         }
     }
@@ -215,6 +250,17 @@ impl Window {
         Duration::from_millis(self.until.saturating_sub(now.milliseconds))
     }
 
+    /// Whether something is down that this change does not drop by what it is.
+    pub fn is_failing(&self, down: &[Sign]) -> bool {
+        let length = self.until.saturating_sub(self.opened);
+        let expected = |sign: &Sign| {
+            let mut required = self.required.iter();
+            self.class == Class::Coordinated
+                && required.any(|one| one.sign == *sign && one.grace.saturating_mul(2) > length)
+        };
+        down.iter().any(|sign| !expected(sign))
+    }
+
     /// What is down of what must work. Of remotes one is enough. A neighbour that does not
     /// answer below its session either is excused where something else proves that the
     /// underlay carries, and the change left it alone. So is a port that is no interface any
@@ -232,9 +278,15 @@ impl Window {
             let mut ports = signs.keys();
             ports.any(|sign| matches!(sign, Sign::GuestPort { port, .. } if port == wanted))
         };
+        let answered = |sign: &Sign| {
+            let mut required = self.required.iter();
+            required.any(|required| required.sign == *sign && required.answered)
+        };
         let excused = |sign: &Sign| match sign {
             Sign::Remote(_) => reached,
-            Sign::Session(_) => witness && !self.underlay && health(sign) == Health::Away,
+            Sign::Session(_) => {
+                witness && !self.underlay && answered(sign) && health(sign) == Health::Away
+            }
             Sign::GuestPort { port, .. } => !is_there(port),
             _ => false,
         };
@@ -248,6 +300,11 @@ impl Watch {
     pub fn look(&mut self, now: &Uptime, window: &Window, signs: &Signs) -> Verdict {
         let time = now.milliseconds;
         let down = window.down(signs);
+        // What was not looked at is not known to have worked.
+        let looked = self.looked.replace(time);
+        if looked.is_some_and(|looked| time.saturating_sub(looked) > milliseconds(GAP)) {
+            self.whole_since = None;
+        }
         self.down_since.retain(|sign, _| down.contains(sign));
         for sign in &down {
             self.down_since.entry(sign.clone()).or_insert(time);
@@ -314,6 +371,19 @@ fn grace(sign: &Sign) -> Duration {
         Sign::Remote(_) | Sign::Gateway(_) | Sign::Probe(_) => GRACE_OF_REACH,
         Sign::Session(_) => GRACE_OF_SESSION,
     }
+}
+
+/// How long a protocol believes in a neighbour that is silent: until then its session is up
+/// whatever became of what is below. FRR's own values, and those of its profile
+/// `datacenter` for BGP.
+fn hold(sign: &Sign) -> Duration {
+    let Sign::Session(session) = sign else { return Duration::ZERO };
+    Duration::from_secs(match session.protocol {
+        Protocol::Bfd => 2,
+        Protocol::Bgp => 10,
+        Protocol::Isis | Protocol::OpenFabric => 35,
+        Protocol::Ospf => 45,
+    })
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -89,24 +89,19 @@ pub struct Judged {
     pub corrects: bool,
 }
 
-impl Default for DriftRules {
-    fn default() -> Self {
-        Self { files: None, kernel: None, daemons: None, ignore: None }
-    }
-}
-
 impl DriftRules {
     /// Whether anything is left out of what is looked at.
     pub fn is_partial(&self) -> bool {
-        let off = |reaction: &Option<At<Reaction>>| Self::reaction(reaction) == Reaction::Off;
+        let off =
+            |reaction: &Option<At<Reaction>>| Self::reaction(reaction.as_ref()) == Reaction::Off;
         off(&self.files)
             || off(&self.kernel)
             || off(&self.daemons)
             || self.ignore.as_ref().is_some_and(|ignore| !ignore.value.is_empty())
     }
 
-    fn reaction(written: &Option<At<Reaction>>) -> Reaction {
-        written.as_ref().map_or(Reaction::Warn, |reaction| reaction.value)
+    fn reaction(written: Option<&At<Reaction>>) -> Reaction {
+        written.map_or(Reaction::Warn, |reaction| reaction.value)
     }
 
     /// What these rules say of a drift.
@@ -129,7 +124,7 @@ impl DriftRules {
             (&self.kernel, of(&drift.kernel)),
             (&self.daemons, of(&drift.daemons)),
         ] {
-            let reaction = Self::reaction(reaction);
+            let reaction = Self::reaction(reaction.as_ref());
             if reaction == Reaction::Off {
                 continue;
             }

@@ -69,6 +69,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         edited: Vec::new(),
         class: Class::Ordinary,
         reasons: Vec::new(),
+        touches_management: false,
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::super::links::OF_HYPERVISORS;
 use super::{Found, program};
 use crate::plan::{Health, Sign};
 
@@ -69,6 +70,10 @@ pub(super) fn signs(links: &[Link], made: impl Fn(&str) -> bool) -> Found {
     let bridges: BTreeMap<&str, &Link> = links
         .iter()
         .filter(|link| link.is(&["bridge"]))
+        // Those come and go with guests and containers.
+        .filter(|link| {
+            made(&link.ifname) || !OF_HYPERVISORS.iter().any(|o| link.ifname.starts_with(o))
+        })
         .map(|link| (link.ifname.as_str(), link))
         .collect();
     let of_bridges =

@@ -88,7 +88,7 @@ fn sessions(neighbours: Vec<Neighbour>, idle: &[String], sender: &Sender<Found>)
 
 /// Of an address that means something on one interface only, and of which nobody says on
 /// which, nothing can be said: it counts as there.
-fn answers_at(address: IpAddr, vrf: &str, interface: Option<&str>) -> bool {
+pub(super) fn answers_at(address: IpAddr, vrf: &str, interface: Option<&str>) -> bool {
     let bound = Bound::of(ONE);
     let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     match interface {

@@ -11,6 +11,7 @@ mod gateway;
 mod http;
 mod query;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::links::Made;
 use super::program;
-use crate::plan::{Health, Sign, Signs, Watchlist};
+use crate::plan::{Health, Session, Sign, Signs, Watchlist};
 
 /// How long one thing may take.
 const ONE: Duration = Duration::from_secs(3);
@@ -73,6 +74,34 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Signs {
         add(&mut signs, news);
     }
     signs
+}
+
+/// The sessions whose other side answers below them. Of a neighbour that has only an
+/// interface its carrier tells, which it has.
+pub(super) fn answering(sessions: &[Session]) -> BTreeSet<Session> {
+    let bound = Bound::of(ALL);
+    let (sender, found) = mpsc::channel();
+    let mut answering = BTreeSet::new();
+    for session in sessions {
+        let Ok(address) = session.peer.parse::<IpAddr>() else {
+            answering.insert(session.clone());
+            continue;
+        };
+        let session = session.clone();
+        start(&sender, move |_| {
+            let up = frr::answers_at(address, &session.vrf, None);
+            vec![(Sign::Session(session), if up { Health::Up } else { Health::Down })]
+        });
+    }
+    drop(sender);
+    while let Some(left) = bound.left() {
+        let Ok(news) = found.recv_timeout(left) else { break };
+        answering.extend(news.into_iter().filter_map(|(sign, health)| match (sign, health) {
+            (Sign::Session(session), Health::Up) => Some(session),
+            _ => None,
+        }));
+    }
+    answering
 }
 
 type Found = Vec<(Sign, Health)>;

@@ -1,6 +1,7 @@
 //! All cases, by what they are about.
 
 mod agent;
+mod drift;
 mod engine;
 mod evpn;
 mod examples;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         services::CASES,
         window::CASES,
         sessions::CASES,
+        drift::CASES,
     ]
     .into_iter()
     .flatten()
