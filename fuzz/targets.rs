@@ -159,7 +159,7 @@ pub(crate) fn allowed_signers(bytes: &[u8]) {
         assert_eq!(said(line), said(signer), "{written}");
         for at in [signer.valid_after, signer.valid_before].into_iter().flatten() {
             let names = again.principals(&signer.key, "git", at).expect("both ends are included");
-            assert_eq!(names, signer.names.iter().collect::<Vec<_>>());
+            assert!(signer.names.iter().all(|name| names.contains(&name)), "{names:?}");
         }
     }
 }

@@ -371,8 +371,21 @@ fn an_ed25519_signature_has_one_form() {
     let signature = [string(kind), string(number)].concat();
     let result = check(&Envelope { signature, ..good.clone() }.text());
     assert!(matches!(result, Err(SignatureError::Wrong(_) | SignatureError::Malformed(_))));
+}
 
-    // The armour.
+#[test]
+fn armour_has_one_form() {
+    let repository = Repository::empty();
+    let id = repository.commit("alice", &[("a", b"1")]);
+    let objects = repository.objects();
+    let text = String::from_utf8(objects.bytes(id).to_vec()).expect("text");
+    let (unsigned, armoured) = without_signature(&text);
+    let good = Envelope::read(&armoured);
+    let check = |signature: &str| {
+        let raw = with_signature(&unsigned, signature);
+        verify(&parse(raw.as_bytes()).expect("the form of git"))
+    };
+    assert!(check(&armoured).is_ok());
     let bytes = good.bytes();
     let head = "-----BEGIN SSH SIGNATURE-----\n";
     let body = armoured.strip_prefix(head).expect("armour").to_owned();
