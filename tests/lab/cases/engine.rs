@@ -25,7 +25,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("engine_keeps_guests", NEEDS, keeps_guests),
     Case::new("engine_rolls_back_what_fails", NEEDS, rolls_back_what_fails),
     Case::new("engine_has_rules_once", NEEDS, has_rules_once),
-    Case::new("engine_survives_kill", NEEDS, survives_kill),
+    Case {
+        limit: Duration::from_secs(240),
+        ..Case::new("engine_survives_kill", NEEDS, survives_kill)
+    },
     Case::new("engine_loses_no_packet", NEEDS, loses_no_packet),
 ];
 
