@@ -92,6 +92,11 @@ impl Failure {
         self.exit
     }
 
+    /// The sentence alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The failure for programs.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({ "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 })
