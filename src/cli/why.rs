@@ -182,14 +182,18 @@ fn part<T: Display>(text: &mut String, heading: &str, part: &Part<T>) {
 fn rendered(text: &mut String, part: &Part<Statement>) {
     head(text, "rendered", &part.source);
     let mut file = None;
+    let mut stanza = None;
     for found in &part.found {
         if file.replace(&found.file) != Some(&found.file) {
             let _ = writeln!(text, "  {}", found.file);
         }
-        let line = match found.file {
-            Managed::Interfaces if begins(&found.text) => found.text.clone(),
-            Managed::Interfaces => format!("    {}", found.text),
-            _ => found.path(),
+        let line = if found.file == Managed::Interfaces && begins(&found.text) {
+            stanza = Some(&found.of);
+            found.text.clone()
+        } else if stanza == Some(&found.of) && found.file == Managed::Interfaces {
+            format!("    {}", found.text)
+        } else {
+            found.path()
         };
         let _ = writeln!(text, "  {:>5}  {line}", found.line);
     }

@@ -37,3 +37,4 @@ mod transport;
 mod trust;
 mod trust_commands;
 mod webhook;
+mod why;
