@@ -11,6 +11,7 @@
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
 mod action;
+mod code;
 mod drift;
 mod execute;
 mod files;

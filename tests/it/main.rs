@@ -9,6 +9,7 @@
 
 mod adopt;
 mod cases;
+mod codes;
 mod conformance;
 mod daemon;
 mod doctor;

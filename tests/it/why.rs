@@ -57,9 +57,9 @@ const ASKED: &[(&str, &str, &[&str], &[&str])] = &[
     ("qinq", "custa", &["sdn/customers.yaml:5:3 zone custa"], &["sdn: avnet1", "sdn: avnet2"]),
     (
         "source-nat",
-        "dnsmasq@simple",
-        &["zone simple"],
-        &["00-default.conf: dhcp-option=26", "10-", "dnsmasq.simple: DNSMASQ_OPTS"],
+        "dnsmasq@snat",
+        &["zone snat"],
+        &["00-default.conf: dhcp-option=26", "10-", "dnsmasq.snat: DNSMASQ_OPTS"],
     ),
 ];
 

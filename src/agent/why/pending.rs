@@ -13,12 +13,12 @@ use crate::agent::error::TurnError;
 use crate::agent::hold::Hold;
 use crate::agent::planned::planned;
 use crate::agent::quarantine;
-use crate::agent::settings::{Mode, Settings};
-use crate::agent::status::{self, Status};
+use crate::agent::settings::Settings;
+use crate::agent::status::{self, State, Status};
 use crate::agent::turn::{MAX_STATUS_BYTES, Purpose};
 use crate::apply::{self, Entry, Kept};
 use crate::declare::policy::Removal;
-use crate::declare::{Severity, Tree};
+use crate::declare::{Code, Severity, Tree};
 use crate::host::Host;
 use crate::plan::{Said, Statement, statements};
 use crate::sync::Verified;
@@ -69,7 +69,7 @@ pub(super) fn pending(
         let number = entry.record.number;
         let what = entry.record.commit.as_ref().map_or("what is tried".to_owned(), said);
         add(
-            "window-open",
+            State::Open.as_str(),
             format!(
                 "{what} changes it (entry {number}), is applied and watched, and is undone unless it is confirmed"
             ),
@@ -150,7 +150,7 @@ fn reasons(
                 let place = wrong.marks.first().map(|mark| format!(" at {}", mark.place));
                 (wrong.code.id(), format!("{}{}", wrong.message, place.unwrap_or_default()))
             }
-            None => ("this-node-undeclared", "it does not declare this node".to_owned()),
+            None => (Code::ThisNodeUndeclared.id(), "it does not declare this node".to_owned()),
         };
         let message = format!("{commit} is trusted, and nothing of it is applied: {what}");
         return Ok(vec![pending(code, message)]);
@@ -183,21 +183,20 @@ fn reasons(
         },
     );
     let same = record_is(runs.and_then(|runs| runs.commit.as_ref()), &record);
+    let code = decision.code(settings.mode());
     Ok(match decision {
-        Decision::Nothing | Decision::Advance => Vec::new(),
-        Decision::Leave(reason) if settings.mode() == Mode::Observe => {
-            vec![pending("observing", reason)]
+        Decision::Leave(reason) | Decision::Held(reason) | Decision::Quarantined(reason) => {
+            code.map(|code| pending(code, reason)).into_iter().collect()
         }
-        Decision::Leave(reason) => vec![pending("refresh-needed", reason)],
-        Decision::Held(reason) => vec![pending("held", reason)],
-        Decision::Quarantined(reason) => vec![pending("quarantined", reason)],
+        Decision::Nothing | Decision::Advance => Vec::new(),
         Decision::Guarded => {
             let guards = plan.guards.iter();
             guards.map(|guard| pending(guard.code, guard.message.clone())).collect()
         }
         Decision::Apply if same => Vec::new(),
         Decision::Apply => {
-            vec![pending("pending", format!("{commit} changes it in the next turn"))]
+            let message = format!("{commit} changes it in the next turn");
+            vec![pending(State::Pending.as_str(), message)]
         }
     })
 }
