@@ -49,14 +49,13 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let name = arguments.object.as_str();
     let node = Node::open(root.map(Utf8Path::to_owned))?;
-    let answer = match &arguments.directory {
-        Some(directory) => of_directory(&node, directory, arguments)?,
-        None => {
-            let settings = node.settings()?;
-            let at_hand = at_hand(&node, &settings)?;
-            why::of_node(node.host(), &settings, name, at_hand)
-                .map_err(|error| answer::failure(&error))?
-        }
+    let answer = if let Some(directory) = &arguments.directory {
+        of_directory(&node, directory, arguments)?
+    } else {
+        let settings = node.settings()?;
+        let at_hand = at_hand(&node, &settings)?;
+        why::of_node(node.host(), &settings, name, at_hand)
+            .map_err(|error| answer::failure(&error))?
     };
     match answer {
         Ok(answer) => {

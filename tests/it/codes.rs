@@ -90,7 +90,9 @@ fn every_reason_is_explained() {
 
     let mut codes = BTreeSet::new();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    PLACES.iter().for_each(|place| of_source(&project.join(place), &mut codes));
+    for place in PLACES {
+        of_source(&project.join(place), &mut codes);
+    }
     // What is looked for is found, of each kind.
     for code in [
         "busy",

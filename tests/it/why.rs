@@ -355,8 +355,8 @@ fn without_the_cache_what_the_node_keeps_is_told() {
     assert_eq!(node.run(&["sync"]).code, 0);
     fs::remove_dir_all(node.root.join("var/cache/weft")).unwrap();
     let answer = why(&node, "va");
-    let note = answer["declared"]["notes"][0].as_str().unwrap();
-    assert!(note.starts_with("the declarations are not at hand: "), "{note}");
+    let told = answer["declared"]["notes"][0].as_str().unwrap();
+    assert!(told.starts_with("the declarations are not at hand: "), "{told}");
     assert_eq!(declarations(&answer), Vec::<String>::new());
     assert!(lines(&answer).contains(&"sdn: va address 10.0.0.1/24".to_owned()), "{answer:#}");
     assert_eq!(changes(&answer), [("came", 1)]);
