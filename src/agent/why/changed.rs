@@ -6,7 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Part, Trace};
+use super::Part;
+use super::trace::Trace;
 use crate::agent::error::TurnError;
 use crate::apply::{self, Entry, Link, State};
 use crate::host::Host;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Part, Trace, View};
+use super::Part;
+use super::trace::{Trace, View};
 use crate::agent::error::{TurnError, chain};
 use crate::apply::{self, StateError};
 use crate::host::{Host, HostError};

@@ -6,7 +6,7 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::Serialize;
 
-use super::View;
+use super::trace::View;
 use crate::declare::Declared;
 use crate::network::{Network, Traffic};
 use crate::render::Managed;

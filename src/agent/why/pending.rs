@@ -7,7 +7,8 @@ use std::fmt;
 use camino::Utf8Path;
 use serde::Serialize;
 
-use super::{Part, Trace, record_is, said};
+use super::trace::Trace;
+use super::{Part, record_is, said};
 use crate::agent::decide::{Circumstances, Decision, decide};
 use crate::agent::error::TurnError;
 use crate::agent::hold::Hold;
