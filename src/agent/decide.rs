@@ -27,6 +27,20 @@ pub(super) enum Decision {
     Guarded,
 }
 
+impl Decision {
+    /// The stable name of the reason why nothing is done; none where something is, or
+    /// nothing has to be. Of a plan that must not be carried out, its guards have theirs.
+    pub(super) fn code(&self, mode: Mode) -> Option<&'static str> {
+        match self {
+            Self::Leave(_) if mode == Mode::Observe => Some("observing"),
+            Self::Leave(_) => Some("refresh-needed"),
+            Self::Quarantined(_) => Some("quarantined"),
+            Self::Held(_) => Some("held"),
+            Self::Nothing | Self::Advance | Self::Apply | Self::Guarded => None,
+        }
+    }
+}
+
 /// What a decision depends on beside the plan.
 #[derive(Debug)]
 pub(super) struct Circumstances<'a> {

@@ -74,6 +74,24 @@ impl TurnError {
         }
     }
 
+    /// The stable name of the reason. Each remote that gave nothing has one of its own.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Host(_) => "machine-refused",
+            Self::Remotes(_) => "remotes-unreached",
+            Self::Anchor(_) => "anchor-unusable",
+            Self::History(HistoryError::Object(error))
+            | Self::Tree { source: TreeError::Object(error), .. } => error.code(),
+            Self::History(_) => "history-unreadable",
+            Self::Tree { .. } => "tree-unreadable",
+            Self::Apply(error) => error.code(),
+            Self::Quarantine(_) => "quarantine-unreadable",
+            Self::Hold(_) => "hold-unreadable",
+            Self::Unrecovered(_) => "unrecovered",
+        }
+    }
+
     /// What to do about it, where more can be said than the error itself says.
     pub fn help(&self) -> Option<&'static str> {
         match self {

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+mod planned;
 pub mod quarantine;
 pub mod reasons;
 mod remotes;
@@ -30,6 +31,7 @@ pub mod settings;
 pub mod status;
 pub mod turn;
 pub mod watchdog;
+pub mod why;
 mod window;
 
 pub use error::TurnError;

@@ -2,8 +2,8 @@
 
 use super::status::Running;
 use crate::apply::{self, StateError};
-use crate::host::{Host, HostError, configured_guests};
-use crate::plan::{Found, Owned, services_target, target};
+use crate::host::{Host, HostError};
+use crate::plan::{Found, Owned};
 use crate::render::Rendering;
 
 /// The largest file that is compared, in bytes.
@@ -22,22 +22,6 @@ pub fn found(
             found.files.insert(managed.clone(), file.bytes);
         }
     }
-    Ok(found)
-}
-
-/// The same with what runs: the network, services and guests.
-pub fn found_running(
-    host: &impl Host,
-    wanted: &Rendering,
-    owned: Option<&Owned>,
-) -> Result<Found, HostError> {
-    let mut found = found(host, wanted, owned)?;
-    found.kernel = host.kernel(&target(wanted, &found).tables())?;
-    let services = services_target(wanted, &found);
-    if !services.is_empty() {
-        found.services = host.services(services.asks_frr(), &services.zones())?;
-    }
-    found.guests = configured_guests(host)?;
     Ok(found)
 }
 

@@ -1,6 +1,10 @@
 //! Why a plan is refused, beside the findings of its declarations and the refusals
 //! of its commit; and why a fetch ended without a word of its remote.
 
+mod life;
+
+pub use life::{OF_A_NODE, OF_A_TURN, OF_AN_APPLY, OF_REMOTES};
+
 /// A reason, and what is to be said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -57,6 +61,13 @@ pub const ALL: &[Reason] = &[
               down. A commit that brings back what the node ran is exempt.",
         fix: "Take the vnets away in several commits, or let a root principal raise `removal` in \
               `.weft/policy.yaml`.",
+    },
+    Reason {
+        code: "rendering-incomplete",
+        title: "not everything that the node should have can be made",
+        why: "A part of a network is not put in place: what depends on the rest would break. All of \
+              the node stays as it is.",
+        fix: "Change what the sentence names, in the declarations or on the node.",
     },
 ];
 

@@ -9,7 +9,8 @@ use super::fits::{of_settings, undeclared};
 use super::hold::Hold;
 use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
-use super::node::{found_running, owned, running};
+use super::node::running;
+use super::planned::planned;
 use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::settings::Settings;
@@ -22,8 +23,7 @@ use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
 use crate::host::{Host, HostError};
 use crate::network::Network;
-use crate::plan::{Plan, RemovalLimits, plan};
-use crate::render::render;
+use crate::plan::Plan;
 use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
 use crate::validate;
 use crate::value::{Digest, ObjectId};
@@ -303,23 +303,10 @@ impl<H: Host> Turn<'_, H> {
             );
             return Ok(());
         };
-        let owned = owned(self.host)?;
-        let management = network.get().nodes.get(&facts.node).and_then(|node| node.management);
-        let wanted =
-            network.map(|network| render(&network, &facts.node, &facts, self.settings.profile()));
-        let mut found = found_running(self.host, wanted.get(), owned.as_ref())?;
-        found.management = management;
-        let Removal { with_guests, max_vnets, max_percent, everything } = removal;
-        found.removable = with_guests;
-        found.limits = RemovalLimits { max_vnets, max_percent, everything };
-        let mut planned =
-            wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), record.sequence));
-        let runs = status.running.as_ref().and_then(|running| running.commit.as_ref());
-        // What a commit that brings earlier files back takes away was not there before.
-        let runs_commit = runs.map(|runs| runs.commit);
-        if runs_commit.is_some_and(|runs| brings_back == Some(runs)) {
-            planned = planned.map(Plan::reverting);
-        }
+        let runs_commit = status.running.as_ref().and_then(|runs| runs.commit.as_ref());
+        let runs_commit = runs_commit.map(|runs| runs.commit);
+        let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
+        let planned = planned(self.host, self.settings, network, facts, removal, reverts)?;
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,
@@ -334,7 +321,6 @@ impl<H: Host> Turn<'_, H> {
         let quarantined = quarantined.filter(|held| !self.works_again(&held.waits_for));
         status.hold = Hold::current(self.host, self.host.now())?;
         // A way back is never held.
-        let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
         let left = status.hold.as_ref().and_then(|hold| hold.left);
         let hold = status.hold.as_ref().filter(|_| !reverts || left == Some(record.commit));
         let mode = self.settings.mode();

@@ -307,7 +307,9 @@ pub(super) fn came(
         Outcome::Unchanged { .. } | Outcome::Confirmed { .. } => in_order(record, refused),
         Outcome::Open { .. } => (State::Open, format!("commit {commit} is applied and watched")),
         Outcome::RolledBack { failure, .. } => {
-            (State::RolledBack, format!("commit {commit} was rolled back: {}", chain(failure)))
+            let code = failure.code();
+            let why = chain(failure);
+            (State::RolledBack, format!("commit {commit} was rolled back ({code}): {why}"))
         }
         Outcome::Degraded { failure, obstacle, .. } => (
             State::Degraded,

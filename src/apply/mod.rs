@@ -11,11 +11,13 @@
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
 mod action;
+mod code;
 mod drift;
 mod execute;
 mod files;
 mod generation;
 mod journal;
+mod kept;
 mod network;
 mod prepare;
 mod recover;
@@ -40,6 +42,7 @@ use crate::sync::Verified;
 pub use drift::{Drift, drift};
 pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
+pub use kept::{Kept, kept};
 pub use network::Unmet;
 pub use prepare::Restored;
 pub use recover::{Cause, Recovery, recover, recover_at_boot};

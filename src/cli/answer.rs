@@ -154,7 +154,7 @@ pub(super) fn state_exit(state: State) -> Exit {
 }
 
 pub(super) fn failure(error: &TurnError) -> Failure {
-    let failure = Failure::from_error(state_exit(error.state()), error);
+    let failure = Failure::from_error(state_exit(error.state()), error).code(error.code());
     match error.help() {
         Some(help) => failure.hint(help),
         None => failure,

@@ -57,6 +57,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
+    code: Option<&'static str>,
     message: String,
     hint: Option<String>,
     note: Option<String>,
@@ -65,12 +66,19 @@ pub struct Failure {
 impl Failure {
     /// A failure with a sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, note: None }
+        Self { exit, code: None, message: message.into(), hint: None, note: None }
     }
 
     /// A failure whose sentence is an error and the chain of its causes.
     pub fn from_error(exit: Exit, error: &dyn Error) -> Self {
         Self::new(exit, chain(error))
+    }
+
+    /// With the stable name of the reason, which `weft explain` knows.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// With a line that says what to do.
@@ -92,15 +100,21 @@ impl Failure {
         self.exit
     }
 
+    /// The sentence alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The failure for programs.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 })
+        serde_json::json!({ "code": self.code, "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        let code = self.code.map(|code| format!("[{code}]")).unwrap_or_default();
+        write!(f, "error{code}: {}", self.message)?;
         for (word, line) in [("help", &self.hint), ("note", &self.note)] {
             if let Some(line) = line {
                 write!(f, "\n  = {word}: {line}")?;

@@ -21,6 +21,7 @@ mod sarif;
 mod source;
 mod trust;
 mod verify;
+mod why;
 mod window;
 mod words;
 
@@ -201,6 +202,9 @@ enum Verb {
     /// introduction; nothing in a repository proves where. On a node, and with `--root DIR`,
     /// it begins at the introduction of the settings, and the verdict is the node's own.
     Verify(verify::Arguments),
+    /// Say why something is as it is on this node: where it is declared, what is rendered
+    /// for it, what the kernel has of it, what touched it last, and what keeps a change back.
+    Why(why::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -354,6 +358,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::BootRestore => node()?.boot_restore(output),
         Verb::Trust(trust) => trust::run(output, arguments.root.as_deref(), &trust),
         Verb::Verify(verify) => verify::run(output, arguments.root.as_deref(), &verify),
+        Verb::Why(why) => why::run(output, arguments.root.as_deref(), &why),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster, policy } => {
             words::schema(cluster, policy);

@@ -184,7 +184,7 @@ impl Node {
     }
 
     /// The profile given, the one of the settings, or the usual one where there are none.
-    fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
+    pub(super) fn profile(&self, given: Option<Profile>) -> Result<Profile, Failure> {
         let path = Utf8Path::new(settings::PATH);
         if let Some(given) = given {
             return Ok(given);
@@ -194,7 +194,7 @@ impl Node {
     }
 
     /// The name given, or the one of the settings.
-    fn name(&self, given: Option<NodeName>) -> Result<NodeName, Failure> {
+    pub(super) fn name(&self, given: Option<NodeName>) -> Result<NodeName, Failure> {
         match given {
             Some(name) => Ok(name),
             None => Ok(self.settings()?.node.value),

@@ -98,7 +98,8 @@ impl Source {
         Ok(Self { worker, path, shallow, usual: "HEAD".to_owned(), node: None, now })
     }
 
-    fn of_node(node: &Node) -> Result<Self, Failure> {
+    /// The cache of a node.
+    pub(super) fn of_node(node: &Node) -> Result<Self, Failure> {
         let settings: Settings = node.settings()?;
         let cache = Utf8Path::new(CACHE).join("repository.git");
         let path = node.shown(&cache);

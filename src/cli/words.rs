@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use crate::agent::reasons;
+use crate::agent::{doctor, reasons};
 use crate::declare::code::Example;
 use crate::declare::finding::{Class, Code, suggestion};
 use crate::declare::schema;
@@ -55,6 +55,18 @@ fn all() -> Vec<Explained> {
     };
     let guards = reasons::ALL.iter().map(of("refusal of a plan"));
     let processes = reasons::OF_A_FETCH.iter().map(of("failure of a remote"));
+    let nodes = reasons::OF_A_NODE.iter().map(of("state of a node or of a change"));
+    let remotes = reasons::OF_REMOTES.iter().map(of("state of a remote"));
+    let applies = reasons::OF_AN_APPLY.iter().map(of("failure of an apply"));
+    let turns = reasons::OF_A_TURN.iter().map(of("failure of a turn"));
+    let checks = doctor::Code::ALL.iter().map(|code| Explained {
+        code: code.as_str(),
+        kind: "check of `weft doctor`",
+        title: code.title(),
+        why: code.area().why(),
+        fix: "`weft doctor` says how it is on this machine and, where something is wrong, prints the command that mends it.",
+        example: None,
+    });
     let failures = FailureCode::ALL.iter().map(|code| Explained {
         code: code.as_str(),
         kind: "failure of a remote",
@@ -81,6 +93,11 @@ fn all() -> Vec<Explained> {
         .chain(differences)
         .chain(failures)
         .chain(processes)
+        .chain(nodes)
+        .chain(remotes)
+        .chain(applies)
+        .chain(turns)
+        .chain(checks)
         .collect()
 }
 

@@ -20,6 +20,7 @@ mod sign;
 mod stanza;
 mod step;
 mod text;
+mod trace;
 mod verify;
 mod window;
 
@@ -35,6 +36,7 @@ pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{ServiceStep, ServiceTarget, Services, Texts};
 pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
+pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;
 pub use window::{
     Before, Class, Opening, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window,

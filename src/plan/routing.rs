@@ -16,10 +16,18 @@ const HEAD: &[&str] = &[
 /// `router bgp 65000 > neighbor VTEP bfd`. One space between words; no comments, and
 /// nothing that configures nothing.
 pub(super) fn statements(text: &str) -> Vec<String> {
+    numbered(text).into_iter().map(|(_, path)| path.join(BELOW)).collect()
+}
+
+/// What stands between a statement and the one that it stands below.
+pub(super) const BELOW: &str = " > ";
+
+/// The same with the line of each, from 1, and each behind those that it stands below.
+pub(super) fn numbered(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut block = String::new();
     let mut family: Option<String> = None;
-    for line in text.lines() {
+    for (index, line) in text.lines().enumerate() {
         let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_inside = line.starts_with([' ', '\t']);
         if words.is_empty() || words.starts_with(['!', '#']) {
@@ -34,19 +42,15 @@ pub(super) fn statements(text: &str) -> Vec<String> {
         }
         if !is_inside {
             (block, family) = (words.clone(), None);
-            found.push(words);
+            found.push((index + 1, vec![words]));
             continue;
         }
         if words.starts_with("address-family ") {
             family = Some(words.clone());
         }
         let below = family.iter().filter(|family| **family != words);
-        let path: Vec<&str> = [block.as_str()]
-            .into_iter()
-            .chain(below.map(String::as_str))
-            .chain([words.as_str()])
-            .collect();
-        found.push(path.join(" > "));
+        let path = [block.clone()].into_iter().chain(below.cloned()).chain([words.clone()]);
+        found.push((index + 1, path.collect()));
     }
     found
 }
@@ -61,7 +65,7 @@ fn is_head(words: &str) -> bool {
 /// a configuration.
 pub(super) fn processes(text: &str) -> impl Iterator<Item = String> {
     let begins = |line: &String| line.starts_with("router ") || line.starts_with("vrf ");
-    statements(text).into_iter().filter(move |line| begins(line) && !line.contains(" > "))
+    statements(text).into_iter().filter(move |line| begins(line) && !line.contains(BELOW))
 }
 
 #[cfg(test)]

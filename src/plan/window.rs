@@ -136,6 +136,17 @@ pub enum Shortfall {
     Unconfirmed,
 }
 
+impl Shortfall {
+    /// The stable name of the reason.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Down(_) => "window-down",
+            Self::Unsettled => "window-unsettled",
+            Self::Unconfirmed => "window-unconfirmed",
+        }
+    }
+}
+
 /// What was seen of a window so far. May be lost: then waiting begins anew, within the
 /// same end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

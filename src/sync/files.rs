@@ -153,7 +153,16 @@ pub fn tree<T>(
     base: Option<&RepoPath>,
 ) -> Result<Verified<Tree>, TreeError> {
     let record = verified.record();
-    let top = top(store, record.commit)?;
+    Ok(Verified::new(tree_of(store, record.commit, base)?, record.clone()))
+}
+
+/// The same of any commit, for who only looks: nothing of it can be applied.
+pub fn tree_of(
+    store: Store<'_>,
+    commit: ObjectId,
+    base: Option<&RepoPath>,
+) -> Result<Tree, TreeError> {
+    let top = top(store, commit)?;
     let mut reading = Reading {
         store,
         directories: Directories::new(store),
@@ -177,10 +186,7 @@ pub fn tree<T>(
             reading.directory(entry.id, &path, 0)?;
         }
     }
-    Ok(Verified::new(
-        Tree::new(base.cloned(), reading.files).with_unread(reading.unread),
-        record.clone(),
-    ))
+    Ok(Tree::new(base.cloned(), reading.files).with_unread(reading.unread))
 }
 
 struct Reading<'a> {

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod cases;
+mod codes;
 mod conformance;
 mod daemon;
 mod doctor;
@@ -37,3 +38,4 @@ mod transport;
 mod trust;
 mod trust_commands;
 mod webhook;
+mod why;

@@ -78,6 +78,11 @@ macro_rules! codes {
                 match self { $($(Self::$variant => $id,)*)* }
             }
 
+            /// What is judged, in one line.
+            pub const fn title(self) -> &'static str {
+                match self { $($(Self::$variant => $what,)*)* }
+            }
+
             /// Where it is shown.
             pub const fn area(self) -> Area {
                 match self { $($(Self::$variant => Area::$area,)*)* }
@@ -144,6 +149,31 @@ codes! {
         RpFilter "rp-filter" "the kernel takes packets whose way back is another one";
         Forwarding "forwarding" "answers to guests are forwarded";
         Mtu "mtu" "the underlay has room for what tunnels add";
+    }
+}
+
+impl Area {
+    /// Why it is looked at.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::System => {
+                "weft makes files; programs of the system make a network of them. One that is \
+                 missing, too old or in the way is found before a commit needs it."
+            }
+            Self::Files => "What is rendered has an effect only where ifupdown2 reads it.",
+            Self::Kernel => "What the kernel of a node lacks, no declaration can bring.",
+            Self::Clock => {
+                "Signatures and keys are judged by time: a clock that is wrong refuses good commits."
+            }
+            Self::Trust => {
+                "Whoever can write these files decides what the node runs; whoever can read its \
+                 secrets can pass for it."
+            }
+            Self::Disk => "A change is begun only where its way back can be kept.",
+            Self::Network => {
+                "A tunnel that is up and carries nothing is the failure that is found last."
+            }
+        }
     }
 }
 

@@ -1,0 +1,42 @@
+//! The plan from what stands on a node to what an accepted commit declares.
+
+use super::error::TurnError;
+use super::node::{found, owned};
+use super::settings::Settings;
+use crate::declare::policy::Removal;
+use crate::facts::Facts;
+use crate::host::{Host, configured_guests};
+use crate::network::Network;
+use crate::plan::{Plan, RemovalLimits, plan, services_target, target};
+use crate::render::render;
+use crate::sync::Verified;
+
+/// Looks at the node and plans. `removal` is how much the commit may take away, and
+/// `reverts` whether it brings back what the node ran.
+pub(super) fn planned(
+    host: &impl Host,
+    settings: &Settings,
+    network: Verified<Network>,
+    facts: Facts,
+    removal: Removal,
+    reverts: bool,
+) -> Result<Verified<Plan>, TurnError> {
+    let owned = owned(host)?;
+    let sequence = network.record().sequence;
+    let management = network.get().nodes.get(&facts.node).and_then(|node| node.management);
+    let wanted = network.map(|network| render(&network, &facts.node, &facts, settings.profile()));
+    let mut found = found(host, wanted.get(), owned.as_ref())?;
+    found.management = management;
+    found.kernel = host.kernel(&target(wanted.get(), &found).tables())?;
+    let services = services_target(wanted.get(), &found);
+    if !services.is_empty() {
+        found.services = host.services(services.asks_frr(), &services.zones())?;
+    }
+    found.guests = configured_guests(host)?;
+    let Removal { with_guests, max_vnets, max_percent, everything } = removal;
+    found.removable = with_guests;
+    found.limits = RemovalLimits { max_vnets, max_percent, everything };
+    let planned = wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), sequence));
+    // What a commit that brings earlier files back takes away was not there before.
+    Ok(if reverts { planned.map(Plan::reverting) } else { planned })
+}
