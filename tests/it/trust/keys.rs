@@ -298,7 +298,6 @@ fn certificates_are_refused_by_name() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a list of forms")]
 fn an_ed25519_signature_has_one_form() {
     let repository = Repository::empty();
     let id = repository.commit("alice", &[("a", b"1")]);

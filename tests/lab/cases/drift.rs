@@ -69,6 +69,7 @@ fn is_undone(lab: &Lab) {
     wait_until(PATIENCE, "it is undone after the hold", || mtu(&node, "vb") == "1450");
 
     // What comes back again and again is left to a person.
+    std::thread::sleep(Duration::from_secs(5));
     node.exec(&["ip", "link", "set", "vb", "mtu", "1300"]).ok();
     let degraded = || status(&node)["last"]["state"] == "degraded";
     wait_until(PATIENCE, "it is left after three times", degraded);
