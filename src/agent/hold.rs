@@ -90,6 +90,12 @@ impl Hold {
         Ok(there)
     }
 
+    /// Whether it stops a commit. One that brings back what ran before (`reverts`) is a way
+    /// back, unless it is the one that a person went back from.
+    pub fn stops(&self, commit: ObjectId, reverts: bool) -> bool {
+        !reverts || self.left == Some(commit)
+    }
+
     /// Who holds the node, for how long and why, in one sentence.
     pub fn sentence(&self) -> String {
         let until = match self.until {

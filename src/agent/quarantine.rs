@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::error::chain;
 use crate::apply::{Entry, Failure, Kind, Outcome};
 use crate::host::{Host, HostError};
-use crate::plan::Sign;
+use crate::plan::{Health, Sign, Watchlist};
 use crate::value::{Digest, ObjectId};
 
 /// Where the quarantine lies on a node.
@@ -184,13 +184,26 @@ impl Quarantine {
     }
 }
 
-/// What forbids the agent to try a rendering at this time, by what a node remembers.
+/// What forbids the agent to try a rendering at this time, by what a node remembers, and by
+/// what works there again.
 pub fn blocks(
     host: &impl Host,
+    watchlist: &Watchlist,
     rendering: Digest,
     now: Timestamp,
 ) -> Result<Option<Held>, QuarantineError> {
-    Ok(Quarantine::load(host)?.blocks(rendering, now).cloned())
+    let held = Quarantine::load(host)?.blocks(rendering, now).cloned();
+    Ok(held.filter(|held| !works_again(host, watchlist, &held.waits_for)))
+}
+
+/// Whether everything works again that a rendering waits for; not so of one that waits for
+/// nothing.
+fn works_again(host: &impl Host, watchlist: &Watchlist, signs: &[Sign]) -> bool {
+    if signs.is_empty() {
+        return false;
+    }
+    let found = host.observe(watchlist).ok().flatten().unwrap_or_default();
+    signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
 }
 
 /// Takes in how an apply ended. What was undone for a reason of its own is held; what

@@ -317,15 +317,14 @@ impl<H: Host> Turn<'_, H> {
             .as_ref()
             .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
         let rendering = planned.get().rendering.digest();
-        let quarantined = quarantine::blocks(self.host, rendering, self.host.now())?;
-        let quarantined = quarantined.filter(|held| !self.works_again(&held.waits_for));
         status.hold = Hold::current(self.host, self.host.now())?;
         // A way back is never held.
-        let left = status.hold.as_ref().and_then(|hold| hold.left);
-        let hold = status.hold.as_ref().filter(|_| !reverts || left == Some(record.commit));
+        let hold = status.hold.as_ref().filter(|hold| hold.stops(record.commit, reverts));
         let mode = self.settings.mode();
         let mut terms = self.settings.terms();
         terms.manual |= self.manual;
+        let quarantined =
+            quarantine::blocks(self.host, &terms.watchlist, rendering, self.host.now())?;
         let circumstances = Circumstances {
             mode,
             purpose,

@@ -15,7 +15,7 @@ use super::turn::{Purpose, Report, Turn, in_order};
 use crate::apply::{self, Entry, Failure, Outcome, Progress, Recovery};
 use crate::declare::{Findings, Tree};
 use crate::host::Host;
-use crate::plan::{Health, Sign, Watch};
+use crate::plan::{Sign, Watch};
 use crate::render::render;
 use crate::sync::CommitRecord;
 
@@ -99,16 +99,6 @@ impl<H: Host> Turn<'_, H> {
             }
             Progress::Ended(outcome) => self.ended(&outcome),
         }
-    }
-
-    /// Whether everything works again that a rendering waits for.
-    pub(super) fn works_again(&self, signs: &[Sign]) -> bool {
-        if signs.is_empty() {
-            return false;
-        }
-        let found = self.host.observe(&self.settings.terms().watchlist).ok().flatten();
-        let found = found.unwrap_or_default();
-        signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
     }
 
     /// How an open window stands by what is known, without a look.

@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use weft::agent::quarantine::{self, MAX_HELD, PATH, Quarantine, QuarantineError, WHILES};
 use weft::host::Linux;
+use weft::plan::Watchlist;
 use weft::value::{Digest, ObjectId};
 
 fn now() -> Timestamp {
@@ -22,17 +23,24 @@ fn is_left_alone_for_ten_minutes_an_hour_a_day_and_then_for_good() {
     let (bad, other) = (Digest::of(b"bad"), Digest::of(b"other"));
     let second = SignedDuration::from_secs(1);
     let mut time = now();
-    assert_eq!(quarantine::blocks(&host, bad, time).unwrap(), None);
+    assert_eq!(quarantine::blocks(&host, &Watchlist::default(), bad, time).unwrap(), None);
     for wait in WHILES {
         let mut quarantine = Quarantine::load(&host).unwrap();
         quarantine.hold(bad, commit(), "the uplink went down", time);
         quarantine.store(&host).unwrap();
-        let held = quarantine::blocks(&host, bad, time + wait - second).unwrap().unwrap();
+        let held = quarantine::blocks(&host, &Watchlist::default(), bad, time + wait - second)
+            .unwrap()
+            .unwrap();
         assert!(held.sentence().contains("the uplink went down"), "{}", held.sentence());
-        assert_eq!(quarantine::blocks(&host, other, time).unwrap(), None);
-        assert_eq!(quarantine::blocks(&host, bad, time + wait).unwrap(), None);
+        assert_eq!(quarantine::blocks(&host, &Watchlist::default(), other, time).unwrap(), None);
+        assert_eq!(
+            quarantine::blocks(&host, &Watchlist::default(), bad, time + wait).unwrap(),
+            None
+        );
         // A clock that was set back holds it no less.
-        assert!(quarantine::blocks(&host, bad, time - wait).unwrap().is_some());
+        assert!(
+            quarantine::blocks(&host, &Watchlist::default(), bad, time - wait).unwrap().is_some()
+        );
         time += wait;
     }
     let mut quarantine = Quarantine::load(&host).unwrap();
@@ -41,13 +49,13 @@ fn is_left_alone_for_ten_minutes_an_hour_a_day_and_then_for_good() {
     assert!(held.sentence().contains("weft apply --refresh"));
     quarantine.store(&host).unwrap();
     let years = SignedDuration::from_hours(24 * 3650);
-    assert!(quarantine::blocks(&host, bad, time + years).unwrap().is_some());
+    assert!(quarantine::blocks(&host, &Watchlist::default(), bad, time + years).unwrap().is_some());
     // It ran after all.
     let mut quarantine = Quarantine::load(&host).unwrap();
     assert!(quarantine.release(bad));
     assert!(!quarantine.release(bad));
     quarantine.store(&host).unwrap();
-    assert_eq!(quarantine::blocks(&host, bad, time).unwrap(), None);
+    assert_eq!(quarantine::blocks(&host, &Watchlist::default(), bad, time).unwrap(), None);
 }
 
 #[test]

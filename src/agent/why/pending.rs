@@ -168,8 +168,12 @@ fn reasons(
     let planned = planned(host, settings, network, facts, removal, reverts)?;
     let plan = planned.get();
     let now = host.now();
-    let quarantined = quarantine::blocks(host, plan.rendering.digest(), now)?;
-    let hold = Hold::current(host, now)?.filter(|_| !reverts);
+    let quarantined = {
+        let watchlist = settings.terms().watchlist;
+        quarantine::blocks(host, &watchlist, plan.rendering.digest(), now)?
+    };
+    let hold = Hold::current(host, now)?;
+    let hold = hold.filter(|hold| hold.stops(record.commit, reverts));
     let runs = runs.map(|entry| &entry.record);
     let decision = decide(
         plan,
