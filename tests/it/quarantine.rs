@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use weft::agent::quarantine::{self, MAX_HELD, PATH, Quarantine, QuarantineError, WHILES};
 use weft::host::Linux;
-use weft::plan::Watchlist;
+use weft::plan::{Sign, Watchlist};
 use weft::value::{Digest, ObjectId};
 
 fn now() -> Timestamp {
@@ -83,5 +83,27 @@ fn is_bounded_and_never_guessed() {
         std::fs::write(&file, text).unwrap();
         let error = Quarantine::load(&host).unwrap_err();
         assert_eq!(matches!(error, QuarantineError::Damaged(_)), damaged, "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_not_the_fault_of_a_rendering_is_excused_once() {
+    let remote = Sign::Remote("origin".parse().unwrap());
+    for waits_for in [vec![remote], Vec::new()] {
+        let mut quarantine = Quarantine::default();
+        let rendering = Digest::of(b"good");
+        let reason = "it worked before and does not now";
+        let held = quarantine.excuse(rendering, commit(), reason, now(), &waits_for);
+        assert_eq!((held.failures, &held.waits_for), (1, &waits_for));
+        // What was merely interrupted is tried at once; the other as soon as it works again.
+        let blocks = quarantine.blocks(rendering, now());
+        assert_eq!(blocks.is_some(), !waits_for.is_empty());
+        if let Some(held) = blocks {
+            assert!(held.sentence().contains("when that works"), "{}", held.sentence());
+        }
+        // Twice is no accident.
+        let held = quarantine.excuse(rendering, commit(), reason, now(), &waits_for);
+        assert_eq!((held.failures, held.until), (2, Some(now() + WHILES[1])));
+        assert!(held.waits_for.is_empty() && quarantine.blocks(rendering, now()).is_some());
     }
 }
