@@ -43,7 +43,7 @@ need_packages gcc libc6-dev pkg-config libssl-dev zlib1g-dev git openssh-client
 # network tools are installed there and nowhere else.
 if ((EUID == 0)); then
     need_packages mmdebstrap debian-archive-keyring iproute2 util-linux
-    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft,uml}; fi
+    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft}; fi
 fi
 
 # show STATE SECONDS NAME [FILE]: one line, and what belongs to it below; as one
