@@ -42,23 +42,22 @@ pub(super) fn recover_at_boot(host: &impl Host) -> Result<Recovered, TurnError> 
 }
 
 fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError> {
-    let commit = |entry: &Entry| subject(entry);
     let words = match recovery {
         Recovery::Nothing => None,
         Recovery::Open { entry } => return Ok(Recovered { words: None, open: Some(entry) }),
         Recovery::Discarded { entry } => Some(format!(
             "an apply of {} was interrupted before it changed anything, and is given up",
-            commit(&entry)
+            subject(&entry)
         )),
         Recovery::Confirmed { running } => Some(format!(
             "an apply of {} was interrupted when all was done, and is confirmed",
-            commit(&running)
+            subject(&running)
         )),
         Recovery::RolledBack { entry, cause } => {
             let failure = cause.failure();
             let words = format!(
                 "an apply of {} is undone ({failure}); what ran before is back",
-                commit(&entry)
+                subject(&entry)
             );
             quarantine::remember(host, &Outcome::RolledBack { entry, failure });
             Some(words)

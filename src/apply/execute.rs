@@ -125,14 +125,15 @@ pub(super) fn roll_back(host: &impl Host, entry: &Entry, way: &Way, failure: Fai
 }
 
 /// Who may roll back.
-enum Claim {
+pub(super) enum Claim {
     /// This process. Nobody can confirm the entry any more.
     Ours(Entry),
     /// Nobody: the entry is final.
     Ended(Entry),
 }
 
-fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError> {
+/// Takes the confirmation of an apply away, unless it ended.
+pub(super) fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError> {
     let lost = || StateError::damaged(entry.path(), "is missing".to_owned());
     let now = entry.now(host)?.ok_or_else(lost)?;
     if now.state != State::Applied {

@@ -215,6 +215,11 @@ impl Journal {
 }
 
 impl Entry {
+    /// Whether it is in place, and neither confirmed nor undone.
+    pub fn is_open(&self) -> bool {
+        self.record.window.is_some() && self.state == State::Applied
+    }
+
     /// Where the entry lies.
     pub fn path(&self) -> Utf8PathBuf {
         path(self.record.number, self.state)

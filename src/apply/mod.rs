@@ -324,8 +324,7 @@ pub fn running(host: &impl Host) -> Result<Option<Entry>, StateError> {
 /// The apply whose window is open.
 pub fn open(host: &impl Host) -> Result<Option<Entry>, StateError> {
     let journal = Journal::read(host)?;
-    let open = |entry: &&Entry| entry.record.window.is_some() && entry.state == State::Applied;
-    Ok(journal.unsettled().filter(open).cloned())
+    Ok(journal.unsettled().filter(|entry| entry.is_open()).cloned())
 }
 
 /// The number of the generation that ran before the one that runs.

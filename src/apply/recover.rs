@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use tracing::warn;
 
-use super::execute::roll_back;
+use super::execute::{Claim, claim, roll_back};
 use super::files::Way;
 use super::generation::Generation;
 use super::journal::{Entry, Journal, State};
@@ -127,7 +127,7 @@ pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
         return Ok(Recovery::Open { entry: entry.clone() });
     }
     let put_back = || -> Result<Option<Entry>, StateError> {
-        let Some(armed) = claim(host, entry)? else { return Ok(None) };
+        let Claim::Ours(armed) = claim(host, entry)? else { return Ok(None) };
         Way::load(host, &armed.record)?.back().put_back(host)?;
         let ended = armed.turn(host, State::RolledBack)?;
         // What ifupdown2 remembers of the network that went down would keep it from
@@ -146,14 +146,6 @@ pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
 
 /// Where ifupdown2 keeps what it made (its `statemanager`).
 const IFUPDOWN_STATE: &str = "/var/tmp/network/ifstatenew";
-
-/// Takes the confirmation of an apply away.
-fn claim(host: &impl Host, entry: &Entry) -> Result<Option<Entry>, StateError> {
-    match entry.state {
-        State::Applied => Ok(entry.turn(host, State::Armed)?),
-        _ => Ok(Some(entry.clone())),
-    }
-}
 
 fn cause(host: &impl Host, entry: &Entry) -> Result<Cause, ApplyError> {
     let Some(window) = &entry.record.window else { return Ok(Cause::Interrupted) };

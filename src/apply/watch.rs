@@ -61,9 +61,7 @@ pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progres
 /// Confirms an open window, whatever is down: a person says so. The entry, or `None` where
 /// no window is open. Needs no lock: of several ends one wins.
 pub fn confirm(host: &impl Host) -> Result<Option<Entry>, ApplyError> {
-    let journal = Journal::read(host)?;
-    let open = |entry: &&Entry| entry.record.window.is_some() && entry.state == State::Applied;
-    let Some(entry) = journal.unsettled().filter(open) else { return Ok(None) };
+    let Some(entry) = super::open(host)? else { return Ok(None) };
     let number = entry.record.number;
     match entry.turn(host, State::Confirmed)? {
         Some(running) => Ok(Some(running)),
@@ -112,17 +110,18 @@ fn entry(host: &impl Host, number: u64) -> Result<Entry, ApplyError> {
 /// something works again, or as long as it may take.
 fn persisting(host: &impl Host, window: &Window, down: &[Sign]) -> Vec<Sign> {
     let graces = window.required.iter().filter(|required| down.contains(&required.sign));
-    let grace = Duration::from_millis(graces.map(|required| required.grace).max().unwrap_or(0));
-    let mut waited = Duration::ZERO;
+    let grace = graces.map(|required| required.grace).max().unwrap_or(0);
+    // By the clock: looking takes time too.
+    let time = || host.uptime().map_or(u64::MAX, |now| now.milliseconds);
+    let end = time().saturating_add(grace);
     loop {
         let signs = host.observe(&window.watchlist).ok().flatten().unwrap_or_default();
         let is_down = |sign: &&Sign| signs.get(*sign).is_none_or(|health| *health != Health::Up);
         let persists: Vec<Sign> = down.iter().filter(is_down).cloned().collect();
-        if persists.len() < down.len() || waited >= grace {
+        if persists.len() < down.len() || time() >= end {
             return persists;
         }
         host.wait(PAUSE);
-        waited += PAUSE;
     }
 }
 

@@ -108,6 +108,9 @@ pub struct Requirement {
     pub sign: Sign,
     /// For how long it may be down, in milliseconds.
     pub grace: u64,
+    /// Whether the change drops it by what it is, until the other side follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
     /// Of a session: whether its other side answered before the first change, so that
     /// silence says that it is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -218,14 +221,14 @@ impl Window {
             || before.signs.keys().any(|sign| lapses.hides(sign));
         let worked = before.signs.iter().filter(|(_, health)| **health == Health::Up);
         let required = worked.filter(|(sign, _)| !lapses.removes(sign)).map(|(sign, _)| {
-            let drops = lapses.renegotiates(sign)
+            let dropped = lapses.renegotiates(sign)
                 || (class == Class::Coordinated && matches!(sign, Sign::Probe(_)));
-            let grace = if drops { length } else { milliseconds(grace(sign)).min(length) };
+            let grace = if dropped { length } else { milliseconds(grace(sign)).min(length) };
             let answered = match sign {
                 Sign::Session(session) => before.answering.contains(session),
                 _ => false,
             };
-            Requirement { sign: sign.clone(), grace, answered }
+            Requirement { sign: sign.clone(), grace, dropped, answered }
         });
         let required: Vec<Requirement> = required.collect();
         let hold = required.iter().filter(|_| underlay).map(|one| hold(&one.sign)).max();
@@ -263,13 +266,11 @@ impl Window {
 
     /// Whether something is down that this change does not drop by what it is.
     pub fn is_failing(&self, down: &[Sign]) -> bool {
-        let length = self.until.saturating_sub(self.opened);
-        let expected = |sign: &Sign| {
+        let is_dropped = |sign: &Sign| {
             let mut required = self.required.iter();
-            self.class == Class::Coordinated
-                && required.any(|one| one.sign == *sign && one.grace.saturating_mul(2) > length)
+            required.any(|required| required.sign == *sign && required.dropped)
         };
-        down.iter().any(|sign| !expected(sign))
+        down.iter().any(|sign| !is_dropped(sign))
     }
 
     /// What is down of what must work. Of remotes one is enough. A neighbour that does not

@@ -9,17 +9,6 @@ use crate::plan::{Check, Probe, Sign, Terms, Watchlist};
 use crate::sync::origin::Origin;
 use crate::value::{At, Endpoint};
 
-/// For how long everything must work without a break.
-const SETTLE: Duration = Duration::from_secs(10);
-/// How long an ordinary window is open at most.
-const WINDOW: Duration = Duration::from_secs(2 * 60);
-/// How long one is that touches the way by which the node is reached.
-const LONG_WINDOW: Duration = Duration::from_secs(5 * 60);
-/// How long one is in which all nodes have to have their turn.
-const COORDINATED_WINDOW: Duration = Duration::from_secs(10 * 60);
-/// How long whoever applies may undo before the watchdog does.
-const RESERVE: Duration = Duration::from_secs(30);
-
 choices! {
     /// Who confirms an apply.
     pub enum Confirmation as "a way to confirm" {
@@ -58,21 +47,23 @@ impl Settings {
         let confirm = self.confirm.as_ref().map(|confirm| &confirm.value);
         let short = |time: &Option<At<ShortTime>>| time.as_ref().map(|time| time.value.duration());
         let length = |time: &Option<At<WindowLength>>| time.as_ref().map(|t| t.value.duration());
-        let ordinary = confirm.and_then(|confirm| length(&confirm.window)).unwrap_or(WINDOW);
+        let usual = Terms::default();
+        let ordinary = confirm.and_then(|c| length(&c.window)).unwrap_or(usual.ordinary);
+        // Where only `window` is written, no window that should be longer is shorter.
         let longer = |written: Option<Duration>, usual: Duration| {
             written.unwrap_or_else(|| usual.max(ordinary))
         };
         let settle = confirm.and_then(|confirm| short(&confirm.settle));
         let mode = confirm.and_then(|confirm| confirm.mode.as_ref());
         Terms {
-            settle: settle.unwrap_or_else(|| SETTLE.min(ordinary / 2)),
+            settle: settle.unwrap_or_else(|| usual.settle.min(ordinary / 2)),
             ordinary,
-            management: longer(confirm.and_then(|c| length(&c.long_window)), LONG_WINDOW),
+            management: longer(confirm.and_then(|c| length(&c.long_window)), usual.management),
             coordinated: longer(
                 confirm.and_then(|c| length(&c.coordinated_window)),
-                COORDINATED_WINDOW,
+                usual.coordinated,
             ),
-            reserve: confirm.and_then(|confirm| short(&confirm.reserve)).unwrap_or(RESERVE),
+            reserve: confirm.and_then(|confirm| short(&confirm.reserve)).unwrap_or(usual.reserve),
             manual: mode.is_some_and(|mode| mode.value == Confirmation::Manual),
             watchlist: self.watchlist(),
         }
