@@ -22,6 +22,7 @@ mod step;
 mod text;
 mod trace;
 mod verify;
+mod watch;
 mod window;
 
 pub use adoption::Foreign;
@@ -38,9 +39,8 @@ pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;
-pub use window::{
-    Before, Class, Opening, Requirement, Shortfall, Terms, Uptime, Verdict, Watch, Window,
-};
+pub use watch::{Shortfall, Verdict, Watch};
+pub use window::{Before, Class, Opening, Requirement, Terms, Uptime, Window};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -3,8 +3,7 @@
 //! What worked before the first change must work after the last one. Nothing else is
 //! asked: a network that was broken before must stay mendable.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +17,6 @@ const GRACE_OF_LINK: Duration = Duration::from_secs(10);
 const GRACE_OF_REACH: Duration = Duration::from_secs(40);
 /// BGP tries again within this time.
 const GRACE_OF_SESSION: Duration = Duration::from_secs(90);
-/// The longest time between two looks in which everything counts as having worked.
-const GAP: Duration = Duration::from_secs(20);
 
 /// How an apply is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,48 +112,6 @@ pub struct Requirement {
     /// silence says that it is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answered: bool,
-}
-
-/// What is to become of an open window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It stays open; this is down.
-    Wait(Vec<Sign>),
-    /// Everything works.
-    Confirm,
-    /// It is to be undone.
-    RollBack(Shortfall),
-}
-
-/// Why a window was not confirmed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shortfall {
-    /// This worked before and does not now.
-    Down(Vec<Sign>),
-    /// Everything works, and did for too short a time when the window ended.
-    Unsettled,
-    /// Nobody confirmed in time.
-    Unconfirmed,
-}
-
-impl Shortfall {
-    /// The stable name of the reason.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Down(_) => "window-down",
-            Self::Unsettled => "window-unsettled",
-            Self::Unconfirmed => "window-unconfirmed",
-        }
-    }
-}
-
-/// What was seen of a window so far. May be lost: then waiting begins anew, within the
-/// same end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
-    down_since: BTreeMap<Sign, u64>,
-    whole_since: Option<u64>,
-    looked: Option<u64>,
 }
 
 /// What was seen of a node before the first change.
@@ -307,76 +262,6 @@ impl Window {
     }
 }
 
-impl Watch {
-    /// Takes in how everything is now.
-    pub fn look(&mut self, now: &Uptime, window: &Window, signs: &Signs) -> Verdict {
-        let time = now.milliseconds;
-        let down = window.down(signs);
-        // What was not looked at is not known to have worked.
-        let looked = self.looked.replace(time);
-        if looked.is_some_and(|looked| time.saturating_sub(looked) > milliseconds(GAP)) {
-            self.whole_since = None;
-        }
-        self.down_since.retain(|sign, _| down.contains(sign));
-        for sign in &down {
-            self.down_since.entry(sign.clone()).or_insert(time);
-        }
-        let over = window.is_over(now);
-        if down.is_empty() {
-            let since = *self.whole_since.get_or_insert(time);
-            return match (window.manual, over) {
-                (false, _) if time.saturating_sub(since) >= window.settle => Verdict::Confirm,
-                (true, true) => Verdict::RollBack(Shortfall::Unconfirmed),
-                (false, true) => Verdict::RollBack(Shortfall::Unsettled),
-                (_, false) => Verdict::Wait(down),
-            };
-        }
-        self.whole_since = None;
-        if over {
-            return Verdict::RollBack(Shortfall::Down(down));
-        }
-        let is_spent = |requirement: &&Requirement| {
-            let since = self.down_since.get(&requirement.sign);
-            since.is_some_and(|since| time.saturating_sub(*since) >= requirement.grace)
-        };
-        let spent = window.required.iter().filter(is_spent);
-        let spent: Vec<Sign> = spent.map(|requirement| requirement.sign.clone()).collect();
-        if spent.is_empty() {
-            Verdict::Wait(down)
-        } else {
-            Verdict::RollBack(Shortfall::Down(spent))
-        }
-    }
-}
-
-impl fmt::Display for Shortfall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unsettled => {
-                f.write_str("what worked before worked again only shortly before the window ended")
-            }
-            Self::Unconfirmed => f.write_str("nobody confirmed it in time"),
-            Self::Down(signs) => {
-                f.write_str("it worked before and does not now: ")?;
-                write_list(f, signs)
-            }
-        }
-    }
-}
-
-/// The most signs that a sentence names.
-const NAMED: usize = 5;
-
-fn write_list(f: &mut fmt::Formatter<'_>, signs: &[Sign]) -> fmt::Result {
-    for (index, sign) in signs.iter().take(NAMED).enumerate() {
-        write!(f, "{}{sign}", if index == 0 { "" } else { ", " })?;
-    }
-    match signs.len().saturating_sub(NAMED) {
-        0 => Ok(()),
-        more => write!(f, " and {more} more"),
-    }
-}
-
 fn grace(sign: &Sign) -> Duration {
     match sign {
         Sign::Bridge(_) | Sign::GuestPort { .. } | Sign::Vni(_) => GRACE_OF_LINK,
@@ -398,6 +283,7 @@ fn hold(sign: &Sign) -> Duration {
     })
 }
 
-fn milliseconds(time: Duration) -> u64 {
+/// A time in the unit of windows.
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -37,5 +37,7 @@ mod settings;
 mod transport;
 mod trust;
 mod trust_commands;
+mod verify_command;
 mod webhook;
 mod why;
+mod windows;

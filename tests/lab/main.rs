@@ -29,6 +29,7 @@ mod command;
 mod equivalence;
 mod git;
 mod guest;
+mod kernel;
 mod lab;
 mod machine;
 mod mirror;
@@ -39,6 +40,7 @@ mod node;
 mod options;
 mod root;
 mod runner;
+mod scene;
 mod uml;
 mod wait;
 

@@ -6,13 +6,14 @@ use hmac::{Hmac, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::engine::{FIRST, Scene, assert_same, kernel};
 use crate::git::{Https, Ssh};
 use crate::guest::Guest;
+use crate::kernel::{assert_same, kernel};
 use crate::lab::{BEYOND, Lab};
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
+use crate::scene::{FIRST, Scene};
 use crate::wait::wait_until;
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::engine::{FIRST, Scene, assert_same, kernel};
 use super::window::{agent, comes_to, end, open_git, settings, status};
 use crate::guest::Guest;
+use crate::kernel::{assert_same, kernel};
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
+use crate::scene::{FIRST, Scene};
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[Case {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::cases::engine::{Scene, kernel};
 use crate::guest::Guest;
+use crate::kernel::kernel;
 use crate::lab::{BEYOND, Lab};
 use crate::node::Node;
 use crate::runner::Case;
+use crate::scene::Scene;
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[Case::in_boot("routed", "evpn_example", evpn_example)];

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::cases::engine::{Scene, kernel};
 use crate::guest::Guest;
+use crate::kernel::kernel;
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
+use crate::scene::Scene;
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::engine::Scene;
 use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::Node;
 use crate::runner::Case;
+use crate::scene::Scene;
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[Case {

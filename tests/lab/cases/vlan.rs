@@ -1,11 +1,12 @@
 //! VLAN and QinQ zones: the examples of the manual, on bridges that filter VLANs and on
 //! one that does not.
 
-use crate::cases::engine::{Scene, kernel};
 use crate::guest::Guest;
+use crate::kernel::kernel;
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
+use crate::scene::Scene;
 
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("switched", "vlan_example", vlan_example),

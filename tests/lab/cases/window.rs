@@ -6,13 +6,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::engine::{FIRST, Scene, assert_same, kernel};
 use crate::command::Process;
 use crate::git::Ssh;
+use crate::kernel::{assert_same, kernel};
 use crate::lab::{BEYOND, Lab, OUTSIDE};
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
+use crate::scene::{FIRST, Scene};
 use crate::wait::wait_until;
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];
