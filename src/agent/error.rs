@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::hold::HoldError;
 use super::quarantine::QuarantineError;
+use super::revoked::RevokedError;
 use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
 use crate::host::HostError;
@@ -45,6 +46,9 @@ pub enum TurnError {
     /// It is not known whether an operator holds the node.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// It is not known which keys are revoked on this node.
+    #[error(transparent)]
+    Revoked(#[from] RevokedError),
     /// An interrupted apply could not be undone.
     #[error("an apply was interrupted and cannot be undone; the network is kept as it is")]
     Unrecovered(#[source] StateError),
@@ -88,6 +92,7 @@ impl TurnError {
             Self::Apply(error) => error.code(),
             Self::Quarantine(_) => "quarantine-unreadable",
             Self::Hold(_) => "hold-unreadable",
+            Self::Revoked(_) => "revoked-unreadable",
             Self::Unrecovered(_) => "unrecovered",
         }
     }

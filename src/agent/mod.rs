@@ -26,6 +26,7 @@ pub mod quarantine;
 pub mod reasons;
 mod remotes;
 pub mod restore;
+pub mod revoked;
 pub mod schedule;
 pub mod settings;
 pub mod status;

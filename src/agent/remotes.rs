@@ -15,6 +15,7 @@ use camino::Utf8Path;
 
 use super::error::TurnError;
 use super::memory::{Contents, Remembered, Settled};
+use super::revoked;
 use super::settings::Settings;
 use super::status::{Divergence, FetchProcess, Refused, RemoteStanding, RemoteState, Unreached};
 use super::turn::{CACHE, Turn};
@@ -97,7 +98,7 @@ pub(super) fn gather<H: Host>(
     let mut gathering = Gathering {
         reach,
         settings: turn.settings,
-        trust: turn.settings.trust(),
+        trust: revoked::trust(turn.host, turn.settings)?,
         anchor,
         runs,
         scopes: Scopes::default(),

@@ -1,5 +1,6 @@
 //! `/etc/weft/agent.yaml`: what a node is told from outside the repository.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
 use crate::value::{
-    At, BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
+    BranchName, ClusterName, CredentialId, HookName, NodeName, ObjectId, Place, RepoPath, Word,
 };
 
 pub use confirm::{Confirm, Confirmation};
@@ -143,8 +144,6 @@ declaration! {
         optional "credentials" credentials: Entries<CredentialId, Credential>,
         /// The commit at which trust begins.
         required "introduction" introduction: Introduction,
-        /// Keys that count no more, whatever the repository says.
-        optional "revoked" revoked: Vec<At<KeyFingerprint>>,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
         /// What brings the running network to what the files say. `ifupdown2` when
@@ -225,17 +224,16 @@ impl Settings {
         schemes
     }
 
-    /// What is trusted before anything was read.
-    pub fn trust(&self) -> Trust {
+    /// What is trusted before anything was read, but for these keys.
+    pub fn trust(&self, revoked: BTreeSet<KeyFingerprint>) -> Trust {
         let introduction = &self.introduction.value;
-        let revoked = self.revoked.iter().flat_map(|list| &list.value);
         Trust {
             cluster: self.cluster.value.clone(),
             introduction: sync::Introduction {
                 commit: introduction.commit.value,
                 signer: introduction.signer.value,
             },
-            revoked: revoked.map(|key| key.value).collect(),
+            revoked,
         }
     }
 

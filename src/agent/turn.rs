@@ -13,6 +13,7 @@ use super::node::running;
 use super::planned::planned;
 use super::quarantine;
 use super::remotes::{self, Gathered};
+use super::revoked;
 use super::settings::Settings;
 use super::status::{self, Refused, RemoteState, State, Status};
 use super::window::{self, Recovered, came, recover};
@@ -228,7 +229,7 @@ impl<H: Host> Turn<'_, H> {
 
     /// The anchors, and the one that tips are judged from.
     fn anchors(&self) -> Result<(Anchors, Option<Anchor>), TurnError> {
-        let trust = self.settings.trust();
+        let trust = revoked::trust(self.host, self.settings)?;
         let ran = !apply::history(self.host)?.is_empty();
         let runs = running(self.host)?.and_then(|running| running.commit);
         // Lost anchors are damage, unless people introduce the node at what it runs.

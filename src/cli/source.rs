@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
+use crate::agent::revoked;
 use crate::agent::settings::{self, Settings};
 use crate::agent::turn::CACHE;
 use crate::host::{Host as _, Linux};
@@ -109,7 +110,7 @@ impl Source {
         }
         let user = if node.root.is_none() { FetchUser::find() } else { None };
         let (worker, shallow) = start(user, &path)?;
-        let trust = settings.trust();
+        let trust = revoked::trust(&node.host, &settings).map_err(|error| failed(&error))?;
         let anchors = Anchors::open(&node.host, &trust, false)
             .map_err(|error| failed(&error).hint(error.help()))?;
         let anchor = anchors.anchor().cloned();

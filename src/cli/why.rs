@@ -138,14 +138,13 @@ fn trusted(
     settings: &Settings,
     runs: Option<ObjectId>,
 ) -> Result<Option<Trusted>, String> {
-    let Some(anchor) = source.node.as_ref().and_then(|node| node.anchor.as_ref()) else {
-        return Ok(None);
-    };
+    let Some(node) = &source.node else { return Ok(None) };
+    let Some(anchor) = &node.anchor else { return Ok(None) };
     let (store, commit) = (source.store(), anchor.record.commit);
     let failed = |error: &dyn std::error::Error| unread(commit, error);
     let scopes = Scopes::default();
     let judgement =
-        sync::judge(store, commit, &settings.trust(), Some(anchor), source.now, &|difference| {
+        sync::judge(store, commit, &node.trust, Some(anchor), source.now, &|difference| {
             scopes.judge(difference)
         })
         .map_err(|error| failed(&error))?;

@@ -234,6 +234,30 @@ fn a_poll_brings_in_a_commit() {
     assert!(condition["next_poll"].is_string(), "{condition}");
 }
 
+/// Without another word to the running agent; and a line that is no fingerprint stops it
+/// rather than letting a stolen key through.
+#[test]
+fn a_key_that_is_revoked_on_the_node_counts_no_more_at_once() {
+    let node = Node::new("schedule: {every: 12h}\n");
+    node.commit(1);
+    let _agent = node.start();
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let stolen = node.repository.fingerprint("alice");
+    for (text, code, says) in [
+        (format!("{stolen}, since yesterday\n"), 1, "`/etc/weft/revoked`, line 1"),
+        (format!("# since yesterday\n{stolen}\n"), 4, "key-revoked"),
+    ] {
+        node.put("etc/weft/revoked", text.as_bytes());
+        node.commit(2);
+        let said = node.run(&["sync"]);
+        assert!(said.code == code && said.text.contains(says), "{}", said.text);
+        assert!(node.has(1) && !node.has(2));
+    }
+    std::fs::remove_file(node.root.join("etc/weft/revoked")).unwrap();
+    assert_eq!(node.run(&["sync"]).code, 0);
+    assert!(node.has(2));
+}
+
 #[test]
 fn a_webhook_brings_the_poll_forward_and_a_flood_of_them_does_little() {
     let address = free_port();

@@ -150,14 +150,14 @@ fn the_settings_of_a_node_can_be_read_with_and_without_what_is_optional() {
     assert_eq!(read.remotes.value.len(), 2);
 
     // Optional keys stand in the file as comments of one line; each must be right.
-    let optional = ["path: ", "revoked: ", "profile: ", "allow-file: "];
+    let optional = ["path: ", "profile: ", "allow-file: "];
     let mut all = text.replace("SHA256:…", &format!("SHA256:{}", "A".repeat(43)));
     for key in optional {
         assert!(all.contains(&format!("\n# {key}")), "{key}");
         all = all.replace(&format!("\n# {key}"), &format!("\n{key}"));
     }
     let read = settings::read(&all).unwrap();
-    assert!(read.path.is_some() && read.revoked.is_some() && read.allow_file.is_some());
+    assert!(read.path.is_some() && read.allow_file.is_some());
     assert_eq!(read.profile(), Profile::Debian);
 }
 

@@ -269,7 +269,7 @@ fn people_go_unless_nobody_could_go_on() {
         &[
             "no longer in roles `core`, `operator`",
             "stays good, below a commit",
-            "revoked: [\"SHA256:",
+            "/etc/weft/revoked",
         ],
     );
     let left = BEFORE

@@ -242,8 +242,8 @@ fn on_a_node_the_verdict_is_the_nodes_own() {
     let work = Work(repository);
     work.weft(&["verify", &other.to_string()]).is(0, &["Verdict: accepted"]);
     // A key that is revoked on the node.
-    let node =
-        Node::with(&work.0, "n2", "lab", &format!("revoked: [\"{}\"]\n", work.print("alice")));
+    let node = Node::with(&work.0, "n2", "lab", "");
+    node.put("etc/weft/revoked", format!("{} stolen\n", work.print("alice")).as_bytes());
     assert_eq!(node.run(&["sync"]).code, 4);
     let said = node.run(&["verify", "--json"]);
     assert_eq!((said.code, &said.json()["refused"][0]["code"]), (4, &"key-revoked".into()));

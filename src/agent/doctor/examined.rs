@@ -10,6 +10,7 @@ use super::filter::InputFilter;
 use super::needs::Needs;
 use crate::facts::Route;
 use crate::host::{Entry, Room};
+use crate::sync::KeyFingerprint;
 use crate::value::{IfName, ObjectId};
 
 /// What was found, or why nothing could be.
@@ -73,6 +74,8 @@ pub struct Examined {
     pub clock: Looked<Clock>,
     /// `/etc/weft/agent.yaml`.
     pub settings: Looked<SettingsFile>,
+    /// The keys that count no more here.
+    pub revoked: Looked<BTreeSet<KeyFingerprint>>,
     /// What is known of trust.
     pub anchor: Looked<KnownTrust>,
     /// `/etc/weft`, what is in it, and what the settings name elsewhere.

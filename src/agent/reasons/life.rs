@@ -282,6 +282,12 @@ pub const OF_A_TURN: &[Reason] = &[
         fix: "Look at `/var/lib/weft/quarantine`; remove it to go on.",
     },
     Reason {
+        code: "revoked-unreadable",
+        title: "it is not known which keys are revoked on this node",
+        why: "A stolen key must not count for a wrong line. Nothing new is trusted, and the network stays.",
+        fix: "Mend `/etc/weft/revoked`: one fingerprint in a line, as `ssh-keygen -lf KEY.pub` prints it.",
+    },
+    Reason {
         code: "hold-unreadable",
         title: "it is not known whether an operator holds the node",
         why: "What cannot be read counts as a hold.",

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::date::Instant;
 use super::files::{self, TrustFiles};
 use super::standing;
+use crate::agent::revoked;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::key;
 use crate::cli::output::Output;
@@ -269,10 +270,11 @@ pub(super) fn remove(
     );
     let mut next = vec![next_commit(&before)];
     if !keys.is_empty() {
-        let list: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+        let list: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
         next.push(format!(
-            "if a key was stolen: `revoked: [{}]` in /etc/weft/agent.yaml of each node, which beats the repository at once",
-            list.join(", ")
+            "if a key was stolen: write {} into {} of each node, a line each, which beats the repository at once",
+            list.join(" and "),
+            revoked::PATH
         ));
     }
     let change = Change { signers, policy, said, next };

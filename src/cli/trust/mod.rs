@@ -39,8 +39,8 @@ enum Verb {
     ///
     /// Every other line of the files stays as it is. It counts from the next commit on, and
     /// what the key has signed before stays good below commits of others. A stolen key is
-    /// taken out on each node as well, at once: `revoked: ["SHA256:…"]` in
-    /// /etc/weft/agent.yaml beats the repository.
+    /// taken out on each node as well, at once: its fingerprint in /etc/weft/revoked
+    /// beats the repository.
     Remove(change::Remove),
     /// Say who may do what, and what is doubtful about it.
     Show(show::Arguments),

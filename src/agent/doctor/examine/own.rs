@@ -8,10 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::super::examined::{KnownTrust, Looked, OwnFile, SettingsFile};
 use super::Look;
 use crate::agent::error::chain;
+use crate::agent::revoked;
 use crate::agent::settings::{self, Settings};
 use crate::apply;
 use crate::host::{EntryKind, Host as _, HostError};
-use crate::sync::Anchors;
+use crate::sync::{Anchors, KeyFingerprint};
 
 /// The directory of the settings and of what they name.
 const DIRECTORY: &str = "/etc/weft";
@@ -53,6 +54,14 @@ pub(super) fn settings(look: &Look<'_>) -> (Looked<SettingsFile>, Option<Setting
     }
 }
 
+/// The keys that are revoked on the machine.
+pub(super) fn revoked(look: &Look<'_>) -> Looked<BTreeSet<KeyFingerprint>> {
+    match revoked::read(look.host) {
+        Ok(keys) => Looked::Seen(keys),
+        Err(error) => Looked::Unseen(chain(&error)),
+    }
+}
+
 pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<KnownTrust> {
     let Some(settings) = settings else {
         return Looked::Unseen("there are no settings that say where trust begins".to_owned());
@@ -67,7 +76,7 @@ pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Know
             return damaged(chain(&error), "");
         }
     };
-    match Anchors::open(look.host, &settings.trust(), ran) {
+    match Anchors::open(look.host, &settings.trust(BTreeSet::new()), ran) {
         Ok(anchors) => Looked::Seen(match anchors.anchor() {
             None => KnownTrust::Nothing,
             Some(anchor) => KnownTrust::Commit {

@@ -10,6 +10,7 @@ use super::super::examined::{Looked, RemoteAnswer, RemoteTrouble};
 use super::DRY;
 use crate::agent::credentials;
 use crate::agent::error::{TurnError, chain};
+use crate::agent::revoked;
 use crate::agent::settings::{self, Settings};
 use crate::apply;
 use crate::host::{Host as _, Linux};
@@ -91,7 +92,7 @@ fn trusted(
     store: Store<'_>,
     tip: ObjectId,
 ) -> Result<Option<Network>, TurnError> {
-    let trust = settings.trust();
+    let trust = revoked::trust(host, settings)?;
     let ran = !apply::history(host)?.is_empty();
     let anchors = Anchors::open(host, &trust, ran)?;
     let scopes = Scopes::default();

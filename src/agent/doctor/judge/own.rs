@@ -1,8 +1,9 @@
 //! weft's own things on a machine: settings, trust, remotes, room.
 
 use super::super::Code;
-use super::super::examined::{KnownTrust, SettingsFile};
+use super::super::examined::{KnownTrust, Looked, SettingsFile};
 use super::{Patient, Said, quoted};
+use crate::agent::revoked;
 use crate::agent::settings::PATH;
 use crate::host::EntryKind;
 use crate::sync::worker::FETCH_USER;
@@ -18,8 +19,8 @@ const FEW_FILES: u64 = 64;
 const EXAMPLE_COMMIT: &str = "1111111111111111111111111111111111111111";
 
 /// What of `/etc/weft` is no secret, by the ends of its names.
-const PUBLIC: [&str; 6] =
-    ["agent.yaml", "known_hosts", "allowed_signers", ".pub", ".crt", "ca.pem"];
+const PUBLIC: [&str; 7] =
+    ["agent.yaml", "revoked", "known_hosts", "allowed_signers", ".pub", ".crt", "ca.pem"];
 
 pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     settings(patient, said);
@@ -74,11 +75,12 @@ fn introduction(patient: &Patient<'_>, said: &mut Said) {
         let message =
             "the introduction is the example's; name your repository's first trusted commit";
         said.error(code, message, "git log --format='%H %GF' --reverse");
-    } else if settings.trust().revoked.contains(&signer) {
+    } else if matches!(&patient.examined.revoked, Looked::Seen(keys) if keys.contains(&signer)) {
         let message = format!(
-            "the key {signer} that signed the introduction is itself revoked in the settings"
+            "the key {signer} that signed the introduction is itself revoked in `{}`",
+            revoked::PATH
         );
-        said.warning(code, message, format!("editor {PATH}"));
+        said.warning(code, message, format!("editor {}", revoked::PATH));
     } else {
         said.ok(code, format!("trust begins at commit {}", introduction.commit.value.short()));
     }
