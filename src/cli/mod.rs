@@ -159,7 +159,7 @@ enum Verb {
     /// Let no commit change this node. Ways back are never held.
     Hold {
         /// For how long, such as `2h` or `30m`; until `weft resume`, without this.
-        #[arg(long = "for", value_name = "TIME")]
+        #[arg(long = "for", value_name = "TIME", value_parser = window::time)]
         time: Option<jiff::SignedDuration>,
         /// Why, for whoever looks.
         #[arg(long, value_name = "TEXT")]

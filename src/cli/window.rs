@@ -63,6 +63,14 @@ pub(super) fn roll_back(
     node.turn(output, Purpose::RollBack { generation }, false)
 }
 
+/// A time as people write it.
+pub(super) fn time(text: &str) -> Result<SignedDuration, String> {
+    match text.parse::<SignedDuration>() {
+        Ok(time) if time.is_positive() => Ok(time),
+        _ => Err("write a time such as `2h` or `30m`".to_owned()),
+    }
+}
+
 /// `weft hold`
 pub(super) fn hold(
     node: &Node,
@@ -73,14 +81,8 @@ pub(super) fn hold(
     // Whoever takes the node's name from its settings also sees that it is a node.
     let settings = node.settings()?;
     let now = node.host().now();
-    let until = match time {
-        Some(time) if time.is_positive() => {
-            let until = now.checked_add(time).map_err(|error| failed(&error))?;
-            Some(until)
-        }
-        Some(_) => return Err(Failure::new(Exit::Usage, "a hold lasts for longer than nothing")),
-        None => None,
-    };
+    let until =
+        time.map(|time| now.checked_add(time)).transpose().map_err(|error| failed(&error))?;
     let hold = Hold::new(&host::operator(), reason, now, until);
     hold.store(node.host()).map_err(|error| failed(&error))?;
     let message = format!("{} is {}", settings.node.value, hold.sentence());

@@ -18,6 +18,7 @@ mod export;
 mod findings;
 mod floors;
 mod guide;
+mod hold;
 mod host;
 mod import;
 mod init;

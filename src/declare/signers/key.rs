@@ -43,7 +43,7 @@ pub enum KeyError {
     #[error("a hardware key for `{}` instead of `ssh:`", .0.escape_debug())]
     Application(String),
     /// Bytes that are no key, or not as ssh writes them.
-    #[error("a key that cannot be read: {0}")]
+    #[error("a key that cannot be read ({0})")]
     Malformed(String),
 }
 
