@@ -16,7 +16,7 @@ const RUN: &str = "/run/frr";
 /// The VRF that is none.
 const DEFAULT: &str = "default";
 /// The most neighbours that are asked whether they are there.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// What looks at one protocol. The first argument is the interfaces without carrier; what is
 /// found out later is sent.

@@ -77,12 +77,12 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Signs {
 }
 
 /// The sessions whose other side answers below them. Of a neighbour that has only an
-/// interface its carrier tells, which it has.
+/// interface its carrier tells, which it has. Beyond [`frr::MOST`] nobody is asked.
 pub(super) fn answering(sessions: &[Session]) -> BTreeSet<Session> {
     let bound = Bound::of(ALL);
     let (sender, found) = mpsc::channel();
     let mut answering = BTreeSet::new();
-    for session in sessions {
+    for session in sessions.iter().take(frr::MOST) {
         let Ok(address) = session.peer.parse::<IpAddr>() else {
             answering.insert(session.clone());
             continue;
