@@ -150,7 +150,8 @@ const IFUPDOWN_STATE: &str = "/var/tmp/network/ifstatenew";
 fn cause(host: &impl Host, entry: &Entry) -> Result<Cause, ApplyError> {
     let Some(window) = &entry.record.window else { return Ok(Cause::Interrupted) };
     let now = host.uptime()?;
-    Ok(match window.is_over(&now) {
+    // Between its end and its deadline, whoever looks at it says what did not work.
+    Ok(match now.milliseconds >= window.deadline {
         _ if !window.is_of(&now) => Cause::Restarted,
         true => Cause::Deadline,
         false => Cause::Interrupted,

@@ -71,7 +71,7 @@ impl<'lab> Scene<'lab> {
         node.boot_network();
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let settings = format!(
-            "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nconfirm: {{settle: 1s, window: 20s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
+            "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
              introduction:\n  commit: {}\n  signer: \"{}\"\n",
             node.name(),
             self.introduction,
@@ -112,7 +112,7 @@ impl<'lab> Scene<'lab> {
     pub(crate) fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
         self.mirror(node);
         let words = [&["weft", "--json"], words].concat();
-        node.command(&words).within(Duration::from_secs(90)).run()
+        node.command(&words).within(Duration::from_secs(200)).run()
     }
 
     /// Brings the newest commit to a node, where it must be applied.

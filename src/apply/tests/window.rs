@@ -278,13 +278,17 @@ fn killed_at_every_step_of_its_life_a_node_is_old_or_new() {
 }
 
 #[test]
-fn an_open_window_survives_the_process_and_not_its_end() {
+fn an_open_window_survives_the_process_and_not_its_deadline() {
     let host = node();
     open(&host, 2, "two\n");
     host.restart(Restart::Process);
     assert!(matches!(recover(&host).expect("sound"), Recovery::Open { .. }));
     assert!(text(&host).contains("two"));
+    // Whoever looks at its end says why it is undone; nobody looks past its deadline.
     host.wait(Terms::default().ordinary);
+    assert!(matches!(recover(&host).expect("sound"), Recovery::Open { .. }));
+    assert!(text(&host).contains("two"));
+    host.wait(Terms::default().reserve);
     let recovery = recover(&host).expect("sound");
     let over = matches!(recovery, Recovery::RolledBack { cause: Cause::Deadline, .. });
     assert!(over, "{recovery:?}");
