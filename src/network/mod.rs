@@ -7,6 +7,7 @@
 mod controller;
 mod fabric;
 mod guest;
+mod lease;
 mod service;
 mod vnet;
 mod zone;
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 pub use controller::{BgpController, Controller, EvpnController, IsisController};
 pub use fabric::{Fabric, FabricInterface, FabricNode, FabricProtocol};
 pub use guest::{Guest, Nic};
+pub use lease::{Lease, Leases, Origin};
 pub use service::{Dns, Ipam, IpamServer};
 pub use vnet::{Subnet, Traffic, Vnet};
 pub use zone::{

@@ -3,6 +3,8 @@
 //! Every choice is made here, in pure code: what is written and removed, what it
 //! disturbs, and what must not be done at all. Does not know how a step is done.
 
+pub mod addresses;
+
 mod adoption;
 mod change;
 mod guard;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use thiserror::Error;
 
-/// The version of IP that a rule is about.
+/// A version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// `iptables`
@@ -16,6 +16,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// The version of an address.
+    pub const fn of(address: std::net::IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
     /// What people call it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,145 @@
+//! The addresses that guests of a vnet may get.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::network::{Network, Subnet};
+use crate::plan::Family;
+use crate::value::{AddressRange, Cidr, VnetId, ZoneId};
+
+/// What guests of one vnet may get.
+#[derive(Clone, Debug)]
+struct Pool {
+    zone: ZoneId,
+    prefixes: Vec<IpNet>,
+    /// By family, in the order in which they are used: subnets in the byte order of their
+    /// ids, of each its ranges as declared, or the whole prefix where it has none.
+    ranges: BTreeMap<Family, Vec<AddressRange>>,
+    /// The range up to which nothing is free, and its last address that is not.
+    searched: BTreeMap<Family, (usize, Option<IpAddr>)>,
+}
+
+/// What guests may get, of every vnet that has subnets.
+#[derive(Clone, Debug)]
+pub struct Pools {
+    pools: BTreeMap<VnetId, Pool>,
+    /// Addresses that no guest may have: routers, and what a prefix keeps for itself.
+    kept: BTreeSet<(ZoneId, IpAddr)>,
+}
+
+impl Pools {
+    /// The pools of a network.
+    pub fn of(network: &Network) -> Self {
+        let mut pools = Self { pools: BTreeMap::new(), kept: BTreeSet::new() };
+        for (zone, vnet, of) in network
+            .zones
+            .iter()
+            .flat_map(|(id, zone)| zone.vnets.iter().map(move |(vnet, of)| (id, vnet, of)))
+        {
+            let subnets: Vec<_> = of.subnets().collect();
+            if subnets.is_empty() {
+                continue;
+            }
+            let mut pool = Pool {
+                zone: zone.clone(),
+                prefixes: Vec::new(),
+                ranges: BTreeMap::new(),
+                searched: BTreeMap::new(),
+            };
+            for (prefix, subnet) in subnets {
+                pool.prefixes.push(prefix.net());
+                let kept = kept(prefix.net()).into_iter().chain(subnet.gateway);
+                pools.kept.extend(kept.map(|address| (zone.clone(), address)));
+                pool.ranges
+                    .entry(Family::of(prefix.net().addr()))
+                    .or_default()
+                    .extend(ranges(prefix, subnet));
+            }
+            pools.pools.insert(vnet.clone(), pool);
+        }
+        pools
+    }
+
+    /// The zone of a vnet that has subnets.
+    pub fn zone(&self, vnet: &VnetId) -> Option<&ZoneId> {
+        self.pools.get(vnet).map(|pool| &pool.zone)
+    }
+
+    /// The families that a vnet has subnets of.
+    pub fn families(&self, vnet: &VnetId) -> impl Iterator<Item = Family> {
+        self.pools.get(vnet).into_iter().flat_map(|pool| pool.ranges.keys().copied())
+    }
+
+    /// Whether an address lies in a subnet of a vnet.
+    pub fn contain(&self, vnet: &VnetId, address: IpAddr) -> bool {
+        let pool = self.pools.get(vnet);
+        pool.is_some_and(|pool| pool.prefixes.iter().any(|prefix| prefix.contains(&address)))
+    }
+
+    /// Whether no guest of a zone may have an address.
+    pub fn keep(&self, zone: &ZoneId, address: IpAddr) -> bool {
+        self.kept.contains(&(zone.clone(), address))
+    }
+
+    /// The first address of a family that is free on a vnet, in the order of its ranges.
+    /// What was found not to be free is not asked again.
+    pub fn next(
+        &mut self,
+        vnet: &VnetId,
+        family: Family,
+        is_free: impl Fn(&ZoneId, IpAddr) -> bool,
+    ) -> Option<IpAddr> {
+        let pool = self.pools.get_mut(vnet)?;
+        let ranges = pool.ranges.get(&family)?;
+        let (mut index, mut last) = pool.searched.get(&family).copied().unwrap_or_default();
+        let found = loop {
+            let Some(range) = ranges.get(index) else { break None };
+            let candidate = match last {
+                None => Some(range.start()),
+                Some(last) => after(last).filter(|next| *next <= range.end()),
+            };
+            let Some(candidate) = candidate else {
+                (index, last) = (index + 1, None);
+                continue;
+            };
+            let kept = self.kept.contains(&(pool.zone.clone(), candidate));
+            if !kept && is_free(&pool.zone, candidate) {
+                // It is looked at again: whoever asked may not take it.
+                break Some(candidate);
+            }
+            last = Some(candidate);
+        };
+        pool.searched.insert(family, (index, last));
+        found
+    }
+}
+
+fn ranges(prefix: &Cidr, subnet: &Subnet) -> Vec<AddressRange> {
+    if !subnet.dhcp_ranges.is_empty() {
+        return subnet.dhcp_ranges.clone();
+    }
+    let net = prefix.net();
+    AddressRange::new(net.network(), net.broadcast()).into_iter().collect()
+}
+
+/// The addresses that a prefix keeps for itself: network and broadcast of IPv4 up to /30,
+/// the subnet-router anycast address of IPv6 up to /126 (RFC 4291 §2.6.1; a /127 has none
+/// by RFC 6164 §5).
+fn kept(prefix: IpNet) -> Vec<IpAddr> {
+    match prefix {
+        IpNet::V4(net) if net.prefix_len() <= 30 => {
+            vec![net.network().into(), net.broadcast().into()]
+        }
+        IpNet::V6(net) if net.prefix_len() <= 126 => vec![net.network().into()],
+        IpNet::V4(_) | IpNet::V6(_) => Vec::new(),
+    }
+}
+
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|next| Ipv4Addr::from(next).into()),
+        IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|next| Ipv6Addr::from(next).into()),
+    }
+}
