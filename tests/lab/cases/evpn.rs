@@ -102,10 +102,16 @@ fn evpn_example(lab: &Lab) {
         wait_until(PATIENCE, &format!("the router learns {subnet}"), learnt);
     }
     across.reaches_whole(BEHIND_ROUTER, 1450);
-    for (machine, address) in
-        [(lab.outside(), "10.0.2.23"), (&*router, "10.0.2.23"), (&*router, "10.0.1.12")]
-    {
-        let ping = ["ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1422", address];
+    // Which of its two links the router uses is left to which session came first; the
+    // answer finds what it announced by either.
+    let outside = lab.outside();
+    for (machine, from, address) in [
+        (outside, &*beyond, "10.0.2.23"),
+        (&*router, BEHIND_ROUTER, "10.0.2.23"),
+        (&*router, BEHIND_ROUTER, "10.0.1.12"),
+    ] {
+        let ping = ["ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1422", "-I", from];
+        let ping = [&ping[..], &[address]].concat();
         wait_until(PATIENCE, &format!("{} reaches {address}", machine.name()), || {
             machine.exec(&ping).success()
         });
