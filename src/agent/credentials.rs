@@ -250,7 +250,7 @@ fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
 }
 
 /// The text of a file that others may not read.
-fn secret(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
+pub(super) fn secret(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
     let code = FailureCode::CredentialUnusable;
     let (text, mode) = read(host, path, "file of the credential", code, MAX_SECRET_BYTES)?;
     if mode & 0o007 != 0 {

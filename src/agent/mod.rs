@@ -16,6 +16,7 @@ mod fits;
 pub mod handle;
 pub mod hold;
 pub mod hook;
+pub mod leases;
 pub mod machine;
 pub mod memory;
 pub mod metrics;

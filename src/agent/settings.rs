@@ -26,11 +26,13 @@ use crate::value::{
 
 pub use confirm::{Confirm, Confirmation};
 pub use drift::{DriftRules, Ignored, Judged, Reaction};
+pub use leases::LeaseBranch;
 pub use probe::{CommandWord, Probe, Status};
-pub use words::{BadWord, Interval, NodeFile, ShortTime, WindowLength};
+pub use words::{BadWord, GraceLength, Interval, NodeFile, ShortTime, WindowLength};
 
 mod confirm;
 mod drift;
+mod leases;
 mod probe;
 mod words;
 
@@ -171,6 +173,8 @@ declaration! {
         optional "probes" probes: Entries<Word, Probe>,
         /// What is done about changes of the node that no commit made.
         optional "drift" drift: DriftRules,
+        /// Where leases of addresses are kept. Nowhere when absent.
+        optional "leases" leases: LeaseBranch,
     }
 }
 
@@ -324,6 +328,7 @@ fn check(settings: &Settings, findings: &mut Findings) {
     check_listen(settings, findings);
     confirm::check(settings, findings);
     probe::check(settings, findings);
+    leases::check(settings, findings);
 }
 
 fn check_schedule(settings: &Settings, findings: &mut Findings) {

@@ -15,6 +15,7 @@ pub mod fabric;
 pub mod finding;
 pub mod guest;
 pub mod import;
+pub mod lease;
 pub mod node;
 pub mod policy;
 pub mod pve;

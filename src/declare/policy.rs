@@ -37,6 +37,8 @@ declaration! {
         required "roles" roles: Roles,
         /// Which commits may advance the branch. `any` when absent.
         optional "mainline" mainline: Mainline,
+        /// Who may write leases of addresses, on the branch that keeps them. Nobody when absent.
+        optional "allocators" allocators: Vec<At<Principal>>,
         /// How much one commit may take away from a node.
         optional "removal" removal: WrittenRemoval,
         /// Vnets that may be taken away from guests.
@@ -114,6 +116,7 @@ impl Shape for Roles {
 pub struct Policy {
     roles: Vec<Role>,
     mainline: Mainline,
+    allocators: BTreeSet<Principal>,
     removal: Removal,
 }
 
@@ -169,6 +172,13 @@ pub fn read(
     let roles =
         written.roles.value.0.iter().map(|(name, role)| role_of(name, role, signers, findings));
     let roles = roles.collect();
+    let allocators = written.allocators.map(|list| list.value).unwrap_or_default();
+    if let Some(signers) = signers {
+        for principal in &allocators {
+            with_key(principal, signers, findings);
+        }
+    }
+    let allocators = allocators.into_iter().map(|principal| principal.value).collect();
     let removal = written.removal.map(|removal| limits(removal.value, findings));
     let with_guests = written.removable.into_iter().flat_map(|list| list.value);
     let removal = Removal {
@@ -176,7 +186,7 @@ pub fn read(
         ..removal.unwrap_or_default()
     };
     let mainline = written.mainline.map_or(Mainline::Any, |mainline| mainline.value);
-    Some(Policy { roles, mainline, removal })
+    Some(Policy { roles, mainline, allocators, removal })
 }
 
 fn limits(written: WrittenRemoval, findings: &mut Findings) -> Removal {
@@ -239,13 +249,7 @@ fn keys(
 ) {
     let role = &written.value;
     for principal in &role.principals.value {
-        if !signers.has_key(&principal.value, NAMESPACE) {
-            let message = format!(
-                "`{}` has no key in `allowed_signers` for the namespace `git`",
-                principal.value
-            );
-            findings.push(Finding::new(Code::PrincipalWithoutKey, message, &principal.place));
-        }
+        with_key(principal, signers, findings);
     }
     let able = principals.iter().filter(|principal| signers.has_key(principal, NAMESPACE));
     let people = signers.people().count(able);
@@ -258,6 +262,16 @@ fn keys(
         let message =
             format!("`{name}` needs {threshold} people who sign, and {people} of it have keys");
         findings.push(Finding::new(Code::ThresholdUnreachable, message, place));
+    }
+}
+
+fn with_key(principal: &At<Principal>, signers: &Signers, findings: &mut Findings) {
+    if !signers.has_key(&principal.value, NAMESPACE) {
+        let message = format!(
+            "`{}` has no key in `allowed_signers` for the namespace `git`",
+            principal.value
+        );
+        findings.push(Finding::new(Code::PrincipalWithoutKey, message, &principal.place));
     }
 }
 
@@ -290,6 +304,11 @@ impl Policy {
     /// Which commits may advance the branch.
     pub fn mainline(&self) -> Mainline {
         self.mainline
+    }
+
+    /// Whether a principal may write leases of addresses.
+    pub fn allocates(&self, principal: &Principal) -> bool {
+        self.allocators.contains(principal)
     }
 
     /// How much a commit may take away from a node.

@@ -138,6 +138,12 @@ codes! {
     Truncated "truncated" true
         "The answer ended before it was complete, or came garbled."
         "Nothing on this node; the next turn tries again. If it stays so, look at proxies in between.";
+    Moved "branch-moved" true
+        "Somebody else published first."
+        "Nothing; it is tried again on top of what is there now.";
+    Declined "push-declined" true
+        "The server does not take what this node publishes."
+        "Let the key that logs in push this branch, and look at the hooks of the repository.";
     Failed "fetch-failed" true
         "The fetch failed in a way that has no name of its own."
         "Read the message; try the same with `git ls-remote`.";

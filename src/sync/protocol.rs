@@ -24,6 +24,9 @@ pub const LINE_LIMIT: usize = 64 * 1024;
 /// [`Access`] holds goes with it.
 pub const REQUEST_LIMIT: usize = 1024 * 1024;
 
+/// The most bytes of objects that are published at once.
+pub const BODY_LIMIT: u64 = 8 << 20;
+
 /// What the agent asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -32,6 +35,8 @@ pub enum Request {
     Look(Box<Fetch>),
     /// Bring the cache up to the tip of a branch.
     Fetch(Box<Fetch>),
+    /// Publish a commit; its objects follow the line, one behind the other.
+    Publish(Box<Publish>),
     /// Open a repository of this machine where it lies: from now on objects are read there.
     Open {
         /// The work tree, or the bare repository.
@@ -77,6 +82,20 @@ pub struct Fetch {
     pub seconds: u32,
 }
 
+/// What to publish, and where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The repository and its branch. The cache holds what the commit stands on.
+    pub fetch: Fetch,
+    /// The commit that the branch must be at; `None` where there must be no branch.
+    pub base: Option<ObjectId>,
+    /// The commit.
+    pub commit: ObjectId,
+    /// The kinds and sizes of the objects that follow, at most [`BODY_LIMIT`] bytes.
+    pub objects: Vec<(String, u64)>,
+}
+
 /// What a fetch may do at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +129,8 @@ pub enum Answer {
     /// This is the tip of the branch, or the commit of a revision; where a fetch was asked
     /// for, it is done.
     Tip(ObjectId),
+    /// The branch is at the commit.
+    Published,
     /// The repository is open.
     Opened {
         /// Whether commits are left out of it.

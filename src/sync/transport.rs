@@ -14,6 +14,7 @@ mod login;
 mod network;
 mod open;
 mod preference;
+mod publish;
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read as _, Write};
@@ -28,7 +29,8 @@ use zeroize::Zeroizing;
 use super::cache::CacheDirectory;
 use super::objects::Kind;
 use super::protocol::{
-    Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, REQUEST_LIMIT, Request,
+    Answer, BODY_LIMIT, Cage, Failure, FailureCode, Fetch, FetchLimits, Publish, REQUEST_LIMIT,
+    Request,
 };
 use crate::value::ObjectId;
 use local::{Local, Places};
@@ -95,6 +97,12 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
                 alarm::set(fetch.seconds.max(1));
                 (session.fetch(*fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
+            Ok(Request::Publish(publish)) => {
+                alarm::set(publish.fetch.seconds.max(1));
+                let body = body(input, &publish)?;
+                let published = session.publish(&publish, &body);
+                (published.map_or_else(Answer::Failed, |()| Answer::Published), Vec::new())
+            }
             Ok(Request::Open { path, seconds }) => {
                 alarm::set(seconds.max(1));
                 (session.open(&path).unwrap_or_else(Answer::Failed), Vec::new())
@@ -127,6 +135,16 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
         output.write_all(&bytes)?;
         output.flush()?;
     }
+}
+
+/// The objects that follow a request to publish.
+fn body(input: &mut impl BufRead, publish: &Publish) -> io::Result<Vec<u8>> {
+    let size = publish.objects.iter().try_fold(0_u64, |sum, (_, size)| sum.checked_add(*size));
+    let size = size.filter(|size| *size <= BODY_LIMIT);
+    let size = size.ok_or_else(|| io::Error::other("too much is to be published at once"))?;
+    let mut body = Vec::new();
+    input.by_ref().take(size).read_to_end(&mut body)?;
+    Ok(body)
 }
 
 /// What comes before anything is asked of a remote.
@@ -206,7 +224,7 @@ impl Session {
             return object_id(find_tip(&open_remote(path)?, &fetch.branch)?);
         }
         let home = network::home(fetch)?;
-        needs.writable.clone_from(&home);
+        needs.writable.extend(home.clone());
         self.lock(&needs);
         object_id(network::look(home.as_deref(), fetch)?)
     }
@@ -223,7 +241,7 @@ impl Session {
             None => None,
         };
         let directory = CacheDirectory::claim(&fetch.cache)?;
-        let needs = cage::Needs { writable: Some(fetch.cache.clone()), ..cage::Needs::of(&fetch) };
+        let needs = cage::Needs { writable: vec![fetch.cache.clone()], ..cage::Needs::of(&fetch) };
         self.lock(&needs);
         directory.tidy()?;
         let fill = || match &source {

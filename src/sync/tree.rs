@@ -40,15 +40,22 @@ pub enum Mode {
 }
 
 impl Mode {
+    const ALL: [Self; 5] =
+        [Self::Directory, Self::File, Self::Executable, Self::Link, Self::Submodule];
+
     fn read(text: &[u8]) -> Option<Self> {
-        Some(match text {
-            b"40000" => Self::Directory,
-            b"100644" => Self::File,
-            b"100755" => Self::Executable,
-            b"120000" => Self::Link,
-            b"160000" => Self::Submodule,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|mode| mode.as_bytes() == text)
+    }
+
+    /// What git writes.
+    const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Directory => b"40000",
+            Self::File => b"100644",
+            Self::Executable => b"100755",
+            Self::Link => b"120000",
+            Self::Submodule => b"160000",
+        }
     }
 
     /// What a person calls it.
@@ -129,6 +136,21 @@ pub fn parse(raw: &[u8]) -> Result<Vec<Entry>, &'static str> {
         rest = behind;
     }
     Ok(entries)
+}
+
+/// The raw directory with these entries, in whatever order they are given.
+pub fn write(entries: &[Entry]) -> Vec<u8> {
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    entries.sort_by(|one, other| order(one, other));
+    let mut raw = Vec::new();
+    for entry in entries {
+        raw.extend_from_slice(entry.mode.as_bytes());
+        raw.push(b' ');
+        raw.extend_from_slice(&entry.name);
+        raw.push(0);
+        raw.extend_from_slice(entry.id.as_bytes());
+    }
+    raw
 }
 
 fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {

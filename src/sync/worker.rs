@@ -20,8 +20,9 @@ use thiserror::Error;
 use super::access::Access;
 use super::objects::{ObjectError, Objects, Raw};
 use super::protocol::{
-    Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, Request, kind_named,
+    Answer, Cage, Failure, FailureCode, Fetch, FetchLimits, Publish, Request, kind_named,
 };
+use super::publish::Draft;
 use super::remote::{Remote, RemoteUrl};
 use crate::value::{ObjectId, Word};
 use keeper::Keeper;
@@ -110,6 +111,36 @@ impl Worker {
     ) -> Result<ObjectId, TransportError> {
         let fetch = self.request(remote, access, branch, cache, limits)?;
         self.tip(remote, &Request::Fetch(fetch))
+    }
+
+    /// Publishes a commit on a branch of a remote, if the branch is at what the commit
+    /// stands on. Otherwise [`FailureCode::Moved`], or what the server says. A worker that
+    /// fetched publishes nothing: it may write less.
+    pub fn publish(
+        &self,
+        remote: &Remote,
+        access: &Access,
+        branch: &str,
+        (cache, limits): (&Utf8Path, &FetchLimits),
+        draft: &Draft,
+    ) -> Result<(), TransportError> {
+        let fetch = self.request(remote, access, branch, cache, limits)?;
+        let sizes = draft.objects.iter();
+        let objects =
+            sizes.map(|(kind, bytes)| (kind.as_str().to_owned(), bytes.len() as u64)).collect();
+        let body: Vec<u8> = draft.objects.iter().flat_map(|(_, bytes)| bytes).copied().collect();
+        let publish = Publish { fetch: *fetch, base: draft.base, commit: draft.commit, objects };
+        let mut talk = self.talk();
+        match talk.ask_with(&Request::Publish(Box::new(publish)), &body)? {
+            (Answer::Published, _) => Ok(()),
+            (Answer::Failed(failure), _) => Err(TransportError::Publish {
+                remote: remote.name.clone(),
+                url: remote.url.clone(),
+                code: failure.code,
+                message: printable(&failure.message),
+            }),
+            _ => Err(talk.give_up(Over::Broken("answered another question".to_owned()))),
+        }
     }
 
     /// Opens a repository of this machine where it lies, to read its objects: `path` is a
@@ -214,7 +245,9 @@ impl Objects for Worker {
                 self.fault.get_or_init(|| failure.code.as_str());
                 return Err(ObjectError::Source { message: printable(&failure.message) });
             }
-            Answer::Tip(_) | Answer::Opened { .. } | Answer::Cage(_) => "answered another question",
+            Answer::Tip(_) | Answer::Published | Answer::Opened { .. } | Answer::Cage(_) => {
+                "answered another question"
+            }
         };
         Err(self.source(&talk.give_up(Over::Broken(lie.to_owned()))))
     }
@@ -234,6 +267,18 @@ pub enum TransportError {
     /// The process looked, and says why it cannot be done.
     #[error("cannot fetch from remote `{remote}` ({url}): {message}")]
     Remote {
+        /// The remote's name.
+        remote: Word,
+        /// The remote.
+        url: RemoteUrl,
+        /// The class of the failure.
+        code: FailureCode,
+        /// The reason.
+        message: String,
+    },
+    /// The process looked, and says why it cannot publish.
+    #[error("cannot publish to remote `{remote}` ({url}): {message}")]
+    Publish {
         /// The remote's name.
         remote: Word,
         /// The remote.
@@ -287,7 +332,9 @@ impl TransportError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Start { .. } => "worker-start",
-            Self::Remote { code, .. } | Self::Local { code, .. } => code.as_str(),
+            Self::Remote { code, .. } | Self::Publish { code, .. } | Self::Local { code, .. } => {
+                code.as_str()
+            }
             Self::Deadline { .. } => "deadline",
             Self::Broken { .. } => "worker-broken",
         }
@@ -296,7 +343,9 @@ impl TransportError {
     /// Whether the same may succeed later, although nobody changes a setting.
     pub fn retry_helps(&self) -> bool {
         match self {
-            Self::Remote { code, .. } | Self::Local { code, .. } => code.retry_helps(),
+            Self::Remote { code, .. } | Self::Publish { code, .. } | Self::Local { code, .. } => {
+                code.retry_helps()
+            }
             Self::Start { .. } | Self::Deadline { .. } | Self::Broken { .. } => true,
         }
     }

@@ -23,6 +23,7 @@ mod host;
 mod import;
 mod init;
 mod lapses;
+mod leases;
 mod lying;
 mod machine;
 mod node;

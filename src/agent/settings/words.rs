@@ -84,6 +84,12 @@ time!(
     "a time from 5 seconds to 1 hour with its unit, such as `90s` or `2m`"
 );
 
+time!(
+    /// How long an address stays its guest's after the guest is gone: from a minute to 90 days.
+    GraceLength, 60, 90 * 24 * 60 * 60,
+    "a time from 1 minute to 90 days with its unit, such as `24h`"
+);
+
 /// The whole path of a file of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeFile(Box<str>);

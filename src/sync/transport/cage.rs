@@ -60,8 +60,8 @@ const DOMAIN: u16 = 53;
 /// What the process still has to reach.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// The directory that it keeps its files in.
-    pub(super) writable: Option<Utf8PathBuf>,
+    /// The directories that it keeps its files in.
+    pub(super) writable: Vec<Utf8PathBuf>,
     /// Directories of this machine, to read.
     pub(super) readable: Vec<Utf8PathBuf>,
     /// The server.
@@ -72,7 +72,7 @@ impl Needs {
     /// What a remote asks for, whatever is kept of it.
     pub(super) fn of(fetch: &Fetch) -> Self {
         Self {
-            writable: None,
+            writable: Vec::new(),
             readable: fetch.url.path().map(Utf8Path::to_owned).into_iter().collect(),
             origin: Origin::of(&fetch.url),
         }
@@ -146,7 +146,7 @@ fn restrict(needs: &Needs) -> Result<LandlockStatus, RulesetError> {
             | AccessFs::MakeSym
             | AccessFs::IoctlDev);
     ruleset =
-        ruleset.add_rules(path_beneath_rules(needs.writable.as_deref().map(as_std), writing))?;
+        ruleset.add_rules(path_beneath_rules(needs.writable.iter().map(|p| as_std(p)), writing))?;
     ruleset =
         ruleset.add_rules(path_beneath_rules(needs.readable.iter().map(|p| as_std(p)), reading))?;
     ruleset = ruleset

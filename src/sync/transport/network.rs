@@ -52,7 +52,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             stopped: RefCell::new(None),
             certificate: RefCell::new(None),
@@ -128,29 +128,24 @@ fn ask(
     fetch: &Fetch,
     bring: &str,
 ) -> Result<Oid, Trouble> {
-    let known_hosts = known_hosts(fetch)?;
-    let tip = match &known_hosts {
-        None => attempt(repository, fetch, bring, None),
-        Some(known) => over_ssh(repository, home, fetch, bring, known),
-    }?;
+    let tip = with_server(home, fetch, |known| attempt(repository, fetch, bring, known))?;
     tip.0.ok_or_else(|| absent_branch(&fetch.branch, tip.1).into())
 }
 
-/// Asks an ssh server for keys of the pinned types. One that has none of these is asked
-/// for any, to see what it shows.
-fn over_ssh(
-    repository: &Repository,
+/// Talks to the server of a remote. One of ssh is asked for keys of the pinned types; if it
+/// has none of these, for any, to see what it shows.
+pub(super) fn with_server<T>(
     home: &Utf8Path,
     fetch: &Fetch,
-    bring: &str,
-    known: &KnownHosts,
-) -> Result<Tip, Trouble> {
+    attempt: impl Fn(Option<&KnownHosts>) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let Some(known) = known_hosts(fetch)? else { return attempt(None) };
     let origin = Origin::of(&fetch.url);
-    prefer(home, origin.as_ref().map(|origin| (known, origin)))?;
-    match attempt(repository, fetch, bring, Some(known)) {
+    prefer(home, origin.as_ref().map(|origin| (&known, origin)))?;
+    match attempt(Some(&known)) {
         Err(Trouble::Final(failure)) if failure.message.contains(NO_COMMON_KEY_TYPE) => {
             prefer(home, None)?;
-            attempt(repository, fetch, bring, Some(known))
+            attempt(Some(&known))
         }
         tried => tried,
     }
@@ -246,7 +241,7 @@ fn download(
     Ok(tip)
 }
 
-fn callbacks<'a>(
+pub(super) fn callbacks<'a>(
     fetch: &'a Fetch,
     known_hosts: Option<&'a KnownHosts>,
     seen: &'a Seen,
@@ -343,7 +338,7 @@ fn judge_key(known: &KnownHosts, origin: &Origin, key: &[u8]) -> Result<(), Fail
 }
 
 /// What an error of libgit2 means.
-fn trouble(error: &git2::Error, seen: &Seen, fetch: &Fetch) -> Trouble {
+pub(super) fn trouble(error: &git2::Error, seen: &Seen, fetch: &Fetch) -> Trouble {
     use git2::ErrorClass as Class;
 
     if let Some(failure) = seen.stopped.take() {

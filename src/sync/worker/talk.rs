@@ -71,15 +71,24 @@ impl Talk {
 
     /// The answer to a request, and the bytes that belong to it.
     pub(super) fn ask(&mut self, request: &Request) -> Result<(Answer, Vec<u8>), TransportError> {
+        self.ask_with(request, &[])
+    }
+
+    /// The same for a request that bytes follow.
+    pub(super) fn ask_with(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<(Answer, Vec<u8>), TransportError> {
         if let Some(over) = self.over.clone() {
             return Err(self.error(over));
         }
-        let answered = self.try_ask(request);
+        let answered = self.try_ask(request, body);
         self.pass_on_complaint();
         answered.map_err(|over| self.give_up(over))
     }
 
-    fn try_ask(&mut self, request: &Request) -> Result<(Answer, Vec<u8>), Over> {
+    fn try_ask(&mut self, request: &Request, body: &[u8]) -> Result<(Answer, Vec<u8>), Over> {
         let broken = |message: &str| Over::Broken(message.to_owned());
         // May hold a secret. With all the room that it may take it is never moved, which
         // would leave a copy behind.
@@ -90,10 +99,16 @@ impl Talk {
             return Err(broken("cannot be asked in so many words"));
         }
         let mut unsent = line.as_slice();
+        let mut body = body;
         let end = loop {
             match self.heard.iter().position(|&byte| byte == b'\n') {
                 Some(end) if end < LINE_LIMIT => break end,
-                None if self.heard.len() < LINE_LIMIT => self.pump(&mut unsent)?,
+                None if self.heard.len() < LINE_LIMIT => {
+                    if unsent.is_empty() {
+                        unsent = std::mem::take(&mut body);
+                    }
+                    self.pump(&mut unsent)?;
+                }
                 _ => return Err(broken("sent a line that is too long")),
             }
         };

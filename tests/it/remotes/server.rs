@@ -124,14 +124,14 @@ pub(super) struct State {
     pub(super) shown: Vec<String>,
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) port: u16,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
     /// Serves the repositories below a directory, until the tests end.
-    pub(super) fn start(repositories: &Path, identity: Identity) -> Self {
+    pub(crate) fn start(repositories: &Path, identity: Identity) -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), repositories, identity)
     }
 
@@ -151,7 +151,7 @@ impl Server {
         Self { port, state }
     }
 
-    pub(super) fn url(&self, host: &str) -> String {
+    pub(crate) fn url(&self, host: &str) -> String {
         format!("https://{host}:{}/net.git", self.port)
     }
 
@@ -244,6 +244,7 @@ pub(crate) fn read_request(stream: &mut impl BufRead) -> Option<Request> {
     let mut words = line.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (mut length, mut kind, mut authorization) = (0, String::new(), None);
+    let mut chunked = false;
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).ok()?;
@@ -252,11 +253,22 @@ pub(crate) fn read_request(stream: &mut impl BufRead) -> Option<Request> {
             "content-length" => length = value.parse().ok()?,
             "content-type" => value.clone_into(&mut kind),
             "authorization" => authorization = Some(value.to_owned()),
+            "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
+    while chunked {
+        let mut size = String::new();
+        stream.read_line(&mut size).ok()?;
+        let size = usize::from_str_radix(size.trim_end(), 16).ok()?;
+        let begin = body.len();
+        body.resize(begin + size + 2, 0);
+        stream.read_exact(&mut body[begin..]).ok()?;
+        body.truncate(begin + size);
+        chunked = size > 0;
+    }
     Some(Request { method, target, kind, authorization, body })
 }
 

@@ -1,0 +1,301 @@
+//! The branch of leases on this node: read, settled and published.
+//!
+//! Nothing here holds up the network: whoever calls this waits for a git server, and a
+//! server that is silent leaves the leases of the last time in force.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::credentials;
+use super::settings::{LeaseBranch, Settings};
+use crate::declare::lease;
+use crate::host::{Host, HostError};
+use crate::network::Leases;
+use crate::plan::addresses::LeaseChange;
+use crate::sync::ledger::{self, Allocators, Ledger, LedgerError};
+use crate::sync::publish::{DraftError, SigningKey, SigningKeyError, draft};
+use crate::sync::worker::FetchUser;
+use crate::sync::{Access, FailureCode, FetchLimits, Remote, Store, TransportError, Worker};
+use crate::value::{ObjectId, RepoPath};
+
+/// The cache of the branch.
+pub const CACHE: &str = "/var/cache/weft/leases";
+/// One process at a time has the cache.
+const LOCK: &str = "/run/weft/leases.lock";
+/// The tip that was taken last.
+pub const TAKEN: &str = "/var/lib/weft/leases.taken";
+const FORMAT: u32 = 1;
+const MAX_BYTES: u64 = 64 << 10;
+/// How often others may be first.
+const TRIES: u32 = 200;
+/// The longest pause after somebody else was first; it doubles three times.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The branch, and what it is reached by.
+#[derive(Debug)]
+pub struct Branch<'a, H> {
+    host: &'a H,
+    settings: &'a LeaseBranch,
+    program: &'a Utf8Path,
+    user: Option<FetchUser>,
+    cache: Utf8PathBuf,
+    remote: Remote,
+    access: Access,
+    limits: FetchLimits,
+    deadline: Duration,
+}
+
+/// The leases after they were settled.
+#[derive(Debug)]
+pub struct Settled {
+    /// The commit that holds them; `None` where there is none yet.
+    pub tip: Option<ObjectId>,
+    /// What is held.
+    pub leases: Leases,
+    /// What was changed.
+    pub changes: Vec<LeaseChange>,
+}
+
+/// Why leases are not read or not written. Those of the last time stay in force.
+#[derive(Debug, Error)]
+pub enum LeasesError {
+    /// The settings name no branch of leases.
+    #[error("the node's settings name no branch of leases (`leases:`)")]
+    NoBranch,
+    /// No key signs for this node.
+    #[error("the node's settings name no key that signs leases (`key:` below `leases:`)")]
+    NoKey,
+    /// The key cannot be used.
+    #[error("the key that signs leases cannot be used: {0}")]
+    Key(String),
+    /// The server gives or takes nothing.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// What the branch is at does not count.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The branch is gone that was there before.
+    #[error("the branch of leases is gone; what was taken last is {0}")]
+    Gone(ObjectId),
+    /// Something on the branch is no lease.
+    #[error("{count} files of the branch are no leases; the first: {first}")]
+    Broken {
+        /// The first one, with the reason.
+        first: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// There is nothing to publish.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// Others were always first.
+    #[error("others published first, {TRIES} times in a row")]
+    Contended,
+    /// Another process of this node is at it.
+    #[error("another process of this node reads or writes leases")]
+    Busy,
+    /// The record of what was taken last cannot be read.
+    #[error("`{TAKEN}` is damaged: {0}")]
+    Damaged(String),
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Taken {
+    format: u32,
+    commit: ObjectId,
+}
+
+impl<'a, H: Host> Branch<'a, H> {
+    /// The branch of the settings, reached by `program` as another process; below `root`
+    /// on a dry node.
+    pub fn of(
+        host: &'a H,
+        settings: &'a Settings,
+        program: &'a Utf8Path,
+        root: Option<&Utf8Path>,
+    ) -> Result<Self, LeasesError> {
+        let branch = settings.leases.as_ref().map(|leases| &leases.value);
+        let branch = branch.ok_or(LeasesError::NoBranch)?;
+        let declared = &branch.remote.value;
+        let remote = Remote { name: declared.name.value.clone(), url: declared.url.value.clone() };
+        let access = credentials::access(host, settings, declared)
+            .map_err(|failure| TransportError::of(&remote, &failure))?;
+        Ok(Self {
+            host,
+            settings: branch,
+            program,
+            user: if root.is_none() { FetchUser::find() } else { None },
+            cache: match root {
+                Some(root) => root.join(CACHE.trim_start_matches('/')),
+                None => Utf8PathBuf::from(CACHE),
+            },
+            remote,
+            access,
+            limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
+            deadline: settings.fetch_deadline(),
+        })
+    }
+
+    /// How long an address stays its guest's.
+    pub fn grace(&self) -> Duration {
+        self.settings.grace()
+    }
+
+    /// What is held now.
+    pub fn read(&self, allocators: &Allocators) -> Result<Settled, LeasesError> {
+        let _lock = self.lock()?;
+        let (_, ledger) = self.fetch(allocators)?;
+        let (tip, leases) = self.take(ledger)?;
+        Ok(Settled { tip, leases, changes: Vec::new() })
+    }
+
+    /// Lets `decide` say what changes, from what is held, and publishes that as one commit.
+    /// Where somebody else was first, it is asked again about what is held then. Nothing is
+    /// published where it changes nothing.
+    pub fn settle(
+        &self,
+        allocators: &Allocators,
+        message: &str,
+        mut decide: impl FnMut(&Leases) -> Vec<LeaseChange>,
+    ) -> Result<Settled, LeasesError> {
+        let key = self.key()?;
+        let _lock = self.lock()?;
+        for tries in 0..TRIES {
+            let (worker, ledger) = self.fetch(allocators)?;
+            let (base, leases) = self.take(ledger)?;
+            let changes = decide(&leases);
+            let files: BTreeMap<RepoPath, Option<Vec<u8>>> = changes
+                .iter()
+                .map(|change| {
+                    let path = lease::path(&change.zone, change.address);
+                    (path, change.after.as_ref().map(lease::write))
+                })
+                .collect();
+            let who = ("weft", message, self.host.now());
+            let draft = draft(Store::new(&worker), base, &files, who, &key)?;
+            let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
+            drop(worker);
+            let publisher = Worker::start(self.program, self.user, self.deadline)?;
+            let branch = self.settings.branch();
+            let place = (self.cache.as_path(), &self.limits);
+            match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
+                Ok(()) => {
+                    self.remember(draft.commit)?;
+                    let leases = changed(leases, &changes);
+                    return Ok(Settled { tip: Some(draft.commit), leases, changes });
+                }
+                Err(TransportError::Publish { code: FailureCode::Moved, .. }) => {}
+                // Servers word a lost race in many ways; whether it is one, the branch tells.
+                Err(error @ TransportError::Publish { code: FailureCode::Declined, .. })
+                    if self.look()? == base =>
+                {
+                    return Err(error.into());
+                }
+                Err(TransportError::Publish { code: FailureCode::Declined, .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.host.wait(pause(tries));
+        }
+        Err(LeasesError::Contended)
+    }
+
+    fn key(&self) -> Result<SigningKey, LeasesError> {
+        let path = self.settings.key.as_ref().ok_or(LeasesError::NoKey)?;
+        let path = path.value.as_ref();
+        let bad = |why: String| LeasesError::Key(why);
+        let text = credentials::secret(self.host, path).map_err(|error| bad(error.message))?;
+        SigningKey::read(&text).map_err(|error: SigningKeyError| bad(format!("`{path}`: {error}")))
+    }
+
+    fn lock(&self) -> Result<H::Lock, LeasesError> {
+        self.host.lock(Utf8Path::new(LOCK))?.ok_or(LeasesError::Busy)
+    }
+
+    fn look(&self) -> Result<Option<ObjectId>, LeasesError> {
+        let worker = Worker::start(self.program, self.user, self.deadline)?;
+        let branch = self.settings.branch();
+        match worker.look(&self.remote, &self.access, branch, &self.cache, &self.limits) {
+            Ok(tip) => Ok(Some(tip)),
+            Err(TransportError::Remote { code: FailureCode::NoBranch, .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Brings the branch here and judges it; nothing where there is no such branch yet.
+    fn fetch(&self, allocators: &Allocators) -> Result<(Worker, Option<Ledger>), LeasesError> {
+        let worker = Worker::start(self.program, self.user, self.deadline)?;
+        let branch = self.settings.branch();
+        let taken = self.taken()?;
+        let fetched = worker.fetch(&self.remote, &self.access, branch, &self.cache, &self.limits);
+        let ledger = match (fetched, taken) {
+            (Ok(tip), taken) => {
+                let now = self.host.now();
+                Some(ledger::judge(Store::new(&worker), tip, taken, allocators, now)?)
+            }
+            (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), None) => None,
+            (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), Some(taken)) => {
+                return Err(LeasesError::Gone(taken));
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        Ok((worker, ledger))
+    }
+
+    /// Takes a tip that counts, if all of it is leases.
+    fn take(&self, ledger: Option<Ledger>) -> Result<(Option<ObjectId>, Leases), LeasesError> {
+        let Some(ledger) = ledger else { return Ok((None, Leases::new())) };
+        self.remember(ledger.tip)?;
+        if let Some(first) = ledger.broken.first() {
+            let (first, count) = (first.to_string(), ledger.broken.len());
+            return Err(LeasesError::Broken { first, count });
+        }
+        Ok((Some(ledger.tip), ledger.leases))
+    }
+
+    fn taken(&self) -> Result<Option<ObjectId>, LeasesError> {
+        let Some(file) = self.host.read(Utf8Path::new(TAKEN), MAX_BYTES)? else { return Ok(None) };
+        let damaged = |why: String| LeasesError::Damaged(why);
+        let taken: Taken =
+            serde_json::from_slice(&file.bytes).map_err(|error| damaged(error.to_string()))?;
+        if taken.format != FORMAT {
+            return Err(damaged(format!("it has format {}", taken.format)));
+        }
+        Ok(Some(taken.commit))
+    }
+
+    fn remember(&self, commit: ObjectId) -> Result<(), LeasesError> {
+        if self.taken()? == Some(commit) {
+            return Ok(());
+        }
+        let mut text = serde_json::to_vec(&Taken { format: FORMAT, commit })
+            .expect("strings and numbers are JSON");
+        text.push(b'\n');
+        Ok(self.host.replace(Utf8Path::new(TAKEN), &text, 0o600)?)
+    }
+}
+
+fn changed(mut leases: Leases, changes: &[LeaseChange]) -> Leases {
+    for change in changes {
+        let key = (change.zone.clone(), change.address);
+        match &change.after {
+            Some(lease) => drop(leases.insert(key, lease.clone())),
+            None => drop(leases.remove(&key)),
+        }
+    }
+    leases
+}
+
+/// Of those who wait, each another time, and longer where many do.
+fn pause(tries: u32) -> Duration {
+    let share = u32::try_from(RandomState::new().hash_one(tries) % 1000).unwrap_or_default();
+    (PAUSE * (1 << tries.min(3)) / 1000) * share
+}

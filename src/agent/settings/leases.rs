@@ -1,0 +1,61 @@
+//! Where leases are kept, and how a node writes them.
+
+use std::time::Duration;
+
+use super::{GraceLength, Remote, Settings};
+use crate::agent::credentials::{self, AbsolutePath};
+use crate::declare::finding::{Code, Finding, Findings};
+use crate::value::BranchName;
+
+/// How long an address stays its guest's where the settings do not say.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+declaration! {
+    /// The branch that keeps leases of addresses: it is not the one of the configuration, and
+    /// best in a repository of its own.
+    pub struct LeaseBranch as "`leases`" {
+        /// The remote that carries the branch. One that the node may push to.
+        required "remote" remote: Remote,
+        /// The branch. `leases` when absent.
+        optional "branch" branch: BranchName,
+        /// The file with the private key that signs what this node writes, without a
+        /// passphrase. The policy of the configuration must name its principal among its
+        /// `allocators`. A node without one reads and writes nothing.
+        optional "key" key: AbsolutePath,
+        /// How long an address stays its guest's after the guest is gone. `24h` when absent.
+        optional "grace" grace: GraceLength,
+    }
+}
+
+impl LeaseBranch {
+    /// The branch.
+    pub fn branch(&self) -> &str {
+        self.branch.as_ref().map_or("leases", |branch| branch.value.as_str())
+    }
+
+    /// How long an address stays its guest's.
+    pub fn grace(&self) -> Duration {
+        self.grace.as_ref().map_or(GRACE, |grace| grace.value.duration())
+    }
+}
+
+/// What is wrong with the branch of leases.
+pub(super) fn check(settings: &Settings, findings: &mut Findings) {
+    let Some(leases) = settings.leases.as_ref().map(|leases| &leases.value) else { return };
+    let remote = &leases.remote.value;
+    let url = &remote.url;
+    if !settings.schemes().contains(&url.value.scheme()) {
+        let message = format!("remote `{}` is a directory of this machine", remote.name.value);
+        let finding = Finding::new(Code::BadValue, message, &url.place)
+            .help("where that is meant, set `allow-file: true`");
+        findings.push(finding);
+    }
+    credentials::check(settings, remote, findings);
+    let is_same = |other: &Remote| other.url.value == url.value;
+    if settings.remotes.value.iter().any(is_same) && settings.branch() == leases.branch() {
+        let message = format!("`{}` is the branch of the configuration", leases.branch());
+        let finding = Finding::new(Code::BadValue, message, &url.place)
+            .help("name another branch, or better another repository");
+        findings.push(finding);
+    }
+}

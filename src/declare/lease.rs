@@ -1,0 +1,168 @@
+//! Leases as files, one for each address: small, so that people read them with `cat` and
+//! two writers seldom touch the same one.
+//!
+//! ```text
+//! leases/ZONE/10.0.1/10.0.1.23          leases/ZONE/2001:db8:0:1::/2001:db8:0:1::17
+//! {"vnet":"myvnet1","mac":"BC:24:11:00:00:01","guest":"web1","origin":"declared"}
+//! ```
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::network::{Lease, Origin};
+use crate::value::{DnsName, GuestName, MacAddress, RepoPath, VnetId, ZoneId};
+
+/// The directory of all leases.
+pub const DIRECTORY: &str = "leases";
+/// The largest file, in bytes.
+pub const MAX_BYTES: u64 = 4096;
+
+/// Why a file is no lease.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{path}` is no lease: {why}")]
+pub struct NotALease {
+    /// The file.
+    pub path: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The file as written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    vnet: VnetId,
+    mac: MacAddress,
+    guest: GuestName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hostname: Option<DnsName>,
+    origin: WrittenOrigin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    released: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenOrigin {
+    Declared,
+    Found,
+    Set,
+}
+
+/// Where the lease of an address lies. Directories stay small: one for each 256 addresses
+/// of IPv4, one for each /64 of IPv6.
+pub fn path(zone: &ZoneId, address: IpAddr) -> RepoPath {
+    let group = match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}")
+        }
+        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).to_string(),
+    };
+    let path = format!("{DIRECTORY}/{zone}/{group}/{address}");
+    path.parse().expect("ids and addresses are parts of a path")
+}
+
+/// The file of a lease.
+pub fn write(lease: &Lease) -> Vec<u8> {
+    let Lease { vnet, mac, guest, hostname, origin, released } = lease.clone();
+    let origin = match origin {
+        Origin::Declared => WrittenOrigin::Declared,
+        Origin::Found => WrittenOrigin::Found,
+        Origin::Set => WrittenOrigin::Set,
+    };
+    let written = Written { vnet, mac, guest, hostname, origin, released };
+    let mut text = serde_json::to_vec(&written).expect("strings are JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Reads a file below [`DIRECTORY`]. The path says whose lease it is, and must be the one
+/// that [`path`] gives.
+pub fn read(at: &RepoPath, bytes: &[u8]) -> Result<((ZoneId, IpAddr), Lease), NotALease> {
+    let bad = |why: String| NotALease { path: at.to_string(), why };
+    let mut parts = at.as_str().split('/');
+    let (zone, address) =
+        match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(DIRECTORY), Some(zone), Some(_), Some(address), None) => (zone, address),
+            _ => return Err(bad("it lies elsewhere than `leases/ZONE/GROUP/ADDRESS`".to_owned())),
+        };
+    let zone: ZoneId = zone.parse().map_err(|error| bad(format!("{error}")))?;
+    let address: IpAddr = address.parse().map_err(|_| bad("its name is no address".to_owned()))?;
+    if path(&zone, address) != *at {
+        return Err(bad(format!("it belongs at `{}`", path(&zone, address))));
+    }
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(bad(format!("it has more than {MAX_BYTES} bytes")));
+    }
+    let written: Written =
+        serde_json::from_slice(bytes).map_err(|error| bad(format!("its text: {error}")))?;
+    let Written { vnet, mac, guest, hostname, origin, released } = written;
+    let origin = match origin {
+        WrittenOrigin::Declared => Origin::Declared,
+        WrittenOrigin::Found => Origin::Found,
+        WrittenOrigin::Set => Origin::Set,
+    };
+    Ok(((zone, address), Lease { vnet, mac, guest, hostname, origin, released }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease() -> Lease {
+        Lease {
+            vnet: "v1".parse().unwrap(),
+            mac: "BC:24:11:00:00:01".parse().unwrap(),
+            guest: "web1".parse().unwrap(),
+            hostname: Some("www".parse().unwrap()),
+            origin: Origin::Found,
+            released: Some("2026-11-27T01:00:00Z".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn comes_back_as_it_was_written() {
+        for (address, at) in [
+            ("10.0.1.23", "leases/za/10.0.1/10.0.1.23"),
+            ("2001:db8:0:1::17", "leases/za/2001:db8:0:1::/2001:db8:0:1::17"),
+        ] {
+            let (zone, address): (ZoneId, IpAddr) =
+                ("za".parse().unwrap(), address.parse().unwrap());
+            assert_eq!(path(&zone, address).as_str(), at);
+            let read = read(&path(&zone, address), &write(&lease())).unwrap();
+            assert_eq!(read, ((zone, address), lease()));
+        }
+        let plain = Lease { hostname: None, released: None, ..lease() };
+        assert_eq!(
+            String::from_utf8(write(&plain)).unwrap(),
+            "{\"vnet\":\"v1\",\"mac\":\"BC:24:11:00:00:01\",\"guest\":\"web1\",\"origin\":\"found\"}\n"
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_a_lease() {
+        let good = write(&lease());
+        for at in [
+            "leases/za/10.0.1.23",
+            "leases/za/10.0.0/10.0.1.23",
+            "leases/za/10.0.1/10.0.1.023",
+            "leases/za/2001:db8:0:1::/2001:DB8:0:1::17",
+            "leases/za/10.0.1/10.0.1.23/x",
+            "leases/much-too-long/10.0.1/10.0.1.23",
+            "other/za/10.0.1/10.0.1.23",
+        ] {
+            assert!(read(&at.parse().unwrap(), &good).is_err(), "{at}");
+        }
+        let at = "leases/za/10.0.1/10.0.1.23".parse().unwrap();
+        for bad in ["", "{}", "{\"vnet\":\"v1\",\"vnet\":\"v2\"}", "null"] {
+            assert!(read(&at, bad.as_bytes()).is_err(), "{bad}");
+        }
+        let more = String::from_utf8(good).unwrap().replace('{', "{\"more\":1,");
+        assert!(read(&at, more.as_bytes()).is_err());
+        assert!(read(&at, &[b' '; 5000]).is_err());
+    }
+}

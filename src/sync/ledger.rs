@@ -1,0 +1,235 @@
+//! The branch that keeps leases: whose word is taken, and what it says.
+//!
+//! Its history is nobody's configuration. A tip counts when a principal whom the
+//! configuration's policy names an allocator signed it with a key that is valid now, and
+//! the tip that was taken before lies on its first-parent line: then its signer vouches
+//! for all of it. Whoever serves the branch can hold it back, and no more.
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::commit::{self, CommitError};
+use super::objects::{Kind, ObjectError};
+use super::signature::{self, KeyFingerprint, SignatureError};
+use super::store::Store;
+use super::tree::{Directories, DirectoryError, Mode};
+use super::trust::{Files, Trust, TrustFilesError};
+use super::verified::Verified;
+use crate::declare::lease::{self, NotALease};
+use crate::declare::policy::{NAMESPACE, Policy};
+use crate::declare::signers::Signers;
+use crate::network::Leases;
+use crate::value::{ObjectId, Principal, RepoPath};
+
+/// The most commits between a tip and the one that was taken before.
+const MAX_COMMITS: usize = 100_000;
+/// The most leases.
+pub const MAX_LEASES: usize = 200_000;
+
+/// Who may write leases, by an accepted commit of the configuration.
+#[derive(Clone, Debug)]
+pub struct Allocators {
+    signers: Signers,
+    policy: Policy,
+    revoked: std::collections::BTreeSet<KeyFingerprint>,
+}
+
+/// The leases of a tip that counts.
+#[derive(Debug)]
+pub struct Ledger {
+    /// The tip.
+    pub tip: ObjectId,
+    /// Who signed it.
+    pub signer: Principal,
+    /// What is held.
+    pub leases: Leases,
+    /// Files that are no leases. Until they are mended, nothing is given out: they may
+    /// stand for an address.
+    pub broken: Vec<NotALease>,
+}
+
+/// Why a tip does not count.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// There is no object to read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The configuration's trust files cannot be used.
+    #[error("the policy of the configuration cannot be used: {0}")]
+    Policy(String),
+    /// A commit is not in git's form.
+    #[error("commit {commit} of the leases cannot be read: {source}")]
+    Commit {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        source: CommitError,
+    },
+    /// It bears no good signature.
+    #[error("commit {commit} of the leases is not taken: {source}")]
+    Signature {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        source: SignatureError,
+    },
+    /// Its signer may not write leases.
+    #[error("commit {commit} of the leases is not taken: it is signed by {key}, {why}")]
+    Signer {
+        /// The commit.
+        commit: ObjectId,
+        /// The key.
+        key: KeyFingerprint,
+        /// Why not.
+        why: String,
+    },
+    /// What was taken before is not below it.
+    #[error(
+        "commit {tip} of the leases does not stand on {taken}, which was taken before: somebody \
+         took the branch back, or serves an old one"
+    )]
+    Rewound {
+        /// The tip.
+        tip: ObjectId,
+        /// What was taken before.
+        taken: ObjectId,
+    },
+    /// A directory cannot be read.
+    #[error("the leases cannot be read")]
+    Directory(#[from] DirectoryError),
+    /// More than [`MAX_LEASES`].
+    #[error("there are more than {MAX_LEASES} leases")]
+    TooMany,
+}
+
+impl LedgerError {
+    /// A stable name of the reason, for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Object(error) => error.code(),
+            Self::Policy(_) => "ledger-policy",
+            Self::Commit { .. } | Self::Directory(_) => "ledger-unreadable",
+            Self::Signature { .. } => "ledger-signature",
+            Self::Signer { .. } => "ledger-signer",
+            Self::Rewound { .. } => "ledger-rewound",
+            Self::TooMany => "ledger-too-large",
+        }
+    }
+}
+
+impl Allocators {
+    /// Those of an accepted commit of the configuration, less the keys that are revoked on
+    /// this node. `store` holds the configuration.
+    pub fn of<T>(
+        store: Store<'_>,
+        configuration: &Verified<T>,
+        trust: &Trust,
+    ) -> Result<Self, LedgerError> {
+        let id = configuration.record().commit;
+        let raw = store.read(id, Kind::Commit, commit::MAX_BYTES as u64)?;
+        let top =
+            commit::parse(&raw).map_err(|source| LedgerError::Commit { commit: id, source })?;
+        let files = Files::new(store).of(&mut Directories::new(store), top.tree);
+        let files = files.map_err(|error| match error {
+            TrustFilesError::Object(error) => LedgerError::Object(error),
+            TrustFilesError::Broken(why) => LedgerError::Policy(why),
+        })?;
+        Ok(Self {
+            signers: files.signers.clone(),
+            policy: files.policy.clone(),
+            revoked: trust.revoked.clone(),
+        })
+    }
+
+    /// Whose key it is, where it may write leases at a time.
+    fn principal(&self, signed: &signature::SignedBy, at: Timestamp) -> Result<Principal, String> {
+        if self.revoked.contains(&signed.fingerprint) {
+            return Err("which is revoked on this node".to_owned());
+        }
+        let names = self.signers.principals(&signed.key, NAMESPACE, at);
+        let names = names.map_err(|why| why.to_string())?;
+        let allocator = names.iter().find(|name| self.policy.allocates(name));
+        allocator.map(|name| (*name).clone()).ok_or_else(|| {
+            let name = names.first().map(ToString::to_string).unwrap_or_default();
+            format!("whom the policy does not name among its `allocators` (`{name}`)")
+        })
+    }
+}
+
+/// Judges the tip of the branch and reads it. `taken` is the tip that was taken last.
+pub fn judge(
+    store: Store<'_>,
+    tip: ObjectId,
+    taken: Option<ObjectId>,
+    allocators: &Allocators,
+    now: Timestamp,
+) -> Result<Ledger, LedgerError> {
+    let raw = store.read(tip, Kind::Commit, commit::MAX_BYTES as u64)?;
+    let commit =
+        commit::parse(&raw).map_err(|source| LedgerError::Commit { commit: tip, source })?;
+    let signed = signature::verify(&commit)
+        .map_err(|source| LedgerError::Signature { commit: tip, source })?;
+    let signer = allocators.principal(&signed, now).map_err(|why| LedgerError::Signer {
+        commit: tip,
+        key: signed.fingerprint,
+        why,
+    })?;
+    if let Some(taken) = taken.filter(|taken| *taken != tip) {
+        stands_on(store, tip, taken)?;
+    }
+    let (leases, broken) = read(store, commit.tree)?;
+    Ok(Ledger { tip, signer, leases, broken })
+}
+
+fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), LedgerError> {
+    let mut at = tip;
+    for _ in 0..MAX_COMMITS {
+        let raw = store.read(at, Kind::Commit, commit::MAX_BYTES as u64)?;
+        let parents = commit::lineage(&raw).map(|(_, parents)| parents).unwrap_or_default();
+        match parents.first() {
+            Some(parent) if *parent == taken => return Ok(()),
+            Some(parent) => at = *parent,
+            None => break,
+        }
+    }
+    Err(LedgerError::Rewound { tip, taken })
+}
+
+fn read(store: Store<'_>, tree: ObjectId) -> Result<(Leases, Vec<NotALease>), LedgerError> {
+    let mut directories = Directories::new(store);
+    let (mut leases, mut broken) = (Leases::new(), Vec::new());
+    let Some(top) = directories.entry(tree, lease::DIRECTORY)? else {
+        return Ok((leases, broken));
+    };
+    let mut waiting = vec![(lease::DIRECTORY.to_owned(), top)];
+    while let Some((path, entry)) = waiting.pop() {
+        let mut bad = |why: &str| {
+            broken.push(NotALease { path: path.clone(), why: why.to_owned() });
+        };
+        match entry.mode {
+            Mode::Directory if path.matches('/').count() < 3 => {
+                for inside in directories.entries(entry.id)?.iter() {
+                    let name = String::from_utf8_lossy(&inside.name);
+                    waiting.push((format!("{path}/{name}"), inside.clone()));
+                }
+            }
+            Mode::File => match path.parse::<RepoPath>() {
+                Ok(at) => match store.read(entry.id, Kind::Blob, lease::MAX_BYTES) {
+                    Ok(bytes) => match lease::read(&at, &bytes) {
+                        Ok((key, lease)) => drop(leases.insert(key, lease)),
+                        Err(error) => broken.push(error),
+                    },
+                    Err(ObjectError::TooLarge { .. }) => bad("it is too large"),
+                    Err(error) => return Err(error.into()),
+                },
+                Err(_) => bad("its name is none"),
+            },
+            mode => bad(&format!("it is {}", mode.what())),
+        }
+        if leases.len() + broken.len() > MAX_LEASES || waiting.len() > MAX_LEASES {
+            return Err(LedgerError::TooMany);
+        }
+    }
+    broken.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok((leases, broken))
+}

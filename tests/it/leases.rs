@@ -1,0 +1,278 @@
+//! Leases on a branch of their own: published over https by real git, by several nodes at
+//! once, and taken from nobody else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
+use weft::agent::leases::{Branch, LeasesError, Settled};
+use weft::agent::settings::{self, Settings};
+use weft::declare::Tree;
+use weft::host::{Host as _, Linux};
+use weft::network::{Leases, Network, Origin};
+use weft::plan::addresses::{Claim, LeaseChange, Terms, allocate};
+use weft::sync::Store;
+use weft::sync::ledger::Allocators;
+use weft::value::ZoneId;
+
+use crate::remotes::server::{Authority, Server};
+use crate::trust::repository::{Repository, output, program};
+
+const WEFT: &str = env!("CARGO_BIN_EXE_weft");
+const POLICY: &str =
+    "roles:\n  root: {principals: [alice@example.org]}\nallocators: [carol@example.org]\n";
+const NETWORK: &str = "nodes: {n1: {}}\nzones: {za: {type: simple}}\nvnets:\n  va: {zone: za, subnets: {10.0.0.0/16: {gateway: 10.0.0.1, dhcp-range: [{start-address: 10.0.1.0, end-address: 10.0.9.255}]}}}\n";
+
+/// A cluster: its configuration, and a server that keeps its leases.
+struct Cluster {
+    configuration: Repository,
+    directory: TempDir,
+    authority: Authority,
+    server: Server,
+    network: Network,
+}
+
+/// A node of it.
+struct Node {
+    host: Linux,
+    settings: Settings,
+    root: Utf8PathBuf,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new("an authority");
+        let server = Server::start(directory.path(), authority.identity());
+        let git = |words: &[&str]| output(program("git", directory.path()).args(words));
+        git(&["init", "-q", "--bare", "-b", "leases", "net.git"]);
+        for setting in ["http.receivepack=true", "receive.fsckObjects=true"] {
+            let (key, value) = setting.split_once('=').unwrap();
+            git(&["--git-dir=net.git", "config", key, value]);
+        }
+        let files = [("weft.yaml", "weft: 1\ncluster: lab\n"), ("sdn/network.yaml", NETWORK)];
+        let files = files.map(|(path, text)| (path.parse().unwrap(), text.into()));
+        let network = weft::validate::check(&Tree::new(None, files), None, &[]).0.unwrap();
+        let configuration = Repository::with_policy(POLICY);
+        Self { configuration, directory, authority, server, network }
+    }
+
+    fn node(&self, name: &str, signer: &str) -> Node {
+        let root = Utf8Path::from_path(self.directory.path()).unwrap().join(name);
+        let put = |path: &str, text: &[u8], mode| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        put("etc/weft/ca.pem", self.authority.pem().as_bytes(), 0o644);
+        put("etc/weft/key", &fs::read(self.configuration.home().join(signer)).unwrap(), 0o600);
+        let introduction = self.configuration.trust().introduction;
+        let settings = settings::read(&format!(
+            "cluster: lab\nnode: {name}\nremotes: [{{name: origin, url: \"https://127.0.0.1/c.git\"}}]\n\
+             introduction: {{commit: {}, signer: \"{}\"}}\n\
+             leases:\n  remote: {{name: leases, url: \"{}\", ca: /etc/weft/ca.pem}}\n  key: /etc/weft/key\n",
+            introduction.commit, introduction.signer, self.server.url("127.0.0.1"),
+        ))
+        .unwrap();
+        Node { host: Linux::new(Some(root.clone())), settings, root }
+    }
+
+    fn allocators(&self) -> Allocators {
+        let objects = self.configuration.objects();
+        let judgement = self.configuration.judge(self.configuration.head());
+        let accepted = judgement.accepted.unwrap();
+        Allocators::of(Store::new(&objects), &accepted, &self.configuration.trust()).unwrap()
+    }
+
+    fn git(&self, words: &[&str]) -> String {
+        let said =
+            output(program("git", self.directory.path()).arg("--git-dir=net.git").args(words));
+        String::from_utf8(said).unwrap().trim_end().to_owned()
+    }
+
+    /// Lets a node give addresses to guests, beside those who have one.
+    fn allocate(&self, node: &Node, guests: &[u16]) -> Result<Settled, LeasesError> {
+        node.allocate(&self.network, &self.allocators(), guests)
+    }
+}
+
+impl Node {
+    fn allocate(
+        &self,
+        network: &Network,
+        allocators: &Allocators,
+        guests: &[u16],
+    ) -> Result<Settled, LeasesError> {
+        let claims: Vec<Claim> = guests.iter().map(|guest| claim(*guest)).collect();
+        let terms =
+            Terms { now: self.host.now(), grace: Duration::from_secs(60), complete: [].into() };
+        self.branch().settle(allocators, "leases: guests came", |leases| {
+            allocate(network, leases, &claims, &terms).changes
+        })
+    }
+
+    fn branch(&self) -> Branch<'_, Linux> {
+        Branch::of(&self.host, &self.settings, Utf8Path::new(WEFT), Some(&self.root)).unwrap()
+    }
+}
+
+fn claim(guest: u16) -> Claim {
+    let [high, low] = guest.to_be_bytes();
+    Claim {
+        vnet: "va".parse().unwrap(),
+        mac: format!("02:00:00:00:{high:02x}:{low:02x}").parse().unwrap(),
+        guest: format!("g{guest}").parse().unwrap(),
+        hostname: None,
+        fixed: Vec::new(),
+        origin: Origin::Found,
+    }
+}
+
+fn of(leases: &Leases, guest: u16) -> IpAddr {
+    let mac = claim(guest).mac;
+    let mut addresses = leases.iter().filter(|(_, lease)| lease.mac == mac);
+    let ((_, address), _) = addresses.next().unwrap();
+    assert!(addresses.next().is_none(), "g{guest} has two addresses");
+    *address
+}
+
+#[test]
+fn leases_are_published_signed_and_read_by_others() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node("n1", "carol"), cluster.node("n2", "carol"));
+    assert_eq!(one.branch().read(&cluster.allocators()).unwrap().tip, None);
+    let first = cluster.allocate(&one, &[1, 2]).unwrap();
+    assert_eq!(first.tip.unwrap().to_string(), cluster.git(&["rev-parse", "leases"]));
+    assert_eq!(
+        cluster.git(&["show", "leases:leases/za/10.0.1/10.0.1.0"]),
+        "{\"vnet\":\"va\",\"mac\":\"02:00:00:00:00:01\",\"guest\":\"g1\",\"origin\":\"found\"}"
+    );
+    // Nothing changes, and nothing is published.
+    assert_eq!(cluster.allocate(&two, &[1, 2]).unwrap().tip, first.tip);
+    let second = cluster.allocate(&two, &[3]).unwrap();
+    assert_eq!(second.leases.len(), 3);
+    let read = one.branch().read(&cluster.allocators()).unwrap();
+    assert_eq!((read.tip, read.leases), (second.tip, second.leases));
+    // Real git finds nothing wrong with it.
+    cluster.git(&["fsck", "--strict", "--no-dangling"]);
+    let signers = cluster.configuration.home().join("signers");
+    fs::write(&signers, cluster.configuration.signers(&["carol"])).unwrap();
+    let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+    cluster.git(&["-c", &allowed, "verify-commit", "leases"]);
+    // What is given up is removed, and directories without leases with it.
+    let gone = two.branch().settle(&cluster.allocators(), "gone", |leases| {
+        let gone = leases.iter().map(|((zone, address), lease)| LeaseChange {
+            zone: zone.clone(),
+            address: *address,
+            before: Some(lease.clone()),
+            after: None,
+        });
+        gone.collect()
+    });
+    assert!(gone.unwrap().leases.is_empty());
+    assert_eq!(cluster.git(&["ls-tree", "-r", "leases"]), "");
+    assert_eq!(cluster.git(&["rev-list", "--count", "leases"]), "3");
+}
+
+#[test]
+fn a_branch_is_taken_from_nobody_else_and_never_back() {
+    let cluster = Cluster::new();
+    let carol = cluster.node("n1", "carol");
+    let first = cluster.allocate(&carol, &[1]).unwrap().tip.unwrap().to_string();
+    // Somebody who may change the network, and not the leases.
+    let bob = cluster.node("n2", "alice");
+    cluster.allocate(&bob, &[2]).unwrap();
+    let error = carol.branch().read(&cluster.allocators()).unwrap_err();
+    assert!(error.to_string().contains("does not name among its `allocators`"), "{error}");
+    // The server takes the branch back to what was good.
+    cluster.git(&["update-ref", "refs/heads/leases", &first]);
+    let second = cluster.allocate(&carol, &[3]).unwrap().tip.unwrap().to_string();
+    cluster.git(&["update-ref", "refs/heads/leases", &first]);
+    let error = carol.branch().read(&cluster.allocators()).unwrap_err();
+    assert!(
+        matches!(error, LeasesError::Ledger(ref why) if why.code() == "ledger-rewound"),
+        "{error}"
+    );
+    assert!(cluster.allocate(&carol, &[4]).is_err());
+    cluster.git(&["update-ref", "-d", "refs/heads/leases"]);
+    let error = carol.branch().read(&cluster.allocators()).unwrap_err();
+    assert!(matches!(error, LeasesError::Gone(_)), "{error}");
+    cluster.git(&["update-ref", "refs/heads/leases", &second]);
+    assert_eq!(carol.branch().read(&cluster.allocators()).unwrap().leases.len(), 2);
+    // A hook of the server that says no.
+    let hook = cluster.directory.path().join("net.git/hooks/pre-receive");
+    fs::write(&hook, "#!/bin/sh\necho no >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = cluster.allocate(&carol, &[5]).unwrap_err();
+    assert!(
+        error.to_string().contains("declines the commit: pre-receive hook declined"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_lease_stops_giving_out_addresses() {
+    let cluster = Cluster::new();
+    let node = cluster.node("n1", "carol");
+    cluster.allocate(&node, &[1]).unwrap();
+    let work = cluster.configuration.home();
+    let url = cluster.directory.path().join("net.git").display().to_string();
+    let key = format!("user.signingkey={}", work.join("carol").display());
+    let git = |words: &[&str]| output(program("git", work).args(["-C", "leases"]).args(words));
+    output(program("git", work).args(["clone", "-q", "-b", "leases", &url, "leases"]));
+    fs::write(work.join("leases/leases/za/10.0.1/10.0.1.1"), "by hand\n").unwrap();
+    git(&["add", "-A"]);
+    let user = ["-c", "user.name=c", "-c", "user.email=c@example.org", "-c", "gpg.format=ssh"];
+    git(&[&user[..], &["-c", &key, "commit", "-q", "-S", "-m", "by hand"]].concat());
+    git(&["push", "-q", "origin", "leases"]);
+    let error = cluster.allocate(&node, &[2]).unwrap_err();
+    let LeasesError::Broken { first, count: 1 } = &error else { panic!("{error}") };
+    assert!(first.starts_with("`leases/za/10.0.1/10.0.1.1` is no lease"), "{first}");
+}
+
+/// Eight nodes at once, fifty addresses each, on one range.
+#[test]
+fn nobody_gets_the_address_of_another() {
+    let cluster = Cluster::new();
+    let begun = Instant::now();
+    let (network, allocators) = (&cluster.network, &cluster.allocators());
+    thread::scope(|scope| {
+        for number in 0..8_u16 {
+            let node = cluster.node(&format!("n{number}"), "carol");
+            scope.spawn(move || {
+                for batch in 0..5 {
+                    let guests: Vec<u16> =
+                        (0..10).map(|guest| 1 + number * 50 + batch * 10 + guest).collect();
+                    node.allocate(network, allocators, &guests).unwrap();
+                }
+            });
+        }
+    });
+    let settled = cluster.node("reader", "carol").branch().read(&cluster.allocators()).unwrap();
+    assert_eq!(settled.leases.len(), 400);
+    let addresses: BTreeSet<IpAddr> = (1..=400).map(|guest| of(&settled.leases, guest)).collect();
+    assert_eq!(addresses.len(), 400);
+    assert_eq!(cluster.git(&["rev-list", "--count", "leases"]), "40");
+    println!("400 addresses in 40 commits of 8 nodes: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_thousand_addresses_are_one_commit() {
+    let cluster = Cluster::new();
+    let node = cluster.node("n1", "carol");
+    let guests: Vec<u16> = (1..=1000).collect();
+    let begun = Instant::now();
+    let settled = cluster.allocate(&node, &guests).unwrap();
+    println!("1000 addresses in one commit: {:?}", begun.elapsed());
+    assert_eq!(settled.leases.len(), 1000);
+    assert_eq!(cluster.git(&["rev-list", "--count", "leases"]), "1");
+    let zone: ZoneId = "za".parse().unwrap();
+    let last: IpAddr = "10.0.4.231".parse().unwrap();
+    assert!(settled.leases.contains_key(&(zone, last)));
+}
