@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use super::addresses::Lookout;
 use super::condition::{Condition, Last};
 use super::control::{self, Answer, Asked, Desk};
 use super::error::{TurnError, chain};
@@ -160,6 +161,7 @@ struct Owner<H: Host> {
     memory: Arc<Memory>,
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
+    addresses: Lookout,
     /// Who waits for a turn that has not begun.
     waiting: Vec<Asked>,
     /// Who waits for the end of the one that has.
@@ -189,6 +191,7 @@ where
             memory: Arc::default(),
             condition,
             turn: None,
+            addresses: Lookout::default(),
             waiting: Vec::new(),
             served: Vec::new(),
         }
@@ -404,6 +407,12 @@ where
             tracing::debug!(state = state.as_str(), "{message}");
         } else {
             tracing::info!(state = state.as_str(), "{message}");
+        }
+        let runs = status.as_ref().and_then(|status| status.running.as_ref()?.commit.as_ref());
+        let runs = runs.map(|record| record.commit);
+        if let Some(settings) = self.settings.as_ref().filter(|_| purpose != Purpose::Watch) {
+            let place = (self.program.as_path(), self.root.as_deref());
+            self.addresses.begin(&self.host, settings, place, runs);
         }
         self.condition.last = Some(Last { ended: now, state, message, status });
         event

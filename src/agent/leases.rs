@@ -13,7 +13,8 @@ use thiserror::Error;
 
 use super::credentials;
 use super::settings::{LeaseBranch, Settings};
-use crate::declare::lease;
+use crate::declare;
+use crate::declare::lease::{self, Configuration};
 use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
@@ -48,6 +49,27 @@ pub struct Branch<'a, H> {
     access: Access,
     limits: FetchLimits,
     deadline: Duration,
+}
+
+/// What is to become of the leases.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// What changes.
+    pub changes: Vec<LeaseChange>,
+    /// The commit of the configuration whose guests were settled, where it is to be written
+    /// down.
+    pub configuration: Option<Configuration>,
+}
+
+/// What the branch holds.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// The commit; `None` where there is none yet.
+    pub tip: Option<ObjectId>,
+    /// The leases.
+    pub leases: Leases,
+    /// The newest commit of the configuration whose guests were settled.
+    pub configuration: Option<Configuration>,
 }
 
 /// The leases after they were settled.
@@ -150,12 +172,16 @@ impl<'a, H: Host> Branch<'a, H> {
         self.settings.grace()
     }
 
+    /// Whether this node has a key to sign with.
+    pub fn writes(&self) -> bool {
+        self.settings.key.is_some()
+    }
+
     /// What is held now.
-    pub fn read(&self, allocators: &Allocators) -> Result<Settled, LeasesError> {
+    pub fn read(&self, allocators: &Allocators) -> Result<Held, LeasesError> {
         let _lock = self.lock()?;
         let (_, ledger) = self.fetch(allocators)?;
-        let (tip, leases) = self.take(ledger)?;
-        Ok(Settled { tip, leases, changes: Vec::new() })
+        self.take(ledger)
     }
 
     /// Lets `decide` say what changes, from what is held, and publishes that as one commit.
@@ -165,21 +191,25 @@ impl<'a, H: Host> Branch<'a, H> {
         &self,
         allocators: &Allocators,
         message: &str,
-        mut decide: impl FnMut(&Leases) -> Vec<LeaseChange>,
+        mut decide: impl FnMut(&Held) -> Decision,
     ) -> Result<Settled, LeasesError> {
         let key = self.key()?;
         let _lock = self.lock()?;
         for tries in 0..TRIES {
             let (worker, ledger) = self.fetch(allocators)?;
-            let (base, leases) = self.take(ledger)?;
-            let changes = decide(&leases);
-            let files: BTreeMap<RepoPath, Option<Vec<u8>>> = changes
-                .iter()
-                .map(|change| {
-                    let path = lease::path(&change.zone, change.address);
-                    (path, change.after.as_ref().map(lease::write))
-                })
-                .collect();
+            let held = self.take(ledger)?;
+            let Decision { changes, configuration } = decide(&held);
+            let Held { tip: base, leases, .. } = held;
+            let leases_of = changes.iter().map(|change| {
+                let path = lease::path(&change.zone, change.address);
+                (path, change.after.as_ref().map(lease::write))
+            });
+            let configuration = configuration.map(|configuration| {
+                let path = declare::constant_path(lease::CONFIGURATION);
+                (path, Some(lease::write_configuration(&configuration)))
+            });
+            let files: BTreeMap<RepoPath, Option<Vec<u8>>> =
+                leases_of.chain(configuration).collect();
             let who = ("weft", message, self.host.now());
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
             let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
@@ -193,14 +223,16 @@ impl<'a, H: Host> Branch<'a, H> {
                     let leases = changed(leases, &changes);
                     return Ok(Settled { tip: Some(draft.commit), leases, changes });
                 }
-                Err(TransportError::Publish { code: FailureCode::Moved, .. }) => {}
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
                 Err(error @ TransportError::Publish { code: FailureCode::Declined, .. })
                     if self.look()? == base =>
                 {
                     return Err(error.into());
                 }
-                Err(TransportError::Publish { code: FailureCode::Declined, .. }) => {}
+                Err(TransportError::Publish {
+                    code: FailureCode::Moved | FailureCode::Declined,
+                    ..
+                }) => {}
                 Err(error) => return Err(error.into()),
             }
             self.host.wait(pause(tries));
@@ -251,14 +283,15 @@ impl<'a, H: Host> Branch<'a, H> {
     }
 
     /// Takes a tip that counts, if all of it is leases.
-    fn take(&self, ledger: Option<Ledger>) -> Result<(Option<ObjectId>, Leases), LeasesError> {
-        let Some(ledger) = ledger else { return Ok((None, Leases::new())) };
+    fn take(&self, ledger: Option<Ledger>) -> Result<Held, LeasesError> {
+        let Some(ledger) = ledger else { return Ok(Held::default()) };
         self.remember(ledger.tip)?;
         if let Some(first) = ledger.broken.first() {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
-        Ok((Some(ledger.tip), ledger.leases))
+        let Ledger { tip, leases, configuration, .. } = ledger;
+        Ok(Held { tip: Some(tip), leases, configuration })
     }
 
     fn taken(&self) -> Result<Option<ObjectId>, LeasesError> {

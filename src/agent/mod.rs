@@ -3,6 +3,7 @@
 //! Joins the floors below and decides nothing that a pure floor can decide. Knows
 //! nothing of HTTP and prints nothing.
 
+pub mod addresses;
 pub mod adopt;
 pub mod condition;
 pub mod control;

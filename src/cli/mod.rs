@@ -12,6 +12,7 @@ mod failure;
 mod findings;
 mod import;
 mod init;
+mod ipam;
 mod key;
 mod node;
 mod offline;
@@ -205,6 +206,8 @@ enum Verb {
     /// Say why something is as it is on this node: where it is declared, what is rendered
     /// for it, what the kernel has of it, what touched it last, and what keeps a change back.
     Why(why::Arguments),
+    /// Look after addresses of guests: who holds which, on the branch that keeps leases.
+    Ipam(ipam::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -358,6 +361,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::BootRestore => node()?.boot_restore(output),
         Verb::Trust(trust) => trust::run(output, arguments.root.as_deref(), &trust),
         Verb::Verify(verify) => verify::run(output, arguments.root.as_deref(), &verify),
+        Verb::Ipam(ipam) => ipam::run(&node()?, output, &ipam),
         Verb::Why(why) => why::run(output, arguments.root.as_deref(), &why),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster, policy } => {

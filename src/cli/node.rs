@@ -1,5 +1,7 @@
 //! The verbs that work on a node: `sync`, `plan`, `apply`, `facts`, `status`, `history`.
 
+use std::fmt::Write as _;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
 use super::{findings, offline, window};
+use crate::agent::addresses;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
@@ -214,13 +217,22 @@ impl Node {
         let settings = self.settings()?;
         let running = node::running(&self.host).map_err(|error| failed(&error))?;
         let last = self.last_status()?;
-        output.say(status_text(&settings, running.as_ref(), last.as_ref()));
+        let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
+        let mut text = status_text(&settings, running.as_ref(), last.as_ref());
+        if let Some(leases) = &leases {
+            let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
+            for line in leases.refused.iter().chain(&leases.stranded) {
+                let _ = write!(text, "\n         {line}");
+            }
+        }
+        output.say(text);
         output.document(&json!({
             "cluster": settings.cluster.value,
             "node": settings.node.value,
             "mode": settings.mode().as_str(),
             "running": running,
             "last": last,
+            "leases": leases,
         }));
         Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
     }

@@ -13,12 +13,44 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::network::{Lease, Origin};
-use crate::value::{DnsName, GuestName, MacAddress, RepoPath, VnetId, ZoneId};
+use crate::value::{DnsName, GuestName, MacAddress, ObjectId, RepoPath, VnetId, ZoneId};
 
 /// The directory of all leases.
 pub const DIRECTORY: &str = "leases";
 /// The largest file, in bytes.
 pub const MAX_BYTES: u64 = 4096;
+
+/// The file that names the newest commit of the configuration whose guests were settled, so
+/// that a node which is behind gives nothing up that a newer commit declares.
+pub const CONFIGURATION: &str = "configuration";
+
+/// A commit of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// The commit.
+    pub commit: ObjectId,
+    /// Its count on the line.
+    pub sequence: u64,
+}
+
+/// The file [`CONFIGURATION`].
+pub fn write_configuration(configuration: &Configuration) -> Vec<u8> {
+    line(configuration)
+}
+
+/// One line of JSON.
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(value).expect("strings and numbers are JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Reads the file [`CONFIGURATION`].
+pub fn read_configuration(bytes: &[u8]) -> Result<Configuration, NotALease> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| NotALease { path: CONFIGURATION.to_owned(), why: error.to_string() })
+}
 
 /// Why a file is no lease.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -62,8 +94,7 @@ pub fn path(zone: &ZoneId, address: IpAddr) -> RepoPath {
         }
         IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).to_string(),
     };
-    let path = format!("{DIRECTORY}/{zone}/{group}/{address}");
-    path.parse().expect("ids and addresses are parts of a path")
+    super::constant_path(&format!("{DIRECTORY}/{zone}/{group}/{address}"))
 }
 
 /// The file of a lease.
@@ -75,21 +106,17 @@ pub fn write(lease: &Lease) -> Vec<u8> {
         Origin::Set => WrittenOrigin::Set,
     };
     let written = Written { vnet, mac, guest, hostname, origin, released };
-    let mut text = serde_json::to_vec(&written).expect("strings are JSON");
-    text.push(b'\n');
-    text
+    line(&written)
 }
 
 /// Reads a file below [`DIRECTORY`]. The path says whose lease it is, and must be the one
 /// that [`path`] gives.
 pub fn read(at: &RepoPath, bytes: &[u8]) -> Result<((ZoneId, IpAddr), Lease), NotALease> {
     let bad = |why: String| NotALease { path: at.to_string(), why };
-    let mut parts = at.as_str().split('/');
-    let (zone, address) =
-        match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(DIRECTORY), Some(zone), Some(_), Some(address), None) => (zone, address),
-            _ => return Err(bad("it lies elsewhere than `leases/ZONE/GROUP/ADDRESS`".to_owned())),
-        };
+    let parts: Vec<&str> = at.as_str().split('/').collect();
+    let [DIRECTORY, zone, _, address] = parts.as_slice() else {
+        return Err(bad("it lies elsewhere than `leases/ZONE/GROUP/ADDRESS`".to_owned()));
+    };
     let zone: ZoneId = zone.parse().map_err(|error| bad(format!("{error}")))?;
     let address: IpAddr = address.parse().map_err(|_| bad("its name is no address".to_owned()))?;
     if path(&zone, address) != *at {

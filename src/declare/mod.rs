@@ -190,7 +190,7 @@ fn maps(declared: &mut Declared, root: &yaml::Node, findings: &mut Findings) {
     fields.finish(findings);
 }
 
-/// The path of a file of the repository, for a constant that is one.
+/// The path of a file of the repository, for a text that is one whatever it is made of.
 pub(crate) fn constant_path(text: &str) -> RepoPath {
     text.parse().expect("a path made of legal parts")
 }

@@ -8,14 +8,14 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::anchor::Anchor;
 use super::commit::{self, CommitError};
 use super::objects::{Kind, ObjectError};
 use super::signature::{self, KeyFingerprint, SignatureError};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError, Mode};
 use super::trust::{Files, Trust, TrustFilesError};
-use super::verified::Verified;
-use crate::declare::lease::{self, NotALease};
+use crate::declare::lease::{self, Configuration, NotALease};
 use crate::declare::policy::{NAMESPACE, Policy};
 use crate::declare::signers::Signers;
 use crate::network::Leases;
@@ -43,6 +43,8 @@ pub struct Ledger {
     pub signer: Principal,
     /// What is held.
     pub leases: Leases,
+    /// The newest commit of the configuration whose guests were settled.
+    pub configuration: Option<Configuration>,
     /// Files that are no leases. Until they are mended, nothing is given out: they may
     /// stand for an address.
     pub broken: Vec<NotALease>,
@@ -118,14 +120,10 @@ impl LedgerError {
 }
 
 impl Allocators {
-    /// Those of an accepted commit of the configuration, less the keys that are revoked on
-    /// this node. `store` holds the configuration.
-    pub fn of<T>(
-        store: Store<'_>,
-        configuration: &Verified<T>,
-        trust: &Trust,
-    ) -> Result<Self, LedgerError> {
-        let id = configuration.record().commit;
+    /// Those of a commit of the configuration that trust has accepted, less the keys that
+    /// are revoked on this node. `store` holds the configuration.
+    pub fn of(store: Store<'_>, accepted: &Anchor, trust: &Trust) -> Result<Self, LedgerError> {
+        let id = accepted.record.commit;
         let raw = store.read(id, Kind::Commit, commit::MAX_BYTES as u64)?;
         let top =
             commit::parse(&raw).map_err(|source| LedgerError::Commit { commit: id, source })?;
@@ -167,18 +165,27 @@ pub fn judge(
     let raw = store.read(tip, Kind::Commit, commit::MAX_BYTES as u64)?;
     let commit =
         commit::parse(&raw).map_err(|source| LedgerError::Commit { commit: tip, source })?;
-    let signed = signature::verify(&commit)
+    let good = signature::verify(&commit)
         .map_err(|source| LedgerError::Signature { commit: tip, source })?;
-    let signer = allocators.principal(&signed, now).map_err(|why| LedgerError::Signer {
+    let signer = allocators.principal(&good, now).map_err(|why| LedgerError::Signer {
         commit: tip,
-        key: signed.fingerprint,
+        key: good.fingerprint,
         why,
     })?;
     if let Some(taken) = taken.filter(|taken| *taken != tip) {
         stands_on(store, tip, taken)?;
     }
-    let (leases, broken) = read(store, commit.tree)?;
-    Ok(Ledger { tip, signer, leases, broken })
+    let mut directories = Directories::new(store);
+    let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
+    let entry = directories.entry(commit.tree, lease::CONFIGURATION)?;
+    let configuration = match entry.filter(|entry| entry.mode == Mode::File) {
+        Some(entry) => {
+            let bytes = store.read(entry.id, Kind::Blob, lease::MAX_BYTES)?;
+            lease::read_configuration(&bytes).map_err(|error| broken.push(error)).ok()
+        }
+        None => None,
+    };
+    Ok(Ledger { tip, signer, leases, configuration, broken })
 }
 
 fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), LedgerError> {
@@ -195,8 +202,11 @@ fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), Led
     Err(LedgerError::Rewound { tip, taken })
 }
 
-fn read(store: Store<'_>, tree: ObjectId) -> Result<(Leases, Vec<NotALease>), LedgerError> {
-    let mut directories = Directories::new(store);
+fn read(
+    store: Store<'_>,
+    directories: &mut Directories<'_>,
+    tree: ObjectId,
+) -> Result<(Leases, Vec<NotALease>), LedgerError> {
     let (mut leases, mut broken) = (Leases::new(), Vec::new());
     let Some(top) = directories.entry(tree, lease::DIRECTORY)? else {
         return Ok((leases, broken));

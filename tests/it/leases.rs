@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
-use weft::agent::leases::{Branch, LeasesError, Settled};
+use weft::agent::leases::{Branch, Decision, LeasesError, Settled};
 use weft::agent::settings::{self, Settings};
 use weft::declare::Tree;
 use weft::host::{Host as _, Linux};
@@ -85,8 +85,7 @@ impl Cluster {
 
     fn allocators(&self) -> Allocators {
         let objects = self.configuration.objects();
-        let judgement = self.configuration.judge(self.configuration.head());
-        let accepted = judgement.accepted.unwrap();
+        let accepted = self.configuration.anchor(self.configuration.head());
         Allocators::of(Store::new(&objects), &accepted, &self.configuration.trust()).unwrap()
     }
 
@@ -112,8 +111,9 @@ impl Node {
         let claims: Vec<Claim> = guests.iter().map(|guest| claim(*guest)).collect();
         let terms =
             Terms { now: self.host.now(), grace: Duration::from_secs(60), complete: [].into() };
-        self.branch().settle(allocators, "leases: guests came", |leases| {
-            allocate(network, leases, &claims, &terms).changes
+        self.branch().settle(allocators, "leases: guests came", |held| {
+            let changes = allocate(network, &held.leases, &claims, &terms).changes;
+            Decision { changes, configuration: None }
         })
     }
 
@@ -166,14 +166,14 @@ fn leases_are_published_signed_and_read_by_others() {
     let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.display());
     cluster.git(&["-c", &allowed, "verify-commit", "leases"]);
     // What is given up is removed, and directories without leases with it.
-    let gone = two.branch().settle(&cluster.allocators(), "gone", |leases| {
-        let gone = leases.iter().map(|((zone, address), lease)| LeaseChange {
+    let gone = two.branch().settle(&cluster.allocators(), "gone", |held| {
+        let gone = held.leases.iter().map(|((zone, address), lease)| LeaseChange {
             zone: zone.clone(),
             address: *address,
             before: Some(lease.clone()),
             after: None,
         });
-        gone.collect()
+        Decision { changes: gone.collect(), configuration: None }
     });
     assert!(gone.unwrap().leases.is_empty());
     assert_eq!(cluster.git(&["ls-tree", "-r", "leases"]), "");

@@ -22,6 +22,7 @@ mod hold;
 mod host;
 mod import;
 mod init;
+mod ipam;
 mod lapses;
 mod leases;
 mod lying;

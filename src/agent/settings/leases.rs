@@ -20,7 +20,7 @@ declaration! {
         optional "branch" branch: BranchName,
         /// The file with the private key that signs what this node writes, without a
         /// passphrase. The policy of the configuration must name its principal among its
-        /// `allocators`. A node without one reads and writes nothing.
+        /// `allocators`. A node without one reads, and writes nothing.
         optional "key" key: AbsolutePath,
         /// How long an address stays its guest's after the guest is gone. `24h` when absent.
         optional "grace" grace: GraceLength,

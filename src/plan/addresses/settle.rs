@@ -1,6 +1,7 @@
 //! From what is held and who claims to what is held afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -72,6 +73,39 @@ pub struct Stranded {
     pub address: IpAddr,
     /// Who holds it.
     pub guest: GuestName,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { guest, vnet, mac, why } = self;
+        write!(f, "`{guest}` ({mac} on `{vnet}`): ")?;
+        match why {
+            Refusal::NoSubnet => f.write_str("the vnet has no subnet"),
+            Refusal::Exhausted(family) => {
+                let family = family.as_str();
+                write!(f, "no {family} address is free; add a `dhcp-range` or a subnet")
+            }
+            Refusal::Outside(address) => write!(f, "{address} is in no subnet of the vnet"),
+            Refusal::Kept(address) => {
+                write!(f, "{address} is the router's, or the subnet keeps it for itself")
+            }
+            Refusal::Held(address, other) => write!(
+                f,
+                "{address} is held by `{other}`, and given to nobody else before it is given up"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Stranded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { zone, address, guest } = self;
+        write!(
+            f,
+            "{address} of `{guest}` is in no subnet of zone `{zone}`; \
+             `weft ipam release {address} --zone {zone}` gives it up"
+        )
+    }
 }
 
 /// What becomes of the leases.

@@ -67,21 +67,21 @@ pub fn draft(
         Some(id) => Some(tree_of(store, id)?),
         None => None,
     };
-    let mut changed = Node::default();
+    let mut top_node = Node::default();
     for (path, contents) in changes {
-        changed.insert(path.as_str(), contents.as_deref());
+        top_node.insert(path.as_str(), contents.as_deref());
     }
     let mut writing =
         Writing { directories: Directories::new(store), objects: Vec::new(), seen: HashSet::new() };
-    let entries = writing.directory(top, &changed, "", 0)?;
+    let entries = writing.directory(top, &top_node, "", 0)?;
     let tree = writing.add(Kind::Tree, tree::write(&entries))?;
     if top == Some(tree) {
         return Ok(None);
     }
-    let bare = |text: &str| -> String {
+    let plain = |text: &str| -> String {
         text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).take(100).collect()
     };
-    let who = format!("{} <> {} +0000", bare(who), at.as_second());
+    let who = format!("{} <> {} +0000", plain(who), at.as_second());
     let parent = base.map(|base| format!("parent {base}\n")).unwrap_or_default();
     let header = format!("tree {tree}\n{parent}author {who}\ncommitter {who}\n");
     let payload = format!("{header}\n{message}\n");
@@ -99,19 +99,30 @@ fn tree_of(store: Store<'_>, id: ObjectId) -> Result<ObjectId, DraftError> {
     Ok(commit.tree)
 }
 
+/// What a file becomes.
+#[derive(Clone, Copy, Default)]
+enum File<'a> {
+    #[default]
+    Untouched,
+    Removed,
+    Written(&'a [u8]),
+}
+
 /// Changes by the parts of their paths.
 #[derive(Default)]
 struct Node<'a> {
     /// What a file of this name becomes.
-    file: Option<Option<&'a [u8]>>,
+    file: File<'a>,
     inside: BTreeMap<&'a str, Node<'a>>,
 }
 
 impl<'a> Node<'a> {
     fn insert(&mut self, path: &'a str, contents: Option<&'a [u8]>) {
-        match path.split_once('/') {
-            Some((part, rest)) => self.inside.entry(part).or_default().insert(rest, contents),
-            None => self.inside.entry(path).or_default().file = Some(contents),
+        if let Some((part, rest)) = path.split_once('/') {
+            self.inside.entry(part).or_default().insert(rest, contents);
+        } else {
+            let file = contents.map_or(File::Removed, File::Written);
+            self.inside.entry(path).or_default().file = file;
         }
     }
 }
@@ -146,19 +157,20 @@ impl Writing<'_> {
             let there = entries.get(&key).map(|entry| (entry.mode, entry.id));
             let entry = |mode, id| Entry { mode, name: key.clone(), id };
             match (change.file, there) {
-                (Some(_), Some((Mode::Directory, _))) => return Err(DraftError::InTheWay(path)),
-                (Some(_), _) if !change.inside.is_empty() => {
+                (File::Removed | File::Written(_), there)
+                    if !change.inside.is_empty() || matches!(there, Some((Mode::Directory, _))) =>
+                {
                     return Err(DraftError::InTheWay(path));
                 }
-                (Some(Some(contents)), _) => {
+                (File::Written(contents), _) => {
                     let id = self.add(Kind::Blob, contents.to_vec())?;
                     entries.insert(key.clone(), entry(Mode::File, id));
                 }
-                (Some(None), _) => drop(entries.remove(&key)),
-                (None, Some((mode, _))) if mode != Mode::Directory => {
+                (File::Removed, _) => drop(entries.remove(&key)),
+                (File::Untouched, Some((mode, _))) if mode != Mode::Directory => {
                     return Err(DraftError::InTheWay(path));
                 }
-                (None, there) => {
+                (File::Untouched, there) => {
                     let inside =
                         self.directory(there.map(|(_, id)| id), change, &path, depth + 1)?;
                     if inside.is_empty() {

@@ -29,16 +29,14 @@ impl Session {
         needs.writable = vec![fetch.cache.clone()];
         needs.writable.append(&mut needs.readable);
         self.lock(&needs);
-        match remote {
-            Some(remote) => in_place(&remote, publish, &objects),
-            None => {
-                let push = || {
-                    let cache = copy::open_or_create(&directory)?;
-                    push(&cache, &directory, publish, &objects)
-                };
-                push().map_err(|trouble| damaged(&fetch.cache, trouble))
-            }
+        if let Some(remote) = remote {
+            return in_place(&remote, publish, &objects);
         }
+        let push = || {
+            let cache = copy::open_or_create(&directory)?;
+            push(&cache, &directory, publish, &objects)
+        };
+        push().map_err(|trouble| damaged(&fetch.cache, trouble))
     }
 }
 

@@ -1,0 +1,189 @@
+//! Addresses of guests on this node: settled by what runs, and remembered where no server
+//! is needed to read them.
+//!
+//! They are no part of a rendering and open no window. What runs says who claims; the
+//! branch of leases says who holds; the policy of the newest accepted commit says whose
+//! word on that is taken.
+
+mod record;
+mod standing;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use thiserror::Error;
+
+use super::leases::{Branch, Decision, Held, LeasesError, Settled};
+use super::revoked::{self, RevokedError};
+use super::settings::Settings;
+use super::turn::CACHE;
+use crate::apply::{self, StateError};
+use crate::declare::lease::Configuration;
+use crate::host::{Host, HostError};
+use crate::network::{Network, Origin};
+use crate::plan::addresses::{Allocation, Claim, Refused, Stranded, Terms, allocate, claims};
+use crate::sync::ledger::{Allocators, LedgerError};
+use crate::sync::worker::FetchUser;
+use crate::sync::{
+    AnchorError, Anchors, FailureCode, Store, TransportError, TreeError, Worker, tree_of,
+};
+use crate::validate;
+use crate::value::ObjectId;
+
+pub use self::record::{RECORD, Remembered, remembered};
+pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
+
+/// How long reading the configuration may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the configuration says of addresses.
+#[derive(Debug)]
+pub struct Law {
+    /// The network that runs on this node; what is accepted, where nothing runs.
+    pub network: Network,
+    /// The commit that declares it.
+    pub configuration: Configuration,
+    /// Whose word is taken.
+    pub allocators: Allocators,
+}
+
+/// What settling came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What is held, and what changed.
+    pub settled: Settled,
+    /// Who does not get what.
+    pub refused: Vec<Refused>,
+    /// What is held where nothing is declared.
+    pub stranded: Vec<Stranded>,
+    /// A newer commit of the configuration was settled by another node, so that this one
+    /// only reads.
+    pub behind: bool,
+}
+
+/// Why addresses are not settled.
+#[derive(Debug, Error)]
+pub enum AddressesError {
+    /// Nothing was accepted yet.
+    #[error("no commit of the configuration was accepted on this node yet")]
+    Nothing,
+    /// The cache is gone.
+    #[error("the configuration's cache is empty; the next turn fills it")]
+    NoCache,
+    /// What runs does not validate any more.
+    #[error("the declarations of commit {0} have errors (`weft validate`)")]
+    Invalid(ObjectId),
+    /// The branch of leases.
+    #[error(transparent)]
+    Leases(#[from] LeasesError),
+    /// The configuration's policy.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The configuration cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The process that reads it.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The anchor.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The revoked keys.
+    #[error(transparent)]
+    Revoked(#[from] RevokedError),
+    /// The journal.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The record of the leases cannot be read.
+    #[error("`{RECORD}` is damaged ({0}); it is written anew when the branch is read")]
+    Record(String),
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// What the configuration says, read from the cache of this node: no remote is asked.
+pub fn law(
+    host: &impl Host,
+    settings: &Settings,
+    program: &Utf8Path,
+    root: Option<&Utf8Path>,
+) -> Result<Law, AddressesError> {
+    let trust = revoked::trust(host, settings)?;
+    let anchors = Anchors::open(host, &trust, false)?;
+    let anchor = anchors.anchor().ok_or(AddressesError::Nothing)?;
+    let runs = apply::running(host)?.and_then(|entry| entry.record.commit);
+    let record = runs.as_ref().unwrap_or(&anchor.record);
+    let cache = Utf8Path::new(CACHE).join("repository.git");
+    let cache = match root {
+        Some(root) => root.join(cache.as_str().trim_start_matches('/')),
+        None => cache,
+    };
+    let user = if root.is_none() { FetchUser::find() } else { None };
+    let worker = Worker::start(program, user, DEADLINE)?;
+    worker.open(&cache).map_err(|error| match error {
+        TransportError::Local { code: FailureCode::Absent, .. } => AddressesError::NoCache,
+        error => error.into(),
+    })?;
+    let store = Store::new(&worker);
+    let allocators = Allocators::of(store, anchor, &trust)?;
+    let tree = tree_of(store, record.commit, settings.base())?;
+    let (network, _) = validate::check(&tree, Some(&settings.cluster.value), &[]);
+    let network = network.ok_or(AddressesError::Invalid(record.commit))?;
+    let configuration = Configuration { commit: record.commit, sequence: record.sequence };
+    Ok(Law { network, configuration, allocators })
+}
+
+/// Settles the addresses of all guests that are declared, and of `others`, and remembers
+/// what is held. `complete` says of whom beside the declared ones every guest is known.
+pub fn settle<H: Host>(
+    host: &H,
+    branch: &Branch<'_, H>,
+    law: &Law,
+    others: &[Claim],
+    complete: &[Origin],
+) -> Result<Outcome, AddressesError> {
+    let declared = claims(&law.network);
+    let mut all = declared.clone();
+    // What is declared of an interface counts more than what a hypervisor says of it.
+    let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
+    all.extend(others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac))).cloned());
+    let terms = Terms {
+        now: host.now(),
+        grace: branch.grace(),
+        complete: complete.iter().copied().chain([Origin::Declared]).collect(),
+    };
+    let mut allocation = Allocation::default();
+    let mut behind = false;
+    let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
+    let settled = branch.settle(&law.allocators, &message, |held| {
+        behind = is_behind(held, &law.configuration);
+        if behind {
+            allocation = Allocation::default();
+            return Decision::default();
+        }
+        allocation = allocate(&law.network, &held.leases, &all, &terms);
+        let is_newer = held.configuration.is_none_or(|before| before != law.configuration);
+        let matters = !allocation.changes.is_empty() || !held.leases.is_empty();
+        Decision {
+            changes: allocation.changes.clone(),
+            configuration: (is_newer && matters).then_some(law.configuration),
+        }
+    })?;
+    record::remember(host, settled.tip, &settled.leases)?;
+    let Allocation { refused, stranded, .. } = allocation;
+    Ok(Outcome { settled, refused, stranded, behind })
+}
+
+/// Whether another node settled a commit that is above this one's.
+fn is_behind(held: &Held, configuration: &Configuration) -> bool {
+    held.configuration.is_some_and(|before| before.sequence > configuration.sequence)
+}
+
+/// Reads what is held, and remembers it.
+pub fn read<H: Host>(host: &H, branch: &Branch<'_, H>, law: &Law) -> Result<Held, AddressesError> {
+    let held = branch.read(&law.allocators)?;
+    record::remember(host, held.tip, &held.leases)?;
+    Ok(held)
+}

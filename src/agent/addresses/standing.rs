@@ -1,0 +1,153 @@
+//! How addresses stand, and who looks after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{AddressesError, Outcome, law, read, remembered, settle};
+use crate::agent::error::chain;
+use crate::agent::leases::{Branch, Settled};
+use crate::agent::settings::{Mode, Settings};
+use crate::host::{Host, HostError};
+use crate::value::ObjectId;
+
+const MAX_BYTES: u64 = 1 << 20;
+/// How often addresses are looked after where nothing else runs.
+const PERIOD: Duration = Duration::from_secs(300);
+
+/// How addresses stand on this node, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// When this was written.
+    pub updated: Timestamp,
+    /// Whether the branch was read, and everybody has what they claim.
+    pub ok: bool,
+    /// In one sentence.
+    pub message: String,
+    /// How many leases are held.
+    pub held: usize,
+    /// Who does not get what.
+    pub refused: Vec<String>,
+    /// What is held where nothing is declared.
+    pub stranded: Vec<String>,
+}
+
+/// Where [`Standing`] lies on a node.
+pub const STANDING: &str = "/run/weft/leases.json";
+/// How many of each are named.
+const NAMED: usize = 20;
+
+/// How addresses stood last; `None` where they were never looked at.
+pub fn standing(host: &impl Host) -> Result<Option<Standing>, HostError> {
+    let file = host.read(Utf8Path::new(STANDING), MAX_BYTES)?;
+    Ok(file.and_then(|file| serde_json::from_slice(&file.bytes).ok()))
+}
+
+/// Settles what is declared, or only reads where this node may not write, and writes down
+/// how it stands. Waits for a server, and for nothing else of the node.
+pub fn look_after<H: Host>(
+    host: &H,
+    settings: &Settings,
+    program: &Utf8Path,
+    root: Option<&Utf8Path>,
+) -> Result<Standing, AddressesError> {
+    let result = settle_or_read(host, settings, program, root);
+    let updated = host.now();
+    let standing = match &result {
+        Ok(Outcome { settled, refused, stranded, behind }) => {
+            let held = settled.leases.len();
+            let message = match (refused.len(), stranded.len(), behind) {
+                (_, _, true) => "a newer commit was settled by another node".to_owned(),
+                (0, 0, false) => "everybody has the addresses that they should have".to_owned(),
+                (refused, 0, false) => format!("{refused} refused"),
+                (refused, stranded, false) => format!("{refused} refused, {stranded} stranded"),
+            };
+            Standing {
+                updated,
+                ok: refused.is_empty() && stranded.is_empty(),
+                message,
+                held,
+                refused: refused.iter().take(NAMED).map(ToString::to_string).collect(),
+                stranded: stranded.iter().take(NAMED).map(ToString::to_string).collect(),
+            }
+        }
+        Err(error) => Standing {
+            updated,
+            ok: false,
+            message: chain(error),
+            held: remembered(host).ok().flatten().map_or(0, |last| last.leases.len()),
+            refused: Vec::new(),
+            stranded: Vec::new(),
+        },
+    };
+    standing.write(host)?;
+    Ok(standing)
+}
+
+impl Standing {
+    fn write(&self, host: &impl Host) -> Result<(), HostError> {
+        let mut text = serde_json::to_vec_pretty(self).expect("strings and numbers are JSON");
+        text.push(b'\n');
+        host.replace(Utf8Path::new(STANDING), &text, 0o644)
+    }
+}
+
+fn settle_or_read<H: Host>(
+    host: &H,
+    settings: &Settings,
+    program: &Utf8Path,
+    root: Option<&Utf8Path>,
+) -> Result<Outcome, AddressesError> {
+    let branch = Branch::of(host, settings, program, root)?;
+    let law = law(host, settings, program, root)?;
+    if settings.mode() == Mode::Apply && branch.writes() {
+        return settle(host, &branch, &law, &[], &[]);
+    }
+    let held = read(host, &branch, &law)?;
+    let settled = Settled { tip: held.tip, leases: held.leases, changes: Vec::new() };
+    Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false })
+}
+
+/// Has addresses looked after beside the turns of an agent.
+#[derive(Debug, Default)]
+pub struct Lookout {
+    task: Option<JoinHandle<()>>,
+    /// When it is done again, unless something else runs before.
+    due: Option<Instant>,
+    /// The commit for which it was done last.
+    runs: Option<ObjectId>,
+}
+
+impl Lookout {
+    /// Begins to look after them where the settings say where leases are kept: whenever
+    /// something else runs, and now and then.
+    pub fn begin<H: Host + 'static>(
+        &mut self,
+        host: &Arc<H>,
+        settings: &Arc<Settings>,
+        (program, root): (&Utf8Path, Option<&Utf8Path>),
+        runs: Option<ObjectId>,
+    ) {
+        let is_due = self.runs != runs || self.due.is_none_or(|due| Instant::now() >= due);
+        let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
+        if settings.leases.is_none() || is_at_it || !is_due {
+            return;
+        }
+        (self.runs, self.due) = (runs, Some(Instant::now() + PERIOD));
+        let (host, settings) = (Arc::clone(host), Arc::clone(settings));
+        let (program, root) = (program.to_owned(), root.map(Utf8PathBuf::from));
+        self.task = Some(tokio::task::spawn_blocking(move || {
+            match look_after(&*host, &settings, &program, root.as_deref()) {
+                Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
+                Ok(standing) => tracing::warn!("addresses: {}", standing.message),
+                Err(error) => tracing::warn!("addresses: {}", chain(&error)),
+            }
+        }));
+    }
+}

@@ -1,0 +1,327 @@
+//! `weft ipam`: addresses of guests, by the branch that keeps their leases.
+
+mod import;
+mod words;
+
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::node::{self, Node, failed};
+use super::output::{Output, counted};
+use crate::agent::addresses::{self, Law};
+use crate::agent::leases::{Branch, Decision};
+use crate::agent::settings::Settings;
+use crate::host::{Host as _, Linux};
+use crate::network::{Lease, Origin};
+use crate::plan::addresses::{Allocation, Claim, LeaseChange, Terms, allocate, claims};
+use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
+
+/// `weft ipam`
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// List who holds which address. What this node read last, where the branch cannot be
+    /// read.
+    List {
+        /// Only those of this zone.
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<ZoneId>,
+        /// Do not ask the server.
+        #[arg(long)]
+        local: bool,
+    },
+    /// Give addresses to whoever claims them and has none: to every guest that is declared,
+    /// or to one that is named. Exit 4 when somebody does not get what they claim.
+    Allocate {
+        /// A guest, whether it is declared or not.
+        #[arg(value_name = "GUEST", requires = "vnet", requires = "mac")]
+        guest: Option<GuestName>,
+        #[command(flatten)]
+        interface: Interface,
+    },
+    /// Give a guest this very address.
+    Set {
+        /// The address, in a subnet of the vnet.
+        address: IpAddr,
+        /// The guest.
+        #[arg(requires = "vnet", requires = "mac")]
+        guest: GuestName,
+        #[command(flatten)]
+        interface: Interface,
+    },
+    /// Take an address from its guest. After the grace it is free; at once with `--now`.
+    Release {
+        /// The address.
+        address: IpAddr,
+        /// Its zone; where several zones have the address, it must be named.
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<ZoneId>,
+        /// Without the grace: another guest may have it the next moment.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Take over the addresses that Proxmox VE has given out, from its own file
+    /// (`/etc/pve/sdn/pve-ipam-state.json`).
+    Import(import::Arguments),
+    /// Say what is wrong with leases, and what `allocate` would change; changes nothing.
+    /// Exit 2 when something is pending, 4 when somebody does not get what they claim.
+    Check,
+}
+
+/// One network interface of a guest.
+#[derive(Debug, clap::Args)]
+pub(super) struct Interface {
+    /// The vnet it is plugged into.
+    #[arg(long, value_name = "VNET")]
+    vnet: Option<VnetId>,
+    /// Its hardware address.
+    #[arg(long, value_name = "MAC")]
+    mac: Option<MacAddress>,
+    /// The guest's name in DNS, when it is not its own.
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<DnsName>,
+}
+
+/// Runs a verb of `weft ipam`.
+pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<Exit, Failure> {
+    let settings = node.settings()?;
+    match &arguments.verb {
+        Verb::List { zone, local } => list(node, &settings, output, zone.as_ref(), *local),
+        Verb::Allocate { guest: None, .. } => allocate_declared(node, &settings, output),
+        Verb::Allocate { guest: Some(guest), interface } => {
+            let claim = interface.claim(guest, &[]);
+            allocate_one(node, &settings, output, &claim)
+        }
+        Verb::Set { address, guest, interface } => {
+            let claim = interface.claim(guest, &[*address]);
+            allocate_one(node, &settings, output, &claim)
+        }
+        Verb::Release { address, zone, now } => {
+            release(node, &settings, output, (*address, zone.as_ref()), *now)
+        }
+        Verb::Import(import) => import::run(node, &settings, output, import),
+        Verb::Check => check(node, &settings, output),
+    }
+}
+
+impl Interface {
+    fn claim(&self, guest: &GuestName, fixed: &[IpAddr]) -> Claim {
+        Claim {
+            vnet: self.vnet.clone().expect("the command line demands it"),
+            mac: self.mac.clone().expect("the command line demands it"),
+            guest: guest.clone(),
+            hostname: self.hostname.clone(),
+            fixed: fixed.to_vec(),
+            origin: Origin::Set,
+        }
+    }
+}
+
+/// What a verb works with.
+struct Desk<'a> {
+    branch: Branch<'a, Linux>,
+    law: Law,
+}
+
+fn open<'a>(
+    node: &'a Node,
+    settings: &'a Settings,
+    program: &'a camino::Utf8Path,
+) -> Result<Desk<'a>, Failure> {
+    let root = node.root.as_deref();
+    let branch = Branch::of(&node.host, settings, program, root).map_err(|error| {
+        failed(&error)
+            .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
+    })?;
+    let law = addresses::law(&node.host, settings, program, root)
+        .map_err(|error| failed(&error).hint("`weft sync` fetches the configuration"))?;
+    Ok(Desk { branch, law })
+}
+
+fn list(
+    node: &Node,
+    settings: &Settings,
+    output: Output,
+    zone: Option<&ZoneId>,
+    local: bool,
+) -> Result<Exit, Failure> {
+    let program = node::program()?;
+    let fresh = || {
+        let desk = open(node, settings, &program)?;
+        let held = addresses::read(&node.host, &desk.branch, &desk.law);
+        held.map(|held| (held.tip, held.leases)).map_err(|error| failed(&error))
+    };
+    let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
+        Ok((tip, leases)) => (node.host.now(), tip, leases),
+        Err(failure) => {
+            let last = addresses::remembered(&node.host).map_err(|error| failed(&error))?;
+            match (last, failure) {
+                (Some(last), failure) => {
+                    if let Some(failure) = failure {
+                        Output::notice(format!("warning: {failure}"));
+                        Output::notice(format!("this is what was read at {}", last.read));
+                    }
+                    (last.read, last.tip, last.leases)
+                }
+                (None, Some(failure)) => return Err(failure),
+                (None, None) => {
+                    let message = "this node has read no leases yet";
+                    return Err(Failure::new(Exit::Failed, message));
+                }
+            }
+        }
+    };
+    let shown: Vec<_> =
+        leases.iter().filter(|((of, _), _)| zone.is_none_or(|zone| zone == of)).collect();
+    output.say(words::table(&shown));
+    output.document(&json!({
+        "ok": true,
+        "read": read,
+        "commit": tip,
+        "leases": shown.iter().map(|(key, lease)| words::json(key, lease)).collect::<Vec<_>>(),
+    }));
+    Ok(Exit::Ok)
+}
+
+fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let program = node::program()?;
+    let desk = open(node, settings, &program)?;
+    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, &[], &[])
+        .map_err(|error| failed(&error))?;
+    if outcome.behind {
+        let message =
+            "another node settled a newer commit of the configuration; this one only reads";
+        return Err(
+            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
+        );
+    }
+    let allocation = Allocation {
+        changes: outcome.settled.changes,
+        refused: outcome.refused,
+        stranded: outcome.stranded,
+    };
+    Ok(words::say(output, &allocation, true))
+}
+
+/// Settles one claim, and leaves all others as they are.
+fn allocate_one(
+    node: &Node,
+    settings: &Settings,
+    output: Output,
+    claim: &Claim,
+) -> Result<Exit, Failure> {
+    let program = node::program()?;
+    let desk = open(node, settings, &program)?;
+    // A declared guest goes by what is declared.
+    let declared = claims(&desk.law.network);
+    if declared.iter().any(|other| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac)) {
+        let message = format!(
+            "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
+            claim.mac, claim.vnet
+        );
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("write the address into `guests:` of the configuration"));
+    }
+    let terms = Terms {
+        now: node.host.now(),
+        grace: desk.branch.grace(),
+        complete: std::collections::BTreeSet::new(),
+    };
+    let mut allocation = Allocation::default();
+    let message = format!("leases: {} by hand", claim.guest);
+    let claims = [claim.clone()];
+    desk.branch
+        .settle(&desk.law.allocators, &message, |held| {
+            allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
+            allocation.stranded.clear();
+            Decision { changes: allocation.changes.clone(), configuration: None }
+        })
+        .map_err(|error| failed(&error))?;
+    Ok(words::say(output, &allocation, true))
+}
+
+fn release(
+    node: &Node,
+    settings: &Settings,
+    output: Output,
+    (address, zone): (IpAddr, Option<&ZoneId>),
+    at_once: bool,
+) -> Result<Exit, Failure> {
+    let program = node::program()?;
+    let desk = open(node, settings, &program)?;
+    let declared = claims(&desk.law.network);
+    let now = node.host.now();
+    let mut wrong = None;
+    let settled = desk
+        .branch
+        .settle(&desk.law.allocators, &format!("leases: {address} by hand"), |held| {
+            wrong = None;
+            let is_it = |(of, found): &(ZoneId, IpAddr)| {
+                *found == address && zone.is_none_or(|zone| zone == of)
+            };
+            let found: Vec<_> = held.leases.iter().filter(|(key, _)| is_it(key)).collect();
+            let [((zone, _), lease)] = found.as_slice() else {
+                let zones: Vec<_> = found.iter().map(|((zone, _), _)| zone.to_string()).collect();
+                wrong = Some(if zones.is_empty() {
+                    Failure::new(Exit::Failed, format!("nobody holds {address}"))
+                } else {
+                    let message = format!("{address} is held in the zones {}", zones.join(", "));
+                    Failure::new(Exit::Usage, message).hint("name one: `--zone ZONE`")
+                });
+                return Decision::default();
+            };
+            let claims = |claim: &&Claim| (&claim.vnet, &claim.mac) == (&lease.vnet, &lease.mac);
+            if let Some(claim) = declared.iter().find(claims) {
+                let message =
+                    format!("{address} belongs to guest `{}`, which is declared", claim.guest);
+                wrong = Some(Failure::new(Exit::Refused, message).hint(
+                    "remove the guest from the configuration, or give it another address there",
+                ));
+                return Decision::default();
+            }
+            let released = Lease { released: Some(now), ..(*lease).clone() };
+            let change = LeaseChange {
+                zone: zone.clone(),
+                address,
+                before: Some((*lease).clone()),
+                after: (!at_once).then_some(released),
+            };
+            Decision { changes: vec![change], configuration: None }
+        })
+        .map_err(|error| failed(&error))?;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    let message = if at_once {
+        format!("{address} is free")
+    } else {
+        let grace = SignedDuration::try_from(desk.branch.grace()).unwrap_or_default();
+        format!("{address} is given up, and free in {grace:#}")
+    };
+    output.say(&message);
+    output.document(&json!({ "ok": true, "message": message, "commit": settled.tip }));
+    Ok(Exit::Ok)
+}
+
+fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let program = node::program()?;
+    let desk = open(node, settings, &program)?;
+    let held =
+        addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
+    let terms = Terms {
+        now: node.host.now(),
+        grace: desk.branch.grace(),
+        complete: [Origin::Declared].into(),
+    };
+    let allocation = allocate(&desk.law.network, &held.leases, &claims(&desk.law.network), &terms);
+    output.say(format!("{} kept", counted(held.leases.len(), "lease")));
+    Ok(words::say(output, &allocation, false))
+}

@@ -1,0 +1,164 @@
+//! Addresses of guests through the program, on dry nodes, with leases in a repository on
+//! the same machine.
+
+use super::node::Node;
+use super::trust::repository::{Repository, output, program};
+
+const POLICY: &str =
+    "roles:\n  root: {principals: [alice@example.org]}\nallocators: [carol@example.org]\n";
+
+fn network(guests: &str, subnet: &str) -> String {
+    format!(
+        "nodes: {{n1: {{}}, n2: {{}}}}\nzones: {{za: {{type: simple}}}}\nvnets:\n  va: {{zone: za, subnets: {{{subnet}: {{gateway: {}}}}}}}\nguests: {{{guests}}}\n",
+        subnet.replace("0/24", "1")
+    )
+}
+
+fn guest(number: u8, more: &str) -> String {
+    format!("g{number}: {{nics: [{{vnet: va, mac: \"02:00:00:00:00:0{number}\"{more}}}]}}")
+}
+
+/// A repository of declarations, and beside it one for leases.
+fn repository() -> Repository {
+    let repository = Repository::with_policy(POLICY);
+    declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
+    let home = repository.home();
+    output(program("git", home).args(["init", "-q", "--bare", "-b", "leases", "leases.git"]));
+    repository
+}
+
+fn declare(repository: &Repository, network: &str) {
+    repository
+        .commit("alice", &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", network.as_bytes())]);
+}
+
+fn node<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
+    let home = repository.home().display();
+    let leases = format!(
+        "mode: apply\nleases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n  grace: 1m\n"
+    );
+    let node = Node::with(repository, name, "lab", &leases);
+    node.put("etc/weft/key", &std::fs::read(repository.home().join("carol")).unwrap());
+    output(program("chmod", repository.home()).arg("600").arg(node.root.join("etc/weft/key")));
+    node
+}
+
+#[track_caller]
+fn is(node: &Node<'_>, words: &[&str], code: i32, says: &[&str]) {
+    let said = node.run(words);
+    let all = said.all();
+    assert!(said.code == code && says.iter().all(|says| all.contains(says)), "{words:?}: {all}");
+}
+
+#[test]
+fn declared_guests_have_addresses_and_keep_them() {
+    let repository = repository();
+    let (one, two) = (node(&repository, "n1"), node(&repository, "n2"));
+    is(&one, &["ipam", "allocate"], 1, &["no commit of the configuration was accepted"]);
+    is(&one, &["sync"], 0, &["runs commit"]);
+    is(&two, &["sync"], 0, &["runs commit"]);
+    is(&one, &["ipam", "check"], 2, &["0 leases kept", "+ 10.0.0.2 (za) for `g1`"]);
+    is(&one, &["ipam", "list"], 0, &["nobody holds an address"]);
+    is(&one, &["ipam", "allocate"], 0, &["+ 10.0.0.2 (za) for `g1` on `va`, 02:00:00:00:00:01"]);
+    is(&two, &["ipam", "allocate"], 0, &["everybody has the addresses"]);
+    is(&two, &["ipam", "list"], 0, &["10.0.0.2  za    va    g1     02:00:00:00:00:01  declared"]);
+    is(&one, &["ipam", "check"], 0, &["1 lease kept"]);
+
+    // More guests, in another order, one of them at an address of its own.
+    let guests = [guest(3, ", addresses: [10.0.0.3]"), guest(2, ""), guest(1, "")].join(", ");
+    declare(&repository, &network(&guests, "10.0.0.0/24"));
+    is(&one, &["sync"], 0, &["runs commit"]);
+    is(&one, &["ipam", "allocate"], 0, &["+ 10.0.0.3 (za) for `g3`", "+ 10.0.0.4 (za) for `g2`"]);
+    // The other node is behind: it gives nothing up that it does not know.
+    is(&two, &["ipam", "allocate"], 4, &["another node settled a newer commit"]);
+    is(&two, &["ipam", "list"], 0, &["10.0.0.4"]);
+
+    // A revert gives up, and its revert brings the same addresses back.
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    is(&one, &["sync"], 0, &["runs commit"]);
+    is(&one, &["ipam", "allocate"], 0, &["~ 10.0.0.3 (za) of `g3` is given up", "10.0.0.4"]);
+    is(&one, &["ipam", "list"], 0, &["given up"]);
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    is(&one, &["sync"], 0, &["runs commit"]);
+    is(&one, &["ipam", "allocate"], 0, &["~ 10.0.0.3 (za) is `g3`'s", "~ 10.0.0.4 (za) is `g2`'s"]);
+
+    // A server that is gone: what was read last is known, and said to be old.
+    std::fs::rename(repository.home().join("leases.git"), repository.home().join("away")).unwrap();
+    is(&one, &["ipam", "list"], 0, &["warning: error: ", "this is what was read at", "10.0.0.4"]);
+    is(&one, &["ipam", "list", "--local", "--zone", "zb"], 0, &["nobody holds an address"]);
+    is(&one, &["ipam", "allocate"], 1, &["leases"]);
+}
+
+#[test]
+fn addresses_by_hand() {
+    let repository = repository();
+    let node = node(&repository, "n1");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "allocate"], 0, &["+ 10.0.0.2"]);
+    let hand = ["--vnet", "va", "--mac", "02:00:00:00:00:99"];
+    let allocate = |guest| [&["ipam", "allocate", guest][..], &hand].concat();
+    is(&node, &["ipam", "allocate", "g9"], 64, &["--vnet"]);
+    is(&node, &allocate("g9"), 0, &["+ 10.0.0.3 (za) for `g9`"]);
+    is(&node, &allocate("g9"), 0, &["everybody has the addresses"]);
+    is(
+        &node,
+        &[&["ipam", "set", "10.0.0.77", "g9"][..], &hand].concat(),
+        0,
+        &["~ 10.0.0.3 (za) of `g9` is given up", "+ 10.0.0.77 (za) for `g9`"],
+    );
+    is(&node, &[&["ipam", "set", "10.0.0.2", "g9"][..], &hand].concat(), 4, &["held by `g1`"]);
+    is(&node, &[&["ipam", "set", "10.0.0.1", "g9"][..], &hand].concat(), 4, &["the router's"]);
+    is(&node, &[&["ipam", "set", "10.9.0.1", "g9"][..], &hand].concat(), 4, &["in no subnet"]);
+    let declared = ["ipam", "set", "10.0.0.9", "g1", "--vnet", "va", "--mac", "02:00:00:00:00:01"];
+    is(&node, &declared, 4, &["is declared", "`guests:`"]);
+    // What is declared is settled, and what was set by hand stays.
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
+    is(&node, &["ipam", "release", "10.0.0.2"], 4, &["belongs to guest `g1`, which is declared"]);
+    is(&node, &["ipam", "release", "10.0.0.50"], 1, &["nobody holds 10.0.0.50"]);
+    is(&node, &["ipam", "release", "10.0.0.77"], 0, &["is given up, and free in 1m"]);
+    is(&node, &["ipam", "release", "10.0.0.77", "--now"], 0, &["10.0.0.77 is free"]);
+    // A subnet that goes while somebody holds an address of it.
+    is(&node, &allocate("g9"), 0, &["10.0.0.3"]);
+    declare(&repository, &network("", "10.7.0.0/24"));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "check"], 2, &["stranded: 10.0.0.3 of `g9` is in no subnet of zone `za`"]);
+    is(&node, &["ipam", "release", "10.0.0.3", "--zone", "za"], 0, &["given up"]);
+}
+
+#[test]
+fn what_proxmox_gave_out_is_taken_over() {
+    let repository = repository();
+    let node = node(&repository, "n1");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    let file = repository.home().join("state.json");
+    std::fs::write(
+        &file,
+        r#"{"zones":{"za":{"subnets":{"10.0.0.0/24":{"ips":{
+            "10.0.0.1":{"gateway":1},
+            "10.0.0.10":{"mac":"BC:24:11:AA:BB:CC","hostname":"vm1","vmid":100},
+            "10.0.0.11":{"mac":"BC:24:11:AA:BB:CD","vmid":"101"},
+            "10.0.0.12":{"vmid":"102"},
+            "10.0.0.255":{"mac":"BC:24:11:AA:BB:CE","vmid":"103"}}},
+            "10.9.0.0/24":{"ips":{"10.9.0.3":{"mac":"BC:24:11:AA:BB:CF","vmid":"9"}}}}}}}"#,
+    )
+    .unwrap();
+    let import = ["ipam", "import", file.to_str().unwrap()];
+    is(
+        &node,
+        &import,
+        0,
+        &[
+            "+ 10.0.0.10 (za) for `vm1`",
+            "+ 10.0.0.11 (za) for `vm101`",
+            "left out: 10.0.0.12 (za): nobody's hardware address is known",
+            "left out: 10.0.0.255 (za): it is the router's",
+            "left out: 10.9.0.3 (za): no vnet of the zone has the subnet",
+        ],
+    );
+    is(&node, &import, 0, &["everybody"]);
+    is(&node, &["ipam", "allocate"], 0, &["+ 10.0.0.2 (za) for `g1`"]);
+    let held = node.run(&["--json", "ipam", "list"]).json();
+    assert_eq!(held["leases"].as_array().unwrap().len(), 3);
+    assert_eq!(held["leases"][1]["mac"], "BC:24:11:AA:BB:CC");
+    is(&node, &["ipam", "import", "/nowhere"], 1, &["/nowhere"]);
+}
