@@ -59,6 +59,18 @@ choices! {
     }
 }
 
+choices! {
+    /// What is done about Proxmox VE's own configuration of the network, in `/etc/pve/sdn`.
+    pub enum Pve as "a way with Proxmox VE" {
+        /// What all nodes of the cluster run is written there.
+        "publish" Publish,
+        /// Nothing is applied that is not what Proxmox VE has applied there.
+        "refuse" Refuse,
+        /// It is not looked at.
+        "off" Off,
+    }
+}
+
 impl Shape for Profile {
     fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
         choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
@@ -171,6 +183,9 @@ declaration! {
         optional "probes" probes: Entries<Word, Probe>,
         /// What is done about changes of the node that no commit made.
         optional "drift" drift: DriftRules,
+        /// What is done about Proxmox VE's own configuration of the network. `off` when
+        /// absent.
+        optional "pve" pve: Pve,
     }
 }
 
@@ -183,6 +198,11 @@ impl Settings {
     /// The build of ifupdown2 that loads the files.
     pub fn profile(&self) -> Profile {
         self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
+    }
+
+    /// What is done about Proxmox VE's own configuration of the network.
+    pub fn pve(&self) -> Pve {
+        self.pve.as_ref().map_or(Pve::Off, |pve| pve.value)
     }
 
     /// The branch that is followed.

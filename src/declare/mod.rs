@@ -17,6 +17,7 @@ pub mod guest;
 pub mod import;
 pub mod node;
 pub mod policy;
+pub mod publish;
 pub mod pve;
 pub mod scalar;
 pub mod schema;
