@@ -219,17 +219,15 @@ impl<'a> Wanted<'a> {
         let differs = |kind: Option<Kind>| found.meaning(kind) != self.read.meaning(kind);
         let differing: Vec<_> =
             ORDER.iter().filter(|(name, kind)| self.has(name) && differs(*kind)).collect();
-        let is_bare = ORDER.iter().all(|(name, kind)| {
-            let is_service = matches!(name, &"ipams.cfg" | &"dns.cfg");
-            is_service || found.is_empty(*kind)
-        });
+        let of_services = |name: &str| matches!(name, "ipams.cfg" | "dns.cfg");
+        let is_bare = ORDER.iter().all(|(name, kind)| of_services(name) || found.is_empty(*kind));
         let ours = |name: &str, kind: Option<Kind>| {
             let digest = found.digest(kind);
             let known = record.and_then(|record| record.contents.get(name));
             digest == self.read.digest(kind)
                 || self.only_adds(found, kind)
                 || known.is_some_and(|known| known.contains(&digest))
-                || (record.is_none() && is_bare)
+                || (record.is_none() && is_bare && !of_services(name))
         };
         let foreign: Vec<_> =
             differing.iter().filter(|(name, kind)| !ours(name, *kind)).copied().collect();
