@@ -340,6 +340,14 @@ fn check(settings: &Settings, findings: &mut Findings) {
         }
         credentials::check(settings, remote, findings);
     }
+    if let (Pve::Publish, Profile::Debian, Some(pve)) =
+        (settings.pve(), settings.profile(), &settings.pve)
+    {
+        let message = "with profile `debian` the files are not those that Proxmox VE would write";
+        let finding = Finding::new(Code::BadValue, message, &pve.place)
+            .help("publish with profile `pve` only");
+        findings.push(finding);
+    }
     check_schedule(settings, findings);
     check_listen(settings, findings);
     confirm::check(settings, findings);

@@ -160,11 +160,14 @@ fn settings_that_are_not_there_or_wrong() {
 
 #[test]
 fn there_are_three_ways_with_proxmox() {
-    let pve = |more| read(more).map(|settings| settings.pve());
+    let pve = |more: &str| read(more).map(|settings| settings.pve());
     assert_eq!(pve(""), Ok(Pve::Off));
     for (word, way) in [("publish", Pve::Publish), ("refuse", Pve::Refuse), ("off", Pve::Off)] {
         assert_eq!(pve(&format!("pve: {word}")), Ok(way));
     }
+    let debian = pve("pve: publish\nprofile: debian").unwrap_err();
+    assert!(debian.contains("not those that Proxmox VE would write"), "{debian}");
+    assert_eq!(pve("pve: off\nprofile: debian"), Ok(Pve::Off));
     assert!(pve("pve: yes").unwrap_err().contains("a way with Proxmox VE"));
 }
 

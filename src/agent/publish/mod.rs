@@ -12,6 +12,7 @@ mod disagreement;
 mod place;
 mod secrets;
 mod standing;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -38,8 +39,6 @@ use crate::network::Network;
 use crate::sync::CommitRecord;
 use crate::validate;
 use crate::value::{ClusterName, CredentialId, Digest, NodeName, Secret};
-
-mod takeover;
 
 /// How often the lock is tried in one turn, a second after the other.
 const TRIES: usize = 5;
@@ -74,6 +73,9 @@ pub(super) fn of_turn(
         running.commit.as_ref().is_some_and(|commit| commit.commit == record.commit)
     };
     let Some(running) = running.filter(confirmed) else {
+        if let Err(error) = withdraw(host, &settings.node.value, running) {
+            tracing::debug!(%error, "what this node said of an earlier commit stays");
+        }
         let why = format!("this node has not confirmed commit {}", record.commit.short());
         let stopped = Stopped::waiting("pve-waits-for-nodes", why);
         return Some(stopped.publication(place::record(host).ok().flatten()));
@@ -82,10 +84,15 @@ pub(super) fn of_turn(
     // It was built before, of the same.
     let network = &validate::validate(&declared, &[]).0?;
     let secrets = secrets::secrets(host, settings, &declared);
-    let (cluster, node) = (&settings.cluster.value, &settings.node.value);
-    let declared = &declared;
-    let secrets = &secrets;
-    let subject = Subject { cluster, node, record, running, declared, network, secrets };
+    let subject = Subject {
+        cluster: &settings.cluster.value,
+        node: &settings.node.value,
+        record,
+        running,
+        declared: &declared,
+        network,
+        secrets: &secrets,
+    };
     Some(publish(host, &subject))
 }
 
@@ -299,7 +306,7 @@ fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopp
     }
     let look = Look::take(host, subject)?;
     // Also without quorum: it is the node's own file.
-    place::number(host, look.version)?;
+    place::number(host, look.version).map_err(|error| Stopped::unwritable(&error))?;
     if !look.members.quorate {
         return Err(Stopped::no_quorum("its members say so"));
     }
@@ -344,6 +351,16 @@ fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopp
         place::put_record(host, &done)?;
         Ok(look.published(done))
     })
+}
+
+/// Takes back what this node said where it runs something else by now, by whichever way:
+/// nothing may be published for which it is counted.
+fn withdraw(host: &impl Host, node: &NodeName, running: Option<&Running>) -> Result<(), HostError> {
+    let runs = running.and_then(|running| running.commit.as_ref()).map(|commit| commit.commit);
+    match place::said_by(host, node)? {
+        Some(said) if Some(said.commit) != runs => host.remove(&place::said(node)),
+        _ => Ok(()),
+    }
 }
 
 /// Says to the others what this node confirmed, where it said something else.

@@ -95,6 +95,10 @@ impl Stopped {
         Self::waiting("pve-no-quorum", format!("the cluster has no quorum: {why}"))
     }
 
+    pub(super) fn unwritable(error: &HostError) -> Self {
+        Self::waiting("pve-unwritable", chain(error))
+    }
+
     /// Nodes that have not confirmed it.
     pub(super) fn waiting_for(missing: &[(NodeName, String)]) -> Self {
         let said: Vec<String> = missing.iter().map(|(node, why)| format!("{node} {why}")).collect();
@@ -125,7 +129,7 @@ impl From<HostError> for Stopped {
             HostError::ReadOnly { .. } | HostError::Denied { .. } => {
                 Self::no_quorum(&chain(&error))
             }
-            error => Self::waiting("pve-unwritable", chain(&error)),
+            error => Self::unwritable(&error),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use super::*;
+use crate::agent::settings;
 use crate::declare::Declared;
 use crate::declare::pve::Config;
 use crate::host::CLUSTER_LOCK;
@@ -163,7 +164,7 @@ impl Cluster {
     }
 }
 
-fn code(publication: &Publication) -> &str {
+fn told(publication: &Publication) -> &str {
     publication.code.as_deref().unwrap_or("published")
 }
 
@@ -172,7 +173,7 @@ fn what_all_nodes_confirmed_is_published_once() {
     let (cluster, first) = (Cluster::new(3), commit(1, FIRST));
     for (node, waits) in [(0, 2), (1, 1)] {
         let publication = cluster.turn(node, &first);
-        assert_eq!((code(&publication), publication.waiting.len()), ("pve-waits-for-nodes", waits));
+        assert_eq!((told(&publication), publication.waiting.len()), ("pve-waits-for-nodes", waits));
         assert_eq!(cluster.sdn("zones.cfg"), "");
     }
     let publication = cluster.turn(2, &first);
@@ -205,7 +206,7 @@ fn a_node_that_is_offline_is_waited_for_and_named() {
     cluster.members(&[true, true, false], true);
     cluster.turn(0, &first);
     let publication = cluster.turn(1, &first);
-    assert_eq!(code(&publication), "pve-waits-for-nodes");
+    assert_eq!(told(&publication), "pve-waits-for-nodes");
     assert_eq!(
         publication.message,
         "not every node has confirmed it: n3 has confirmed nothing so far, and is offline"
@@ -228,14 +229,14 @@ fn without_quorum_nothing_is_written_and_the_status_says_so() {
     let (cluster, first) = (Cluster::new(2), commit(1, FIRST));
     cluster.members(&[true, false], false);
     let before = cluster.shared.fingerprint();
-    assert_eq!(code(&cluster.turn(0, &first)), "pve-no-quorum");
+    assert_eq!(told(&cluster.turn(0, &first)), "pve-no-quorum");
     assert_eq!(cluster.shared.fingerprint(), before);
     // The members say nothing yet, and the file system takes no write.
     cluster.members(&[true, true], true);
     let before = cluster.shared.fingerprint();
     for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
         cluster.shared.set_faults(&[(0, Fault::FailWrites(kind))]);
-        assert_eq!(code(&cluster.turn(0, &first)), "pve-no-quorum");
+        assert_eq!(told(&cluster.turn(0, &first)), "pve-no-quorum");
         cluster.shared.restart(Restart::Process);
     }
     assert_eq!(cluster.shared.fingerprint(), before);
@@ -249,7 +250,7 @@ fn a_lock_is_waited_for_and_ends_by_its_age() {
     assert!(cluster.shared.acquire(Utf8Path::new(place::LOCK)).expect("it is free"));
     cluster.turn(0, &first);
     let publication = cluster.turn(1, &first);
-    assert_eq!(code(&publication), "pve-locked");
+    assert_eq!(told(&publication), "pve-locked");
     assert_eq!(cluster.sdn("zones.cfg"), "");
     cluster.shared.wait(CLUSTER_LOCK);
     assert_eq!(cluster.turn(1, &first).standing, Standing::Published);
@@ -257,7 +258,7 @@ fn a_lock_is_waited_for_and_ends_by_its_age() {
     // A token of the panel's keeps everybody off.
     let second = commit(2, SECOND);
     cluster.put_sdn(".lock", "0190-token");
-    assert!(cluster.turns(&second).iter().all(|publication| code(publication) == "pve-locked"));
+    assert!(cluster.turns(&second).iter().all(|publication| told(publication) == "pve-locked"));
     cluster.assert_published_but_for_numbers(&first);
     cluster.shared.take("/etc/pve/sdn/.lock");
     cluster.turns(&second);
@@ -281,7 +282,7 @@ fn what_people_made_is_not_overwritten() {
     let second = commit(2, SECOND);
     cluster.put_sdn("vnets.cfg", "vnet: va\n\tzone za\n\talias mine\n\nvnet: vx\n\tzone za\n\n");
     let publication = cluster.turns(&second).remove(0);
-    assert_eq!((publication.standing, code(&publication)), (Standing::Refused, "pve-edited"));
+    assert_eq!((publication.standing, told(&publication)), (Standing::Refused, "pve-edited"));
     assert_eq!(
         publication.edited,
         [
@@ -308,7 +309,7 @@ fn what_people_made_is_not_overwritten() {
 
     // The same draft again is not agreed to any more.
     cluster.put_sdn("vnets.cfg", &draft);
-    assert_eq!(code(&cluster.turn(0, &second)), "pve-edited");
+    assert_eq!(told(&cluster.turn(0, &second)), "pve-edited");
     // An apply of the panel with nothing pending changes a number and an order.
     let (cluster, first) = (Cluster::new(2), commit(1, FIRST));
     cluster.turns(&first);
@@ -323,25 +324,25 @@ fn what_weft_has_no_word_for_stays_and_is_named() {
     let (cluster, first) = (Cluster::new(1), commit(1, FIRST));
     cluster.put_sdn("route-maps.cfg", "route-map-entry: m_10\n\taction permit\n");
     let publication = cluster.turn(0, &first);
-    assert_eq!(code(&publication), "pve-beyond");
+    assert_eq!(told(&publication), "pve-beyond");
     assert!(publication.message.contains("route map entry m_10"), "{}", publication.message);
     assert_eq!(cluster.sdn("zones.cfg"), "");
     // A member that nobody declared, one that Proxmox does not know, and damage.
     let cluster = Cluster::new(4);
-    assert_eq!(code(&cluster.turn(0, &first)), "pve-member-undeclared");
+    assert_eq!(told(&cluster.turn(0, &first)), "pve-member-undeclared");
     let cluster = Cluster::new(1);
     cluster.shared.take("/etc/pve/nodes/n1/pve-ssl.pem");
     let stranger = Cluster {
         shared: Arc::clone(&cluster.shared),
         nodes: vec![("n2".parse().expect("a name"), cluster.nodes[0].1.clone())],
     };
-    assert_eq!(code(&stranger.turn(0, &first)), "pve-absent");
+    assert_eq!(told(&stranger.turn(0, &first)), "pve-absent");
     let cluster = Cluster::new(1);
     cluster.put_sdn(RUNNING, "{");
-    assert_eq!(code(&cluster.turn(0, &first)), "pve-unreadable");
+    assert_eq!(told(&cluster.turn(0, &first)), "pve-unreadable");
     cluster.put_sdn(RUNNING, "");
     cluster.put_sdn("weft.json", "{}");
-    assert_eq!(code(&cluster.turn(0, &first)), "pve-unreadable");
+    assert_eq!(told(&cluster.turn(0, &first)), "pve-unreadable");
 }
 
 /// The writer dies at every single step of the shared file system and of its own; then
@@ -419,6 +420,73 @@ fn of_two_writers_at_once_one_writes() {
         assert_eq!(cluster.version(), 2);
         cluster.assert_published(&second);
     }
+}
+
+const SETTINGS: &str = "\
+cluster: lab
+node: n1
+mode: apply
+pve: publish
+remotes: [{name: origin, url: \"https://git.example/net.git\"}]
+introduction:
+  commit: 0123456789abcdef0123456789abcdef01234567
+  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+credentials:
+  nbtoken: {type: token, file: /etc/weft/nb.token, origin: \"https://nb.example.org\"}
+";
+
+#[test]
+fn a_node_that_went_back_is_not_counted_any_more() {
+    let cluster = Cluster::new(2);
+    let (first, second) = (commit(1, FIRST), commit(2, SECOND));
+    cluster.turns(&first);
+    cluster.turn(0, &second);
+    let settings = settings::read(SETTINGS).expect("legal");
+    let back = Running {
+        commit: Some(first.record.clone()),
+        generation: 1,
+        rendering: None,
+        since: first.record.committed,
+    };
+    let (_, host) = &cluster.nodes[0];
+    let publication =
+        of_turn(host, &settings, &second.record, &Tree::default(), Some(&back)).expect("asked");
+    assert_eq!(told(&publication), "pve-waits-for-nodes");
+    assert_eq!(publication.published.expect("the first").sequence, 1);
+    let publication = cluster.turn(1, &second);
+    assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
+    assert_eq!(cluster.version(), 1);
+}
+
+#[test]
+fn a_secret_is_written_only_for_the_server_that_it_is_bound_to() {
+    let settings = settings::read(SETTINGS).expect("legal");
+    let host = Fake::default();
+    host.put("/etc/weft/nb.token", b"s3cret\n", 0o600);
+    let secrets = |url: &str| {
+        let text = format!(
+            "ipams: {{nb: {{type: netbox, url: \"{url}\", token: nbtoken}}, other: {{type: netbox, url: \"{url}\", token: unknown}}}}\n"
+        );
+        let Commit { declared, .. } = commit(1, &text);
+        let secrets = secrets::secrets(&host, &settings, &declared);
+        secrets
+            .into_iter()
+            .map(|(id, s)| (id.to_string(), s.expose().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let known = [("nbtoken".to_owned(), "s3cret".to_owned())];
+    assert_eq!(secrets("https://nb.example.org/api"), known);
+    assert_eq!(secrets("https://NB.example.org:443/api"), known);
+    for url in [
+        "https://nb.example.com/api",
+        "http://nb.example.org/api",
+        "https://nb.example.org:8443/api",
+        "https://nb.example.org.example.com/api",
+    ] {
+        assert_eq!(secrets(url), [], "{url}");
+    }
+    host.put("/etc/weft/nb.token", b"s3cret\n", 0o644);
+    assert_eq!(secrets("https://nb.example.org/api"), [], "anybody could read it");
 }
 
 impl Cluster {

@@ -55,8 +55,8 @@ pub const OF_A_PUBLICATION: &[Reason] = &[
     },
     Reason {
         code: "pve-unwritable",
-        title: "the cluster file system refused a read or a write",
+        title: "a file could not be read or written",
         why: "Each file is the old one or the new one, and the next turn goes on.",
-        fix: "Read the message; `systemctl status pve-cluster`.",
+        fix: "Read the message, which names it; below `/etc/pve`, look at `systemctl status pve-cluster`.",
     },
 ];
