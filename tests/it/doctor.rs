@@ -39,7 +39,7 @@ fn settings_text(profile: &str) -> String {
     let text = fs::read_to_string(examples).unwrap();
     let text = text.replace(&"1".repeat(40), "4f0c1d2e3b4a59687766554433221100ffeeddcc");
     let text = format!("{}\nprofile: {profile}\n", text.replace("\nprofile:", "\n# profile:"));
-    if profile == "pve" { format!("{text}pve: publish\n") } else { text }
+    if profile == "pve" { format!("{text}pve: refuse\n") } else { text }
 }
 
 fn recorded(name: &str) -> Json {
