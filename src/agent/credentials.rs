@@ -238,7 +238,7 @@ fn login(host: &impl Host, credential: &Credential) -> Result<Login, Failure> {
 }
 
 /// A secret of one line.
-fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
+pub(super) fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
     let text = secret(host, path)?;
     let word = text.expose().trim_end_matches(['\r', '\n']);
     if word.is_empty() || word.len() > MAX_WORD_BYTES || word.chars().any(char::is_control) {

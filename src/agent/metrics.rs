@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::publish::{Publication, Standing};
 use super::status::{Refused, RemoteStanding, RemoteState, State, Status};
 
 /// The content type of [`Metrics::text`].
@@ -63,6 +64,11 @@ struct OfLayer {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WithStanding {
+    standing: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FromProvider {
     provider: &'static str,
     result: &'static str,
@@ -97,6 +103,8 @@ pub struct Metrics {
     remaining: Gauge,
     applies: Family<WithResult, Counter>,
     drift: Family<OfLayer, Gauge>,
+    publication: Family<WithStanding, Gauge>,
+    published: Gauge,
     quarantined: Gauge,
     webhooks: Family<FromProvider, Counter>,
     progress: Seconds,
@@ -165,6 +173,16 @@ impl Default for Metrics {
             ),
             applies: registered!("apply", "Applies by result", Family::default()),
             drift: registered!("drift_items", "What differs without a commit", Family::default()),
+            publication: registered!(
+                "publication",
+                "How the publication to Proxmox stands: 1 at one standing",
+                Family::default()
+            ),
+            published: registered!(
+                "published_seq",
+                "Number of the commit that is published to Proxmox",
+                Gauge::default()
+            ),
             quarantined: registered!("quarantined", "Renderings held back", Gauge::default()),
             webhooks: registered!("webhook", "Webhooks by provider and result", Family::default()),
             progress: registered!(
@@ -196,6 +214,7 @@ impl Metrics {
         self.diverged.set(count(status.diverged.len()));
         self.remaining.set(count(status.remaining));
         self.stand(&status.remotes);
+        self.publish(status.publication.as_ref());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.fetched = Some(status.updated);
         for refused in &status.refused {
@@ -237,6 +256,16 @@ impl Metrics {
                 self.remotes.get_or_create(&labels).set(is);
             }
         }
+    }
+
+    fn publish(&self, publication: Option<&Publication>) {
+        let Some(publication) = publication else { return };
+        for each in Standing::ALL {
+            let is = i64::from(*each == publication.standing);
+            self.publication.get_or_create(&WithStanding { standing: each.as_str() }).set(is);
+        }
+        let published = publication.published.as_ref();
+        self.published.set(published.map_or(0, |published| number(published.sequence)));
     }
 
     /// Takes in a turn that could not be finished.

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod node;
 pub mod notify;
 mod planned;
+pub mod publish;
 pub mod quarantine;
 pub mod reasons;
 mod remotes;

@@ -2,7 +2,9 @@
 
 use super::error::TurnError;
 use super::node::{found, owned};
-use super::settings::Settings;
+use super::publish;
+use super::settings::{Pve, Settings};
+use crate::declare::Tree;
 use crate::declare::policy::Removal;
 use crate::facts::Facts;
 use crate::host::{Host, configured_guests};
@@ -12,17 +14,20 @@ use crate::render::render;
 use crate::sync::Verified;
 
 /// Looks at the node and plans. `removal` is how much the commit may take away, and
-/// `reverts` whether it brings back what the node ran.
+/// `reverts` whether it brings back what the node ran; `tree` is what the network is made of.
 pub(super) fn planned(
     host: &impl Host,
     settings: &Settings,
-    network: Verified<Network>,
+    (tree, network): (&Tree, Verified<Network>),
     facts: Facts,
     removal: Removal,
     reverts: bool,
 ) -> Result<Verified<Plan>, TurnError> {
     let owned = owned(host)?;
-    let sequence = network.record().sequence;
+    let sequence = publish::version(host, settings).unwrap_or(network.record().sequence);
+    let disagreement = (settings.pve() == Pve::Refuse && !reverts)
+        .then(|| publish::disagreement(host, &settings.cluster.value, tree, network.get()))
+        .flatten();
     let management = network.get().nodes.get(&facts.node).and_then(|node| node.management);
     let wanted = network.map(|network| render(&network, &facts.node, &facts, settings.profile()));
     let mut found = found(host, wanted.get(), owned.as_ref())?;
@@ -36,7 +41,11 @@ pub(super) fn planned(
     let Removal { with_guests, max_vnets, max_percent, everything } = removal;
     found.removable = with_guests;
     found.limits = RemovalLimits { max_vnets, max_percent, everything };
-    let planned = wanted.map(|wanted| plan(wanted, facts, &found, owned.as_ref(), sequence));
+    let planned = wanted.map(|wanted| {
+        let mut plan = plan(wanted, facts, &found, owned.as_ref(), sequence);
+        plan.guards.extend(disagreement);
+        plan
+    });
     // What a commit that brings earlier files back takes away was not there before.
     Ok(if reverts { planned.map(Plan::reverting) } else { planned })
 }

@@ -2,6 +2,9 @@
 //! of its commit; and why a fetch ended without a word of its remote.
 
 mod life;
+mod publication;
+
+pub use publication::OF_A_PUBLICATION;
 
 pub use life::{OF_A_NODE, OF_A_TURN, OF_AN_APPLY, OF_REMOTES};
 
@@ -61,6 +64,12 @@ pub const ALL: &[Reason] = &[
               down. A commit that brings back what the node ran is exempt.",
         fix: "Take the vnets away in several commits, or let a root principal raise `removal` in \
               `.weft/policy.yaml`.",
+    },
+    Reason {
+        code: "pve-disagrees",
+        title: "what Proxmox VE applied means something else than the commit",
+        why: "With `pve: refuse` both are kept equal by people: an apply in the panel, or a boot, would write other files than weft. A commit that brings back what the node ran is exempt.",
+        fix: "Bring the one to the other: apply the same change in Proxmox, or import it (`weft import pve`) into the repository; or set `pve: publish`, and weft writes it there.",
     },
     Reason {
         code: "rendering-incomplete",

@@ -61,6 +61,18 @@ choices! {
     }
 }
 
+choices! {
+    /// What is done about Proxmox VE's own configuration of the network, in `/etc/pve/sdn`.
+    pub enum Pve as "a way with Proxmox VE" {
+        /// What all nodes of the cluster run is written there.
+        "publish" Publish,
+        /// Nothing is applied that is not what Proxmox VE has applied there.
+        "refuse" Refuse,
+        /// It is not looked at.
+        "off" Off,
+    }
+}
+
 impl Shape for Profile {
     fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
         choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
@@ -175,6 +187,9 @@ declaration! {
         optional "drift" drift: DriftRules,
         /// Where leases of addresses are kept. Nowhere when absent.
         optional "leases" leases: LeaseBranch,
+        /// What is done about Proxmox VE's own configuration of the network. `off` when
+        /// absent.
+        optional "pve" pve: Pve,
     }
 }
 
@@ -187,6 +202,11 @@ impl Settings {
     /// The build of ifupdown2 that loads the files.
     pub fn profile(&self) -> Profile {
         self.profile.as_ref().map_or_else(Profile::default, |profile| profile.value)
+    }
+
+    /// What is done about Proxmox VE's own configuration of the network.
+    pub fn pve(&self) -> Pve {
+        self.pve.as_ref().map_or(Pve::Off, |pve| pve.value)
     }
 
     /// The branch that is followed.
@@ -323,6 +343,14 @@ fn check(settings: &Settings, findings: &mut Findings) {
             findings.push(finding);
         }
         credentials::check(settings, remote, findings);
+    }
+    if let (Pve::Publish, Profile::Debian, Some(pve)) =
+        (settings.pve(), settings.profile(), &settings.pve)
+    {
+        let message = "with profile `debian` the files are not those that Proxmox VE would write";
+        let finding = Finding::new(Code::BadValue, message, &pve.place)
+            .help("publish with profile `pve` only");
+        findings.push(finding);
     }
     check_schedule(settings, findings);
     check_listen(settings, findings);

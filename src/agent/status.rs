@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{TurnError, chain};
 use super::hold::Hold;
+use super::publish::{Publication, Standing};
 use crate::sync::objects::ObjectError;
 use crate::sync::{CommitRecord, HistoryError, Refusal, Remote, TransportError, TreeError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
@@ -68,6 +69,9 @@ pub struct Status {
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// How the publication to Proxmox stands; `None` where none is wanted.
+    #[serde(default)]
+    pub publication: Option<Publication>,
     /// How many errors the newest trusted commit's declarations have.
     pub errors: usize,
     /// How many warnings.
@@ -83,6 +87,21 @@ impl Status {
                 count => format!(" (and {} more)", count - 1),
             };
             self.message = format!("{first}{more}; {}", self.message);
+        }
+        if let Some(publication) = &self.publication {
+            let what = match publication.standing {
+                Standing::Published => None,
+                Standing::Waiting => Some("publication to Proxmox waits"),
+                Standing::Refused => {
+                    if self.state == State::InOrder {
+                        self.state = State::Pending;
+                    }
+                    Some("not published to Proxmox")
+                }
+            };
+            if let Some(what) = what {
+                self.message = format!("{}; {what}: {}", self.message, publication.message);
+            }
         }
         if self.remaining > 0 {
             let s = if self.remaining == 1 { "" } else { "s" };

@@ -11,6 +11,7 @@ use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
 use super::node::running;
 use super::planned::planned;
+use super::publish;
 use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::revoked;
@@ -280,7 +281,7 @@ impl<H: Host> Turn<'_, H> {
         report: &mut Report,
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
-        let status = &mut report.status;
+        let Report { status, tree, plan: shown, .. } = report;
         if of_settings(&considered.get().findings) {
             status.state = State::Refused;
             status.message = format!(
@@ -307,12 +308,13 @@ impl<H: Host> Turn<'_, H> {
         let runs_commit = status.running.as_ref().and_then(|runs| runs.commit.as_ref());
         let runs_commit = runs_commit.map(|runs| runs.commit);
         let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
+        let network = (&*tree, network);
         let planned = planned(self.host, self.settings, network, facts, removal, reverts)?;
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,
         };
-        report.plan = Some(planned.get().clone());
+        *shown = Some(planned.get().clone());
         let runs = status
             .running
             .as_ref()
@@ -362,6 +364,10 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         status.running = running(self.host)?;
+        if purpose != Purpose::Plan && status.window.is_none() {
+            let runs = status.running.as_ref();
+            status.publication = publish::of_turn(self.host, self.settings, &record, tree, runs);
+        }
         Ok(())
     }
 
@@ -387,6 +393,7 @@ impl<H: Host> Turn<'_, H> {
             window: None,
             hold: None,
             drift: Vec::new(),
+            publication: None,
             errors: 0,
             warnings: 0,
         })

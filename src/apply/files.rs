@@ -9,7 +9,7 @@ use super::generation::{FILE_LIMIT, Generation, ManifestFile};
 use super::journal::{Kind, Record};
 use crate::host::{FoundFile, Host, HostError};
 use crate::plan::Texts;
-use crate::render::Managed;
+use crate::render::{Managed, VERSION_LINE, without_version};
 use crate::value::Digest;
 
 /// What the files of a node should be.
@@ -35,6 +35,11 @@ impl Files {
         Self(files.into_iter().collect())
     }
 
+    /// The copy of a file; none of one that should not be there.
+    pub(super) fn kept(&self, managed: &Managed) -> Option<&Kept> {
+        self.0.get(managed)?.as_ref()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = Managed> + '_ {
         self.0.keys().cloned()
     }
@@ -56,9 +61,10 @@ impl Files {
     }
 
     fn is_in_place(&self, host: &impl Host, managed: &Managed) -> bool {
-        let kept = self.0.get(managed).and_then(Option::as_ref);
-        match (kept, host.read(&managed.path(), FILE_LIMIT)) {
-            (Some(kept), Ok(Some(found))) => kept.file.is(&found),
+        match (self.kept(managed), host.read(&managed.path(), FILE_LIMIT)) {
+            (Some(kept), Ok(Some(found))) => {
+                kept.file.is(&found) || is_renumbered(host, managed, kept, &found)
+            }
             (None, Ok(None)) => true,
             _ => false,
         }
@@ -70,12 +76,12 @@ impl Files {
         host: &impl Host,
         managed: &Managed,
     ) -> Result<Option<FoundFile>, StateError> {
-        self.0.get(managed).and_then(Option::as_ref).map(|kept| kept.read(host)).transpose()
+        self.kept(managed).map(|kept| kept.read(host)).transpose()
     }
 
     /// Where the contents of a file are; none of one that should not be there.
     pub(super) fn copy(&self, managed: &Managed) -> Option<&camino::Utf8Path> {
-        self.0.get(managed)?.as_ref().map(|kept| kept.path.as_path())
+        self.kept(managed).map(|kept| kept.path.as_path())
     }
 
     /// The contents of every file.
@@ -111,6 +117,25 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Whether a file differs from its copy in the number of its version line alone: what is
+/// applied by others is numbered by them.
+pub(super) fn is_renumbered(
+    host: &impl Host,
+    managed: &Managed,
+    kept: &Kept,
+    found: &FoundFile,
+) -> bool {
+    let numbered = |file: &FoundFile| {
+        let text = std::str::from_utf8(&file.bytes).ok()?;
+        text.starts_with(VERSION_LINE).then(|| without_version(text).to_owned())
+    };
+    let is_candidate = *managed == Managed::Interfaces && kept.file.mode == found.mode;
+    is_candidate
+        && numbered(found).is_some_and(|text| {
+            kept.read(host).is_ok_and(|file| numbered(&file).as_ref() == Some(&text))
+        })
 }
 
 /// The two generations of an apply that changes files.

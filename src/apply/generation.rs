@@ -84,7 +84,7 @@ pub struct ManifestFile {
 }
 
 impl ManifestFile {
-    fn of(file: &FoundFile) -> Self {
+    pub(super) fn of(file: &FoundFile) -> Self {
         Self { sha256: Digest::of(&file.bytes), mode: file.mode }
     }
 

@@ -37,9 +37,12 @@ use thiserror::Error;
 
 use crate::host::{Host, HostError};
 use crate::plan::{Plan, Shortfall, Sign, Terms};
+use crate::render::Managed;
 use crate::sync::Verified;
 
 pub use drift::{Drift, drift};
+use files::is_renumbered;
+use generation::Generation;
 pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
 pub use kept::{Kept, kept};
@@ -344,14 +347,23 @@ pub fn history(host: &impl Host) -> Result<Vec<Entry>, StateError> {
 }
 
 /// The manifest of what runs: the files that weft made and may change. `None` before
-/// the first apply, and where generation 0 was restored, whose files are not weft's.
+/// the first apply, and where generation 0 was restored, whose files are not weft's. A
+/// file of interfaces that somebody numbered otherwise is as weft wrote it.
 pub fn owned(host: &impl Host) -> Result<Option<Manifest>, StateError> {
-    match running(host)?.map(|entry| entry.record.generation) {
-        Some(link) if link.number > 0 => {
-            Ok(Some(generation::Generation::load(host, link)?.manifest))
-        }
-        _ => Ok(None),
+    let link = running(host)?.map(|entry| entry.record.generation);
+    let Some(link) = link.filter(|link| link.number > 0) else { return Ok(None) };
+    let generation = Generation::load(host, link)?;
+    let (files, mut manifest) = (generation.files(), generation.manifest);
+    let managed = Managed::Interfaces;
+    if let Some(kept) = files.kept(&managed)
+        // What cannot be read is not as it was written, which the caller sees.
+        && let Ok(Some(found)) = host.read(&managed.path(), generation::FILE_LIMIT)
+        && !kept.file.is(&found)
+        && is_renumbered(host, &managed, kept, &found)
+    {
+        manifest.files.insert(managed, generation::ManifestFile::of(&found));
     }
+    Ok(Some(manifest))
 }
 
 /// A value as a file of state: JSON for people, with a line end.

@@ -12,7 +12,8 @@ use super::output::Output;
 use crate::agent::TurnError;
 use crate::agent::adopt;
 use crate::agent::control::Answer;
-use crate::agent::settings::Mode;
+use crate::agent::publish::{self, Takeover};
+use crate::agent::settings::{Mode, Pve};
 use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
 use crate::value::Digest;
@@ -67,6 +68,41 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
     }
     let shown = agreed.then_some(&plan);
     Ok(end(output, &done, shown, &message, exit))
+}
+
+/// Lets weft replace what others made in Proxmox's configuration, by what the last turn
+/// found there.
+pub(super) fn pve(node: &Node, output: Output, agreed: bool) -> Result<Exit, Failure> {
+    let settings = node.settings()?;
+    let end = |message: &str, exit: Exit| {
+        output.say(message);
+        output.document(&json!({ "ok": exit == Exit::Ok, "message": message }));
+        Ok(exit)
+    };
+    if settings.pve() != Pve::Publish {
+        let message = "this node publishes nothing to Proxmox (`pve: publish` in its settings)";
+        return end(message, Exit::Refused);
+    }
+    let shown = node.last_status()?.and_then(|status| status.publication);
+    let nothing = "nothing to take over: the last turn found nothing in Proxmox that keeps weft from publishing";
+    let Some(shown) = shown.filter(|shown| !shown.edited.is_empty()) else {
+        return end(nothing, Exit::Ok);
+    };
+    output.say(shown.edited.join("\n"));
+    if !agreed {
+        let asked = !output.is_json() && std::io::stdin().is_terminal();
+        if !asked || !yes(output, "the network in Proxmox") {
+            let message = "nothing was changed; `weft adopt --pve --yes` lets the next publication replace this";
+            return end(message, Exit::Pending);
+        }
+    }
+    match publish::take_over(node.host(), &settings.cluster.value, &shown) {
+        Takeover::Agreed => {
+            end("agreed: the next publication replaces this by what the commit declares", Exit::Ok)
+        }
+        Takeover::Nothing => end(nothing, Exit::Ok),
+        Takeover::Stopped(why) => end(&format!("nothing was agreed: {why}"), Exit::Failed),
+    }
 }
 
 fn busy() -> Failure {

@@ -139,6 +139,10 @@ enum Verb {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Not the node's files: what others made in Proxmox's configuration of the network,
+        /// and what keeps weft from publishing there.
+        #[arg(long)]
+        pve: bool,
     },
     /// Apply the newest trusted commit.
     Apply {
@@ -351,7 +355,8 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Resume => window::resume(&node()?, output),
         Verb::Watchdog { number } => window::watch(&node()?, number),
         Verb::Agent => daemon::run(&node()?),
-        Verb::Adopt { yes } => adopt::run(&node()?, output, yes),
+        Verb::Adopt { yes, pve: true } => adopt::pve(&node()?, output, yes),
+        Verb::Adopt { yes, pve: false } => adopt::run(&node()?, output, yes),
         Verb::Facts { node: name } => node()?.facts(name),
         Verb::Status => node()?.status(output),
         Verb::History { limit } => node()?.history(output, limit.get()),

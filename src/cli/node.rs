@@ -323,6 +323,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             status.message,
             status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
         ));
+        publication_lines(status, &mut lines);
         remote_lines(status, &mut lines);
         for refused in &status.refused {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
@@ -337,6 +338,27 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
         lines.push("last     no turn was made since the machine started".to_owned());
     }
     lines.join("\n")
+}
+
+/// How the publication to Proxmox stands.
+fn publication_lines(status: &Status, lines: &mut Vec<String>) {
+    let Some(publication) = &status.publication else { return };
+    let has = match &publication.published {
+        Some(published) => format!(
+            "Proxmox has commit {} (sequence {}, version {}) since {} by {}",
+            published.commit.short(),
+            published.sequence,
+            published.version,
+            published.at.strftime("%Y-%m-%d %H:%M:%SZ"),
+            published.by
+        ),
+        None => "Proxmox has nothing of weft's".to_owned(),
+    };
+    lines.push(format!("publish  {}: {has}", publication.standing.as_str()));
+    if let Some(code) = &publication.code {
+        lines.push(format!("         [{code}] {}", publication.message));
+    }
+    lines.extend(publication.edited.iter().map(|edited| format!("edited   {edited}")));
 }
 
 /// How the remotes stand, and by what they are talked to.

@@ -58,6 +58,7 @@ fn all() -> Vec<Explained> {
     let nodes = reasons::OF_A_NODE.iter().map(of("state of a node or of a change"));
     let remotes = reasons::OF_REMOTES.iter().map(of("state of a remote"));
     let applies = reasons::OF_AN_APPLY.iter().map(of("failure of an apply"));
+    let publications = reasons::OF_A_PUBLICATION.iter().map(of("reason not to publish"));
     let turns = reasons::OF_A_TURN.iter().map(of("failure of a turn"));
     let checks = doctor::Code::ALL.iter().map(|code| Explained {
         code: code.as_str(),
@@ -96,6 +97,7 @@ fn all() -> Vec<Explained> {
         .chain(nodes)
         .chain(remotes)
         .chain(applies)
+        .chain(publications)
         .chain(turns)
         .chain(checks)
         .collect()

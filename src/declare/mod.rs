@@ -18,6 +18,7 @@ pub mod import;
 pub mod lease;
 pub mod node;
 pub mod policy;
+pub mod publish;
 pub mod pve;
 pub mod scalar;
 pub mod schema;

@@ -5,6 +5,7 @@
 //! their directory is. A step is what a crash can come between: `replace` is made of
 //! five.
 
+mod cluster;
 mod fault;
 mod health;
 mod lock;
@@ -29,6 +30,7 @@ use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
 use tree::{Inode, Tree, above, parent};
 
+pub(crate) use cluster::Member;
 pub(crate) use fault::{Fault, Restart};
 pub(crate) use services::REFUSED;
 
@@ -61,6 +63,8 @@ struct Machine {
     facts: Option<Facts>,
     free: u64,
     temporary: u64,
+    /// The locks of the cluster file system, and when each was taken.
+    cluster_locks: BTreeMap<String, Duration>,
     hidden: Option<String>,
     inodes: Vec<Inode>,
     seen: Tree,
@@ -83,6 +87,7 @@ impl Default for Machine {
             facts: None,
             free: u64::MAX,
             temporary: 0,
+            cluster_locks: BTreeMap::new(),
             hidden: None,
             inodes: Vec::new(),
             seen: Tree::default(),
@@ -381,6 +386,14 @@ impl Host for Fake {
         hold(&self.machine).step("lock", path, Effect::Nothing)?;
         let free = hold(&self.locks).insert(path.to_owned());
         Ok(free.then(|| FakeLock { path: path.to_owned(), locks: Arc::clone(&self.locks) }))
+    }
+
+    fn acquire(&self, path: &Utf8Path) -> Result<bool, HostError> {
+        hold(&self.machine).acquire(path)
+    }
+
+    fn release(&self, path: &Utf8Path) -> Result<(), HostError> {
+        hold(&self.machine).release(path)
     }
 
     fn end_holder(&self, path: &Utf8Path) -> Result<(), HostError> {

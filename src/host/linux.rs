@@ -3,10 +3,10 @@
 mod inspect;
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -263,6 +263,32 @@ impl Host for Linux {
         }
     }
 
+    fn acquire(&self, path: &Utf8Path) -> Result<bool, HostError> {
+        let fail = |e| HostError::of("lock", path, e);
+        let missing = || fail(io::ErrorKind::NotFound.into());
+        // pmxcfs sets the modes of its directories and lets nobody change them.
+        let above = path.parent().ok_or_else(missing)?;
+        or_there(fs::create_dir(self.existing(above)?.ok_or_else(missing)?)).map_err(fail)?;
+        let place = self.existing(path)?.ok_or_else(missing)?;
+        match fs::create_dir(&place) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let never = FileTimes::new().set_accessed(UNIX_EPOCH).set_modified(UNIX_EPOCH);
+                // It may be gone by now.
+                let asked = File::open(&place).and_then(|lock| lock.set_times(never));
+                or_missing(asked).map_err(fail)?;
+                Ok(false)
+            }
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    fn release(&self, path: &Utf8Path) -> Result<(), HostError> {
+        let fail = |e| HostError::of("unlock", path, e);
+        let Some(place) = self.existing(path)? else { return Ok(()) };
+        or_missing(fs::remove_dir(place)).map_err(fail)
+    }
+
     fn end_holder(&self, path: &Utf8Path) -> Result<(), HostError> {
         match self.read(path, super::holder::LIMIT)? {
             Some(file) => super::holder::end(&file.text()),
@@ -328,6 +354,13 @@ fn flush_directory(directory: &Utf8Path) -> io::Result<()> {
 fn or_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn or_there(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
 }

@@ -52,6 +52,10 @@ pub const STATE: &str = "/var/lib/weft";
 /// holds the node is left over from a crash.
 pub const TEMPORARY: &str = ".weft-";
 
+/// How long a lock of the cluster file system holds that nobody gives back
+/// (`CFS_LOCK_TIMEOUT` of pmxcfs).
+pub const CLUSTER_LOCK: Duration = Duration::from_secs(120);
+
 /// What may be asked of a machine. All paths are absolute paths of the node.
 pub trait Host: Send + Sync {
     /// What stops others while it lives.
@@ -98,6 +102,15 @@ pub trait Host: Send + Sync {
 
     /// The lock at a path, or `None` while another process holds it.
     fn lock(&self, path: &Utf8Path) -> Result<Option<Self::Lock>, HostError>;
+
+    /// Takes a lock of Proxmox's cluster file system: a directory that only one of all
+    /// nodes can make. `false` while another has it. Then pmxcfs is asked to take it away
+    /// if nobody gave it back within [`CLUSTER_LOCK`], as Proxmox asks; the next call sees
+    /// whether it did.
+    fn acquire(&self, path: &Utf8Path) -> Result<bool, HostError>;
+
+    /// Gives back a lock that [`Host::acquire`] took. One that is gone is no error.
+    fn release(&self, path: &Utf8Path) -> Result<(), HostError>;
 
     /// Ends the process that holds the lock at a path, and every program that it waits
     /// for, at once. Daemons that they left behind run on. Nothing where nobody holds it.

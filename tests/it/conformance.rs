@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weft::declare::finding::Findings;
-use weft::declare::import::{self, Source};
+use weft::declare::import::{self, PveFiles, Source};
 use weft::declare::{Severity, Tree};
+use weft::network::Network;
 use weft::render::{Managed, Profile, Rendering, Subject, render};
 use weft::validate;
 use weft::value::NodeName;
 
+use crate::export::as_files;
 use crate::import::files_of;
 
 /// How many cases each group has at least.
@@ -68,6 +70,15 @@ const COMPARISONS: &[Comparison] = &[
 /// controllers and fabrics.
 const NO_ROUTING: &str = "frr version 10.4.1\nfrr defaults datacenter\nhostname localhost\nlog syslog informational\nservice integrated-vtysh-config\n!\nline vty\n!\n";
 
+/// By which way a case comes to its rendering.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// From the reference's own files.
+    Imported,
+    /// From what is published of these, by what it says.
+    Published(Source),
+}
+
 /// One case of the reference.
 struct Case {
     directory: PathBuf,
@@ -79,6 +90,17 @@ struct Case {
 
 #[test]
 fn every_zone_is_rendered_as_the_reference_renders_it() {
+    all_are_the_same(&[Way::Imported]);
+}
+
+/// Of what is published of an import, Proxmox writes the same: an apply changes nothing.
+/// Both from what it applied and from what an apply would make of the section files.
+#[test]
+fn what_is_published_is_rendered_as_the_reference_rendered_it() {
+    all_are_the_same(&[Way::Published(Source::Running), Way::Published(Source::Wanted)]);
+}
+
+fn all_are_the_same(ways: &[Way]) {
     let named = std::env::var_os("WEFT_CONFORMANCE").map(PathBuf::from);
     let cases = if let Some(directory) = named { cases(&directory) } else { known_cases() };
     if cases.is_empty() {
@@ -91,14 +113,16 @@ fn every_zone_is_rendered_as_the_reference_renders_it() {
     // Past the harness, which keeps what a test that passes prints.
     let mut out = std::io::stderr();
     for (name, directory) in cases {
-        let said = match compared(&directory) {
-            Ok(files) => format!("same {name}: {}", files.join(", ")),
-            Err(difference) => {
-                wrong += 1;
-                format!("DIFFERS {name}: {difference}")
-            }
-        };
-        writeln!(out, "{said}").unwrap();
+        for way in ways {
+            let said = match compared(&directory, *way) {
+                Ok(files) => format!("same {name}: {}", files.join(", ")),
+                Err(difference) => {
+                    wrong += 1;
+                    format!("DIFFERS {name}, {way:?}: {difference}")
+                }
+            };
+            writeln!(out, "{said}").unwrap();
+        }
     }
     assert_eq!(wrong, 0, "cases differ");
 }
@@ -123,7 +147,7 @@ fn a_conformance_case_that_differs_is_told_with_its_first_line() {
     put("group/two/expected_sdn_interfaces", &format!("{stanza}\tbridge_fd 15\n"));
     let said: Vec<_> = cases(directory.path())
         .iter()
-        .map(|(name, directory)| (name.clone(), compared(directory)))
+        .map(|(name, directory)| (name.clone(), compared(directory, Way::Imported)))
         .collect();
     let wanted = [
         ("group/three", Err("there is nothing to compare".to_owned())),
@@ -137,7 +161,7 @@ fn a_conformance_case_that_differs_is_told_with_its_first_line() {
 }
 
 /// What of a case was compared and the same, or its first difference.
-fn compared(directory: &Path) -> Result<Vec<&'static str>, String> {
+fn compared(directory: &Path, way: Way) -> Result<Vec<&'static str>, String> {
     let read = |file: &str| {
         std::fs::read_to_string(directory.join(file)).map_err(|error| format!("{file}: {error}"))
     };
@@ -146,7 +170,7 @@ fn compared(directory: &Path) -> Result<Vec<&'static str>, String> {
         config: read("sdn/.running-config")?,
         interfaces: read("interfaces")?,
     };
-    let (rendering, version, findings) = case.rendered()?;
+    let (rendering, version, findings) = case.rendered(way)?;
     let mut same = Vec::new();
     for comparison in COMPARISONS {
         if directory.join(comparison.expected).is_file() {
@@ -169,22 +193,45 @@ fn compared(directory: &Path) -> Result<Vec<&'static str>, String> {
     if same.is_empty() { Err("there is nothing to compare".to_owned()) } else { Ok(same) }
 }
 
+fn imported(files: &PveFiles, source: Source) -> Result<(Tree, u64), String> {
+    let imported = import::pve(files, Some(&"lab".parse().unwrap()), source)
+        .map_err(|error| error.to_string())?;
+    let texts = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
+    Ok((Tree::new(None, texts), imported.version))
+}
+
+fn checked(tree: &Tree) -> Result<(Network, Findings), String> {
+    let (network, findings) = validate::check(tree, None, &[]);
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let wrong = format!("an import has errors: {:?}", errors.collect::<Vec<_>>());
+    Ok((network.ok_or(wrong)?, findings))
+}
+
 impl Case {
-    fn rendered(&self) -> Result<(Rendering, u64, Findings), String> {
+    fn rendered(&self, way: Way) -> Result<(Rendering, u64, Findings), String> {
         let node: NodeName = "localhost".parse().unwrap();
         let mut files = files_of(&self.directory.join("sdn"));
         files.nodes.insert(node.to_string());
-        let imported = import::pve(&files, Some(&"lab".parse().unwrap()), Source::Running)
-            .map_err(|error| error.to_string())?;
-        let files = imported.files.into_iter().map(|(path, text)| (path, Arc::from(text.as_str())));
-        let (network, findings) = validate::check(&Tree::new(None, files), None, &[]);
-        let Some(network) = network else {
-            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-            return Err(format!("an import has errors: {:?}", errors.collect::<Vec<_>>()));
-        };
+        let (mut tree, mut version) = imported(&files, Source::Running)?;
+        if let Way::Published(source) = way {
+            let (declared, _) = weft::declare::read(&tree, None);
+            let network = checked(&tree)?.0;
+            let published =
+                weft::declare::export::pve(&declared, &network, version, &BTreeMap::new());
+            let mut files = as_files(&published);
+            files.nodes.insert(node.to_string());
+            // The servers are there beside what is applied.
+            for (path, text) in files_of(&self.directory.join("sdn")).texts {
+                if path == "sdn/ipams.cfg" || path == "sdn/dns.cfg" {
+                    files.texts.insert(path, text);
+                }
+            }
+            (tree, version) = imported(&files, source)?;
+        }
+        let (network, findings) = checked(&tree)?;
         let local = std::fs::read_to_string(self.directory.join("frr.conf.local")).ok();
         let facts = facts::of(&node, &self.interfaces, local);
-        Ok((render(&network, &node, &facts, Profile::Pve), imported.version, findings))
+        Ok((render(&network, &node, &facts, Profile::Pve), version, findings))
     }
 
     fn compare(

@@ -38,7 +38,8 @@ fn settings_text(profile: &str) -> String {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/agent.yaml");
     let text = fs::read_to_string(examples).unwrap();
     let text = text.replace(&"1".repeat(40), "4f0c1d2e3b4a59687766554433221100ffeeddcc");
-    format!("{}\nprofile: {profile}\n", text.replace("\nprofile:", "\n# profile:"))
+    let text = format!("{}\nprofile: {profile}\n", text.replace("\nprofile:", "\n# profile:"));
+    if profile == "pve" { format!("{text}pve: refuse\n") } else { text }
 }
 
 fn recorded(name: &str) -> Json {

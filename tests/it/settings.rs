@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
 use weft::agent::hook::{self, Provider};
 use weft::agent::schedule::Schedule;
-use weft::agent::settings::{self, Settings, SettingsError};
+use weft::agent::settings::{self, Pve, Settings, SettingsError};
 use weft::host::Linux;
 use weft::plan::Terms;
 
@@ -156,6 +156,19 @@ fn settings_that_are_not_there_or_wrong() {
     assert!(error.ends_with("(and 1 more)"), "{error}");
     std::fs::write(&file, BASE).unwrap();
     assert!(settings::load(&host).unwrap().is_some());
+}
+
+#[test]
+fn there_are_three_ways_with_proxmox() {
+    let pve = |more: &str| read(more).map(|settings| settings.pve());
+    assert_eq!(pve(""), Ok(Pve::Off));
+    for (word, way) in [("publish", Pve::Publish), ("refuse", Pve::Refuse), ("off", Pve::Off)] {
+        assert_eq!(pve(&format!("pve: {word}")), Ok(way));
+    }
+    let debian = pve("pve: publish\nprofile: debian").unwrap_err();
+    assert!(debian.contains("not those that Proxmox VE would write"), "{debian}");
+    assert_eq!(pve("pve: off\nprofile: debian"), Ok(Pve::Off));
+    assert!(pve("pve: yes").unwrap_err().contains("a way with Proxmox VE"));
 }
 
 #[test]

@@ -14,12 +14,14 @@ pub(crate) const LAB_DIRECTORY: &str = "lab";
 
 /// Makes a writable layer on memory over `lower`, mounts what a system expects, and
 /// makes it the root of this mount namespace. `staging` is a directory that may be
-/// covered; the old root is gone afterwards. `pivot_root` and not `chroot`, since
+/// covered; the old root is gone afterwards. What is brought can only be read, and what is
+/// shared is written by all. `pivot_root` and not `chroot`, since
 /// whoever enters the namespace later lands in its root.
 pub(crate) fn enter_root(
     lower: &Path,
     staging: &Path,
     bring: &[(PathBuf, &str)],
+    share: &[(&Path, &str)],
 ) -> io::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     mount_new("tmpfs", staging, "mode=755,size=50%")?;
@@ -56,6 +58,12 @@ pub(crate) fn enter_root(
             File::create(&to)?;
         }
         bind(from, &to, true)?;
+    }
+
+    for (from, to) in share {
+        let to = root.join(to.trim_start_matches('/'));
+        fs::create_dir_all(&to)?;
+        bind(from, &to, false)?;
     }
 
     chdir(&root)?;

@@ -42,6 +42,10 @@ pub(crate) const THIS_PROGRAM: &str = "/lab/lab";
 /// Inside a lab: the reference renderings, read-only, where they exist.
 pub(crate) const REFERENCE: &str = "/lab/reference";
 
+/// Inside a lab: the directory that nodes share as their `/etc/pve`, where a case made it
+/// before it started them.
+pub(crate) const CLUSTER: &str = "/lab/cluster";
+
 /// What a lab is made of, as paths of whoever starts it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -182,7 +186,7 @@ pub(crate) fn lab_init(root: &str, weft: &str, reference: &str, inner: &[&str]) 
         if !reference.is_empty() {
             bring.push((PathBuf::from(reference), REFERENCE));
         }
-        enter_root(Path::new(root), &Path::new(root).join(LAB_DIRECTORY), &bring)?;
+        enter_root(Path::new(root), &Path::new(root).join(LAB_DIRECTORY), &bring, &[])?;
         sethostname("lab")?;
         let child = Command::new(MYSELF)
             .args(inner)
@@ -211,7 +215,9 @@ pub(crate) fn node_init(name: &str) -> ExitCode {
         die_with_creator();
         let staging = Path::new("/lab/staging");
         fs::create_dir_all(staging)?;
-        enter_root(Path::new(PRISTINE), staging, &[])?;
+        let cluster = Path::new(CLUSTER);
+        let share = if cluster.is_dir() { vec![(cluster, "/etc/pve")] } else { Vec::new() };
+        enter_root(Path::new(PRISTINE), staging, &[], &share)?;
         sethostname(name)?;
         println!("ready");
         loop {

@@ -72,6 +72,7 @@ pub fn examine(host: &Linux, program: &Utf8Path, online: bool) -> Examination {
         vlan_filtering: kernel::vlan_filtering(&look),
         clock: look.clock(),
         settings: settings_file,
+        proxmox_configuration: look.has_directory("/etc/pve/sdn"),
         revoked: own::revoked(&look),
         anchor: own::trust(&look, settings.as_ref()),
         own_files: own::files(&look, settings.as_ref()),

@@ -55,6 +55,9 @@ pub struct Examined {
     pub networkd: Looked<BTreeSet<String>>,
     /// The interfaces that `NetworkManager` configures; none where it does not run.
     pub network_manager: Looked<BTreeSet<String>>,
+    /// Whether there is a configuration of networks of Proxmox VE, in `/etc/pve/sdn`.
+    #[serde(default = "Looked::not_asked")]
+    pub proxmox_configuration: Looked<bool>,
     /// Whether FRR answers `vtysh`; `None` where it does not run.
     #[serde(default = "Looked::not_asked")]
     pub frr_answers: Looked<Option<bool>>,

@@ -129,6 +129,7 @@ codes! {
     }
     Trust "settings and trust" {
         Settings "settings" "`/etc/weft/agent.yaml` is there and legal";
+        ProxmoxConfiguration "proxmox-configuration" "what is done about Proxmox's own configuration of the network";
         Introduction "introduction" "the introduction is one of this cluster, not the example's";
         Anchor "anchor" "the newest trusted commit is known";
         NamedFiles "named-files" "files that the settings name are there";

@@ -137,6 +137,7 @@ fn reasons(
     let record = tree.record().clone();
     let facts = host.facts(&settings.node.value)?;
     let cluster = Some(&settings.cluster.value);
+    let declarations = tree.get().clone();
     let mut wrong = None;
     let network = tree.try_map(|tree| {
         let (network, findings) = validate::check(&tree, cluster, std::slice::from_ref(&facts));
@@ -165,6 +166,7 @@ fn reasons(
     if has.iter().filter(|said| version(said)).eq(gets.iter().filter(|said| version(said))) {
         return Ok(Vec::new());
     }
+    let network = (&declarations, network);
     let planned = planned(host, settings, network, facts, removal, reverts)?;
     let plan = planned.get();
     let now = host.now();

@@ -13,6 +13,9 @@ use super::{Damage, json_map};
 /// The sections of one kind by id, each with its keys and `type`.
 pub(crate) type Objects = JsonMap<String, Json>;
 
+/// Objects by id, the values of each by key.
+pub(crate) type Spelled = BTreeMap<String, BTreeMap<String, String>>;
+
 /// All objects, in the form of the running configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -97,6 +100,24 @@ impl Config {
     /// The objects of a kind.
     pub(crate) fn take(&mut self, kind: Kind) -> Objects {
         self.kinds.remove(&kind).unwrap_or_default()
+    }
+
+    /// The objects of a kind by id, each key by key and in one spelling: what is equal
+    /// here says the same, however it is written.
+    pub(crate) fn spelled(&self, kind: Kind) -> Spelled {
+        let objects = self.kinds.get(&kind).into_iter().flatten();
+        objects.map(|(id, object)| (id.clone(), plain(kind, Some(object)))).collect()
+    }
+
+    /// Whether something stands beside the kinds that are known.
+    pub(crate) fn has_more(&self) -> bool {
+        let is_empty = |value: &Json| match value {
+            Json::Object(map) => {
+                map.values().all(|value| value.as_object().is_some_and(JsonMap::is_empty))
+            }
+            value => !is_set(value),
+        };
+        !self.rest.values().all(is_empty)
     }
 
     /// How another configuration differs, object by object, in the order of kinds and

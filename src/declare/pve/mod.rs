@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod config;
 pub mod corosync;
 pub mod kind;
+pub mod members;
 pub mod section;
 pub mod write;
 

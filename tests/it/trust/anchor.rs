@@ -80,6 +80,14 @@ impl Host for Files {
         unreachable!("the anchor removes nothing")
     }
 
+    fn acquire(&self, _: &Utf8Path) -> Result<bool, HostError> {
+        unimplemented!()
+    }
+
+    fn release(&self, _: &Utf8Path) -> Result<(), HostError> {
+        unimplemented!()
+    }
+
     fn lock(&self, _: &Utf8Path) -> Result<Option<()>, HostError> {
         unreachable!("the caller holds the lock")
     }

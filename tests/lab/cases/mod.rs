@@ -8,6 +8,7 @@ mod examples;
 mod fabrics;
 mod git_server;
 mod profile;
+mod publish;
 mod remotes;
 mod services;
 mod sessions;
@@ -44,6 +45,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         window::CASES,
         sessions::CASES,
         drift::CASES,
+        publish::CASES,
     ]
     .into_iter()
     .flatten()

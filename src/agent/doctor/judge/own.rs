@@ -4,7 +4,7 @@ use super::super::Code;
 use super::super::examined::{KnownTrust, Looked, SettingsFile};
 use super::{Patient, Said, quoted};
 use crate::agent::revoked;
-use crate::agent::settings::PATH;
+use crate::agent::settings::{PATH, Pve};
 use crate::host::EntryKind;
 use crate::sync::worker::FETCH_USER;
 
@@ -24,6 +24,7 @@ const PUBLIC: [&str; 7] =
 
 pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     settings(patient, said);
+    proxmox(patient, said);
     anchor(patient, said);
     named_files(patient, said);
     files(patient, said);
@@ -59,6 +60,34 @@ fn settings(patient: &Patient<'_>, said: &mut Said) {
         Some(SettingsFile::Legal) => {
             said.ok(Code::Settings, format!("`{PATH}` is legal"));
             introduction(patient, said);
+        }
+    }
+}
+
+/// Two that write the same files and know nothing of each other undo each other's work.
+fn proxmox(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::ProxmoxConfiguration;
+    let Some(is_there) = said.look(&patient.examined.proxmox_configuration, &[code]) else {
+        return;
+    };
+    let set = patient.settings.map(|settings| settings.pve.as_ref().map(|pve| pve.value));
+    match (is_there, set) {
+        (_, None) => said.skipped(code, "there are no settings"),
+        (false, Some(None | Some(Pve::Off))) => {
+            said.ok(code, "there is no `/etc/pve/sdn` beside weft");
+        }
+        (false, Some(Some(pve))) => said.warning(
+            code,
+            format!("the settings say `pve: {pve}`, and there is no `/etc/pve/sdn`"),
+            format!("sed -i '/^pve:/d' {PATH}"),
+        ),
+        (true, Some(None)) => said.warning(
+            code,
+            "`/etc/pve/sdn` is there and the settings do not say `pve:`; an apply in Proxmox's panel, or a boot, writes weft's files from it: `publish` keeps it as the repository has it, `refuse` applies only what is there too",
+            format!("echo 'pve: publish' >>{PATH}"),
+        ),
+        (true, Some(Some(pve))) => {
+            said.ok(code, format!("the settings say `pve: {pve}` about `/etc/pve/sdn`"));
         }
     }
 }

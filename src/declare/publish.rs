@@ -1,0 +1,301 @@
+//! What of an export is to be written beside what `/etc/pve/sdn` has: nothing that means
+//! the same, and nothing that a person has made.
+//!
+//! Whose a file is follows from its meaning: a [`Record`] beside the files has the digest
+//! of what weft wrote last and, while it writes, of what it is about to write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::export::Exported;
+use super::pve::config::Spelled;
+use super::pve::{Config, Damage, Kind, State, Unequal};
+use crate::value::{ClusterName, Digest, NodeName, ObjectId, Secret};
+
+/// The running configuration: what Proxmox has applied.
+pub const RUNNING: &str = ".running-config";
+
+/// The format of a record that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The files in the order in which they are written. What others name stands before them,
+/// so that half of it names nothing that is not there; the section files stand before the
+/// running configuration, so that an apply in between leads to what is published and not
+/// back.
+const ORDER: [(&str, Option<Kind>); 8] = [
+    ("ipams.cfg", Some(Kind::Ipams)),
+    ("dns.cfg", Some(Kind::Dns)),
+    ("fabrics.cfg", Some(Kind::Fabrics)),
+    ("controllers.cfg", Some(Kind::Controllers)),
+    ("zones.cfg", Some(Kind::Zones)),
+    ("vnets.cfg", Some(Kind::Vnets)),
+    ("subnets.cfg", Some(Kind::Subnets)),
+    (RUNNING, None),
+];
+
+/// The kinds that Proxmox applies and weft has no word for.
+const BEYOND: [Kind; 2] = [Kind::RouteMaps, Kind::PrefixLists];
+
+/// What weft knows of what it published, in a file beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The format of this file.
+    pub format: u32,
+    /// The cluster whose commits are published.
+    pub cluster: ClusterName,
+    /// What was published last as a whole.
+    pub published: Option<Published>,
+    /// By the name of a file, the digests of what it means that weft may replace: what weft
+    /// wrote, or what a person let it take over.
+    pub contents: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+/// A publication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The commit.
+    pub commit: ObjectId,
+    /// Its number.
+    pub sequence: u64,
+    /// The version of the running configuration.
+    pub version: u64,
+    /// The node that wrote it.
+    pub by: NodeName,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The files of `/etc/pve/sdn` as they were found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    sections: Config,
+    running: Config,
+}
+
+impl Found {
+    /// The names of the files that are looked at.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ORDER.iter().map(|(name, _)| *name).chain(BEYOND.map(Kind::file))
+    }
+
+    /// Reads their texts, by their names. One that is not there is empty.
+    pub fn read(texts: &BTreeMap<&str, Secret>) -> Result<Self, Damage> {
+        let running = match texts.get(RUNNING).map(Secret::expose).filter(|text| !text.is_empty()) {
+            Some(text) => Config::running(RUNNING, text)?,
+            None => Config::default(),
+        };
+        let mut sections = Config::default();
+        let kinds = ORDER.iter().filter_map(|(_, kind)| *kind).chain(BEYOND);
+        for kind in kinds {
+            if let Some(text) = texts.get(kind.file()) {
+                sections.read(kind, kind.file(), text.expose())?;
+            }
+        }
+        Ok(Self { sections, running })
+    }
+
+    /// How often Proxmox, or weft for it, has applied a configuration.
+    pub fn version(&self) -> u64 {
+        self.running.version
+    }
+
+    /// By name, the digest of what each file means. Secrets do not count.
+    pub fn digests(&self) -> BTreeMap<&'static str, Digest> {
+        ORDER.iter().map(|(name, kind)| (*name, self.digest(*kind))).collect()
+    }
+
+    fn digest(&self, kind: Option<Kind>) -> Digest {
+        let mut meaning = self.meaning(kind);
+        if let Some(secret) = kind.and_then(secret) {
+            let objects = meaning.values_mut().flat_map(BTreeMap::values_mut);
+            objects.for_each(|values| drop(values.remove(secret)));
+        }
+        Digest::of(format!("{meaning:?}").as_bytes())
+    }
+
+    /// What a file says: of the running configuration all kinds.
+    fn meaning(&self, kind: Option<Kind>) -> BTreeMap<&'static str, Spelled> {
+        match kind {
+            Some(kind) => [(kind.key(), self.sections.spelled(kind))].into(),
+            None => Kind::APPLIED.iter().map(|k| (k.key(), self.running.spelled(*k))).collect(),
+        }
+    }
+
+    fn is_empty(&self, kind: Option<Kind>) -> bool {
+        self.meaning(kind).values().all(BTreeMap::is_empty)
+    }
+
+    /// What weft has no word for.
+    fn beyond(&self) -> Vec<String> {
+        let mut found: Vec<String> = BEYOND
+            .iter()
+            .flat_map(|kind| [&self.sections, &self.running].map(|config| (kind, config)))
+            .flat_map(|(kind, config)| {
+                config.spelled(*kind).into_keys().map(|id| format!("{} {id}", kind.one()))
+            })
+            .collect();
+        found.sort();
+        found.dedup();
+        if self.running.has_more() {
+            found.push(format!("kinds of objects in {RUNNING} that are newer than weft"));
+        }
+        found
+    }
+}
+
+/// The key of a kind that holds a secret.
+fn secret(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Ipams => Some("token"),
+        Kind::Dns => Some("key"),
+        _ => None,
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything is there.
+    InPlace,
+    /// These files are to be written, in this order.
+    Write(Vec<(&'static str, Secret)>),
+    /// A person changed something, so that nothing is written: what differs.
+    Edited(Vec<String>),
+    /// Something is there that weft has no word for, so that nothing is written.
+    Beyond(Vec<String>),
+}
+
+/// An export, beside what was found.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    exported: &'a Exported,
+    read: Found,
+}
+
+impl<'a> Wanted<'a> {
+    /// What an export means.
+    pub fn new(exported: &'a Exported) -> Result<Self, Damage> {
+        let public = exported.files.iter().map(|(name, text)| (*name, Secret::new(text.clone())));
+        let secret = exported.secret_files.iter().map(|(name, text)| (*name, text.clone()));
+        Ok(Self { exported, read: Found::read(&public.chain(secret).collect())? })
+    }
+
+    /// What is published of it, as one digest: equal for commits that Proxmox could not
+    /// tell from each other. IPAM and DNS servers do not count, whose secrets only some
+    /// nodes have.
+    pub fn digest(&self) -> Digest {
+        self.read.digest(None)
+    }
+
+    /// By name, the digest of what each file that is published means.
+    pub fn digests(&self) -> BTreeMap<&'static str, Digest> {
+        let kinds = ORDER.iter().filter(|(name, _)| self.has(name));
+        kinds.map(|(name, kind)| (*name, self.read.digest(*kind))).collect()
+    }
+
+    /// Files of services are left alone where they are not exported; the others are
+    /// empty then.
+    fn has(&self, name: &str) -> bool {
+        !matches!(name, "ipams.cfg" | "dns.cfg") || self.exported.secret_files.contains_key(name)
+    }
+
+    fn text(&self, name: &str) -> Secret {
+        let public = self.exported.files.get(name).map(|text| Secret::new(text.clone()));
+        let text = public.or_else(|| self.exported.secret_files.get(name).cloned());
+        text.unwrap_or_else(|| Secret::new(String::new()))
+    }
+
+    /// What is to be done about what was found. The first time, nothing may be there that
+    /// is not what is wanted; later, nothing that weft did not write.
+    pub fn judge(&self, found: &Found, record: Option<&Record>) -> Verdict {
+        let beyond = found.beyond();
+        if !beyond.is_empty() {
+            return Verdict::Beyond(beyond);
+        }
+        let differs = |kind: Option<Kind>| found.meaning(kind) != self.read.meaning(kind);
+        let differing: Vec<_> =
+            ORDER.iter().filter(|(name, kind)| self.has(name) && differs(*kind)).collect();
+        let of_services = |name: &str| matches!(name, "ipams.cfg" | "dns.cfg");
+        let is_bare = ORDER.iter().all(|(name, kind)| of_services(name) || found.is_empty(*kind));
+        let ours = |name: &str, kind: Option<Kind>| {
+            let digest = found.digest(kind);
+            let known = record.and_then(|record| record.contents.get(name));
+            digest == self.read.digest(kind)
+                || self.only_adds(found, kind)
+                || known.is_some_and(|known| known.contains(&digest))
+                || (record.is_none() && is_bare && !of_services(name))
+        };
+        let foreign: Vec<_> =
+            differing.iter().filter(|(name, kind)| !ours(name, *kind)).copied().collect();
+        if !foreign.is_empty() {
+            return Verdict::Edited(
+                foreign
+                    .into_iter()
+                    .flat_map(|(name, kind)| self.edits(found, name, *kind))
+                    .collect(),
+            );
+        }
+        if differing.is_empty() {
+            return Verdict::InPlace;
+        }
+        Verdict::Write(differing.into_iter().map(|(name, _)| (*name, self.text(name))).collect())
+    }
+
+    /// Whether a file of servers stays as it is but for more of them, and their secrets.
+    fn only_adds(&self, found: &Found, kind: Option<Kind>) -> bool {
+        let Some((kind, secret)) = kind.and_then(|kind| Some((kind, secret(kind)?))) else {
+            return false;
+        };
+        let public = |mut values: BTreeMap<String, String>| {
+            values.remove(secret);
+            values
+        };
+        let wanted = self.read.sections.spelled(kind);
+        let same = |(id, values): (String, BTreeMap<String, String>)| {
+            wanted.get(&id).cloned().map(public) == Some(public(values))
+        };
+        found.sections.spelled(kind).into_iter().all(same)
+    }
+
+    /// What a person would see as different, without values: some are secrets.
+    fn edits(&self, found: &Found, name: &str, kind: Option<Kind>) -> Vec<String> {
+        let said = |what: String| format!("{name}: {what}");
+        match kind {
+            Some(kind @ (Kind::Ipams | Kind::Dns)) => {
+                let wanted = self.read.sections.spelled(kind);
+                let others = found.sections.spelled(kind);
+                let others = others.iter().filter(|(id, values)| wanted.get(*id) != Some(values));
+                others.map(|(id, _)| said(format!("{} {id} is another one", kind.one()))).collect()
+            }
+            Some(kind) => {
+                let unequal = found.sections.difference(&self.read.sections);
+                let unequal = unequal.iter().filter(|unequal| unequal.kind == kind.one());
+                unequal.map(|unequal| said(words(unequal))).collect()
+            }
+            None => {
+                let unequal = found.running.difference(&self.read.running);
+                unequal.iter().map(|unequal| said(words(unequal))).collect()
+            }
+        }
+    }
+}
+
+/// How an object of the commit differs from what was found.
+fn words(unequal: &Unequal) -> String {
+    let object = format!("{} {}", unequal.kind, unequal.id.escape_debug());
+    match unequal.state {
+        State::New => format!("{object} is missing, and the commit has it"),
+        State::Deleted => format!("{object} is there, and the commit does not have it"),
+        State::Changed => {
+            let keys = unequal.keys.iter().map(|key| format!("`{}`", key.key.escape_debug()));
+            format!("{object} has another {}", keys.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
