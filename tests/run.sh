@@ -78,7 +78,7 @@ stage() {
 }
 
 scripts() {
-    shellcheck .ci/run benches/process.sh examples/demo.sh tests/prepare.sh tests/run.sh
+    shellcheck .ci/run benches/process.sh examples/demo.sh packaging/git/update tests/prepare.sh tests/run.sh
 }
 
 docs() {

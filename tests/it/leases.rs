@@ -236,6 +236,40 @@ fn what_is_no_lease_stops_giving_out_addresses() {
     assert!(first.starts_with("`leases/za/10.0.1/10.0.1.1` is no lease"), "{first}");
 }
 
+/// The hook that is shipped: each pusher has its own branch, forward only.
+#[test]
+fn the_hook_of_the_server_lets_each_push_its_own() {
+    let configuration = Repository::empty();
+    let home = configuration.home();
+    let git = |words: &[&str]| output(program("git", home).args(words));
+    git(&["init", "-q", "--bare", "-b", "leases", "net.git"]);
+    let hook = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/git/update");
+    fs::copy(hook, home.join("net.git/hooks/update")).unwrap();
+    configuration.commit("alice", &[("a", b"1")]);
+    configuration.commit("alice", &[("a", b"2")]);
+    let push = |who: &[(&str, &str)], refs: &[&str]| {
+        let mut push = configuration.command(&["push", "-q"]);
+        push.arg(home.join("net.git")).args(refs).envs(who.iter().copied());
+        let said = push.output().unwrap();
+        (said.status.success(), String::from_utf8_lossy(&said.stderr).into_owned())
+    };
+    let (carol, bob) = (&[("REMOTE_USER", "carol")][..], &[("WEFT_PUSHER", "bob")][..]);
+    let refused = |(pushed, said): (bool, String), why: &str| {
+        assert!(!pushed && said.contains(why), "{said}");
+    };
+    refused(push(carol, &["HEAD:refs/heads/leases"]), "there is no file `pushers`");
+    let pushers = "# who\ncarol refs/heads/leases\nbob refs/heads/bob/*\n";
+    fs::write(home.join("net.git/pushers"), pushers).unwrap();
+    assert!(push(carol, &["HEAD:refs/heads/leases"]).0);
+    assert!(push(bob, &["HEAD:refs/heads/bob/x"]).0);
+    refused(push(&[], &["HEAD:refs/heads/other"]), "nobody says who pushes");
+    refused(push(bob, &["HEAD:refs/heads/leases2"]), "`bob` may not push it");
+    refused(push(carol, &["HEAD:refs/heads/bob/y"]), "`carol` may not push it");
+    refused(push(bob, &["HEAD:refs/heads/bob"]), "may not push it");
+    refused(push(carol, &["+HEAD~1:refs/heads/leases"]), "it would go back");
+    refused(push(bob, &[":refs/heads/bob/x"]), "it would be deleted");
+}
+
 /// Eight nodes at once, fifty addresses each, on one range.
 #[test]
 fn nobody_gets_the_address_of_another() {
