@@ -1,6 +1,10 @@
 //! Addresses of guests through the program, on dry nodes, with leases in a repository on
 //! the same machine.
 
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::node::Node;
 use super::trust::repository::{Repository, output, program};
 
@@ -161,4 +165,43 @@ fn what_proxmox_gave_out_is_taken_over() {
     assert_eq!(held["leases"].as_array().unwrap().len(), 3);
     assert_eq!(held["leases"][1]["mac"], "BC:24:11:AA:BB:CC");
     is(&node, &["ipam", "import", "/nowhere"], 1, &["/nowhere"]);
+}
+
+/// An agent settles what is declared by itself, and says how it stands.
+#[test]
+fn the_agent_looks_after_addresses() {
+    let repository = repository();
+    let node = node(&repository, "n1");
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_weft"))
+        .arg("--root")
+        .arg(&node.root)
+        .arg("agent")
+        .env_clear()
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let holds = |address: &str| {
+        let held = node.run(&["--json", "ipam", "list", "--local"]);
+        held.code == 0 && held.out.contains(&format!("\"address\": \"{address}\""))
+    };
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("the first guest", &|| holds("10.0.0.2"));
+    declare(&repository, &network(&[guest(1, ""), guest(2, "")].join(", "), "10.0.0.0/24"));
+    assert_eq!(node.run(&["sync"]).code, 0);
+    until("the second guest", &|| holds("10.0.0.3"));
+    let says = || node.run(&["status"]).all();
+    until("the status", &|| says().contains("leases   2 held; everybody has the addresses"));
+    // A server that is gone holds up nobody.
+    std::fs::remove_dir_all(repository.home().join("leases.git")).unwrap();
+    declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
+    assert_eq!(node.run(&["sync"]).code, 0);
+    until("the trouble", &|| says().contains("leases   2 held; cannot fetch from remote `leases`"));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
 }
