@@ -185,7 +185,9 @@ fn stop_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
         return systemctl(&["--quiet", "disable", "--now", &unit(zone)]);
     }
     let deadline = Instant::now() + END_TIME;
-    while let Some(process) = process(zone) {
+    let Some(process) = process(zone) else { return Ok(()) };
+    // It removes its PID file before it gives its ports back: it is waited for itself.
+    while is_dnsmasq(process) {
         // It may have ended meanwhile.
         let _ = kill(process, Signal::SIGTERM);
         if Instant::now() > deadline {
@@ -204,6 +206,12 @@ fn process(zone: Option<&ZoneId>) -> Option<Pid> {
     let of_zone = zone.map(|zone| format!(".{zone}")).unwrap_or_default();
     let path = Utf8PathBuf::from(format!("/run/dnsmasq/dnsmasq{of_zone}.pid"));
     let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 1)?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (name.trim() == "dnsmasq").then(|| Pid::from_raw(pid))
+    Some(Pid::from_raw(pid)).filter(|pid| is_dnsmasq(*pid))
+}
+
+/// Whether a process is a dnsmasq that did not end (`proc_pid_stat(5)`).
+fn is_dnsmasq(process: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let rest = stat.split_once(" (dnsmasq) ").map(|(_, rest)| rest);
+    rest.is_some_and(|rest| !rest.starts_with(['Z', 'X']))
 }

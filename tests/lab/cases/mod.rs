@@ -7,6 +7,7 @@ mod evpn;
 mod examples;
 mod fabrics;
 mod git_server;
+mod kill;
 mod profile;
 mod remotes;
 mod services;
@@ -39,6 +40,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         weft::CASES,
         profile::CASES,
         engine::CASES,
+        kill::CASES,
         agent::CASES,
         services::CASES,
         window::CASES,
