@@ -43,6 +43,7 @@ mod root;
 mod runner;
 mod scene;
 mod steps;
+mod system;
 mod uml;
 mod wait;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             namespaces::lab_init(root, weft, reference, inner)
         }
         [namespaces::NODE_INIT, name] => namespaces::node_init(name),
+        [system::INIT, name, disk, cgroup, boot] => system::init(name, disk, cgroup, boot),
         [namespaces::CASE, name] => runner::run_one(name),
         [namespaces::PROBE, names @ ..] => need::probe_all(names),
         [uml::BOOT, watched, names @ ..] => uml::boot(*watched == uml::WATCHED, names),

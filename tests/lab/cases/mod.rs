@@ -13,6 +13,7 @@ mod remotes;
 mod services;
 mod sessions;
 mod simple;
+mod system;
 mod underlay;
 mod vlan;
 mod vxlan;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         window::CASES,
         sessions::CASES,
         drift::CASES,
+        system::CASES,
     ]
     .into_iter()
     .flatten()
