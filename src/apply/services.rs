@@ -14,7 +14,7 @@ use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
 /// How long services are looked at before what differs counts as a failure: FRR's daemons
 /// take seconds to read their configuration. By the clock, since one that hangs takes its
 /// time to be asked.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
