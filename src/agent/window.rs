@@ -78,17 +78,16 @@ fn subject(entry: &Entry) -> String {
 impl<H: Host> Turn<'_, H> {
     /// Looks at an open window, or says how it ended; `open` is what is recovered.
     pub(super) fn look(&self, open: Option<Entry>) -> Result<Report, TurnError> {
-        let (number, mut watch) = {
-            let mut remembered = self.memory.open();
-            let window = remembered.window.take();
-            match (open, window) {
-                (Some(entry), Some(window)) if window.number == entry.record.number => {
-                    (window.number, window.watch)
-                }
-                (Some(entry), _) => (entry.record.number, Watch::default()),
-                (None, Some(window)) => (window.number, window.watch),
-                (None, None) => return self.unchanged(),
+        // Given back at once: what is remembered is asked for below too.
+        let window = self.memory.open().window.take();
+        let (number, mut watch) = match (open, window) {
+            (Some(entry), Some(window)) if window.number == entry.record.number => {
+                (window.number, window.watch)
             }
+            (Some(entry), _) => (entry.record.number, Watch::default()),
+            (None, Some(window)) => (window.number, window.watch),
+            // It was ended by somebody else before the first look.
+            (None, None) => return self.unchanged(),
         };
         match apply::watch(self.host, number, &mut watch)? {
             Progress::Open { entry, down, left } => {

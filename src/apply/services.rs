@@ -11,9 +11,10 @@ use super::{ApplyError, StateError};
 use crate::host::{Host, HostError};
 use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
 
-/// How often services are looked at before what differs counts as a failure: FRR's daemons
-/// take seconds to read their configuration.
-const ROUNDS: u32 = 60;
+/// How long services are looked at before what differs counts as a failure: FRR's daemons
+/// take seconds to read their configuration. By the clock, since one that hangs takes its
+/// time to be asked.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -77,17 +78,20 @@ pub(super) fn settle(
     known: &[Mismatch],
     complaints: Vec<String>,
 ) -> Result<(), NetworkError> {
-    let mut mismatches = Vec::new();
-    for _ in 0..ROUNDS {
+    let time = || host.uptime().map(|now| Duration::from_millis(now.milliseconds));
+    let end = time()? + PATIENCE;
+    loop {
         let Some(services) = read(host, target)? else { return Ok(()) };
-        mismatches = target.verify(&services);
+        let mut mismatches = target.verify(&services);
         mismatches.retain(|mismatch| !known.contains(mismatch));
         if mismatches.is_empty() {
             return Ok(());
         }
+        if time()? >= end {
+            return Err(Unmet { mismatches, complaints }.into());
+        }
         host.wait(PAUSE);
     }
-    Err(Unmet { mismatches, complaints }.into())
 }
 
 /// With the files of the generation before in place again. What a step complains about is

@@ -33,18 +33,22 @@ const FRR_UNIT: &str = "frr.service";
 const DNSMASQ_HELPER: &str = "/usr/share/dnsmasq/systemd-helper";
 const DNSMASQ_UNIT: &str = "dnsmasq.service";
 
+/// The name of a zone's dnsmasq on the bus, but for the zone (`--enable-dbus` of dnsmasq(8)).
+const DNSMASQ_NAME: &str = "uk.org.thekelleys.dnsmasq";
+const DNSMASQ_PATH: &str = "/uk/org/thekelleys/dnsmasq";
+
 /// How long FRR may take: a reload starts one program for each statement that goes.
 const FRR_TIME: Duration = Duration::from_secs(180);
 /// How long another service may take.
 const SERVICE_TIME: Duration = Duration::from_secs(60);
-/// How long a service may take to end.
+/// How long a service may take to end before it is killed, and then.
 const END_TIME: Duration = Duration::from_secs(5);
 
 /// What runs. FRR is asked only where it is concerned.
 pub(super) fn read(frr: bool, zones: &BTreeSet<ZoneId>) -> Services {
     Services {
         frr: frr.then(running_frr).flatten(),
-        dnsmasq: zones.iter().filter(|zone| dnsmasq_runs(Some(zone))).cloned().collect(),
+        dnsmasq: zones.iter().filter(|zone| dnsmasq_serves(zone)).cloned().collect(),
         default_dnsmasq: !zones.is_empty() && dnsmasq_runs(None),
     }
 }
@@ -158,6 +162,28 @@ fn unit(zone: Option<&ZoneId>) -> String {
     zone.map_or_else(|| DNSMASQ_UNIT.to_owned(), |zone| format!("dnsmasq@{zone}.service"))
 }
 
+/// Whether the dnsmasq of a zone runs and, where there is a bus, answers on it: one that
+/// hangs runs too. Without a bus nobody can ask it, and its process has to do.
+fn dnsmasq_serves(zone: &ZoneId) -> bool {
+    dnsmasq_runs(Some(zone)) && (!Path::new(BUS).exists() || answers(zone))
+}
+
+/// Whether the dnsmasq of a zone tells its version by the name that its file gives it.
+fn answers(zone: &ZoneId) -> bool {
+    let name = format!("{DNSMASQ_NAME}.{zone}");
+    let answer = if has_systemd() {
+        let words =
+            ["--system", "--quiet", "--timeout=2", "call", &name, DNSMASQ_PATH, DNSMASQ_NAME];
+        run("busctl", &[&words[..], &["GetVersion"]].concat(), SERVICE_TIME)
+    } else {
+        let destination = format!("--dest={name}");
+        let method = format!("{DNSMASQ_NAME}.GetVersion");
+        let words = ["--system", "--print-reply", "--reply-timeout=2000", &destination];
+        run("dbus-send", &[&words[..], &[DNSMASQ_PATH, &method]].concat(), SERVICE_TIME)
+    };
+    answer.is_ok()
+}
+
 fn dnsmasq_runs(zone: Option<&ZoneId>) -> bool {
     if has_systemd() {
         return systemctl(&["--quiet", "is-active", &unit(zone)]).is_ok();
@@ -184,19 +210,23 @@ fn stop_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
     if has_systemd() {
         return systemctl(&["--quiet", "disable", "--now", &unit(zone)]);
     }
-    let deadline = Instant::now() + END_TIME;
-    while let Some(process) = process(zone) {
+    let Some(process) = process(zone) else { return Ok(()) };
+    // It removes its PID file before it gives its ports back: it is waited for itself.
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         // It may have ended meanwhile.
-        let _ = kill(process, Signal::SIGTERM);
-        if Instant::now() > deadline {
-            return Err(HostError::Program {
-                program: unit(zone),
-                message: format!("does not end within {} s", END_TIME.as_secs()),
-            });
+        let _ = kill(process, signal);
+        let deadline = Instant::now() + END_TIME;
+        while Instant::now() < deadline {
+            if !is_dnsmasq(process) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
         }
-        thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
+    Err(HostError::Program {
+        program: unit(zone),
+        message: format!("does not end within {} s of being killed", END_TIME.as_secs()),
+    })
 }
 
 /// The process that the unit's PID file names, if it is a dnsmasq.
@@ -204,6 +234,12 @@ fn process(zone: Option<&ZoneId>) -> Option<Pid> {
     let of_zone = zone.map(|zone| format!(".{zone}")).unwrap_or_default();
     let path = Utf8PathBuf::from(format!("/run/dnsmasq/dnsmasq{of_zone}.pid"));
     let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 1)?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (name.trim() == "dnsmasq").then(|| Pid::from_raw(pid))
+    Some(Pid::from_raw(pid)).filter(|pid| is_dnsmasq(*pid))
+}
+
+/// Whether a process is a dnsmasq that did not end (`proc_pid_stat(5)`).
+fn is_dnsmasq(process: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let rest = stat.split_once(" (dnsmasq) ").map(|(_, rest)| rest);
+    rest.is_some_and(|rest| !rest.starts_with(['Z', 'X']))
 }

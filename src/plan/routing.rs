@@ -1,5 +1,7 @@
 //! What stands in a configuration of FRR, as far as two of them can be compared.
 
+use std::net::IpAddr;
+
 /// Words that begin a line which configures nothing: every `frr.conf` has them.
 const HEAD: &[&str] = &[
     "frr version",
@@ -61,16 +63,71 @@ fn is_head(words: &str) -> bool {
     })
 }
 
-/// The statements that begin a routing process or a VRF: what FRR must have when it took
-/// a configuration.
-pub(super) fn processes(text: &str) -> impl Iterator<Item = String> {
-    let begins = |line: &String| line.starts_with("router ") || line.starts_with("vrf ");
-    statements(text).into_iter().filter(move |line| begins(line) && !line.contains(BELOW))
+/// What of a configuration FRR is asked for after it took it: what begins a routing process
+/// or a VRF, and below those the sessions and what is told in them. As it is written, and as
+/// FRR shows it: of what it has other words for, or hides because it is the default, nothing
+/// can be said.
+pub(super) fn essentials(text: &str) -> Vec<(String, Essential)> {
+    let found = numbered(text).into_iter().filter_map(|(_, path)| {
+        let statement = path.join(BELOW);
+        Some((statement, Essential::of(&path)?))
+    });
+    found.collect()
+}
+
+/// A statement, as far as it is compared, behind those that it stands below.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Essential(Vec<String>);
+
+impl Essential {
+    fn of(path: &[String]) -> Option<Self> {
+        let (last, above) = path.split_last()?;
+        let words: Vec<&str> = last.split(' ').collect();
+        let Some(process) = above.first() else {
+            let begins = matches!(words.as_slice(), ["router" | "vrf", ..]);
+            return begins.then(|| Self(vec![canonical(&words)]));
+        };
+        if !(process.starts_with("router ") || process.starts_with("vrf ")) {
+            return None;
+        }
+        let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
+        let compared = match words.as_slice() {
+            ["neighbor", _, "peer-group"] | ["neighbor", _, "bfd", ..] => 3,
+            ["neighbor", peer, "remote-as" | "peer-group", _] if is_address(peer) => 4,
+            ["neighbor", _, "route-map", _, "in" | "out"] => 5,
+            // Of others it may be the default.
+            ["neighbor", _, "activate"]
+                if above.iter().any(|a| a == "address-family l2vpn evpn") =>
+            {
+                3
+            }
+            ["vni" | "net", _, ..] => 2,
+            _ => return None,
+        };
+        let above = above.iter().map(|above| canonical(&above.split(' ').collect::<Vec<_>>()));
+        Some(Self(above.chain([canonical(&words[..compared])]).collect()))
+    }
+}
+
+impl Essential {
+    /// What begins the process that it stands in.
+    pub(super) fn process(&self) -> Self {
+        Self(self.0.iter().take(1).cloned().collect())
+    }
+}
+
+/// Words as FRR shows them: addresses in their shortest form.
+fn canonical(words: &[&str]) -> String {
+    let word = |word: &&str| match word.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => (*word).to_owned(),
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{processes, statements};
+    use super::{Essential, essentials, statements};
 
     const TEXT: &str = "frr version 10.4.1\nfrr defaults datacenter\nhostname n1\nlog syslog informational\n\
         service integrated-vtysh-config\n!\nvrf vrf_z\n vni 10000\nexit-vrf\n!\nrouter bgp 65000\n \
@@ -91,7 +148,38 @@ mod tests {
                 "ip prefix-list a seq 1 permit 0.0.0.0/0",
             ]
         );
-        assert!(processes(TEXT).eq(["vrf vrf_z", "router bgp 65000"]));
+    }
+
+    fn of(text: &str) -> Vec<Essential> {
+        essentials(text).into_iter().map(|(_, essential)| essential).collect()
+    }
+
+    #[test]
+    fn what_frr_must_show_is_what_it_has_no_other_words_for() {
+        let said: Vec<String> =
+            essentials(TEXT).into_iter().map(|(statement, _)| statement).collect();
+        assert_eq!(
+            said,
+            [
+                "vrf vrf_z",
+                "vrf vrf_z > vni 10000",
+                "router bgp 65000",
+                "router bgp 65000 > neighbor VTEP bfd",
+                "router bgp 65000 > address-family l2vpn evpn > neighbor VTEP activate",
+            ]
+        );
+        let written = "router bgp 65000\n neighbor FD00::0:1 remote-as external\n neighbor fd00::1 bfd\n \
+            neighbor fd00::1 ebgp-multihop\n address-family ipv4 unicast\n  neighbor fd00::1 activate\n";
+        let shown = "router bgp 65000\n neighbor fd00::1 remote-as external\n neighbor fd00::1 bfd 3 300 300\n \
+            neighbor fd00::1 ebgp-multihop 255\n";
+        assert_eq!(of(written), of(shown));
+        let other = shown.replace("external", "65001");
+        assert_ne!(of(written), of(&other));
+        // Interfaces and lists have other words in FRR, and defaults it hides.
+        assert!(
+            of("interface eth1\n openfabric hello-interval 3\naccess-list a permit any\n")
+                .is_empty()
+        );
     }
 
     #[test]

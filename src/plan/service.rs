@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::routing;
+use super::routing::{self, Essential};
 use super::verify::Mismatch;
 use crate::render::Managed;
 use crate::value::ZoneId;
@@ -62,7 +62,8 @@ impl fmt::Display for ServiceStep {
 pub struct Services {
     /// The running configuration of FRR; `None` where it does not run.
     pub frr: Option<String>,
-    /// The zones whose dnsmasq runs, among those that were asked for.
+    /// The zones whose dnsmasq runs, and answers where it can be asked, among those that were
+    /// asked for.
     pub dnsmasq: BTreeSet<ZoneId>,
     /// Whether the dnsmasq that is of no zone runs.
     pub default_dnsmasq: bool,
@@ -166,36 +167,42 @@ impl ServiceTarget {
         if daemons && self.changes(&Managed::FrrDaemons) {
             return Some(ServiceStep::RestartFrr);
         }
-        let lacks = self.lacking(services).next().is_some();
+        let lacks = !self.lacking(services).is_empty();
         (lacks || self.changes(&Managed::Frr)).then_some(ServiceStep::ReloadFrr)
     }
 
-    /// What FRR should have begun and has not.
-    fn lacking<'a>(&'a self, services: &'a Services) -> impl Iterator<Item = String> + 'a {
+    /// What FRR should have taken and has not. Of a process that did not begin, only that.
+    fn lacking(&self, services: &Services) -> Vec<String> {
         let wanted = self.wanted.get(&Managed::Frr);
-        let wanted = wanted.map(|text| String::from_utf8_lossy(text).into_owned());
-        let running = services.frr.as_deref().unwrap_or_default();
-        let running: BTreeSet<String> = routing::processes(running).collect();
-        let wanted = wanted.as_deref().map(routing::processes).into_iter().flatten();
-        wanted.collect::<Vec<_>>().into_iter().filter(move |line| !running.contains(line))
+        let wanted = wanted.map(|text| String::from_utf8_lossy(text)).unwrap_or_default();
+        let running = routing::essentials(services.frr.as_deref().unwrap_or_default());
+        let running: BTreeSet<_> = running.into_iter().map(|(_, essential)| essential).collect();
+        let is_lacking = |essential: &Essential| {
+            let process = essential.process();
+            !running.contains(essential) && (*essential == process || running.contains(&process))
+        };
+        let wanted = routing::essentials(&wanted).into_iter();
+        let lacking = wanted.filter(|(_, essential)| is_lacking(essential));
+        lacking.map(|(statement, _)| statement).collect()
     }
 
     /// Everything that runs otherwise than wanted.
     pub fn verify(&self, services: &Services) -> Vec<Mismatch> {
         let mut found: Vec<Mismatch> = self
             .lacking(services)
+            .into_iter()
             .map(|line| {
-                let why = if services.frr.is_some() {
-                    "look whether its daemon runs"
-                } else {
-                    "it does not run"
+                let why = match &services.frr {
+                    None => "it does not run",
+                    Some(_) if line.contains(routing::BELOW) => "it did not take it",
+                    Some(_) => "look whether its daemon runs",
                 };
                 Mismatch::new("FRR", format!("has no `{line}`; {why}"))
             })
             .collect();
         for zone in zones(&self.wanted) {
             if !services.dnsmasq.contains(zone) {
-                found.push(Mismatch::new(format!("dnsmasq@{zone}"), "does not run"));
+                found.push(Mismatch::new(format!("dnsmasq@{zone}"), "does not run, or not answer"));
             }
         }
         if self.has_zones() && services.default_dnsmasq {
@@ -302,7 +309,7 @@ mod tests {
             verify(&Services { default_dnsmasq: true, ..Services::default() }),
             [
                 "`FRR` has no `router bgp 65000`; it does not run",
-                "`dnsmasq@zone` does not run",
+                "`dnsmasq@zone` does not run, or not answer",
                 "`dnsmasq` runs for no zone, and takes the port of those",
             ]
         );
@@ -311,6 +318,13 @@ mod tests {
         assert_eq!(
             verify(&services),
             ["`FRR` has no `router bgp 65000`; look whether its daemon runs"]
+        );
+        let frr = Some("router bgp 65000\n bgp router-id 192.0.2.9\n".to_owned());
+        assert_eq!(
+            verify(&Services { frr, ..services.clone() }),
+            [
+                "`FRR` has no `router bgp 65000 > neighbor 192.0.2.1 remote-as 65000`; it did not take it"
+            ]
         );
         let frr = Some(BGP.to_owned());
         assert!(verify(&Services { frr, ..services }).is_empty());

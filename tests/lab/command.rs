@@ -154,7 +154,8 @@ impl Process {
         output
     }
 
-    fn pid(&self) -> Pid {
+    /// Its number, as the lab counts.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }

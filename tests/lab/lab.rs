@@ -62,6 +62,14 @@ impl Lab {
         node
     }
 
+    /// Puts a node's cable in again, which went with its network namespace.
+    #[track_caller]
+    pub(crate) fn plug_again(&self, node: &Node) {
+        // The kernel takes the other end away some time later.
+        let _ = self.here.exec(&["ip", "link", "del", &format!("u_{}", node.name())]);
+        self.plug(node.name(), node);
+    }
+
     /// Puts a cable between two machines, with these names for its ends.
     #[track_caller]
     pub(crate) fn cable(&self, ends: [(&Machine, &str); 2], mtu: u16) {
@@ -102,7 +110,8 @@ pub(crate) fn node_address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, number)
 }
 
-fn hosts() -> String {
+/// What every machine knows of the others.
+pub(crate) fn hosts() -> String {
     let nodes: Vec<String> =
         (1..=9).map(|number| format!("{} node{number}\n", node_address(number))).collect();
     format!("127.0.0.1 localhost\n{OUTSIDE} {OUTSIDE_NAME}\n{}", nodes.concat())

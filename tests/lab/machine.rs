@@ -39,9 +39,16 @@ impl Machine {
     /// A machine with all namespaces and a root of its own.
     #[track_caller]
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_with(&[namespaces::NODE_INIT, name])
+    }
+
+    /// The same with a first process of these words, of which the second is the name.
+    #[track_caller]
+    pub(crate) fn start_with(words: &[&str]) -> Self {
+        let name = words[1];
         let begin = || -> io::Result<Self> {
             let mut machine = Self::here(name);
-            let init = machine.init.insert(namespaces::start_node(name)?).id();
+            let init = machine.init.insert(namespaces::start_node(words)?).id();
             for (file, flag) in OF_A_MACHINE {
                 let path = format!("/proc/{init}/ns/{file}");
                 machine.namespaces.push((flag, File::open(path)?));
@@ -68,6 +75,11 @@ impl Machine {
     /// Its name, which is its host name where it has one.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its first process, where it has one of its own.
+    pub(crate) fn first_process(&mut self) -> Option<&mut Child> {
+        self.init.as_mut()
     }
 
     /// Path by which programs of the lab find its network namespace.

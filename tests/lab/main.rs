@@ -15,7 +15,8 @@
 //!
 //! A new case: a function `fn(&Lab)` in `cases/`, and an entry in that file's `CASES`. One
 //! that needs VLANs, VRFs or dummies is made with `Case::in_boot` and runs in
-//! user-mode-linux; cases of the same boot share a kernel, and boots run side by side.
+//! user-mode-linux; cases of the same boot share a kernel, and boots run side by side. One
+//! made with `Case::by_hand` takes long, and runs only when its whole name is given.
 
 #![allow(
     clippy::disallowed_methods,
@@ -41,6 +42,8 @@ mod options;
 mod root;
 mod runner;
 mod scene;
+mod steps;
+mod system;
 mod uml;
 mod wait;
 
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
             namespaces::lab_init(root, weft, reference, inner)
         }
         [namespaces::NODE_INIT, name] => namespaces::node_init(name),
+        [system::INIT, name, disk, cgroup, boot] => system::init(name, disk, cgroup, boot),
         [namespaces::CASE, name] => runner::run_one(name),
         [namespaces::PROBE, names @ ..] => need::probe_all(names),
         [uml::BOOT, watched, names @ ..] => uml::boot(*watched == uml::WATCHED, names),

@@ -12,22 +12,24 @@ use nix::unistd::{chdir, pivot_root};
 /// In the Debian root: an empty directory for what a lab puts beside the system.
 pub(crate) const LAB_DIRECTORY: &str = "lab";
 
-/// Makes a writable layer on memory over `lower`, mounts what a system expects, and
-/// makes it the root of this mount namespace. `staging` is a directory that may be
-/// covered; the old root is gone afterwards. What is brought can only be read, and what is
-/// shared is written by all. `pivot_root` and not `chroot`, since
+/// Makes a writable layer over `lower`, on memory or on a `disk` that outlives it, mounts
+/// what a system expects, and makes it the root of this mount namespace. `staging` is a
+/// directory that may be covered; the old root is gone afterwards. What is brought can only
+/// be read, and what is shared is written by all. `pivot_root` and not `chroot`, since
 /// whoever enters the namespace later lands in its root.
 pub(crate) fn enter_root(
     lower: &Path,
     staging: &Path,
+    disk: Option<&Path>,
     bring: &[(PathBuf, &str)],
     share: &[(&Path, &str)],
 ) -> io::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     mount_new("tmpfs", staging, "mode=755,size=50%")?;
-    let [upper, work, root] = ["upper", "work", "root"].map(|name| staging.join(name));
+    let disk = disk.unwrap_or(staging);
+    let (upper, work, root) = (disk.join("upper"), disk.join("work"), staging.join("root"));
     for directory in [&upper, &work, &root] {
-        fs::create_dir(directory)?;
+        fs::create_dir_all(directory)?;
     }
     let layers = format!(
         "lowerdir={},upperdir={},workdir={}",
@@ -96,7 +98,7 @@ fn devices(dev: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn mount_new(kind: &str, at: &Path, options: &str) -> io::Result<()> {
+pub(crate) fn mount_new(kind: &str, at: &Path, options: &str) -> io::Result<()> {
     mount(Some(kind), at, Some(kind), MsFlags::empty(), Some(options))
         .map_err(|errno| io::Error::other(format!("mount {kind} on {}: {errno}", at.display())))
 }

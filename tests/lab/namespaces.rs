@@ -135,16 +135,16 @@ pub(crate) fn run_in_lab(
     Ok((ended, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Starts the first process of a node called `name`; returns when the node's root and
-/// mounts are in place.
-pub(crate) fn start_node(name: &str) -> io::Result<Child> {
+/// Starts the first process of a node, by its words, of which the second is the node's
+/// name; returns when the node's root and mounts are in place.
+pub(crate) fn start_node(words: &[&str]) -> io::Result<Child> {
     let mut command = Command::new(MYSELF);
-    command.args([NODE_INIT, name]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = start_in_new_namespaces(&mut command)?;
     let mut ready = [0];
     let said = child.stdout.as_mut().expect("standard output is a pipe").read(&mut ready)?;
     if said == 0 {
-        return Err(io::Error::other(format!("{name} ended before it was ready")));
+        return Err(io::Error::other(format!("{words:?} ended before it was ready")));
     }
     Ok(child)
 }
@@ -186,7 +186,7 @@ pub(crate) fn lab_init(root: &str, weft: &str, reference: &str, inner: &[&str]) 
         if !reference.is_empty() {
             bring.push((PathBuf::from(reference), REFERENCE));
         }
-        enter_root(Path::new(root), &Path::new(root).join(LAB_DIRECTORY), &bring, &[])?;
+        enter_root(Path::new(root), &Path::new(root).join(LAB_DIRECTORY), None, &bring, &[])?;
         sethostname("lab")?;
         let child = Command::new(MYSELF)
             .args(inner)
@@ -217,7 +217,7 @@ pub(crate) fn node_init(name: &str) -> ExitCode {
         fs::create_dir_all(staging)?;
         let cluster = Path::new(CLUSTER);
         let share = if cluster.is_dir() { vec![(cluster, "/etc/pve")] } else { Vec::new() };
-        enter_root(Path::new(PRISTINE), staging, &[], &share)?;
+        enter_root(Path::new(PRISTINE), staging, None, &[], &share)?;
         sethostname(name)?;
         println!("ready");
         loop {

@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Vxlan,
     /// iptables on `nf_tables`, with SNAT, in a network namespace.
     IptablesNft,
+    /// Control groups of version 2, which systemd needs to be the first process of a node.
+    Systemd,
     /// The reference renderings beside the source.
     Reference,
     /// user-mode-linux, a kernel that runs as a program.
@@ -37,8 +39,15 @@ const PROBE_LIMIT: Duration = Duration::from_secs(90);
 
 impl Need {
     /// Every need.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Native, Self::Bridge, Self::Vxlan, Self::IptablesNft, Self::Reference, Self::Uml];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Native,
+        Self::Bridge,
+        Self::Vxlan,
+        Self::IptablesNft,
+        Self::Systemd,
+        Self::Reference,
+        Self::Uml,
+    ];
 
     /// The name in `LAB_REQUIRE` and in reasons.
     pub(crate) const fn name(self) -> &'static str {
@@ -47,6 +56,7 @@ impl Need {
             Self::Bridge => "bridge",
             Self::Vxlan => "vxlan",
             Self::IptablesNft => "iptables-nft",
+            Self::Systemd => "systemd",
             Self::Reference => "reference",
             Self::Uml => "uml",
         }
@@ -66,6 +76,7 @@ impl Need {
                 "nft list tables",
                 "iptables-nft -t nat -A POSTROUTING -s 192.0.2.0/24 -o lo -j SNAT --to-source 192.0.2.1",
             ],
+            Self::Systemd => &["unshare --cgroup --mount mount -t cgroup2 none /sys/fs/cgroup"],
             Self::Reference => {
                 return if Path::new(REFERENCE).is_dir() {
                     Ok(())

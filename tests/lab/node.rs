@@ -36,14 +36,31 @@ impl Node {
     #[track_caller]
     pub(crate) fn start(number: u8, ifupdown2: Ifupdown2) -> Self {
         let name = format!("node{number}");
-        let machine = Machine::start(&name);
-        machine.put("/etc/hostname", format!("{name}\n"));
+        let node = Self::on(Machine::start(&name), number);
+        node.prepare(ifupdown2);
+        node
+    }
+
+    /// The node that a machine is already.
+    pub(crate) fn on(machine: Machine, number: u8) -> Self {
+        Self { machine, number }
+    }
+
+    /// Its machine.
+    pub(crate) fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    /// Puts on its disk what a new node has.
+    #[track_caller]
+    pub(crate) fn prepare(&self, ifupdown2: Ifupdown2) {
+        let machine = &self.machine;
+        machine.put("/etc/hostname", format!("{}\n", machine.name()));
         // What systemd-tmpfiles makes at boot.
         machine.put("/run/network/ifstate", "");
-        machine.put("/etc/network/interfaces", interfaces(number));
+        machine.put("/etc/network/interfaces", interfaces(self.number));
         machine.put(SDN_FILE, "");
-        equivalence::prepare(&machine, ifupdown2);
-        Self { machine, number }
+        equivalence::prepare(machine, ifupdown2);
     }
 
     /// Its address on the underlay.

@@ -50,11 +50,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether the case of this name was asked for.
-    pub(crate) fn selects(&self, name: &str) -> bool {
-        let meets =
-            |word: &String| if self.exact { name == word } else { name.contains(word.as_str()) };
-        (self.filters.is_empty() || self.filters.iter().any(meets))
+    /// Whether the case of this name was asked for, which for one that runs by hand takes
+    /// its whole name.
+    pub(crate) fn selects(&self, name: &str, by_hand: bool) -> bool {
+        let whole = self.exact || by_hand;
+        let meets = |word: &String| if whole { name == word } else { name.contains(word.as_str()) };
+        ((self.filters.is_empty() && !by_hand) || self.filters.iter().any(meets))
             && !self.without.iter().any(meets)
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Case {
     /// The kernel it runs on: that of the machine, or a kernel of the lab's own that it
     /// shares with all cases of the same word, one after the other.
     pub(crate) boot: Option<&'static str>,
+    /// Whether it runs only when its whole name is asked for.
+    pub(crate) by_hand: bool,
     /// The test.
     pub(crate) run: fn(&Lab),
 }
@@ -39,13 +41,19 @@ pub(crate) struct Case {
 impl Case {
     /// A case with the usual limit of a minute.
     pub(crate) const fn new(name: &'static str, needs: &'static [Need], run: fn(&Lab)) -> Self {
-        Self { name, needs, limit: Duration::from_secs(60), boot: None, run }
+        Self { name, needs, limit: Duration::from_secs(60), boot: None, by_hand: false, run }
+    }
+
+    /// A case that takes too long for every day.
+    pub(crate) const fn by_hand(name: &'static str, needs: &'static [Need], run: fn(&Lab)) -> Self {
+        let limit = Duration::from_secs(3 * 60 * 60);
+        Self { limit, by_hand: true, ..Self::new(name, needs, run) }
     }
 
     /// A case that runs in user-mode-linux, which is some ten times slower.
     pub(crate) const fn in_boot(boot: &'static str, name: &'static str, run: fn(&Lab)) -> Self {
         let limit = Duration::from_secs(360);
-        Self { name, needs: &[Need::Uml], limit, boot: Some(boot), run }
+        Self { limit, boot: Some(boot), ..Self::new(name, &[Need::Uml], run) }
     }
 
     fn all_needs(&self) -> impl Iterator<Item = Need> {
@@ -72,7 +80,8 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let selected: Vec<&Case> = cases::all().filter(|case| options.selects(case.name)).collect();
+    let selected: Vec<&Case> =
+        cases::all().filter(|case| options.selects(case.name, case.by_hand)).collect();
     if options.list {
         for case in selected {
             println!("{}: test", case.name);

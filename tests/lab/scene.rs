@@ -69,6 +69,12 @@ impl<'lab> Scene<'lab> {
         node.remove(SDN_FILE);
         prepare(&node);
         node.boot_network();
+        self.introduce(&node);
+        node
+    }
+
+    /// Puts weft on a node, with settings that introduce it to the repository.
+    pub(crate) fn introduce(&self, node: &Node) {
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let settings = format!(
             "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
@@ -78,7 +84,6 @@ impl<'lab> Scene<'lab> {
             self.fingerprint
         );
         node.put("/etc/weft/agent.yaml", settings);
-        node
     }
 
     /// Commits a network, and pushes it.

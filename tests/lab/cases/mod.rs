@@ -7,12 +7,14 @@ mod evpn;
 mod examples;
 mod fabrics;
 mod git_server;
+mod kill;
 mod profile;
 mod publish;
 mod remotes;
 mod services;
 mod sessions;
 mod simple;
+mod system;
 mod underlay;
 mod vlan;
 mod vxlan;
@@ -40,12 +42,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         weft::CASES,
         profile::CASES,
         engine::CASES,
+        kill::CASES,
         agent::CASES,
         services::CASES,
         window::CASES,
         sessions::CASES,
         drift::CASES,
         publish::CASES,
+        system::CASES,
     ]
     .into_iter()
     .flatten()

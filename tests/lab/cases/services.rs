@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::guest::Guest;
+use crate::kernel::json;
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::Node;
@@ -11,10 +12,16 @@ use crate::runner::Case;
 use crate::scene::Scene;
 use crate::wait::wait_until;
 
-pub(super) const CASES: &[Case] = &[Case {
-    limit: Duration::from_secs(180),
-    ..Case::new("services_follow_their_files", &[Need::Bridge], services_follow_their_files)
-}];
+pub(super) const CASES: &[Case] = &[
+    Case {
+        limit: Duration::from_secs(180),
+        ..Case::new("services_follow_their_files", &[Need::Bridge], services_follow_their_files)
+    },
+    Case {
+        limit: Duration::from_secs(180),
+        ..Case::new("services_are_read_back", &[Need::Bridge], are_read_back)
+    },
+];
 
 /// Time for daemons to start and sessions to come up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,6 +99,82 @@ fn services_follow_their_files(lab: &Lab) {
     }
     let running = node.exec(&["vtysh", "-c", "show running-config"]).ok();
     assert!(!running.contains("router bgp"), "{running}");
+}
+
+/// What a service did not take is found in what it runs, whatever it said, and undone.
+fn are_read_back(lab: &Lab) {
+    let scene = Scene::start(lab);
+    let node = scene.node(1);
+    node.exec(&["mkdir", "-p", "/run/dbus"]).ok();
+    node.exec(&["dbus-daemon", "--system", "--fork"]).ok();
+    scene.apply(&node, &[NETWORK, CONTROLLER].concat());
+    let running = || node.exec(&["vtysh", "-c", "show running-config"]).ok();
+    let first = |text: &str| text.matches("remote-as").count();
+    assert_eq!(first(&running()), 1);
+    let is_undone = |network: &str, why: &str| {
+        let files =
+            ["/etc/frr/frr.conf", &format!("{ZONE}/10-va.conf")].map(|path| node.read(path));
+        // What was undone would be left alone.
+        node.remove("/var/lib/weft/quarantine");
+        scene.push(network);
+        let said = scene.try_sync(&node, &["sync"]);
+        assert_eq!(said.code(), 6, "{}{}", said.stdout, said.stderr);
+        let message = json(&said.stdout)["status"]["message"].to_string();
+        assert!(message.contains("rolled back") && message.contains(why), "{message}");
+        let now = ["/etc/frr/frr.conf", &format!("{ZONE}/10-va.conf")].map(|path| node.read(path));
+        assert_eq!(now, files);
+    };
+    // In the place of a program one that does something first and something afterwards.
+    let wrap = |path: &str, script: &str| {
+        node.exec(&["mv", path, &format!("{path}.real")]).ok();
+        node.put_with_mode(path, script, 0o755);
+    };
+    let unwrap = |path: &str| node.exec(&["mv", &format!("{path}.real"), path]).ok();
+
+    // FRR that leaves out a neighbour, and says that all is well.
+    let watchfrr = node.exec(&["pgrep", "-x", "watchfrr"]).ok();
+    let reload = "/usr/lib/frr/frr-reload.py";
+    let ignoring = "#!/bin/sh\nfor file; do :; done\ngrep -v 192.168.0.3 \"$file\" >/run/some.conf\n\
+        exec /usr/lib/frr/frr-reload.py.real --stdout --confdir /run --reload /run/some.conf\n";
+    wrap(reload, ignoring);
+    let more = CONTROLLER.replace("[192.168.0.2]", "[192.168.0.2, 192.168.0.3]");
+    is_undone(&[NETWORK, &more].concat(), "it did not take it");
+    unwrap(reload);
+    assert_eq!(first(&running()), 1);
+    // One that fails is not started anew for that.
+    wrap(reload, "#!/bin/sh\nexit 1\n");
+    is_undone(&[NETWORK, &more].concat(), "reload FRR");
+    unwrap(reload);
+    assert_eq!(node.exec(&["pgrep", "-x", "watchfrr"]).ok(), watchfrr, "FRR was started anew");
+
+    // A dnsmasq that does not start, and one that starts and hangs.
+    let helper = "/usr/share/dnsmasq/systemd-helper";
+    let other = NETWORK.replace("gateway: 10.0.0.1", "gateway: 10.0.0.2");
+    let once = "test -e /run/once && exec $0.real \"$@\"\n";
+    for (script, why) in [
+        ("test \"$1\" = exec && { touch /run/once; exit 1; }\n", "restart dnsmasq@outz"),
+        (
+            "test \"$1\" = exec && { touch /run/once; $0.real \"$@\"; exec pkill -STOP -x dnsmasq; }\n",
+            "dnsmasq@outz",
+        ),
+    ] {
+        node.remove("/run/once");
+        wrap(helper, &["#!/bin/sh\n", once, script, "exec $0.real \"$@\"\n"].concat());
+        is_undone(&[&other, CONTROLLER].concat(), why);
+        unwrap(helper);
+        let answers = || {
+            let words = [
+                "dbus-send",
+                "--system",
+                "--print-reply",
+                "--dest=uk.org.thekelleys.dnsmasq.outz",
+                "/uk/org/thekelleys/dnsmasq",
+                "uk.org.thekelleys.dnsmasq.GetVersion",
+            ];
+            node.exec(&words).success()
+        };
+        wait_until(PATIENCE, "the earlier dnsmasq serves", answers);
+    }
 }
 
 /// A router outside, which accepts and announces everything.

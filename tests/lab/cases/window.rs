@@ -111,7 +111,8 @@ pub(super) fn is_undone(node: &Node, why: &str) {
 #[track_caller]
 pub(super) fn opens(node: &Node) {
     let open = || {
-        let journal = node.exec(&["ls", "/var/lib/weft/journal"]).ok();
+        // Before the first apply there is none.
+        let journal = node.exec(&["ls", "/var/lib/weft/journal"]).stdout;
         journal.lines().any(|name| name.ends_with(".applied"))
     };
     wait_until(PATIENCE, "a window is open", open);
