@@ -25,7 +25,7 @@ use crate::facts::Facts;
 use crate::host::{Host, HostError};
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
+use crate::sync::{Anchor, Anchors, Cancel, CommitRecord, Verified};
 use crate::validate;
 use crate::value::{Digest, ObjectId};
 
@@ -73,6 +73,8 @@ pub struct Turn<'a, H> {
     pub memory: &'a Memory,
     /// Whether only a person confirms what this turn applies.
     pub manual: bool,
+    /// Said when something more urgent than this turn waits for its end.
+    pub cancel: &'a Cancel,
 }
 
 /// What a turn found and did.
@@ -121,6 +123,8 @@ impl<H: Host> Turn<'_, H> {
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
+                // Nothing was found out, and what waits says how the node is.
+                Err(TurnError::GaveWay) => {}
                 Ok(report) => self.record(&report.status)?,
                 Err(error) => self.record_failure(error),
             }
@@ -152,8 +156,9 @@ impl<H: Host> Turn<'_, H> {
             _ => drift::Found::default(),
         };
         let (mut anchors, anchor) = self.anchors()?;
-        let gathered = match (self.gather(anchor.as_ref(), recovered.open.as_ref()), recovered.open)
-        {
+        let gathered = self.gather(anchor.as_ref(), recovered.open.as_ref());
+        self.give_way()?;
+        let (gathered, open) = match (gathered, recovered.open) {
             // What is applied and watched is worth more than a remote that is silent.
             (Err(error), Some(entry)) => {
                 tracing::debug!(%error, "no remote gave anything while a window is open");
@@ -161,7 +166,6 @@ impl<H: Host> Turn<'_, H> {
             }
             (gathered, open) => (gathered?, open),
         };
-        let (gathered, open) = gathered;
         if let Some(entry) = open
             && !self.gives_way(&entry, &gathered)?
         {
@@ -203,6 +207,11 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.say_more();
         Ok(report)
+    }
+
+    /// Ends a turn that something more urgent waits for, as long as nothing was changed.
+    fn give_way(&self) -> Result<(), TurnError> {
+        if self.cancel.is_cancelled() { Err(TurnError::GaveWay) } else { Ok(()) }
     }
 
     /// What the remotes show, by what is remembered of the turns before.
@@ -351,6 +360,7 @@ impl<H: Host> Turn<'_, H> {
                 came(&outcome, &record, &status.refused)
             }
             Decision::Apply => {
+                self.give_way()?;
                 let outcome =
                     apply::apply(self.host, Authority::Commit(Box::new(planned)), &terms)?;
                 quarantine::remember(self.host, &outcome);

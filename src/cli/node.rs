@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
 use crate::render::{Profile, render};
+use crate::sync::Cancel;
 use crate::value::NodeName;
 
 /// The largest status file that is read, in bytes.
@@ -141,6 +142,7 @@ impl Node {
             root: self.root.as_deref(),
             memory: &Memory::default(),
             manual,
+            cancel: &Cancel::default(),
         };
         Ok(turn.make(purpose, window::tell))
     }

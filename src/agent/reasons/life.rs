@@ -252,6 +252,12 @@ pub const OF_A_TURN: &[Reason] = &[
         fix: "Wait for it to end; the lock goes with its process.",
     },
     Reason {
+        code: "gave-way",
+        title: "the turn gave way to something more urgent, and changed nothing",
+        why: "`weft rollback` and the end of the agent wait for no server that is slow.",
+        fix: "Ask again; `weft status` says how the node is.",
+    },
+    Reason {
         code: "machine-refused",
         title: "the machine refused something",
         why: "A file, a directory or a program did not do what it should.",
