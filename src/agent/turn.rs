@@ -1,10 +1,12 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+mod record;
+
 use camino::Utf8Path;
 
 use super::decide::{Circumstances, Decision, decide};
 use super::drift;
-use super::error::{TurnError, chain};
+use super::error::TurnError;
 use super::fits::{of_settings, undeclared};
 use super::hold::Hold;
 use super::machine::LOOK_GAP;
@@ -22,7 +24,7 @@ use crate::declare::finding::Code;
 use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
-use crate::host::{Host, HostError};
+use crate::host::Host;
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::sync::{Anchor, Anchors, Cancel, CommitRecord, Verified};
@@ -167,9 +169,9 @@ impl<H: Host> Turn<'_, H> {
             (gathered, open) => (gathered?, open),
         };
         if let Some(entry) = open
-            && !self.gives_way(&entry, &gathered)?
+            && let Some(report) = self.look_beside(entry, &gathered)?
         {
-            return self.look(Some(entry));
+            return Ok(report);
         }
         let mut report = self.report(&gathered)?;
         report.recovered = recovered.words;
@@ -341,13 +343,14 @@ impl<H: Host> Turn<'_, H> {
             runs,
             commit: record.commit,
             quarantined: quarantined.as_ref(),
+            paused: quarantine::pauses(self.host, reverts, self.host.now())?,
             hold,
             quiet: drifted.is_quiet(),
         };
         let decision = decide(planned.get(), &circumstances);
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
-            Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Leave(reason) | Decision::Paused(reason) => (State::Pending, reason),
             Decision::Quarantined(reason) => (State::RolledBack, reason),
             Decision::Held(reason) => (State::Held, reason),
             Decision::Guarded => {
@@ -373,57 +376,6 @@ impl<H: Host> Turn<'_, H> {
         };
         status.running = running(self.host)?;
         Ok(())
-    }
-
-    pub(super) fn status(&self) -> Result<Status, TurnError> {
-        let remembered = self.memory.open();
-        Ok(Status {
-            format: status::FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            updated: self.host.now(),
-            cluster: self.settings.cluster.value.clone(),
-            node: self.settings.node.value.clone(),
-            state: State::Failed,
-            message: String::new(),
-            running: running(self.host)?,
-            observed: None,
-            trusted: None,
-            refused: Vec::new(),
-            unreached: Vec::new(),
-            remotes: remembered.remotes.clone(),
-            diverged: Vec::new(),
-            remaining: 0,
-            fetch_process: remembered.process.clone(),
-            window: None,
-            hold: None,
-            drift: Vec::new(),
-            errors: 0,
-            warnings: 0,
-        })
-    }
-
-    fn record(&self, status: &Status) -> Result<(), HostError> {
-        let text = serde_json::to_string_pretty(status).unwrap_or_default();
-        self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
-    }
-
-    /// Writes down why a turn failed, if even that can be done: the error at hand is
-    /// worth more than one of writing it down.
-    fn record_failure(&self, error: &TurnError) {
-        if let Ok(mut status) = self.status() {
-            status.state = error.state();
-            let of_remotes = matches!(
-                error,
-                TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. }
-            );
-            if of_remotes {
-                status.unreached.clone_from(&self.memory.open().unreached);
-            }
-            status.message = chain(error);
-            if let Err(error) = self.record(&status) {
-                tracing::warn!(%error, "the status cannot be written");
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::memory::OpenWindow;
 use super::node::running;
-use super::quarantine;
+use super::quarantine::{self, Quarantine};
 use super::remotes::Gathered;
 use super::status::{self, State, Status};
 use super::turn::{Purpose, Report, Turn, in_order};
@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::plan::{Sign, Watch};
 use crate::render::render;
 use crate::sync::CommitRecord;
+use crate::value::ObjectId;
 
 /// How long fetching may take at most while a window is open.
 const FETCH: Duration = Duration::from_secs(5);
@@ -119,23 +120,53 @@ impl<H: Host> Turn<'_, H> {
         window.zip(opened).is_some_and(|(seen, window)| window.is_failing(&seen.down))
     }
 
-    /// Whether the open window of an apply ends for what the remotes show: something does
-    /// not work in it, and a newer commit can be applied. Then it is undone.
-    pub(super) fn gives_way(&self, entry: &Entry, gathered: &Gathered) -> Result<bool, TurnError> {
+    /// Looks at an open window, unless it ends for what the remotes show: something does not
+    /// work in it, and a newer commit can be applied. Then it is undone, and there is no
+    /// report. Too many in a row do not end so, except for a way back.
+    pub(super) fn look_beside(
+        &self,
+        entry: Entry,
+        gathered: &Gathered,
+    ) -> Result<Option<Report>, TurnError> {
+        let Some((newer, goes_back)) = self.better(&entry, gathered)? else {
+            return self.look(Some(entry)).map(Some);
+        };
+        let haste = Quarantine::load(self.host)?.haste();
+        if let Some(haste) = haste.filter(|haste| haste.is_spent() && !goes_back) {
+            let mut report = self.look(Some(entry))?;
+            if report.status.state == State::Open {
+                let waits = haste.behind_a_window();
+                let message = &mut report.status.message;
+                *message = format!("{message}; commit {} {waits}", newer.short());
+            }
+            return Ok(Some(report));
+        }
+        self.undo(&entry, Failure::Superseded)?;
+        Ok(None)
+    }
+
+    /// The commit that takes the place of what is tried and fails, and whether it brings back
+    /// what ran before.
+    fn better(
+        &self,
+        entry: &Entry,
+        gathered: &Gathered,
+    ) -> Result<Option<(ObjectId, bool)>, TurnError> {
         let tried = entry.record.commit.as_ref().map_or(0, |tried| tried.sequence);
         let newer = gathered.contents.as_ref().filter(|contents| {
             gathered.judgement.accepted.is_some() && contents.tree.record().sequence > tried
         });
-        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(false) };
+        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(None) };
         let facts = self.host.facts(&self.settings.node.value)?;
         let considered = self.consider(newer.tree.get().clone(), &facts);
-        let Some(network) = considered.network else { return Ok(false) };
+        let Some(network) = considered.network else { return Ok(None) };
         let wanted = render(&network, &facts.node, &facts, self.settings.profile());
         if entry.record.rendering == Some(wanted.digest()) {
-            return Ok(false);
+            return Ok(None);
         }
-        self.undo(entry, Failure::Superseded)?;
-        Ok(true)
+        let before = apply::running(self.host)?.and_then(|runs| runs.record.rendering);
+        let goes_back = newer.brings_back.is_some() || before == Some(wanted.digest());
+        Ok(Some((newer.tree.record().commit, goes_back)))
     }
 
     /// Undoes an open window, and remembers why.

@@ -48,6 +48,12 @@ pub const OF_A_NODE: &[Reason] = &[
         fix: "Mend the cause in a commit that renders something else; or, where the cause was another one, `weft apply --refresh`.",
     },
     Reason {
+        code: "paused",
+        title: "window after window ended for a newer commit, so that the newest waits a while",
+        why: "Each of them disturbs guests: whoever pushes on and on would keep the node in a loop of applying and undoing. After three in a row without a confirmation a window has its whole time, and the newest commit waits ten minutes. A commit that brings back what runs never waits.",
+        fix: "Look at what `weft history` shows undone; revert, or wait, or `weft apply --refresh`.",
+    },
+    Reason {
         code: "refused",
         title: "the newest commit was refused, and the node runs an older one",
         why: "A signature, an authorisation, a finding or a guard forbids it. The network stays as it is.",
