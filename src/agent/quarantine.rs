@@ -242,7 +242,7 @@ fn works_again(host: &impl Host, watchlist: &Watchlist, signs: &[Sign]) -> bool 
     if signs.is_empty() {
         return false;
     }
-    let found = host.observe(watchlist).ok().flatten().unwrap_or_default();
+    let found = host.observe(watchlist).ok().flatten().unwrap_or_default().signs;
     signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
 }
 

@@ -17,9 +17,9 @@ use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::revoked;
 use super::settings::Settings;
-use super::status::{self, Refused, RemoteState, State, Status};
+use super::status::{Refused, State, Status};
 use super::window::{self, Recovered, came, recover};
-use crate::apply::{self, Authority, LOCK, Outcome};
+use crate::apply::{self, ApplyError, Authority, LOCK, Outcome};
 use crate::declare::finding::Code;
 use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
@@ -33,6 +33,9 @@ use crate::value::{Digest, ObjectId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
+/// How often a change is put off because something does not answer that would say what
+/// works. Then it is made, and what cannot be watched is said.
+const MOST_PUT_OFF: u32 = 3;
 /// The largest status that is read, in bytes.
 pub(super) const MAX_STATUS_BYTES: u64 = 4 << 20;
 
@@ -137,6 +140,10 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => Recovered { words: None, open: apply::open(self.host)? },
+            Purpose::Watch => match self.seen_before()? {
+                Some(entry) => Recovered { words: None, open: Some(entry) },
+                None => recover(self.host)?,
+            },
             _ => recover(self.host)?,
         };
         match purpose {
@@ -225,17 +232,10 @@ impl<H: Host> Turn<'_, H> {
         let patience = self.patience(open)?;
         let mut remembered = self.memory.open();
         if remembered.remotes.is_empty() {
-            remembered.remotes = self.last_remotes();
+            remembered.remotes = self.last().map(|last| last.remotes).unwrap_or_default();
         }
         let runs = running(self.host)?.and_then(|running| running.commit);
         remotes::gather(self, anchor, runs.map(|runs| runs.commit), patience, &mut remembered)
-    }
-
-    /// What the turn before, perhaps another process, saw of the remotes.
-    fn last_remotes(&self) -> Vec<RemoteState> {
-        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten();
-        let status = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
-        status.map(|status| status.remotes).unwrap_or_default()
     }
 
     /// The anchors, and the one that tips are judged from.
@@ -364,14 +364,26 @@ impl<H: Host> Turn<'_, H> {
             }
             Decision::Apply => {
                 self.give_way()?;
-                let outcome =
-                    apply::apply(self.host, Authority::Commit(Box::new(planned)), &terms)?;
-                quarantine::remember(self.host, &outcome);
-                if let Outcome::Open { entry } = &outcome {
-                    let left = terms.ordinary;
-                    status.window = self.open(entry, &[], left)?.status.window;
+                // A way back must not ask for what may be broken.
+                terms.blind = reverts || status.put_off >= MOST_PUT_OFF;
+                let authority = Authority::Commit(Box::new(planned));
+                let applied = match apply::apply(self.host, authority, &terms) {
+                    Err(error @ ApplyError::Blind { .. }) => Err(error),
+                    applied => Ok(applied?),
+                };
+                status.put_off = if applied.is_ok() { 0 } else { status.put_off + 1 };
+                match applied {
+                    Ok(outcome) => {
+                        quarantine::remember(self.host, &outcome);
+                        if let Outcome::Open { entry } = &outcome {
+                            let left = terms.ordinary;
+                            let open = self.open(entry, &[], left)?.status;
+                            status.window = open.window;
+                        }
+                        came(&outcome, &record, &status.refused)
+                    }
+                    Err(error) => (State::Pending, put_off(&error, &record, status.put_off)),
                 }
-                came(&outcome, &record, &status.refused)
             }
         };
         status.running = running(self.host)?;
@@ -385,6 +397,14 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
         Some(refused) => refused.message.clone(),
         None => otherwise.to_owned(),
     }
+}
+
+fn put_off(error: &ApplyError, record: &CommitRecord, times: u32) -> String {
+    format!(
+        "commit {} is put off to the next turn ({times} of {MOST_PUT_OFF} times; {}): {error}",
+        record.commit.short(),
+        error.code()
+    )
 }
 
 pub(super) fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {

@@ -1,8 +1,9 @@
 //! Turns while the window of an apply is open, and its end.
 
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
-use camino::Utf8Path;
+use std::time::Duration;
 
 use super::error::{TurnError, chain};
 use super::hold::Hold;
@@ -77,6 +78,15 @@ fn subject(entry: &Entry) -> String {
 }
 
 impl<H: Host> Turn<'_, H> {
+    /// The window that this process watches already, where there is nothing to settle.
+    pub(super) fn seen_before(&self) -> Result<Option<Entry>, TurnError> {
+        let number = self.memory.open().window.as_ref().map(|window| window.number);
+        Ok(match number {
+            Some(number) => apply::is_open(self.host, number)?,
+            None => None,
+        })
+    }
+
     /// Looks at an open window, or says how it ended; `open` is what is recovered.
     pub(super) fn look(&self, open: Option<Entry>) -> Result<Report, TurnError> {
         let (number, mut watch) = {
@@ -249,6 +259,12 @@ impl<H: Host> Turn<'_, H> {
             let down: Vec<String> = down.iter().take(3).map(ToString::to_string).collect();
             message = format!("{message}; down: {}", down.join(", "));
         }
+        let silent: Vec<String> =
+            window.into_iter().flat_map(|window| &window.silent).cloned().collect();
+        if !silent.is_empty() {
+            let silent = silent.join(", ");
+            message = format!("{message}; not watched, for it did not answer: {silent}");
+        }
         if manual {
             message.push_str("; it is undone unless a person confirms it with `weft confirm`");
         }
@@ -260,6 +276,7 @@ impl<H: Host> Turn<'_, H> {
             manual,
             seconds_left: left.as_secs(),
             down: down.iter().map(ToString::to_string).collect(),
+            silent,
         });
         Ok(report)
     }
@@ -288,10 +305,8 @@ impl<H: Host> Turn<'_, H> {
 
     /// The status that the turn before left.
     pub(super) fn unchanged(&self) -> Result<Report, TurnError> {
-        let file = self.host.read(Utf8Path::new(status::PATH), super::turn::MAX_STATUS_BYTES)?;
-        let last = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
         let fresh = self.status()?;
-        let status = match last {
+        let status = match self.last() {
             Some(last) if (&last.node, &last.cluster) == (&fresh.node, &fresh.cluster) => Status {
                 version: fresh.version,
                 updated: fresh.updated,

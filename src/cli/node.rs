@@ -303,6 +303,10 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
         if let Some(window) = &status.window {
             lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
             lines.extend(window.down.iter().map(|down| format!("down     {down}")));
+            let silent = window.silent.iter();
+            lines.extend(silent.map(|silent| {
+                format!("warning  not watched is what this knows, for it did not answer: {silent}")
+            }));
         }
         lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
         if let Some(hold) = &status.hold {

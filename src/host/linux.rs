@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
@@ -298,7 +298,7 @@ impl Host for Linux {
         if self.is_dry() { Ok(()) } else { super::services::check(managed, copy) }
     }
 
-    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Look>, HostError> {
         if self.is_dry() {
             return Ok(None);
         }

@@ -4,6 +4,7 @@
 //! through [`Host`], so that a test can let any single call fail, or the power
 //! with it. Knows no policy.
 
+mod devices;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -33,7 +34,7 @@ use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
@@ -148,8 +149,9 @@ pub trait Host: Send + Sync {
     }
 
     /// How everything is that tells whether the network works; `None` on a dry node.
-    /// What could not be looked at does not work, which is no error.
-    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+    /// What could not be looked at does not work, which is no error; where that is because
+    /// something did not answer, the look says so.
+    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Look>, HostError> {
         Ok(None)
     }
 

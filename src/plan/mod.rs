@@ -35,7 +35,7 @@ pub use lapse::Lapses;
 pub use network::{Steps, Target};
 pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{ServiceStep, ServiceTarget, Services, Texts};
-pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
+pub use sign::{Check, Health, Look, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;

@@ -218,6 +218,12 @@ pub const OF_AN_APPLY: &[Reason] = &[
         fix: "Read the message; it is memory, a limit of processes or systemd.",
     },
     Reason {
+        code: "blind",
+        title: "it is not known what works, and so nothing would be asked for after the change",
+        why: "What worked before must work afterwards. A daemon that runs and does not answer may have sessions that nobody would miss.",
+        fix: "Look at what the message names (`vtysh -d DAEMON`); the change is put off three times, then made, and the window says what is not watched. A commit that brings back what runs is not put off.",
+    },
+    Reason {
         code: "plan-stale",
         title: "a file changed since the plan was made",
         why: "A plan is carried out on what it was made from, or not at all.",

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 
-use super::Turn;
+use super::{MAX_STATUS_BYTES, Turn};
 use crate::agent::error::{TurnError, chain};
 use crate::agent::node::running;
 use crate::agent::status::{self, State, Status};
@@ -29,11 +29,18 @@ impl<H: Host> Turn<'_, H> {
             remaining: 0,
             fetch_process: remembered.process.clone(),
             window: None,
+            put_off: self.last().map_or(0, |last| last.put_off),
             hold: None,
             drift: Vec::new(),
             errors: 0,
             warnings: 0,
         })
+    }
+
+    /// The status that the turn before left, perhaps another process's.
+    pub(in crate::agent) fn last(&self) -> Option<Status> {
+        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten()?;
+        serde_json::from_slice(&file.bytes).ok()
     }
 
     pub(super) fn record(&self, status: &Status) -> Result<(), HostError> {
