@@ -7,6 +7,7 @@ mod evpn;
 mod examples;
 mod fabrics;
 mod git_server;
+mod probes;
 mod profile;
 mod remotes;
 mod services;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         agent::CASES,
         services::CASES,
         window::CASES,
+        probes::CASES,
         sessions::CASES,
         drift::CASES,
     ]
