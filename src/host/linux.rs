@@ -5,6 +5,7 @@ mod inspect;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::plan::{
     Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
-use crate::value::{NodeName, ZoneId};
+use crate::value::{HostName, NodeName, ZoneId};
 
 pub use inspect::{Entry, EntryKind, Room};
 
@@ -309,6 +310,10 @@ impl Host for Linux {
 
     fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
         if self.is_dry() { BTreeSet::new() } else { super::observe::answering(sessions) }
+    }
+
+    fn passages(&self, hosts: &[HostName]) -> Vec<(HostName, IpAddr, String)> {
+        if self.is_dry() { Vec::new() } else { super::observe::passages(hosts) }
     }
 
     fn wait(&self, time: Duration) {

@@ -26,6 +26,7 @@ mod watchdog;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -37,7 +38,7 @@ use crate::plan::{
     Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
-use crate::value::{NodeName, ZoneId};
+use crate::value::{HostName, NodeName, ZoneId};
 
 pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
@@ -158,6 +159,12 @@ pub trait Host: Send + Sync {
     /// The sessions whose other side answers below them now.
     fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
         sessions.iter().cloned().collect()
+    }
+
+    /// By which interface the kernel sends to each address of these hosts now. Left out is
+    /// what has no address in time, and what is not reached by any.
+    fn passages(&self, _hosts: &[HostName]) -> Vec<(HostName, IpAddr, String)> {
+        Vec::new()
     }
 
     /// Lets time pass, where there is a kernel to wait for.

@@ -9,6 +9,7 @@ mod check;
 mod frr;
 mod gateway;
 mod http;
+mod passage;
 mod query;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 use super::links::Made;
 use super::program;
 use crate::plan::{Health, Look, Session, Sign, Signs, Watchlist};
+
+pub(super) use passage::passages;
 
 /// How long one thing may take.
 const ONE: Duration = Duration::from_secs(3);
