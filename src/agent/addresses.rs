@@ -14,7 +14,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use thiserror::Error;
 
-use super::leases::{Branch, Decision, Held, LeasesError, Settled};
+use super::leases::{Branch, Decision, Held, LeasesError, Settled, Starter};
 use super::revoked::{self, RevokedError};
 use super::settings::Settings;
 use super::turn::CACHE;
@@ -24,10 +24,7 @@ use crate::host::{Host, HostError};
 use crate::network::{Network, Origin};
 use crate::plan::addresses::{Allocation, Claim, Refused, Stranded, Terms, allocate, claims};
 use crate::sync::ledger::{Allocators, LedgerError};
-use crate::sync::worker::FetchUser;
-use crate::sync::{
-    AnchorError, Anchors, FailureCode, Store, TransportError, TreeError, Worker, tree_of,
-};
+use crate::sync::{AnchorError, Anchors, FailureCode, Store, TransportError, TreeError, tree_of};
 use crate::validate;
 use crate::value::ObjectId;
 
@@ -107,21 +104,15 @@ pub enum AddressesError {
 pub fn law(
     host: &impl Host,
     settings: &Settings,
-    program: &Utf8Path,
-    root: Option<&Utf8Path>,
+    starter: Starter<'_>,
 ) -> Result<Law, AddressesError> {
     let trust = revoked::trust(host, settings)?;
     let anchors = Anchors::open(host, &trust, false)?;
     let anchor = anchors.anchor().ok_or(AddressesError::Nothing)?;
     let runs = apply::running(host)?.and_then(|entry| entry.record.commit);
     let record = runs.as_ref().unwrap_or(&anchor.record);
-    let cache = Utf8Path::new(CACHE).join("repository.git");
-    let cache = match root {
-        Some(root) => root.join(cache.as_str().trim_start_matches('/')),
-        None => cache,
-    };
-    let user = if root.is_none() { FetchUser::find() } else { None };
-    let worker = Worker::start(program, user, DEADLINE)?;
+    let cache = starter.path(&Utf8Path::new(CACHE).join("repository.git"));
+    let worker = starter.start(DEADLINE)?;
     worker.open(&cache).map_err(|error| match error {
         TransportError::Local { code: FailureCode::Absent, .. } => AddressesError::NoCache,
         error => error.into(),

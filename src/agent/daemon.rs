@@ -3,6 +3,8 @@
 //! [`Machine`] decides; this carries out: it makes turns one after the other, listens
 //! to signals, the socket and nudges, and says how it is.
 
+mod senses;
+
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
@@ -13,10 +15,9 @@ use jiff::Unit;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 
 use super::addresses::Lookout;
 use super::condition::{Condition, Last};
@@ -32,6 +33,8 @@ use super::settings::{self, Settings};
 use super::status::State;
 use super::turn::{Purpose, Report, Turn};
 use crate::host::{Host, HostError, Socket};
+use crate::sync::Cancel;
+use senses::Senses;
 
 /// How long the last answers may take to leave when the agent ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -109,28 +112,6 @@ where
     }
 }
 
-/// Where events come from, beside turns.
-struct Senses {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    heartbeat: Interval,
-}
-
-impl Senses {
-    fn new(heartbeat: Duration) -> Result<Self, DaemonError> {
-        let listen = |kind| signal(kind).map_err(DaemonError::Wait);
-        let mut heartbeat = tokio::time::interval(heartbeat);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            heartbeat,
-        })
-    }
-}
-
 /// What woke the agent.
 enum Woken<L> {
     Time,
@@ -162,6 +143,8 @@ struct Owner<H: Host> {
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
     addresses: Lookout,
+    /// Ends what the turn waits for of remotes.
+    cancel: Cancel,
     /// Who waits for a turn that has not begun.
     waiting: Vec<Asked>,
     /// Who waits for the end of the one that has.
@@ -192,6 +175,7 @@ where
             condition,
             turn: None,
             addresses: Lookout::default(),
+            cancel: Cancel::default(),
             waiting: Vec::new(),
             served: Vec::new(),
         }
@@ -266,6 +250,7 @@ where
                 tracing::info!("told to end");
                 self.notify.stopping();
                 self.notify.alive(true);
+                self.cancel.cancel();
                 events.push_back(Event::Term);
             }
             Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
@@ -274,6 +259,9 @@ where
                     events.push_back(self.reload());
                 }
                 if self.settings.is_some() {
+                    if matches!(asked.purpose, Purpose::RollBack { .. }) {
+                        self.cancel.cancel();
+                    }
                     events.push_back(Event::Nudge(Nudge::Operator(asked.purpose)));
                     self.waiting.push(asked);
                 } else {
@@ -345,6 +333,8 @@ where
             (Arc::clone(&self.host), self.program.clone(), self.root.clone());
         let manual = self.served.iter().any(|asked| asked.manual);
         let memory = Arc::clone(&self.memory);
+        self.cancel = Cancel::default();
+        let cancel = self.cancel.clone();
         let voice = self.voice;
         self.turn = Some(tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
@@ -355,6 +345,7 @@ where
                 root: root.as_deref(),
                 memory: &memory,
                 manual,
+                cancel: &cancel,
             };
             let result = turn.make_under(&lock, purpose);
             let answer = voice(result.as_ref(), purpose);
@@ -370,6 +361,9 @@ where
         for asked in self.served.drain(..) {
             // Whoever asked may have gone.
             let _ = asked.reply.send(answer.clone());
+        }
+        if matches!(result, Err(TurnError::GaveWay)) {
+            return Event::GaveWay;
         }
         if purpose == Purpose::Plan {
             return Event::Turned;

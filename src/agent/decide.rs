@@ -2,7 +2,7 @@
 
 use super::adopt;
 use super::hold::Hold;
-use super::quarantine::Held as Quarantined;
+use super::quarantine::{Haste, Held as Quarantined};
 use super::settings::Mode;
 use super::turn::Purpose;
 use crate::plan::Plan;
@@ -21,6 +21,8 @@ pub(super) enum Decision {
     Leave(String),
     /// The rendering was undone before and is left alone, for this reason.
     Quarantined(String),
+    /// Too many windows ended for newer commits, and the node waits a while.
+    Paused(String),
     /// An operator holds the node, for this reason.
     Held(String),
     /// The plan must not be carried out.
@@ -35,6 +37,7 @@ impl Decision {
             Self::Leave(_) if mode == Mode::Observe => Some("observing"),
             Self::Leave(_) => Some("refresh-needed"),
             Self::Quarantined(_) => Some("quarantined"),
+            Self::Paused(_) => Some("paused"),
             Self::Held(_) => Some("held"),
             Self::Nothing | Self::Advance | Self::Apply | Self::Guarded => None,
         }
@@ -54,6 +57,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) commit: ObjectId,
     /// Why the rendering is left alone, which a person who asks for it overrules.
     pub(super) quarantined: Option<&'a Quarantined>,
+    /// Why the node waits, which a person who asks for it overrules.
+    pub(super) paused: Option<Haste>,
     /// An operator's stop that counts for this plan.
     pub(super) hold: Option<&'a Hold>,
     /// Whether what no commit changed is nothing that the node's rules ask for.
@@ -62,7 +67,8 @@ pub(super) struct Circumstances<'a> {
 
 /// Only an advancing commit changes a node.
 pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision {
-    let &Circumstances { mode, purpose, runs, commit, quarantined, hold, quiet } = circumstances;
+    let &Circumstances { mode, purpose, runs, commit, quarantined, paused, hold, quiet } =
+        circumstances;
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     let in_order = plan.is_empty() || (quiet && purpose == Purpose::Sync);
@@ -107,10 +113,16 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
     if !plan.guards.is_empty() {
         return Decision::Guarded;
     }
-    match quarantined.filter(|_| purpose == Purpose::Sync) {
-        Some(undone) => {
+    if purpose != Purpose::Sync {
+        return Decision::Apply;
+    }
+    match (quarantined, paused) {
+        (Some(undone), _) => {
             Decision::Quarantined(format!("commit {commit} is held back: {}", undone.sentence()))
         }
-        None => Decision::Apply,
+        (None, Some(haste)) => {
+            Decision::Paused(format!("commit {commit} is pending: {}", haste.sentence()))
+        }
+        (None, None) => Decision::Apply,
     }
 }

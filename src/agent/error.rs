@@ -17,6 +17,11 @@ pub enum TurnError {
     /// Another process owns the node.
     #[error("another weft is at work on this node (it holds `{LOCK}`)")]
     Busy,
+    /// Something more urgent waits.
+    #[error(
+        "the turn gave way to something more urgent (`weft rollback`, or the end of the agent) before it changed anything"
+    )]
+    GaveWay,
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -82,6 +87,7 @@ impl TurnError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::GaveWay => "gave-way",
             Self::Host(_) => "machine-refused",
             Self::Remotes(_) => "remotes-unreached",
             Self::Anchor(_) => "anchor-unusable",
@@ -103,6 +109,7 @@ impl TurnError {
             Self::Busy => Some("wait for it to end; the lock goes with its process"),
             Self::Anchor(error) => Some(error.help()),
             Self::Tree { source, .. } => Some(source.help()),
+            Self::GaveWay => Some("`weft status` says how the node is; ask again"),
             Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
             _ => None,
         }

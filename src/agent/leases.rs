@@ -20,6 +20,7 @@ use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
 use crate::sync::ledger::{self, Allocators, Ledger, LedgerError};
 use crate::sync::publish::{DraftError, SigningKey, SigningKeyError, draft};
+use crate::sync::worker::Cancel;
 use crate::sync::worker::FetchUser;
 use crate::sync::{Access, FailureCode, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::value::{ObjectId, RepoPath};
@@ -37,13 +38,40 @@ const TRIES: u32 = 200;
 /// The longest pause after somebody else was first; it doubles three times.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How processes are started that alone read repositories.
+#[derive(Clone, Copy, Debug)]
+pub struct Starter<'a> {
+    /// This program, which is started again.
+    pub program: &'a Utf8Path,
+    /// The directory that stands for `/` of a dry node.
+    pub root: Option<&'a Utf8Path>,
+    /// Ends them before their time.
+    pub cancel: &'a Cancel,
+}
+
+impl Starter<'_> {
+    /// Starts one, as a user of its own; on a dry node, whose files belong to whoever made
+    /// it, as nobody else.
+    pub(super) fn start(&self, deadline: Duration) -> Result<Worker, TransportError> {
+        let user = if self.root.is_none() { FetchUser::find() } else { None };
+        Worker::start(self.program, user, deadline, self.cancel)
+    }
+
+    /// Where a path of the node is.
+    pub(super) fn path(&self, path: &Utf8Path) -> Utf8PathBuf {
+        match self.root {
+            Some(root) => root.join(path.as_str().trim_start_matches('/')),
+            None => path.to_owned(),
+        }
+    }
+}
+
 /// The branch, and what it is reached by.
 #[derive(Debug)]
 pub struct Branch<'a, H> {
     host: &'a H,
     settings: &'a LeaseBranch,
-    program: &'a Utf8Path,
-    user: Option<FetchUser>,
+    starter: Starter<'a>,
     cache: Utf8PathBuf,
     remote: Remote,
     access: Access,
@@ -137,13 +165,11 @@ struct Taken {
 }
 
 impl<'a, H: Host> Branch<'a, H> {
-    /// The branch of the settings, reached by `program` as another process; below `root`
-    /// on a dry node.
+    /// The branch of the settings.
     pub fn of(
         host: &'a H,
         settings: &'a Settings,
-        program: &'a Utf8Path,
-        root: Option<&Utf8Path>,
+        starter: Starter<'a>,
     ) -> Result<Self, LeasesError> {
         let branch = settings.leases.as_ref().map(|leases| &leases.value);
         let branch = branch.ok_or(LeasesError::NoBranch)?;
@@ -154,12 +180,8 @@ impl<'a, H: Host> Branch<'a, H> {
         Ok(Self {
             host,
             settings: branch,
-            program,
-            user: if root.is_none() { FetchUser::find() } else { None },
-            cache: match root {
-                Some(root) => root.join(CACHE.trim_start_matches('/')),
-                None => Utf8PathBuf::from(CACHE),
-            },
+            starter,
+            cache: starter.path(Utf8Path::new(CACHE)),
             remote,
             access,
             limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
@@ -214,7 +236,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
             let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
             drop(worker);
-            let publisher = Worker::start(self.program, self.user, self.deadline)?;
+            let publisher = self.starter.start(self.deadline)?;
             let branch = self.settings.branch();
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
@@ -253,7 +275,7 @@ impl<'a, H: Host> Branch<'a, H> {
     }
 
     fn look(&self) -> Result<Option<ObjectId>, LeasesError> {
-        let worker = Worker::start(self.program, self.user, self.deadline)?;
+        let worker = self.starter.start(self.deadline)?;
         let branch = self.settings.branch();
         match worker.look(&self.remote, &self.access, branch, &self.cache, &self.limits) {
             Ok(tip) => Ok(Some(tip)),
@@ -264,7 +286,7 @@ impl<'a, H: Host> Branch<'a, H> {
 
     /// Brings the branch here and judges it; nothing where there is no such branch yet.
     fn fetch(&self, allocators: &Allocators) -> Result<(Worker, Option<Ledger>), LeasesError> {
-        let worker = Worker::start(self.program, self.user, self.deadline)?;
+        let worker = self.starter.start(self.deadline)?;
         let branch = self.settings.branch();
         let taken = self.taken()?;
         let fetched = worker.fetch(&self.remote, &self.access, branch, &self.cache, &self.limits);

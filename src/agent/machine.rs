@@ -58,6 +58,8 @@ pub enum Event {
     Opened,
     /// The turn could not be finished.
     Failed,
+    /// The turn ended before it changed anything, for something that cannot wait.
+    GaveWay,
     /// The process is to end.
     Term,
 }
@@ -65,7 +67,8 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// A turn is begun. Its end is told by [`Event::Turned`] or [`Event::Failed`].
+    /// A turn is begun. Its end is told by [`Event::Turned`], [`Event::Opened`], [`Event::Failed`] or
+    /// [`Event::GaveWay`].
     Turn(Purpose),
     /// Nothing, until something happens or this much time since the start is over.
     SleepUntil(Duration),
@@ -182,6 +185,12 @@ impl Machine {
             Event::Turned => self.ended(now, chance, false, false),
             Event::Opened => self.ended(now, chance, false, true),
             Event::Failed => self.ended(now, chance, true, false),
+            Event::GaveWay => {
+                // What it would have found is still to be found.
+                if self.running.take() == Some(Purpose::Sync) {
+                    self.wanted.insert(Wanted::Poll);
+                }
+            }
             Event::Term => self.stopping = true,
         }
         self.effect(now, chance)

@@ -9,7 +9,9 @@ use crate::declare::policy::Removal;
 use crate::facts::Facts;
 use crate::host::{Host, configured_guests};
 use crate::network::Network;
-use crate::plan::{Plan, RemovalLimits, plan, services_target, target};
+use crate::plan::{
+    Check, Passage, Plan, RemovalLimits, Sign, changes_network, plan, services_target, target,
+};
 use crate::render::render;
 use crate::sync::Verified;
 
@@ -32,6 +34,9 @@ pub(super) fn planned(
     let wanted = network.map(|network| render(&network, &facts.node, &facts, settings.profile()));
     let mut found = found(host, wanted.get(), owned.as_ref())?;
     found.management = management;
+    if changes_network(wanted.get(), &found) {
+        found.passages = passages(host, settings);
+    }
     found.kernel = host.kernel(&target(wanted.get(), &found).tables())?;
     let services = services_target(wanted.get(), &found);
     if !services.is_empty() {
@@ -48,4 +53,28 @@ pub(super) fn planned(
     });
     // What a commit that brings earlier files back takes away was not there before.
     Ok(if reverts { planned.map(Plan::reverting) } else { planned })
+}
+
+/// How the remotes that are machines are reached now.
+fn passages(host: &impl Host, settings: &Settings) -> Vec<Passage> {
+    let probes = settings.terms().watchlist.probes.into_iter();
+    let remotes: Vec<_> = probes
+        .filter_map(|probe| match (probe.sign, probe.check) {
+            (Sign::Remote(remote), Check::Tcp { host, .. }) => Some((remote, host)),
+            _ => None,
+        })
+        .collect();
+    let hosts: Vec<_> = remotes.iter().map(|(_, host)| host.clone()).collect();
+    let ways = host.passages(&hosts);
+    let of = |(remote, of): &(_, _)| {
+        let ways = ways.iter().filter(|(host, ..)| host == of);
+        let remote: &crate::value::Word = remote;
+        let passage = |(_, address, interface): &(_, _, String)| Passage {
+            remote: remote.clone(),
+            address: *address,
+            interface: interface.clone(),
+        };
+        ways.map(passage).collect::<Vec<_>>()
+    };
+    remotes.iter().flat_map(of).collect()
 }

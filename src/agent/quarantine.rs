@@ -5,16 +5,20 @@
 //! last while until a person asks for it. It is known by its digest, so another commit
 //! that renders the same is held as well, and one that renders something else is not.
 
+mod haste;
+
 use camino::Utf8Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::error::chain;
-use crate::apply::{Entry, Failure, Kind, Outcome};
+use crate::apply::{Entry, Failure, Kind, Outcome, Record};
 use crate::host::{Host, HostError};
 use crate::plan::{Health, Sign, Watchlist};
 use crate::value::{Digest, ObjectId};
+
+pub use haste::{Haste, MOST, PAUSE};
 
 /// Where the quarantine lies on a node.
 pub const PATH: &str = "/var/lib/weft/quarantine";
@@ -33,6 +37,8 @@ const MAX_REASON: usize = 1000;
 pub struct Quarantine {
     format: u32,
     held: Vec<Held>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    haste: Option<Haste>,
 }
 
 /// One rendering that was undone.
@@ -94,7 +100,7 @@ pub enum QuarantineError {
 
 impl Default for Quarantine {
     fn default() -> Self {
-        Self { format: FORMAT, held: Vec::new() }
+        Self { format: FORMAT, held: Vec::new(), haste: None }
     }
 }
 
@@ -123,6 +129,29 @@ impl Quarantine {
     /// Every rendering that is held, whether or not its while is over.
     pub fn held(&self) -> &[Held] {
         &self.held
+    }
+
+    /// How often windows ended for a newer commit, if one did since the last was confirmed.
+    pub fn haste(&self) -> Option<Haste> {
+        self.haste
+    }
+
+    /// Takes in that a window ended for a newer commit.
+    pub fn hasten(&mut self, now: Timestamp) {
+        self.haste = Some(Haste::hastened(self.haste, now));
+    }
+
+    /// Takes in that an apply was undone for a reason of its own. Says whether that is of
+    /// interest.
+    pub fn delay(&mut self, now: Timestamp) -> bool {
+        let spent = self.haste.filter(Haste::is_spent);
+        self.haste = spent.map(|haste| haste.undone(now)).or(self.haste);
+        spent.is_some()
+    }
+
+    /// Takes in that a window was confirmed. Says whether that is of interest.
+    pub fn calm(&mut self) -> bool {
+        self.haste.take().is_some()
     }
 
     /// Takes in a rendering that was undone now, and says for how long it is held.
@@ -196,13 +225,24 @@ pub fn blocks(
     Ok(held.filter(|held| !works_again(host, watchlist, &held.waits_for)))
 }
 
+/// What a node waits for before it tries the newest commit, if it waits. A way back never
+/// does.
+pub fn pauses(
+    host: &impl Host,
+    reverts: bool,
+    now: Timestamp,
+) -> Result<Option<Haste>, QuarantineError> {
+    let haste = Quarantine::load(host)?.haste;
+    Ok(haste.filter(|haste| !reverts && haste.pauses(now)))
+}
+
 /// Whether everything works again that a rendering waits for; not so of one that waits for
 /// nothing.
 fn works_again(host: &impl Host, watchlist: &Watchlist, signs: &[Sign]) -> bool {
     if signs.is_empty() {
         return false;
     }
-    let found = host.observe(watchlist).ok().flatten().unwrap_or_default();
+    let found = host.observe(watchlist).ok().flatten().unwrap_or_default().signs;
     signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
 }
 
@@ -211,10 +251,13 @@ fn works_again(host: &impl Host, watchlist: &Watchlist, signs: &[Sign]) -> bool 
 pub fn remember(host: &impl Host, outcome: &Outcome) {
     let result = match outcome {
         Outcome::Open { .. } => Ok(()),
-        Outcome::Unchanged { running } | Outcome::Confirmed { running } => running
-            .record
-            .rendering
-            .map_or(Ok(()), |rendering| changed(host, |quarantine| quarantine.release(rendering))),
+        Outcome::Unchanged { running } | Outcome::Confirmed { running } => {
+            let Record { rendering, window, .. } = &running.record;
+            changed(host, |quarantine| {
+                let calmed = window.is_some() && quarantine.calm();
+                rendering.is_some_and(|rendering| quarantine.release(rendering)) || calmed
+            })
+        }
         Outcome::RolledBack { entry, failure } | Outcome::Degraded { entry, failure, .. } => {
             undone(host, entry, failure)
         }
@@ -223,6 +266,13 @@ pub fn remember(host: &impl Host, outcome: &Outcome) {
 }
 
 fn undone(host: &impl Host, entry: &Entry, failure: &Failure) -> Result<(), QuarantineError> {
+    if matches!(failure, Failure::Superseded) {
+        return changed(host, |quarantine| {
+            quarantine.hasten(host.now());
+            true
+        });
+    }
+    changed(host, |quarantine| quarantine.delay(host.now()))?;
     let reason = chain(failure);
     let excuse = |waits_for: &[Sign]| {
         of_commit(entry).map_or(Ok(()), |(rendering, commit)| {

@@ -91,6 +91,12 @@ pub const OF_A_FETCH: &[Reason] = &[
         fix: "Look at the server and at the way to it; the next turn tries again.",
     },
     Reason {
+        code: "fetch-cancelled",
+        title: "the fetch was given up for something more urgent, and its process was killed",
+        why: "`weft rollback` and the end of the agent wait for no server.",
+        fix: "Nothing: the next turn fetches again.",
+    },
+    Reason {
         code: "worker-start",
         title: "the process that fetches could not be started",
         why: "What talks to strangers runs in a process of its own, which may be killed.",

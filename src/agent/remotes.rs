@@ -18,7 +18,7 @@ use super::memory::{Contents, Remembered, Settled};
 use super::revoked;
 use super::settings::Settings;
 use super::status::{Divergence, FetchProcess, Refused, RemoteStanding, RemoteState, Unreached};
-use super::turn::{CACHE, Turn};
+use super::turn::Turn;
 use crate::host::Host;
 use crate::sync::objects::{Nothing, ObjectError};
 use crate::sync::{
@@ -92,7 +92,7 @@ pub(super) fn gather<H: Host>(
     remembered: &mut Remembered,
 ) -> Result<Gathered, TurnError> {
     let targets = reach::targets(turn.host, turn.settings);
-    let reach = Reach::new(turn.program, turn.root, turn.settings, patience, CACHE);
+    let reach = Reach::new(turn.program, turn.root, turn.settings, patience, turn.cancel);
     let sights = reach.look(&targets);
     note_process(&sights, turn.root, remembered);
     let mut gathering = Gathering {

@@ -66,6 +66,9 @@ pub struct Status {
     /// What differs from what runs although no commit changed it.
     #[serde(default)]
     pub drift: Vec<String>,
+    /// How often in a row a change was put off because something did not answer.
+    #[serde(default)]
+    pub put_off: u32,
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -129,6 +132,9 @@ pub struct Window {
     pub seconds_left: u64,
     /// What is down of what worked before.
     pub down: Vec<String>,
+    /// What did not answer before the change, so that nothing is asked for of what it knows.
+    #[serde(default)]
+    pub silent: Vec<String>,
 }
 
 /// How a turn ended.

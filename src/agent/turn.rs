@@ -1,10 +1,12 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+mod record;
+
 use camino::Utf8Path;
 
 use super::decide::{Circumstances, Decision, decide};
 use super::drift;
-use super::error::{TurnError, chain};
+use super::error::TurnError;
 use super::fits::{of_settings, undeclared};
 use super::hold::Hold;
 use super::machine::LOOK_GAP;
@@ -16,22 +18,25 @@ use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::revoked;
 use super::settings::Settings;
-use super::status::{self, Refused, RemoteState, State, Status};
+use super::status::{Refused, State, Status};
 use super::window::{self, Recovered, came, recover};
-use crate::apply::{self, Authority, LOCK, Outcome};
+use crate::apply::{self, ApplyError, Authority, LOCK, Outcome};
 use crate::declare::finding::Code;
 use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
-use crate::host::{Host, HostError};
+use crate::host::Host;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::sync::{Anchor, Anchors, CommitRecord, Verified};
+use crate::sync::{Anchor, Anchors, Cancel, CommitRecord, Verified};
 use crate::validate;
 use crate::value::{Digest, ObjectId};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
+/// How often a change is put off because something does not answer that would say what
+/// works. Then it is made, and what cannot be watched is said.
+const MOST_PUT_OFF: u32 = 3;
 /// The largest status that is read, in bytes.
 pub(super) const MAX_STATUS_BYTES: u64 = 4 << 20;
 
@@ -74,6 +79,8 @@ pub struct Turn<'a, H> {
     pub memory: &'a Memory,
     /// Whether only a person confirms what this turn applies.
     pub manual: bool,
+    /// Said when something more urgent than this turn waits for its end.
+    pub cancel: &'a Cancel,
 }
 
 /// What a turn found and did.
@@ -122,6 +129,8 @@ impl<H: Host> Turn<'_, H> {
         let result = self.locked(purpose);
         if purpose != Purpose::Plan {
             match &result {
+                // Nothing was found out, and what waits says how the node is.
+                Err(TurnError::GaveWay) => {}
                 Ok(report) => self.record(&report.status)?,
                 Err(error) => self.record_failure(error),
             }
@@ -132,6 +141,10 @@ impl<H: Host> Turn<'_, H> {
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
         let recovered = match purpose {
             Purpose::Plan => Recovered { words: None, open: apply::open(self.host)? },
+            Purpose::Watch => match self.seen_before()? {
+                Some(entry) => Recovered { words: None, open: Some(entry) },
+                None => recover(self.host)?,
+            },
             _ => recover(self.host)?,
         };
         match purpose {
@@ -153,8 +166,9 @@ impl<H: Host> Turn<'_, H> {
             _ => drift::Found::default(),
         };
         let (mut anchors, anchor) = self.anchors()?;
-        let gathered = match (self.gather(anchor.as_ref(), recovered.open.as_ref()), recovered.open)
-        {
+        let gathered = self.gather(anchor.as_ref(), recovered.open.as_ref());
+        self.give_way()?;
+        let (gathered, open) = match (gathered, recovered.open) {
             // What is applied and watched is worth more than a remote that is silent.
             (Err(error), Some(entry)) => {
                 tracing::debug!(%error, "no remote gave anything while a window is open");
@@ -162,11 +176,10 @@ impl<H: Host> Turn<'_, H> {
             }
             (gathered, open) => (gathered?, open),
         };
-        let (gathered, open) = gathered;
         if let Some(entry) = open
-            && !self.gives_way(&entry, &gathered)?
+            && let Some(report) = self.look_beside(entry, &gathered)?
         {
-            return self.look(Some(entry));
+            return Ok(report);
         }
         let mut report = self.report(&gathered)?;
         report.recovered = recovered.words;
@@ -206,6 +219,11 @@ impl<H: Host> Turn<'_, H> {
         Ok(report)
     }
 
+    /// Ends a turn that something more urgent waits for, as long as nothing was changed.
+    fn give_way(&self) -> Result<(), TurnError> {
+        if self.cancel.is_cancelled() { Err(TurnError::GaveWay) } else { Ok(()) }
+    }
+
     /// What the remotes show, by what is remembered of the turns before.
     fn gather(
         &self,
@@ -215,17 +233,10 @@ impl<H: Host> Turn<'_, H> {
         let patience = self.patience(open)?;
         let mut remembered = self.memory.open();
         if remembered.remotes.is_empty() {
-            remembered.remotes = self.last_remotes();
+            remembered.remotes = self.last().map(|last| last.remotes).unwrap_or_default();
         }
         let runs = running(self.host)?.and_then(|running| running.commit);
         remotes::gather(self, anchor, runs.map(|runs| runs.commit), patience, &mut remembered)
-    }
-
-    /// What the turn before, perhaps another process, saw of the remotes.
-    fn last_remotes(&self) -> Vec<RemoteState> {
-        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten();
-        let status = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
-        status.map(|status| status.remotes).unwrap_or_default()
     }
 
     /// The anchors, and the one that tips are judged from.
@@ -334,13 +345,14 @@ impl<H: Host> Turn<'_, H> {
             runs,
             commit: record.commit,
             quarantined: quarantined.as_ref(),
+            paused: quarantine::pauses(self.host, reverts, self.host.now())?,
             hold,
             quiet: drifted.is_quiet(),
         };
         let decision = decide(planned.get(), &circumstances);
         (status.state, status.message) = match decision {
             Decision::Nothing => in_order(&record, &status.refused),
-            Decision::Leave(reason) => (State::Pending, reason),
+            Decision::Leave(reason) | Decision::Paused(reason) => (State::Pending, reason),
             Decision::Quarantined(reason) => (State::RolledBack, reason),
             Decision::Held(reason) => (State::Held, reason),
             Decision::Guarded => {
@@ -353,14 +365,27 @@ impl<H: Host> Turn<'_, H> {
                 came(&outcome, &record, &status.refused)
             }
             Decision::Apply => {
-                let outcome =
-                    apply::apply(self.host, Authority::Commit(Box::new(planned)), &terms)?;
-                quarantine::remember(self.host, &outcome);
-                if let Outcome::Open { entry } = &outcome {
-                    let left = terms.ordinary;
-                    status.window = self.open(entry, &[], left)?.status.window;
+                self.give_way()?;
+                // A way back must not ask for what may be broken.
+                terms.blind = reverts || status.put_off >= MOST_PUT_OFF;
+                let authority = Authority::Commit(Box::new(planned));
+                let applied = match apply::apply(self.host, authority, &terms) {
+                    Err(error @ ApplyError::Blind { .. }) => Err(error),
+                    applied => Ok(applied?),
+                };
+                status.put_off = if applied.is_ok() { 0 } else { status.put_off + 1 };
+                match applied {
+                    Ok(outcome) => {
+                        quarantine::remember(self.host, &outcome);
+                        if let Outcome::Open { entry } = &outcome {
+                            let left = terms.ordinary;
+                            let open = self.open(entry, &[], left)?.status;
+                            status.window = open.window;
+                        }
+                        came(&outcome, &record, &status.refused)
+                    }
+                    Err(error) => (State::Pending, put_off(&error, &record, status.put_off)),
                 }
-                came(&outcome, &record, &status.refused)
             }
         };
         status.running = running(self.host)?;
@@ -370,58 +395,6 @@ impl<H: Host> Turn<'_, H> {
         }
         Ok(())
     }
-
-    pub(super) fn status(&self) -> Result<Status, TurnError> {
-        let remembered = self.memory.open();
-        Ok(Status {
-            format: status::FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            updated: self.host.now(),
-            cluster: self.settings.cluster.value.clone(),
-            node: self.settings.node.value.clone(),
-            state: State::Failed,
-            message: String::new(),
-            running: running(self.host)?,
-            observed: None,
-            trusted: None,
-            refused: Vec::new(),
-            unreached: Vec::new(),
-            remotes: remembered.remotes.clone(),
-            diverged: Vec::new(),
-            remaining: 0,
-            fetch_process: remembered.process.clone(),
-            window: None,
-            hold: None,
-            drift: Vec::new(),
-            publication: None,
-            errors: 0,
-            warnings: 0,
-        })
-    }
-
-    fn record(&self, status: &Status) -> Result<(), HostError> {
-        let text = serde_json::to_string_pretty(status).unwrap_or_default();
-        self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
-    }
-
-    /// Writes down why a turn failed, if even that can be done: the error at hand is
-    /// worth more than one of writing it down.
-    fn record_failure(&self, error: &TurnError) {
-        if let Ok(mut status) = self.status() {
-            status.state = error.state();
-            let of_remotes = matches!(
-                error,
-                TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. }
-            );
-            if of_remotes {
-                status.unreached.clone_from(&self.memory.open().unreached);
-            }
-            status.message = chain(error);
-            if let Err(error) = self.record(&status) {
-                tracing::warn!(%error, "the status cannot be written");
-            }
-        }
-    }
 }
 
 /// The first of several refusals is the cause of the others.
@@ -430,6 +403,14 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
         Some(refused) => refused.message.clone(),
         None => otherwise.to_owned(),
     }
+}
+
+fn put_off(error: &ApplyError, record: &CommitRecord, times: u32) -> String {
+    format!(
+        "commit {} is put off to the next turn ({times} of {MOST_PUT_OFF} times; {}): {error}",
+        record.commit.short(),
+        error.code()
+    )
 }
 
 pub(super) fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {

@@ -24,21 +24,23 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub fn watch(host: &impl Host, number: u64) -> Result<Option<String>, TurnError> {
     // What cannot be read now would not be read at the deadline: then whoever waits for
     // this changes nothing.
-    let Some(window) = unsettled(host, number)? else { return Ok(None) };
+    if unsettled(host, number)?.is_none() {
+        return Ok(None);
+    }
     let watching = Watching::begin(host, number)?;
-    let undone = wait(host, number, &window);
+    let undone = wait(host, number);
     watching.end(host)?;
     Ok(undone)
 }
 
 /// Whatever goes wrong meanwhile is tried again: nobody else undoes the change.
-fn wait(host: &impl Host, number: u64, window: &Window) -> Option<String> {
+fn wait(host: &impl Host, number: u64) -> Option<String> {
     let told = |error: TurnError| tracing::error!("{}; it is tried again", chain(&error));
     loop {
-        match is_due(host, number, window) {
-            Ok(Due::Never) => return None,
-            Ok(Due::Now) => break,
-            Ok(Due::In(left)) => host.wait(left.min(LOOK)),
+        match left(host, number) {
+            Ok(None) => return None,
+            Ok(Some(left)) if left.is_zero() => break,
+            Ok(Some(left)) => host.wait(left.min(LOOK)),
             Err(error) => {
                 told(error);
                 host.wait(LOOK);
@@ -58,19 +60,12 @@ fn wait(host: &impl Host, number: u64, window: &Window) -> Option<String> {
     }
 }
 
-enum Due {
-    Never,
-    Now,
-    In(Duration),
-}
-
-fn is_due(host: &impl Host, number: u64, window: &Window) -> Result<Due, TurnError> {
+/// How long it is until the deadline of an apply; `None` where there is nothing to undo any
+/// more, and nothing that this process could.
+pub(super) fn left(host: &impl Host, number: u64) -> Result<Option<Duration>, TurnError> {
     let now = host.uptime()?;
-    if !window.is_of(&now) || unsettled(host, number)?.is_none() {
-        return Ok(Due::Never);
-    }
-    let left = Duration::from_millis(window.deadline.saturating_sub(now.milliseconds));
-    Ok(if left.is_zero() { Due::Now } else { Due::In(left) })
+    let window = unsettled(host, number)?.filter(|window| window.is_of(&now));
+    Ok(window.map(|window| Duration::from_millis(window.deadline.saturating_sub(now.milliseconds))))
 }
 
 enum Undone {
@@ -94,7 +89,6 @@ fn undo(host: &impl Host, number: u64) -> Result<Undone, TurnError> {
 
 /// The window of the apply, unless it ended.
 fn unsettled(host: &impl Host, number: u64) -> Result<Option<Window>, TurnError> {
-    let history = apply::history(host)?;
-    let entry = history.into_iter().find(|entry| entry.record.number == number);
+    let entry = apply::entry(host, number)?;
     Ok(entry.filter(|entry| !entry.state.is_final()).and_then(|entry| entry.record.window))
 }

@@ -1,14 +1,15 @@
 //! Turns while the window of an apply is open, and its end.
 
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
-use camino::Utf8Path;
+use std::time::Duration;
 
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::memory::OpenWindow;
 use super::node::running;
-use super::quarantine;
+use super::quarantine::{self, Quarantine};
 use super::remotes::Gathered;
 use super::status::{self, State, Status};
 use super::turn::{Purpose, Report, Turn, in_order};
@@ -18,6 +19,7 @@ use crate::host::Host;
 use crate::plan::{Sign, Watch};
 use crate::render::render;
 use crate::sync::CommitRecord;
+use crate::value::ObjectId;
 
 /// How long fetching may take at most while a window is open.
 const FETCH: Duration = Duration::from_secs(5);
@@ -76,6 +78,15 @@ fn subject(entry: &Entry) -> String {
 }
 
 impl<H: Host> Turn<'_, H> {
+    /// The window that this process watches already, where there is nothing to settle.
+    pub(super) fn seen_before(&self) -> Result<Option<Entry>, TurnError> {
+        let number = self.memory.open().window.as_ref().map(|window| window.number);
+        Ok(match number {
+            Some(number) => apply::is_open(self.host, number)?,
+            None => None,
+        })
+    }
+
     /// Looks at an open window, or says how it ended; `open` is what is recovered.
     pub(super) fn look(&self, open: Option<Entry>) -> Result<Report, TurnError> {
         // Given back at once: what is remembered is asked for below too.
@@ -118,23 +129,53 @@ impl<H: Host> Turn<'_, H> {
         window.zip(opened).is_some_and(|(seen, window)| window.is_failing(&seen.down))
     }
 
-    /// Whether the open window of an apply ends for what the remotes show: something does
-    /// not work in it, and a newer commit can be applied. Then it is undone.
-    pub(super) fn gives_way(&self, entry: &Entry, gathered: &Gathered) -> Result<bool, TurnError> {
+    /// Looks at an open window, unless it ends for what the remotes show: something does not
+    /// work in it, and a newer commit can be applied. Then it is undone, and there is no
+    /// report. Too many in a row do not end so, except for a way back.
+    pub(super) fn look_beside(
+        &self,
+        entry: Entry,
+        gathered: &Gathered,
+    ) -> Result<Option<Report>, TurnError> {
+        let Some((newer, goes_back)) = self.better(&entry, gathered)? else {
+            return self.look(Some(entry)).map(Some);
+        };
+        let haste = Quarantine::load(self.host)?.haste();
+        if let Some(haste) = haste.filter(|haste| haste.is_spent() && !goes_back) {
+            let mut report = self.look(Some(entry))?;
+            if report.status.state == State::Open {
+                let waits = haste.behind_a_window();
+                let message = &mut report.status.message;
+                *message = format!("{message}; commit {} {waits}", newer.short());
+            }
+            return Ok(Some(report));
+        }
+        self.undo(&entry, Failure::Superseded)?;
+        Ok(None)
+    }
+
+    /// The commit that takes the place of what is tried and fails, and whether it brings back
+    /// what ran before.
+    fn better(
+        &self,
+        entry: &Entry,
+        gathered: &Gathered,
+    ) -> Result<Option<(ObjectId, bool)>, TurnError> {
         let tried = entry.record.commit.as_ref().map_or(0, |tried| tried.sequence);
         let newer = gathered.contents.as_ref().filter(|contents| {
             gathered.judgement.accepted.is_some() && contents.tree.record().sequence > tried
         });
-        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(false) };
+        let Some(newer) = newer.filter(|_| self.is_failing(entry)) else { return Ok(None) };
         let facts = self.host.facts(&self.settings.node.value)?;
         let considered = self.consider(newer.tree.get().clone(), &facts);
-        let Some(network) = considered.network else { return Ok(false) };
+        let Some(network) = considered.network else { return Ok(None) };
         let wanted = render(&network, &facts.node, &facts, self.settings.profile());
         if entry.record.rendering == Some(wanted.digest()) {
-            return Ok(false);
+            return Ok(None);
         }
-        self.undo(entry, Failure::Superseded)?;
-        Ok(true)
+        let before = apply::running(self.host)?.and_then(|runs| runs.record.rendering);
+        let goes_back = newer.brings_back.is_some() || before == Some(wanted.digest());
+        Ok(Some((newer.tree.record().commit, goes_back)))
     }
 
     /// Undoes an open window, and remembers why.
@@ -217,6 +258,12 @@ impl<H: Host> Turn<'_, H> {
             let down: Vec<String> = down.iter().take(3).map(ToString::to_string).collect();
             message = format!("{message}; down: {}", down.join(", "));
         }
+        let silent: Vec<String> =
+            window.into_iter().flat_map(|window| &window.silent).cloned().collect();
+        if !silent.is_empty() {
+            let silent = silent.join(", ");
+            message = format!("{message}; not watched, for it did not answer: {silent}");
+        }
         if manual {
             message.push_str("; it is undone unless a person confirms it with `weft confirm`");
         }
@@ -228,6 +275,7 @@ impl<H: Host> Turn<'_, H> {
             manual,
             seconds_left: left.as_secs(),
             down: down.iter().map(ToString::to_string).collect(),
+            silent,
         });
         Ok(report)
     }
@@ -256,10 +304,8 @@ impl<H: Host> Turn<'_, H> {
 
     /// The status that the turn before left.
     pub(super) fn unchanged(&self) -> Result<Report, TurnError> {
-        let file = self.host.read(Utf8Path::new(status::PATH), super::turn::MAX_STATUS_BYTES)?;
-        let last = file.and_then(|file| serde_json::from_slice::<Status>(&file.bytes).ok());
         let fresh = self.status()?;
-        let status = match last {
+        let status = match self.last() {
             Some(last) if (&last.node, &last.cluster) == (&fresh.node, &fresh.cluster) => Status {
                 version: fresh.version,
                 updated: fresh.updated,

@@ -30,6 +30,7 @@ impl ApplyError {
             Self::Unsettled { .. } => "apply-unsettled",
             Self::Overtaken { .. } => "apply-overtaken",
             Self::Unguarded(_) => "watchdog-missing",
+            Self::Blind { .. } => "blind",
             Self::Stale { .. } => "plan-stale",
             Self::BadPlan { .. } => "plan-contradicts",
             Self::NotOurs { .. } => "not-ours",

@@ -148,37 +148,7 @@ impl Journal {
     /// Reads the journal. May be done beside a process that applies. A file that
     /// cannot be read as an entry is damage.
     pub fn read(host: &impl Host) -> Result<Self, StateError> {
-        let mut names = names(host)?;
-        for _ in 0..ATTEMPTS {
-            // A name that changes while a directory is listed may be in neither place.
-            let again = self::names(host)?;
-            if again != names {
-                names = again;
-                continue;
-            }
-            if let Some(entries) = read_all(host, &names)? {
-                return Self::checked(entries);
-            }
-            names = self::names(host)?;
-        }
-        Err(StateError::damaged(DIRECTORY, "changes all the time".to_owned()))
-    }
-
-    fn checked(entries: Vec<Entry>) -> Result<Self, StateError> {
-        let newest = entries.last().map(|entry| entry.record.number);
-        for entry in &entries {
-            if !entry.state.is_final() && Some(entry.record.number) != newest {
-                let message = format!("is {} although a later entry follows", entry.state);
-                return Err(StateError::damaged(entry.path(), message));
-            }
-        }
-        for pair in entries.windows(2) {
-            if pair[0].record.number == pair[1].record.number {
-                let message = format!("stands beside `{}`", pair[0].path());
-                return Err(StateError::damaged(pair[1].path(), message));
-            }
-        }
-        Ok(Self { entries })
+        Ok(Self { entries: read_of(host, |names| names.to_vec())? })
     }
 
     /// Every entry, oldest first.
@@ -258,6 +228,54 @@ impl Entry {
         let numbered = names(host)?.into_iter().find(|(number, _)| *number == self.record.number);
         Ok(numbered.map(|(_, state)| Self { state, record: self.record.clone() }))
     }
+}
+
+/// The newest entry of which this holds, by its number and state. No other is read.
+pub(super) fn newest(
+    host: &impl Host,
+    holds: impl Fn(u64, State) -> bool,
+) -> Result<Option<Entry>, StateError> {
+    let is_it = |(number, state): &&(u64, State)| holds(*number, *state);
+    let one = |names: &[(u64, State)]| names.iter().rev().find(is_it).copied();
+    Ok(read_of(host, |names| one(names).into_iter().collect())?.pop())
+}
+
+/// The entries of those names that are chosen of all.
+fn read_of(
+    host: &impl Host,
+    choose: impl Fn(&[(u64, State)]) -> Vec<(u64, State)>,
+) -> Result<Vec<Entry>, StateError> {
+    let mut names = names(host)?;
+    for _ in 0..ATTEMPTS {
+        // A name that changes while a directory is listed may be in neither place.
+        let again = self::names(host)?;
+        if again != names {
+            names = again;
+            continue;
+        }
+        if let Some(entries) = read_all(host, &choose(&names))? {
+            check(&names)?;
+            return Ok(entries);
+        }
+        names = self::names(host)?;
+    }
+    Err(StateError::damaged(DIRECTORY, "changes all the time".to_owned()))
+}
+
+/// Refuses names that no apply leaves behind.
+fn check(names: &[(u64, State)]) -> Result<(), StateError> {
+    for pair in names.windows(2) {
+        let [(number, state), (later, other)] = [pair[0], pair[1]];
+        if !state.is_final() && number != later {
+            let message = format!("is {state} although a later entry follows");
+            return Err(StateError::damaged(path(number, state), message));
+        }
+        if number == later {
+            let message = format!("stands beside `{}`", path(number, state));
+            return Err(StateError::damaged(path(later, other), message));
+        }
+    }
+    Ok(())
 }
 
 fn path(number: u64, state: State) -> Utf8PathBuf {

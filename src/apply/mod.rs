@@ -26,8 +26,9 @@ mod tidy;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -49,7 +50,7 @@ pub use kept::{Kept, kept};
 pub use network::Unmet;
 pub use prepare::Restored;
 pub use recover::{Cause, Recovery, recover, recover_at_boot};
-pub use watch::{Progress, confirm, undo, watch};
+pub use watch::{Progress, confirm, is_open, undo, watch};
 
 /// The lock of the process that changes the node.
 pub const LOCK: &str = "/run/weft/lock";
@@ -202,6 +203,12 @@ pub enum ApplyError {
     /// Nothing would undo it, should it cut the node off.
     #[error("the watchdog that would undo the change does not start")]
     Unguarded(#[source] HostError),
+    /// It is not known what works, so that nothing would be asked for afterwards.
+    #[error("it is not known what works, for this did not answer: {}", list(.silent))]
+    Blind {
+        /// What did not answer.
+        silent: BTreeSet<String>,
+    },
     /// The node is not what the plan was made from.
     #[error("`{path}` changed since the plan was made; plan again")]
     Stale {
@@ -290,6 +297,11 @@ impl StateError {
     }
 }
 
+/// Names in one sentence.
+fn list(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 struct Numbers<'a>(&'a [u64]);
 
 impl fmt::Display for Numbers<'_> {
@@ -321,13 +333,17 @@ pub fn restore(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError>
 
 /// What runs: the newest confirmed entry of the journal.
 pub fn running(host: &impl Host) -> Result<Option<Entry>, StateError> {
-    Ok(Journal::read(host)?.running().cloned())
+    journal::newest(host, |_, state| state == State::Confirmed)
 }
 
 /// The apply whose window is open.
 pub fn open(host: &impl Host) -> Result<Option<Entry>, StateError> {
-    let journal = Journal::read(host)?;
-    Ok(journal.unsettled().filter(|entry| entry.is_open()).cloned())
+    Ok(journal::newest(host, |_, _| true)?.filter(Entry::is_open))
+}
+
+/// The entry of this number; `None` where there is none.
+pub fn entry(host: &impl Host, number: u64) -> Result<Option<Entry>, StateError> {
+    journal::newest(host, |found, _| found == number)
 }
 
 /// The number of the generation that ran before the one that runs.

@@ -24,8 +24,11 @@ const RESERVE: u64 = 256 << 10;
 const EACH_INTERFACE: Duration = Duration::from_millis(500);
 const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
 
-/// The time between two looks before the first change.
+/// The time between two looks before the first change, how many there are at least, and at
+/// most where something does not answer: a look takes five seconds then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+const FEWEST_LOOKS: u32 = 2;
+const MOST_LOOKS: u32 = 4;
 
 /// A generation that was confirmed before, each of its files what its manifest says,
 /// and its manifest what the journal says.
@@ -181,26 +184,42 @@ fn of_plan(
 }
 
 /// How everything is before the first change. Looked at twice: on a busy machine one look
-/// may miss something that works, which then nobody would ask for.
-fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, HostError> {
+/// may miss something that works, which then nobody would ask for. And more often where
+/// something does not answer.
+fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, ApplyError> {
     let mut signs = Signs::new();
-    for look in 0..2 {
+    let mut silent = None;
+    for look in 0..MOST_LOOKS {
         if look > 0 {
             host.wait(BETWEEN_LOOKS);
         }
         let Some(found) = host.observe(&terms.watchlist)? else { return Ok(None) };
-        for (sign, health) in found {
+        for (sign, health) in found.signs {
             if signs.get(&sign) != Some(&Health::Up) {
                 signs.insert(sign, health);
             }
         }
+        // What answered once was asked.
+        let still = match silent {
+            Some(before) => &before & &found.silent,
+            None => found.silent,
+        };
+        let is_enough = still.is_empty() && look + 1 >= FEWEST_LOOKS;
+        silent = Some(still);
+        if is_enough {
+            break;
+        }
+    }
+    let silent = silent.unwrap_or_default();
+    if !silent.is_empty() && !terms.blind {
+        return Err(ApplyError::Blind { silent });
     }
     let sessions = signs.iter().filter_map(|(sign, health)| match (sign, health) {
         (Sign::Session(session), Health::Up) => Some(session.clone()),
         _ => None,
     });
     let answering = host.answering(&sessions.collect::<Vec<_>>());
-    Ok(Some(Before { signs, answering }))
+    Ok(Some(Before { signs, answering, silent }))
 }
 
 fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::execute::roll_back;
 use super::files::Way;
-use super::journal::{Entry, Journal, State};
+use super::journal::{Entry, State};
 use super::{ApplyError, Failure, Outcome, StateError, tidy};
 use crate::host::Host;
 use crate::plan::{Health, Shortfall, Sign, Verdict, Watch, Window};
@@ -43,7 +43,7 @@ pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progres
             return Err(ApplyError::Unsettled { number });
         }
     };
-    let signs = host.observe(&window.watchlist)?.unwrap_or_default();
+    let signs = host.observe(&window.watchlist)?.unwrap_or_default().signs;
     // After looking, which takes time: a window is not confirmed behind its end.
     let now = host.uptime()?;
     let shortfall = match watch.look(&now, window, &signs) {
@@ -56,6 +56,16 @@ pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progres
     };
     let failure = Failure::Window { shortfall, persists: Vec::new() };
     undo(host, number, failure).map(Progress::Ended)
+}
+
+/// The apply of this number, where it is in place and its time is not over: then there is
+/// nothing to settle. Reads its entry alone, for whoever looks often.
+pub fn is_open(host: &impl Host, number: u64) -> Result<Option<Entry>, ApplyError> {
+    let Some(entry) = super::entry(host, number)?.filter(Entry::is_open) else { return Ok(None) };
+    let now = host.uptime()?;
+    let window = entry.record.window.as_ref();
+    let lasts = window.is_some_and(|w| w.is_of(&now) && now.milliseconds < w.deadline);
+    Ok(Some(entry).filter(|_| lasts))
 }
 
 /// Confirms an open window, whatever is down: a person says so. The entry, or `None` where
@@ -98,9 +108,7 @@ fn end(host: &impl Host, entry: &Entry) -> Result<Progress, ApplyError> {
 }
 
 fn entry(host: &impl Host, number: u64) -> Result<Entry, ApplyError> {
-    let journal = Journal::read(host)?;
-    let entry = journal.entries().iter().find(|entry| entry.record.number == number);
-    entry.cloned().ok_or_else(|| {
+    super::entry(host, number)?.ok_or_else(|| {
         let message = format!("lacks entry {number}, whose window is open");
         StateError::damaged(super::journal::DIRECTORY, message).into()
     })
@@ -115,7 +123,8 @@ fn persisting(host: &impl Host, window: &Window, down: &[Sign]) -> Vec<Sign> {
     let time = || host.uptime().map_or(u64::MAX, |now| now.milliseconds);
     let end = time().saturating_add(grace);
     loop {
-        let signs = host.observe(&window.watchlist).ok().flatten().unwrap_or_default();
+        let found = host.observe(&window.watchlist).ok().flatten();
+        let signs = found.unwrap_or_default().signs;
         let is_down = |sign: &&Sign| signs.get(*sign).is_none_or(|health| *health != Health::Up);
         let persists: Vec<Sign> = down.iter().filter(is_down).cloned().collect();
         if persists.len() < down.len() || time() >= end {

@@ -5,6 +5,7 @@ mod words;
 
 use std::net::IpAddr;
 
+use camino::Utf8PathBuf;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -12,11 +13,12 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
-use crate::agent::leases::{Branch, Decision};
+use crate::agent::leases::{Branch, Decision, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
 use crate::plan::addresses::{Allocation, Claim, LeaseChange, Terms, allocate, claims};
+use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
 
 /// `weft ipam`
@@ -134,14 +136,14 @@ struct Desk<'a> {
 fn open<'a>(
     node: &'a Node,
     settings: &'a Settings,
-    program: &'a camino::Utf8Path,
+    (program, cancel): &'a (Utf8PathBuf, Cancel),
 ) -> Result<Desk<'a>, Failure> {
-    let root = node.root.as_deref();
-    let branch = Branch::of(&node.host, settings, program, root).map_err(|error| {
+    let starter = Starter { program, root: node.root.as_deref(), cancel };
+    let branch = Branch::of(&node.host, settings, starter).map_err(|error| {
         failed(&error)
             .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
     })?;
-    let law = addresses::law(&node.host, settings, program, root)
+    let law = addresses::law(&node.host, settings, starter)
         .map_err(|error| failed(&error).hint("`weft sync` fetches the configuration"))?;
     Ok(Desk { branch, law })
 }
@@ -153,7 +155,7 @@ fn list(
     zone: Option<&ZoneId>,
     local: bool,
 ) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let fresh = || {
         let desk = open(node, settings, &program)?;
         let held = addresses::read(&node.host, &desk.branch, &desk.law);
@@ -192,7 +194,7 @@ fn list(
 }
 
 fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, &[], &[])
         .map_err(|error| failed(&error))?;
@@ -218,7 +220,7 @@ fn allocate_one(
     output: Output,
     claim: &Claim,
 ) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     // A declared guest goes by what is declared.
     let declared = claims(&desk.law.network);
@@ -255,7 +257,7 @@ fn release(
     (address, zone): (IpAddr, Option<&ZoneId>),
     at_once: bool,
 ) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let declared = claims(&desk.law.network);
     let now = node.host.now();
@@ -312,7 +314,7 @@ fn release(
 }
 
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let held =
         addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;

@@ -21,6 +21,7 @@ use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
 use crate::render::{Profile, render};
+use crate::sync::Cancel;
 use crate::value::NodeName;
 
 /// The largest status file that is read, in bytes.
@@ -144,6 +145,7 @@ impl Node {
             root: self.root.as_deref(),
             memory: &Memory::default(),
             manual,
+            cancel: &Cancel::default(),
         };
         Ok(turn.make(purpose, window::tell))
     }
@@ -313,6 +315,10 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
         if let Some(window) = &status.window {
             lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
             lines.extend(window.down.iter().map(|down| format!("down     {down}")));
+            let silent = window.silent.iter();
+            lines.extend(silent.map(|silent| {
+                format!("warning  not watched is what this knows, for it did not answer: {silent}")
+            }));
         }
         lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
         if let Some(hold) = &status.hold {

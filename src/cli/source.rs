@@ -16,8 +16,8 @@ use crate::host::{Host as _, Linux};
 use crate::sync::objects::ObjectError;
 use crate::sync::worker::FetchUser;
 use crate::sync::{
-    Anchor, Anchors, FailureCode, HistoryError, KeyFingerprint, Store, TransportError, TreeError,
-    Trust, Worker,
+    Anchor, Anchors, Cancel, FailureCode, HistoryError, KeyFingerprint, Store, TransportError,
+    TreeError, Trust, Worker,
 };
 use crate::value::ObjectId;
 
@@ -193,8 +193,8 @@ impl Source {
 const SHALLOW: &str = "the repository is a shallow clone: `git fetch --unshallow`";
 
 fn start(user: Option<FetchUser>, path: &Utf8Path) -> Result<(Worker, bool), Failure> {
-    let worker =
-        Worker::start(&node::program()?, user, DEADLINE).map_err(|error| failed(&error))?;
+    let worker = Worker::start(&node::program()?, user, DEADLINE, &Cancel::default())
+        .map_err(|error| failed(&error))?;
     let shallow = worker.open(path).map_err(|error| failed(&error))?;
     Ok((worker, shallow))
 }

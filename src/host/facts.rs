@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8Path;
 
 use super::links::{self, Made, OvsBridges};
-use super::{Host, HostError, Linux, interfaces, program, routes};
+use super::{Host, HostError, Linux, devices, interfaces, program, routes};
 use crate::facts::{Facts, Frr};
 use crate::render::Managed;
 use crate::value::NodeName;
@@ -50,9 +50,9 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         let named: BTreeSet<String> = definitions.keys().map(ToString::to_string).collect();
         let sdn = text(&Managed::Interfaces.path(), FILE_LIMIT)?.unwrap_or_default();
         let made = Made::of(&sdn, &named, &addresses);
-        let found = program::run("ip", &["-d", "-j", "link", "show"])?;
+        let found = devices::devices(program::TIME)?;
         let links = links::from_kernel(&found, &made, &named, &ovs_bridges(&host)?);
-        (kernel_routes(&made)?, links.map_err(|error| unreadable(&error))?)
+        (kernel_routes(&made)?, links)
     };
     let frr = frr(&host, text)?;
     Ok(Facts { addresses, routes, bridges, interfaces, frr, ..Facts::unknown(node.clone()) })

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, NetworkStep, ServiceStep, Services, Signs, Table, Uptime, Watchlist};
+use crate::plan::{Kernel, Look, NetworkStep, ServiceStep, Services, Table, Uptime, Watchlist};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
@@ -55,6 +55,8 @@ pub(crate) struct Fake {
 #[derive(Clone, Debug)]
 struct Machine {
     steps: u64,
+    /// Bytes of files that were read.
+    read: u64,
     /// What is still to happen, and at which step.
     faults: BTreeMap<u64, Fault>,
     refusal: Option<io::ErrorKind>,
@@ -80,6 +82,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             steps: 0,
+            read: 0,
             faults: BTreeMap::new(),
             refusal: None,
             dead: false,
@@ -112,6 +115,12 @@ impl Fake {
         let mut machine = hold(&self.machine);
         let steps = machine.steps;
         machine.faults = faults.iter().map(|(step, fault)| (steps + step, *fault)).collect();
+    }
+
+    /// How much was done so far: steps, and bytes of files that were read.
+    pub(crate) fn effort(&self) -> (u64, u64) {
+        let machine = hold(&self.machine);
+        (machine.steps, machine.read)
     }
 
     /// Whether every fault has happened.
@@ -306,6 +315,7 @@ impl Host for Fake {
             return if directory { Err(not_a_file()) } else { Ok(None) };
         };
         let file = FoundFile::clone(&machine.inodes[inode].seen);
+        machine.read += file.bytes.len() as u64;
         if file.bytes.len() as u64 > limit {
             return Err(HostError::TooLarge { path: path.to_owned(), limit });
         }
@@ -406,7 +416,7 @@ impl Host for Fake {
         hold(&self.machine).step("start a watchdog on", Utf8Path::new("/"), Effect::Nothing)
     }
 
-    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Look>, HostError> {
         hold(&self.machine).observe()
     }
 

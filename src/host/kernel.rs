@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::devices::{self, Device, LinkInfo};
 use super::{HostError, program};
 use crate::plan::{Family, Kernel, Link, PortVlan, Rule, Table, Tunnel};
 
@@ -34,7 +35,7 @@ pub(super) const PORT_FLAGS: &[&str] = &[
 pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
     let ip = |arguments: &[&str]| program::run("ip", arguments);
     let bridge = |arguments: &[&str]| program::run("bridge", arguments);
-    let links = links(&ip(&["-d", "-j", "link", "show"])?);
+    let links = links(devices::devices(program::TIME)?);
     let mut links = links.map_err(unreadable("ip -d -j link show"))?;
     let text = ip(&["-j", "addr", "show"])?;
     add_addresses(&mut links, &text).map_err(unreadable("ip -j addr show"))?;
@@ -92,35 +93,6 @@ fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json:
     if text.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(text) }
 }
 
-/// A device of `ip -d -j link`.
-#[derive(Deserialize)]
-struct Device {
-    ifindex: u32,
-    ifname: String,
-    #[serde(default)]
-    flags: Vec<String>,
-    mtu: u32,
-    master: Option<String>,
-    /// Of a VLAN the interface below, of a veth the other end, where both are here.
-    link: Option<String>,
-    address: Option<String>,
-    ifalias: Option<String>,
-    #[serde(default)]
-    linkinfo: LinkInfo,
-}
-
-#[derive(Default, Deserialize)]
-struct LinkInfo {
-    #[serde(rename = "info_kind")]
-    kind: Option<String>,
-    #[serde(default, rename = "info_data")]
-    data: serde_json::Value,
-    #[serde(rename = "info_slave_kind")]
-    slave_kind: Option<String>,
-    #[serde(default, rename = "info_slave_data")]
-    slave_data: serde_json::Map<String, serde_json::Value>,
-}
-
 #[derive(Deserialize)]
 struct VlanData {
     protocol: String,
@@ -138,9 +110,9 @@ struct TunnelData {
     remote6: Option<IpAddr>,
 }
 
-fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
-    let devices: Vec<Device> = list(text)?;
+fn links(devices: Vec<Device>) -> Result<BTreeMap<String, Link>, serde_json::Error> {
     let link = |device: Device| {
+        let up = device.has("UP");
         let LinkInfo { kind, data, slave_kind, slave_data } = device.linkinfo;
         let tunnel = if kind.as_deref() == Some("vxlan") {
             let made: TunnelData = serde_json::from_value(data.clone())?;
@@ -178,7 +150,7 @@ fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
             mac: device.address.map(|address| address.to_ascii_lowercase()),
             vlan,
             mtu: device.mtu,
-            up: device.flags.iter().any(|flag| flag == "UP"),
+            up,
             alias: device.ifalias,
             vlan_filtering: filtering.is_some_and(|filtering| filtering != 0),
             vlan_protocol: protocol.map(str::to_ascii_lowercase),

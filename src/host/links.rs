@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
+use super::devices::Device;
 use super::interfaces::Definition;
 use crate::facts::{Bridge, BridgeKind, Interface, InterfaceAddress};
 use crate::plan;
@@ -80,29 +80,6 @@ impl Made {
 /// The bridges of Open vSwitch, each with its ports.
 pub(super) type OvsBridges = BTreeMap<String, Vec<String>>;
 
-/// A device of `ip -d -j link`.
-#[derive(Deserialize)]
-struct Device {
-    ifname: String,
-    #[serde(default)]
-    link_type: String,
-    #[serde(default)]
-    altnames: Vec<String>,
-    address: Option<String>,
-    master: Option<String>,
-    mtu: u32,
-    #[serde(default)]
-    linkinfo: LinkInfo,
-}
-
-#[derive(Default, Deserialize)]
-struct LinkInfo {
-    #[serde(rename = "info_kind")]
-    kind: Option<String>,
-    #[serde(default, rename = "info_data")]
-    data: serde_json::Value,
-}
-
 impl Device {
     fn is_own(&self, made: &Made, named: &BTreeSet<String>, ovs: &OvsBridges) -> bool {
         let name = self.ifname.as_str();
@@ -145,13 +122,11 @@ impl Device {
 
 /// What a kernel has. `named` are the interfaces of the administrator's file.
 pub(super) fn from_kernel(
-    text: &[u8],
+    devices: &[Device],
     made: &Made,
     named: &BTreeSet<String>,
     ovs: &OvsBridges,
-) -> Result<(Vec<Bridge>, Vec<Interface>), serde_json::Error> {
-    let devices: Vec<Device> =
-        if text.trim_ascii().is_empty() { Vec::new() } else { serde_json::from_slice(text)? };
+) -> (Vec<Bridge>, Vec<Interface>) {
     let own: Vec<&Device> =
         devices.iter().filter(|device| device.is_own(made, named, ovs)).collect();
     let uplinks = |is_port: &dyn Fn(&Device) -> bool| {
@@ -179,7 +154,7 @@ pub(super) fn from_kernel(
         let foreign = |master: &IfName| made.has(master.as_str());
         interface.master = interface.master.take().filter(|master| !foreign(master));
     }
-    Ok((bridges, interfaces))
+    (bridges, interfaces)
 }
 
 /// What the stanzas of a dry node would make. Of what is only named as a port nothing

@@ -5,6 +5,7 @@ mod inspect;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,10 +17,10 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
-use crate::value::{NodeName, ZoneId};
+use crate::value::{HostName, NodeName, ZoneId};
 
 pub use inspect::{Entry, EntryKind, Room};
 
@@ -324,7 +325,7 @@ impl Host for Linux {
         if self.is_dry() { Ok(()) } else { super::services::check(managed, copy) }
     }
 
-    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+    fn observe(&self, watchlist: &Watchlist) -> Result<Option<Look>, HostError> {
         if self.is_dry() {
             return Ok(None);
         }
@@ -335,6 +336,10 @@ impl Host for Linux {
 
     fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
         if self.is_dry() { BTreeSet::new() } else { super::observe::answering(sessions) }
+    }
+
+    fn passages(&self, hosts: &[HostName]) -> Vec<(HostName, IpAddr, String)> {
+        if self.is_dry() { Vec::new() } else { super::observe::passages(hosts) }
     }
 
     fn wait(&self, time: Duration) {

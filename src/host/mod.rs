@@ -4,6 +4,7 @@
 //! through [`Host`], so that a test can let any single call fail, or the power
 //! with it. Knows no policy.
 
+mod devices;
 mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -25,6 +26,7 @@ mod watchdog;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -33,10 +35,10 @@ use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, NetworkStep, ServiceStep, Services, Session, Signs, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
-use crate::value::{NodeName, ZoneId};
+use crate::value::{HostName, NodeName, ZoneId};
 
 pub use guests::configured_guests;
 pub use interfaces::interface_addresses;
@@ -161,14 +163,21 @@ pub trait Host: Send + Sync {
     }
 
     /// How everything is that tells whether the network works; `None` on a dry node.
-    /// What could not be looked at does not work, which is no error.
-    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Signs>, HostError> {
+    /// What could not be looked at does not work, which is no error; where that is because
+    /// something did not answer, the look says so.
+    fn observe(&self, _watchlist: &Watchlist) -> Result<Option<Look>, HostError> {
         Ok(None)
     }
 
     /// The sessions whose other side answers below them now.
     fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
         sessions.iter().cloned().collect()
+    }
+
+    /// By which interface the kernel sends to each address of these hosts now. Left out is
+    /// what has no address in time, and what is not reached by any.
+    fn passages(&self, _hosts: &[HostName]) -> Vec<(HostName, IpAddr, String)> {
+        Vec::new()
     }
 
     /// Lets time pass, where there is a kernel to wait for.

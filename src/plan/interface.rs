@@ -253,7 +253,7 @@ impl Interface {
 }
 
 /// The device and the VLAN of a name such as `eth0.100`.
-fn vlan_of(name: &str) -> Option<(&str, u16)> {
+pub(super) fn vlan_of(name: &str) -> Option<(&str, u16)> {
     let (device, id) = name.rsplit_once('.')?;
     Some((device, id.parse().ok().filter(|id| (1..4095).contains(id))?))
 }

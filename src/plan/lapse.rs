@@ -2,6 +2,7 @@
 //! undone for it.
 
 mod speakers;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -121,6 +122,7 @@ impl Lapses {
         lapses.of_terms(&before, &after);
         lapses.of_bfd(old, new);
         lapses.of_tunnels(&before, &after);
+        lapses.of_tags(&before, &after);
         lapses
     }
 
@@ -269,6 +271,25 @@ impl Lapses {
         self.renegotiations.extend(changes.into_iter().map(|(change, count)| {
             let of = if count == 1 { "1 tunnel".to_owned() } else { format!("{count} tunnels") };
             format!("VXLAN: {change}; {of} of vnets carry nothing until the other nodes follow")
+        }));
+    }
+
+    /// Vnets that leave the node by another VLAN: until the other nodes follow, guests here
+    /// and there are in two networks. No session could be watched.
+    fn of_tags(&mut self, before: &Said, after: &Said) {
+        let (old, new) = (tags::tags(&before.interfaces), tags::tags(&after.interfaces));
+        let mut changes: BTreeMap<String, usize> = BTreeMap::new();
+        for (name, was) in old {
+            let Some(is) = new.get(name).filter(|is| **is != was) else { continue };
+            let text =
+                |tags: &BTreeSet<String>| tags.iter().cloned().collect::<Vec<_>>().join(", ");
+            *changes.entry(from_to(&text(&was), &text(is))).or_default() += 1;
+        }
+        self.renegotiations.extend(changes.into_iter().map(|(change, count)| {
+            let of = if count == 1 { "1 vnet is".to_owned() } else { format!("{count} vnets are") };
+            format!(
+                "VLAN: the tag changes{change}; {of} cut off from other nodes until these follow"
+            )
         }));
     }
 }

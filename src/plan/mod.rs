@@ -35,9 +35,10 @@ pub use interface::{Interface, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Tunnel};
 pub use lapse::Lapses;
 pub use network::{Steps, Target};
+pub use reach::Passage;
 pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{ServiceStep, ServiceTarget, Services, Texts};
-pub use sign::{Check, Health, Probe, Protocol, Session, Sign, Signs, Watchlist};
+pub use sign::{Check, Health, Look, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;
@@ -128,6 +129,8 @@ pub struct Found {
     pub limits: RemovalLimits,
     /// The address that must never be lost, by the commit's declarations.
     pub management: Option<IpAddr>,
+    /// How the remotes are reached.
+    pub passages: Vec<Passage>,
 }
 
 impl Found {
@@ -239,7 +242,8 @@ fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String
     let Lapses { underlay, mut renegotiations, .. } = Lapses::between(&found.files, &texts(wanted));
     let after = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let before = found.interfaces_text();
-    let touched = reach::touched(&before, after, facts, found.management, underlay);
+    let reached = (found.management, found.passages.as_slice());
+    let touched = reach::touched(&before, after, facts, reached, underlay);
     let class = match (renegotiations.is_empty(), touched.is_empty()) {
         (false, _) => Class::Coordinated,
         (true, false) => Class::Management,
@@ -273,6 +277,15 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
 pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     Target::between(&[&found.interfaces_text()], new)
+}
+
+/// Whether files differ that say something of the network: only then is it of interest how
+/// the node is reached.
+pub fn changes_network(wanted: &Rendering, found: &Found) -> bool {
+    [Managed::Interfaces, Managed::Frr].iter().any(|managed| {
+        let wanted = wanted.files.get(managed).map(|text| meaning(text.as_bytes()));
+        wanted != found.files.get(managed).map(|bytes| meaning(bytes))
+    })
 }
 
 /// What services are to be brought to from what the found files say.

@@ -10,24 +10,35 @@ use ipnet::IpNet;
 
 use super::interface::{Interface, interfaces};
 use crate::facts::Facts;
-use crate::value::IfName;
+use crate::value::{IfName, Word};
+
+/// How the kernel reaches a remote now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The remote.
+    pub remote: Word,
+    /// An address of it.
+    pub address: IpAddr,
+    /// The interface by which packets for it leave.
+    pub interface: String,
+}
 
 /// Every interface of the way, with what it is to it.
 type Way = BTreeMap<String, String>;
 
 /// What of a change touches the way, in words: from what an interfaces file says to what
 /// another one does. `management` is the address that must never be lost; the source
-/// addresses of default routes are on the way too. `underlay` says whether the fabrics
-/// change.
+/// addresses of default routes and the passages to remotes are on the way too. `underlay`
+/// says whether the fabrics change.
 pub(super) fn touched(
     before: &str,
     after: &str,
     facts: &Facts,
-    management: Option<IpAddr>,
+    (management, passages): (Option<IpAddr>, &[Passage]),
     underlay: bool,
 ) -> Vec<String> {
     let (before, after) = (interfaces(before), interfaces(after));
-    let way = way(&before, facts, management);
+    let way = way(&before, facts, management, passages);
     let prefixes: BTreeSet<IpNet> = facts
         .routes
         .iter()
@@ -37,6 +48,7 @@ pub(super) fn touched(
         })
         .map(|route| route.destination)
         .chain(management.map(IpNet::from))
+        .chain(passages.iter().map(|passage| passage.address.into()))
         .collect();
     let names: BTreeSet<&IfName> = before.keys().chain(after.keys()).collect();
     let mut found = Vec::new();
@@ -90,7 +102,12 @@ fn overlap(one: &IpNet, other: &IpNet) -> bool {
 }
 
 /// The interfaces by which the node is reached, and all that they are made on top of.
-fn way(before: &BTreeMap<IfName, Interface>, facts: &Facts, management: Option<IpAddr>) -> Way {
+fn way(
+    before: &BTreeMap<IfName, Interface>,
+    facts: &Facts,
+    management: Option<IpAddr>,
+    passages: &[Passage],
+) -> Way {
     let mut way = Way::new();
     let mut add = |name: &str, why: String| {
         // Of `lo` nothing is ever changed, and every address is there.
@@ -111,6 +128,10 @@ fn way(before: &BTreeMap<IfName, Interface>, facts: &Facts, management: Option<I
     }
     for route in facts.routes.iter().filter(|route| route.destination.prefix_len() == 0) {
         add(route.interface.as_str(), "by which the default route leads".to_owned());
+    }
+    for passage in passages {
+        let why = format!("by which remote `{}` is reached", passage.remote);
+        add(&passage.interface, why);
     }
     let mut new: Vec<String> = way.keys().cloned().collect();
     while let Some(name) = new.pop() {
@@ -142,7 +163,7 @@ fn below(name: &str, facts: &Facts) -> Vec<(String, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::touched;
+    use super::{Passage, touched};
     use crate::facts::Facts;
 
     const OWN: &str =
@@ -164,7 +185,7 @@ mod tests {
     }
 
     fn said(before: &str, after: &str) -> Vec<String> {
-        touched(before, after, &facts(), "192.0.2.10".parse().ok(), false)
+        touched(before, after, &facts(), ("192.0.2.10".parse().ok(), &[]), false)
     }
 
     fn own(name: &str) -> String {
@@ -221,9 +242,34 @@ mod tests {
     fn a_fabric_that_carries_the_management_address_is_the_way() {
         let dummy = "auto dummy_f\niface dummy_f inet static\n\taddress 192.0.2.10/32\n\
             \tlink-type dummy\n\tip-forward 1\n";
-        let with = |underlay| touched(dummy, dummy, &facts(), "192.0.2.10".parse().ok(), underlay);
+        let management = "192.0.2.10".parse().ok();
+        let with = |underlay| touched(dummy, dummy, &facts(), (management, &[]), underlay);
         assert!(with(false).is_empty());
         assert_eq!(with(true), ["fabrics change, by which the node is reached"]);
-        assert!(touched(dummy, dummy, &facts(), None, true).is_empty());
+        assert!(touched(dummy, dummy, &facts(), (None, &[]), true).is_empty());
+    }
+
+    #[test]
+    fn what_leads_to_a_remote_is_on_the_way_whatever_the_default_route() {
+        let passage = Passage {
+            remote: "origin".parse().expect("a word"),
+            address: "10.5.0.9".parse().expect("an address"),
+            interface: "ens20".to_owned(),
+        };
+        let says = |passages: &[Passage], after: &str| {
+            touched("", after, &facts(), (None, passages), false).join("; ")
+        };
+        let bridge = "auto v1\niface v1\n\taddress 10.5.0.8/30\n\tbridge_ports none\n";
+        assert_eq!(says(&[], &own("ens20")) + &says(&[], bridge), "");
+        let passages = [passage];
+        assert_eq!(
+            says(&passages, &own("ens20")),
+            "`ens20` is new, by which remote `origin` is reached"
+        );
+        // What hides it is the way too.
+        assert_eq!(
+            says(&passages, bridge),
+            "`v1` is new, and its prefix 10.5.0.8/30 is that of the way to the node"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Signs that a node's network works: looked at before the first change of an apply, and
 //! from the last one until it is confirmed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -77,6 +77,15 @@ pub enum Health {
 
 /// Every sign that was looked at. What is not there does not work.
 pub type Signs = BTreeMap<Sign, Health>;
+
+/// What was seen of a node at one look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// How everything is.
+    pub signs: Signs,
+    /// What runs and did not answer, such as a daemon of FRR: what it knows is not known.
+    pub silent: BTreeSet<String>,
+}
 
 /// What is looked at beyond what the machine itself knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,6 +56,9 @@ pub struct Terms {
     pub reserve: Duration,
     /// Whether only a person confirms.
     pub manual: bool,
+    /// Whether a change is made although something does not answer that would say what
+    /// works.
+    pub blind: bool,
     /// What is looked at.
     pub watchlist: Watchlist,
 }
@@ -95,6 +98,9 @@ pub struct Window {
     pub required: Vec<Requirement>,
     /// What is looked at.
     pub watchlist: Watchlist,
+    /// What did not answer before the first change: nothing is asked for of what it knows.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub silent: BTreeSet<String>,
 }
 
 /// What must work, because it did before.
@@ -121,6 +127,8 @@ pub struct Before {
     pub signs: Signs,
     /// The sessions whose other side answered below them.
     pub answering: BTreeSet<Session>,
+    /// What did not answer.
+    pub silent: BTreeSet<String>,
 }
 
 impl Class {
@@ -143,6 +151,7 @@ impl Default for Terms {
             coordinated: Duration::from_secs(600),
             reserve: Duration::from_secs(30),
             manual: false,
+            blind: false,
             watchlist: Watchlist::default(),
         }
     }
@@ -198,6 +207,7 @@ impl Window {
             underlay,
             required,
             watchlist: terms.watchlist.clone(),
+            silent: before.silent.clone(),
         }
     }
 

@@ -55,4 +55,4 @@ pub use simulate::{Law, Simulation, simulate};
 pub use store::Store;
 pub use trust::{Introduction, Trust};
 pub use verified::{CommitRecord, Verified};
-pub use worker::{TransportError, Worker};
+pub use worker::{Cancel, TransportError, Worker};

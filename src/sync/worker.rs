@@ -4,6 +4,7 @@
 //! libgit2 cannot be interrupted while it looks up a name, connects or waits, and
 //! reads what strangers wrote; so it runs in a process that may be killed.
 
+mod cancel;
 mod keeper;
 mod talk;
 mod user;
@@ -26,8 +27,9 @@ use super::publish::Draft;
 use super::remote::{Remote, RemoteUrl};
 use crate::value::{ObjectId, Word};
 use keeper::Keeper;
-use talk::{Over, Talk, printable};
+use talk::{Bound, Over, Pipes, Talk, printable};
 
+pub use cancel::Cancel;
 pub use user::{FetchUser, NAME as FETCH_USER};
 
 /// A running fetch process. Dropping it kills and reaps the process.
@@ -43,11 +45,12 @@ pub struct Worker {
 impl Worker {
     /// Starts `program fetch-worker` with an empty environment, as a user of its own where
     /// there is one, without any other group. After `deadline` it is killed, whatever it
-    /// does.
+    /// does, and sooner when `cancel` is said while something is asked of it.
     pub fn start(
         program: &Utf8Path,
         user: Option<FetchUser>,
         deadline: Duration,
+        cancel: &Cancel,
     ) -> Result<Self, TransportError> {
         let failed = |source| TransportError::Start { program: program.to_owned(), source };
         let begin = Instant::now();
@@ -64,6 +67,8 @@ impl Worker {
             .arg("fetch-worker")
             .env_clear()
             .current_dir("/")
+            // So that all of it is killed together, and no terminal ends it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,7 +80,9 @@ impl Worker {
         let (Some(input), Some(output), Some(errors)) = pipes else {
             return Err(failed(io::Error::other("it has no pipes")));
         };
-        let talk = Talk::new(input, output, errors, keeper, begin, deadline).map_err(failed)?;
+        let pipes = Pipes { input, output, errors: Some(errors) };
+        let bound = Bound { begin, deadline, cancel: cancel.clone() };
+        let talk = Talk::new(pipes, keeper, bound).map_err(failed)?;
         Ok(Self { process, user, talk: Mutex::new(talk), fault: OnceLock::new() })
     }
 
@@ -304,6 +311,9 @@ pub enum TransportError {
         /// How long the process had.
         after: Duration,
     },
+    /// Something else could not wait.
+    #[error("the fetch process was stopped for something more urgent")]
+    Cancelled,
     /// The process died or broke its word.
     #[error("the fetch process {message}")]
     Broken {
@@ -336,6 +346,7 @@ impl TransportError {
                 code.as_str()
             }
             Self::Deadline { .. } => "deadline",
+            Self::Cancelled => "fetch-cancelled",
             Self::Broken { .. } => "worker-broken",
         }
     }
@@ -346,7 +357,9 @@ impl TransportError {
             Self::Remote { code, .. } | Self::Publish { code, .. } | Self::Local { code, .. } => {
                 code.retry_helps()
             }
-            Self::Start { .. } | Self::Deadline { .. } | Self::Broken { .. } => true,
+            Self::Start { .. } | Self::Deadline { .. } | Self::Cancelled | Self::Broken { .. } => {
+                true
+            }
         }
     }
 }

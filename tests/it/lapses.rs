@@ -103,6 +103,69 @@ fn another_asn_drops_every_session_until_the_others_follow() {
 }
 
 #[test]
+fn another_tag_cuts_guests_off_until_the_others_follow() {
+    let follow = "cut off from other nodes until these follow";
+    for (example, edits, reasons) in [
+        (
+            "vlan",
+            [("    tag: 10\n", "    tag: 11\n")],
+            vec![format!("VLAN: the tag changes from 10 to 11; 1 vnet is {follow}")],
+        ),
+        (
+            "ovs",
+            [("tag: 10}", "tag: 11}")],
+            vec![format!("VLAN: the tag changes from 10 to 11; 1 vnet is {follow}")],
+        ),
+        (
+            "qinq",
+            [("    tag: 20\n", "    tag: 21\n")],
+            vec![
+                format!("VLAN: the tag changes from 20.100 to 21.100; 1 vnet is {follow}"),
+                format!("VLAN: the tag changes from 20.200 to 21.200; 1 vnet is {follow}"),
+            ],
+        ),
+        (
+            "qinq",
+            [("{zone: custa, tag: 100}", "{zone: custa, tag: 101}")],
+            vec![format!("VLAN: the tag changes from 20.100 to 20.101; 1 vnet is {follow}")],
+        ),
+    ] {
+        let (lapses, plan) = edit(example, &edits);
+        assert_eq!(lapses.renegotiations, reasons, "{example}");
+        assert_eq!(plan.class, Class::Coordinated, "{example}");
+    }
+    // One that comes or goes is no change of a tag.
+    let more = (
+        "    tag: 20\n",
+        "    tag: 20\n  more: {zone: myvlan, tag: 30}\n  # \n  myvnet3:\n    zone: myvlan\n    tag: 40\n",
+    );
+    let (lapses, _) = edit("vlan", &[more]);
+    assert!(lapses.renegotiations.is_empty(), "{:?}", lapses.renegotiations);
+}
+
+#[test]
+fn a_tag_of_a_bridge_that_knows_none_is_followed_through_its_cable() {
+    let text = |tag: u16| {
+        let vlan = format!("eth0.{tag}");
+        let text = format!(
+            "auto ln_w\niface ln_w\n\tlink-type veth\n\tveth-peer-name pr_w\n\
+             auto pr_w\niface pr_w\n\tlink-type veth\n\tveth-peer-name ln_w\n\
+             auto vmbr0v{tag}\niface vmbr0v{tag}\n\tbridge_ports  {vlan} pr_w\n\
+             auto w\niface w\n\tbridge_ports ln_w\n"
+        );
+        Texts::from([(Managed::Interfaces, text.into_bytes())])
+    };
+    let reasons = |from, to| Lapses::between(&text(from), &text(to)).renegotiations;
+    assert_eq!(
+        reasons(5, 7),
+        [
+            "VLAN: the tag changes from 5 to 7; 1 vnet is cut off from other nodes until these follow"
+        ]
+    );
+    assert!(reasons(5, 5).is_empty());
+}
+
+#[test]
 fn a_neighbour_that_comes_or_goes_is_no_renegotiation() {
     let (lapses, plan) = edit(
         "evpn",

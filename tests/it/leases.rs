@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
-use weft::agent::leases::{Branch, Decision, LeasesError, Settled};
+use weft::agent::leases::{Branch, Decision, LeasesError, Settled, Starter};
 use weft::agent::settings::{self, Settings};
 use weft::declare::Tree;
 use weft::host::{Host as _, Linux};
@@ -18,6 +18,7 @@ use weft::network::{Leases, Network, Origin};
 use weft::plan::addresses::{Claim, LeaseChange, Terms, allocate};
 use weft::sync::Store;
 use weft::sync::ledger::Allocators;
+use weft::sync::worker::Cancel;
 use weft::value::ZoneId;
 
 use crate::remotes::server::{Authority, Server};
@@ -42,6 +43,7 @@ struct Node {
     host: Linux,
     settings: Settings,
     root: Utf8PathBuf,
+    cancel: Cancel,
 }
 
 impl Cluster {
@@ -80,7 +82,7 @@ impl Cluster {
             introduction.commit, introduction.signer, self.server.url("127.0.0.1"),
         ))
         .unwrap();
-        Node { host: Linux::new(Some(root.clone())), settings, root }
+        Node { host: Linux::new(Some(root.clone())), settings, root, cancel: Cancel::default() }
     }
 
     fn allocators(&self) -> Allocators {
@@ -118,7 +120,9 @@ impl Node {
     }
 
     fn branch(&self) -> Branch<'_, Linux> {
-        Branch::of(&self.host, &self.settings, Utf8Path::new(WEFT), Some(&self.root)).unwrap()
+        let starter =
+            Starter { program: Utf8Path::new(WEFT), root: Some(&self.root), cancel: &self.cancel };
+        Branch::of(&self.host, &self.settings, starter).unwrap()
     }
 }
 

@@ -6,6 +6,7 @@ mod pack;
 mod server;
 mod several;
 mod single;
+mod urgent;
 mod user;
 
 use std::fmt::Write as _;

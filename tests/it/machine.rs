@@ -127,6 +127,26 @@ fn waits_for_its_settings() {
 }
 
 #[test]
+fn what_gave_way_is_made_again_behind_what_could_not_wait() {
+    let back = Purpose::RollBack { generation: None };
+    let mut bench = Bench::every_minute();
+    bench.step(Event::Nudge(Nudge::Operator(back)));
+    assert_eq!(bench.step(Event::GaveWay), Effect::Turn(back));
+    assert_eq!(bench.step(Event::Turned), Effect::Turn(Purpose::Sync));
+    assert_eq!(bench.machine.failures(), 0);
+    // What a person asked for is answered, and not made behind their back.
+    bench.step(Event::Turned);
+    bench.step(Event::Nudge(Nudge::Operator(Purpose::Refresh)));
+    bench.step(Event::Nudge(Nudge::Operator(back)));
+    assert_eq!(bench.step(Event::GaveWay), Effect::Turn(back));
+    assert!(matches!(bench.step(Event::Turned), Effect::SleepUntil(_)));
+    // Whoever ends begins nothing more.
+    bench.step(Event::Nudge(Nudge::Signal));
+    bench.step(Event::Term);
+    assert_eq!(bench.step(Event::GaveWay), Effect::Exit);
+}
+
+#[test]
 fn failures_back_off_and_success_ends_that() {
     let mut bench = Bench::every_minute();
     bench.chance = 1.0;
@@ -256,7 +276,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0_u64..20_000).prop_map(Act::Pass),
         1 => (-1_000_000_i64..1_000_000).prop_map(Act::SetClock),
         4 => nudge.prop_map(Act::Nudge),
-        5 => prop::sample::select(vec![Event::Turned, Event::Failed, Event::Opened]).prop_map(Act::End),
+        5 => prop::sample::select(vec![Event::Turned, Event::Failed, Event::Opened, Event::GaveWay]).prop_map(Act::End),
         1 => (5_u64..100).prop_map(Act::Reload),
     ]
 }
@@ -318,6 +338,10 @@ proptest! {
                             freed |= open.is_some() && !is_open;
                             open = is_open.then_some(bench.now.up);
                         }
+                    }
+                    Event::GaveWay => {
+                        running = None;
+                        freed = true;
                     }
                     _ => {}
                 }

@@ -2,7 +2,9 @@
 
 use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
-use weft::agent::quarantine::{self, MAX_HELD, PATH, Quarantine, QuarantineError, WHILES};
+use weft::agent::quarantine::{
+    self, MAX_HELD, MOST, PATH, PAUSE, Quarantine, QuarantineError, WHILES,
+};
 use weft::host::Linux;
 use weft::plan::{Sign, Watchlist};
 use weft::value::{Digest, ObjectId};
@@ -56,6 +58,50 @@ fn is_left_alone_for_ten_minutes_an_hour_a_day_and_then_for_good() {
     assert!(!quarantine.release(bad));
     quarantine.store(&host).unwrap();
     assert_eq!(quarantine::blocks(&host, &Watchlist::default(), bad, time).unwrap(), None);
+}
+
+#[test]
+fn newer_commits_end_three_windows_in_a_row_and_then_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(directory.path().to_owned()).unwrap();
+    let host = Linux::new(Some(root));
+    let second = SignedDuration::from_secs(1);
+    let mut time = now();
+    let changed = |change: &dyn Fn(&mut Quarantine)| {
+        let mut quarantine = Quarantine::load(&host).unwrap();
+        change(&mut quarantine);
+        quarantine.store(&host).unwrap();
+        quarantine.haste()
+    };
+    assert_eq!(changed(&|_| {}), None);
+    for number in 1..=MOST {
+        let haste = changed(&|quarantine| quarantine.hasten(time)).unwrap();
+        assert_eq!(haste.is_spent(), number == MOST, "{number}");
+        // What ended a window is tried itself.
+        assert_eq!(quarantine::pauses(&host, false, time).unwrap(), None);
+        time += second;
+    }
+    // What has its own time now and fails makes the newest wait from then on.
+    let haste = changed(&|quarantine| assert!(quarantine.delay(time))).unwrap();
+    assert_eq!(quarantine::pauses(&host, false, time + PAUSE - second).unwrap(), Some(haste));
+    assert_eq!(quarantine::pauses(&host, false, time + PAUSE).unwrap(), None);
+    for words in ["3 windows in a row", "12:10:03", "weft apply --refresh"] {
+        assert!(haste.sentence().contains(words), "{}", haste.sentence());
+    }
+    // A way back waits for nothing.
+    assert_eq!(quarantine::pauses(&host, true, time).unwrap(), None);
+    // Time alone ends no row: the next window has its whole time too.
+    assert!(Quarantine::load(&host).unwrap().haste().unwrap().is_spent());
+    assert_eq!(changed(&|quarantine| assert!(quarantine.calm())), None);
+    assert!(!Quarantine::load(&host).unwrap().calm());
+    // Nor is a way back that ends windows all the time a way around it.
+    for number in 1..=MOST + 1 {
+        let haste = changed(&|quarantine| quarantine.hasten(time)).unwrap();
+        assert_eq!(haste.pauses(time), number > MOST, "{number}");
+    }
+    assert_eq!(changed(&|quarantine| assert!(quarantine.calm())), None);
+    // What fails in its own time is no haste.
+    assert_eq!(changed(&|quarantine| assert!(!quarantine.delay(time))), None);
 }
 
 #[test]

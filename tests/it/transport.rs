@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use weft::sync::Access;
 use weft::sync::protocol::{FailureCode, FetchLimits};
 use weft::sync::remote::{Remote, Scheme};
-use weft::sync::worker::{TransportError, Worker};
+use weft::sync::worker::{Cancel, TransportError, Worker};
 use weft::value::ObjectId;
 
 const WEFT: &str = env!("CARGO_BIN_EXE_weft");
@@ -155,7 +155,7 @@ fn limits() -> FetchLimits {
 }
 
 fn start() -> Worker {
-    Worker::start(Utf8Path::new(WEFT), None, MINUTE).unwrap()
+    Worker::start(Utf8Path::new(WEFT), None, MINUTE, &Cancel::default()).unwrap()
 }
 
 fn failure(error: TransportError) -> (FailureCode, String) {

@@ -1,5 +1,6 @@
 //! `weft why` through the real program: on the examples, and on a dry node.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -334,6 +335,7 @@ fn an_open_window_is_a_reason_for_what_it_tries_alone() {
         underlay: false,
         required: Vec::new(),
         watchlist: Watchlist::default(),
+        silent: BTreeSet::new(),
     };
     let journal = node.root.join("var/lib/weft/journal");
     let confirmed = journal.join("00000002.confirmed");

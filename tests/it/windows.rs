@@ -27,7 +27,11 @@ fn silence_excuses_a_neighbour_only_if_it_answered_before() {
     let gone = Signs::from([(remote, Health::Up), (router.clone(), Health::Away)]);
     let Sign::Session(its) = router.clone() else { unreachable!("a session") };
     for (answering, down) in [(vec![its], vec![]), (vec![], vec![router])] {
-        let before = Before { signs: signs.clone(), answering: answering.into_iter().collect() };
+        let before = Before {
+            signs: signs.clone(),
+            answering: answering.into_iter().collect(),
+            ..Before::default()
+        };
         let open = |opening: &Opening| {
             Window::open(&Terms::default(), opening, &at(0), &before, &Lapses::default())
         };
@@ -107,6 +111,7 @@ fn a_guest_that_was_stopped_or_moved_is_no_loss() {
         coordinated: Duration::from_secs(8),
         reserve: Duration::from_secs(1),
         manual: false,
+        blind: false,
         watchlist: Watchlist::default(),
     };
     let now = Uptime { boot: "one".to_owned(), milliseconds: 5 };

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use super::{AddressesError, Outcome, law, read, remembered, settle};
 use crate::agent::error::chain;
-use crate::agent::leases::{Branch, Settled};
+use crate::agent::leases::{Branch, Settled, Starter};
 use crate::agent::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
+use crate::sync::worker::Cancel;
 use crate::value::ObjectId;
 
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,10 +55,9 @@ pub fn standing(host: &impl Host) -> Result<Option<Standing>, HostError> {
 pub fn look_after<H: Host>(
     host: &H,
     settings: &Settings,
-    program: &Utf8Path,
-    root: Option<&Utf8Path>,
+    starter: Starter<'_>,
 ) -> Result<Standing, AddressesError> {
-    let result = settle_or_read(host, settings, program, root);
+    let result = settle_or_read(host, settings, starter);
     let updated = host.now();
     let standing = match &result {
         Ok(Outcome { settled, refused, stranded, behind }) => {
@@ -101,11 +101,10 @@ impl Standing {
 fn settle_or_read<H: Host>(
     host: &H,
     settings: &Settings,
-    program: &Utf8Path,
-    root: Option<&Utf8Path>,
+    starter: Starter<'_>,
 ) -> Result<Outcome, AddressesError> {
-    let branch = Branch::of(host, settings, program, root)?;
-    let law = law(host, settings, program, root)?;
+    let branch = Branch::of(host, settings, starter)?;
+    let law = law(host, settings, starter)?;
     if settings.mode() == Mode::Apply && branch.writes() {
         return settle(host, &branch, &law, &[], &[]);
     }
@@ -118,6 +117,7 @@ fn settle_or_read<H: Host>(
 #[derive(Debug, Default)]
 pub struct Lookout {
     task: Option<JoinHandle<()>>,
+    cancel: Cancel,
     /// When it is done again, unless something else runs before.
     due: Option<Instant>,
     /// The commit for which it was done last.
@@ -142,12 +142,21 @@ impl Lookout {
         (self.runs, self.due) = (runs, Some(Instant::now() + PERIOD));
         let (host, settings) = (Arc::clone(host), Arc::clone(settings));
         let (program, root) = (program.to_owned(), root.map(Utf8PathBuf::from));
+        let cancel = self.cancel.clone();
         self.task = Some(tokio::task::spawn_blocking(move || {
-            match look_after(&*host, &settings, &program, root.as_deref()) {
+            let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
+            match look_after(&*host, &settings, starter) {
                 Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
                 Ok(standing) => tracing::warn!("addresses: {}", standing.message),
                 Err(error) => tracing::warn!("addresses: {}", chain(&error)),
             }
         }));
+    }
+}
+
+impl Drop for Lookout {
+    /// Whoever ends does not wait for a server.
+    fn drop(&mut self) {
+        self.cancel.cancel();
     }
 }

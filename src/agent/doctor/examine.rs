@@ -19,8 +19,8 @@ use crate::agent::settings::Settings;
 use crate::facts::Route;
 use crate::host::{EntryKind, Host as _, HostError, Linux, Room, STATE};
 use crate::network::Network;
-use crate::sync::Worker;
 use crate::sync::worker::FetchUser;
+use crate::sync::{Cancel, Worker};
 
 /// The most bytes that are read of any file. A status file of dpkg with ten thousand
 /// packages has a tenth of it.
@@ -250,7 +250,8 @@ impl Look<'_> {
         if self.host.is_dry() {
             return Looked::Unseen(DRY.to_owned());
         }
-        match Worker::start(program, FetchUser::find(), PROBE).and_then(|worker| worker.cage()) {
+        let worker = Worker::start(program, FetchUser::find(), PROBE, &Cancel::default());
+        match worker.and_then(|worker| worker.cage()) {
             Ok(cage) => Looked::Seen(cage.landlock),
             Err(error) => Looked::Unseen(chain(&error)),
         }

@@ -48,6 +48,12 @@ pub const OF_A_NODE: &[Reason] = &[
         fix: "Mend the cause in a commit that renders something else; or, where the cause was another one, `weft apply --refresh`.",
     },
     Reason {
+        code: "paused",
+        title: "window after window ended for a newer commit, so that the newest waits a while",
+        why: "Each of them disturbs guests: whoever pushes on and on would keep the node in a loop of applying and undoing. After three in a row without a confirmation a window has its whole time, and the newest commit waits ten minutes. A commit that brings back what runs never waits.",
+        fix: "Look at what `weft history` shows undone; revert, or wait, or `weft apply --refresh`.",
+    },
+    Reason {
         code: "refused",
         title: "the newest commit was refused, and the node runs an older one",
         why: "A signature, an authorisation, a finding or a guard forbids it. The network stays as it is.",
@@ -212,6 +218,12 @@ pub const OF_AN_APPLY: &[Reason] = &[
         fix: "Read the message; it is memory, a limit of processes or systemd.",
     },
     Reason {
+        code: "blind",
+        title: "it is not known what works, and so nothing would be asked for after the change",
+        why: "What worked before must work afterwards. A daemon that runs and does not answer may have sessions that nobody would miss.",
+        fix: "Look at what the message names (`vtysh -d DAEMON`); the change is put off three times, then made, and the window says what is not watched. A commit that brings back what runs is not put off.",
+    },
+    Reason {
         code: "plan-stale",
         title: "a file changed since the plan was made",
         why: "A plan is carried out on what it was made from, or not at all.",
@@ -250,6 +262,12 @@ pub const OF_A_TURN: &[Reason] = &[
         title: "another weft is at work on this node",
         why: "One process changes a node at a time.",
         fix: "Wait for it to end; the lock goes with its process.",
+    },
+    Reason {
+        code: "gave-way",
+        title: "the turn gave way to something more urgent, and changed nothing",
+        why: "`weft rollback` and the end of the agent wait for no server that is slow.",
+        fix: "Ask again; `weft status` says how the node is.",
     },
     Reason {
         code: "machine-refused",

@@ -8,10 +8,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::agent::credentials;
 use crate::agent::settings::Settings;
+use crate::agent::turn::CACHE;
 use crate::host::Host;
 use crate::sync::protocol::{Cage, Failure};
 use crate::sync::worker::{FETCH_USER, FetchUser};
-use crate::sync::{Access, FetchLimits, Remote, TransportError, Worker};
+use crate::sync::{Access, Cancel, FetchLimits, Remote, TransportError, Worker};
 use crate::value::ObjectId;
 
 /// The longest that one remote may take to say where its branch is.
@@ -47,6 +48,7 @@ pub(super) struct Reach<'a> {
     limits: FetchLimits,
     /// How long fetching and reading may take, with all remotes together.
     pub(super) deadline: Duration,
+    cancel: &'a Cancel,
 }
 
 /// The remotes of the settings, with their secrets as they are now.
@@ -67,18 +69,19 @@ impl<'a> Reach<'a> {
         root: Option<&Utf8Path>,
         settings: &'a Settings,
         deadline: Duration,
-        cache: &str,
+        cancel: &'a Cancel,
     ) -> Self {
         Self {
             program,
             user: if root.is_none() { FetchUser::find() } else { None },
             branch: settings.branch(),
             cache: match root {
-                Some(root) => root.join(cache.trim_start_matches('/')),
-                None => Utf8PathBuf::from(cache),
+                Some(root) => root.join(CACHE.trim_start_matches('/')),
+                None => Utf8PathBuf::from(CACHE),
             },
             limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
             deadline,
+            cancel,
         }
     }
 
@@ -107,7 +110,7 @@ impl<'a> Reach<'a> {
 
     fn look_at(&self, target: &Target) -> Sight {
         let access = target.access()?;
-        let worker = Worker::start(self.program, self.user, LOOK.min(self.deadline))?;
+        let worker = Worker::start(self.program, self.user, LOOK.min(self.deadline), self.cancel)?;
         let tip = worker.look(&target.remote, access, self.branch, &self.cache, &self.limits)?;
         Ok((tip, worker.cage().ok()))
     }
@@ -119,7 +122,7 @@ impl<'a> Reach<'a> {
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
         let access = target.access()?;
-        let worker = Worker::start(self.program, self.user, deadline)?;
+        let worker = Worker::start(self.program, self.user, deadline, self.cancel)?;
         let tip = worker.fetch(&target.remote, access, self.branch, &self.cache, &self.limits)?;
         Ok((worker, tip))
     }

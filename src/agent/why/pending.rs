@@ -185,6 +185,7 @@ fn reasons(
             runs: runs.and_then(|runs| Some((runs.commit.as_ref()?.commit, runs.rendering?))),
             commit: record.commit,
             quarantined: quarantined.as_ref(),
+            paused: quarantine::pauses(host, reverts, now)?,
             hold: hold.as_ref(),
             quiet: false,
         },
@@ -192,9 +193,10 @@ fn reasons(
     let same = record_is(runs.and_then(|runs| runs.commit.as_ref()), &record);
     let code = decision.code(settings.mode());
     Ok(match decision {
-        Decision::Leave(reason) | Decision::Held(reason) | Decision::Quarantined(reason) => {
-            code.map(|code| pending(code, reason)).into_iter().collect()
-        }
+        Decision::Leave(reason)
+        | Decision::Held(reason)
+        | Decision::Quarantined(reason)
+        | Decision::Paused(reason) => code.map(|code| pending(code, reason)).into_iter().collect(),
         Decision::Nothing | Decision::Advance => Vec::new(),
         Decision::Guarded => {
             let guards = plan.guards.iter();

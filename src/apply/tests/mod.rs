@@ -83,7 +83,11 @@ fn apply(host: &impl Host, authority: Authority) -> Result<Outcome, ApplyError> 
 }
 
 /// Plans and applies a text at a commit.
-fn go(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Outcome, ApplyError> {
+pub(crate) fn go(
+    host: &impl Host,
+    sequence: u8,
+    text: Option<&str>,
+) -> Result<Outcome, ApplyError> {
     apply(host, with_authority(plan(host, sequence, text)?, sequence))
 }
 

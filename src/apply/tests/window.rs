@@ -91,6 +91,38 @@ fn what_breaks_something_is_undone_when_its_grace_is_over() {
 }
 
 #[test]
+fn what_does_not_answer_at_once_is_asked_again() {
+    let host = node();
+    host.set_silent("FRR's bgpd", &session("10.0.0.2"), 3);
+    host.set_broken_by("two", &session("10.0.0.2"), Health::Down);
+    let number = open(&host, 2, "two\n");
+    let (outcome, _) = wait(&host, number);
+    let Outcome::RolledBack { failure, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(failure.is_of_the_change(), "{failure:?}");
+}
+
+#[test]
+fn nothing_is_changed_while_something_does_not_answer_unless_that_is_accepted() {
+    let host = node();
+    host.set_silent("FRR's bgpd", &session("10.0.0.2"), u32::MAX);
+    let (before, looked) = (host.fingerprint(), host.uptime().expect("a clock").milliseconds);
+    let error = go(&host, 2, Some("two\n")).expect_err("it is blind");
+    assert_eq!((error.code(), host.fingerprint()), ("blind", before));
+    assert!(error.to_string().ends_with("did not answer: FRR's bgpd"), "{error}");
+    let waited = host.uptime().expect("a clock").milliseconds - looked;
+    assert!(waited < 10_000, "{waited} ms");
+    // With open eyes it is made, and the window says what is not asked for.
+    let terms = Terms { blind: true, ..Terms::default() };
+    let plan = plan(&host, 2, Some("two\n")).expect("a plan");
+    let outcome = super::super::apply(&host, with_authority(plan, 2), &terms).expect("it works");
+    let Outcome::Open { entry } = outcome else { panic!("{outcome:?}") };
+    let window = entry.record.window.expect("a window");
+    assert!(window.silent.iter().eq(["FRR's bgpd"]));
+    let required: Vec<Sign> = window.required.into_iter().map(|one| one.sign).collect();
+    assert_eq!(required, [remote(), session("10.0.0.3")]);
+}
+
+#[test]
 fn what_is_down_for_another_reason_is_not_the_fault_of_the_change() {
     let host = node();
     let number = open(&host, 2, "two\n");

@@ -13,6 +13,7 @@ use crate::agent::{Memory, TurnError};
 use crate::cli::failure::{Exit, Failure};
 use crate::host::{Host as _, Linux};
 use crate::render::Managed;
+use crate::sync::Cancel;
 use crate::value::ObjectId;
 
 /// The example that the repository begins with.
@@ -215,6 +216,7 @@ impl Scene {
             root: Some(&root),
             memory: &Memory::default(),
             manual: false,
+            cancel: &Cancel::default(),
         };
         Ok(turn.make(purpose, |_| {}))
     }

@@ -15,6 +15,7 @@ use crate::cli::source;
 use crate::declare::pve::addresses;
 use crate::network::{Lease, Network, Origin};
 use crate::plan::addresses::{Allocation, LeaseChange, Pools};
+use crate::sync::worker::Cancel;
 use crate::value::{GuestName, VnetId, ZoneId};
 
 /// The largest file, in bytes.
@@ -36,7 +37,7 @@ pub(super) fn run(
     output: Output,
     arguments: &Arguments,
 ) -> Result<Exit, Failure> {
-    let program = node::program()?;
+    let program = (node::program()?, Cancel::default());
     let text = source::file(&arguments.file, MAX_BYTES)?;
     let taken = addresses::state(arguments.file.as_str(), &text).map_err(|error| failed(&error))?;
     let desk = open(node, settings, &program)?;

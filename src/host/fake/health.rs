@@ -1,10 +1,12 @@
 //! Whether the network of the fake works.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 
 use super::{Effect, Fake, Machine, hold};
 use crate::host::HostError;
-use crate::plan::{Health as How, Sign, Signs};
+use crate::plan::{Health as How, Look, Sign, Signs};
 use crate::render::Managed;
 
 /// What works, and what breaks it.
@@ -12,6 +14,7 @@ use crate::render::Managed;
 pub(crate) struct Health {
     signs: Option<Signs>,
     breaks: Vec<(String, Sign, How)>,
+    silent: Option<(String, Sign, u32)>,
 }
 
 impl Fake {
@@ -27,6 +30,11 @@ impl Fake {
         machine.health.signs.get_or_insert_default().insert(sign.clone(), how);
     }
 
+    /// Lets something not answer that knows of a sign, for so many looks.
+    pub(crate) fn set_silent(&self, silent: &str, sign: &Sign, looks: u32) {
+        hold(&self.machine).health.silent = Some((silent.to_owned(), sign.clone(), looks));
+    }
+
     /// Lets one be so for as long as the interfaces file has a text.
     pub(crate) fn set_broken_by(&self, text: &str, sign: &Sign, how: How) {
         hold(&self.machine).health.breaks.push((text.to_owned(), sign.clone(), how));
@@ -34,7 +42,7 @@ impl Fake {
 }
 
 impl Machine {
-    pub(super) fn observe(&mut self) -> Result<Option<Signs>, HostError> {
+    pub(super) fn observe(&mut self) -> Result<Option<Look>, HostError> {
         let Some(mut signs) = self.health.signs.clone() else { return Ok(None) };
         self.step("look at the health of", Utf8Path::new("/"), Effect::Nothing)?;
         let inode = self.seen.files.get(Managed::Interfaces.path().as_str());
@@ -44,6 +52,14 @@ impl Machine {
                 signs.insert(sign.clone(), *how);
             }
         }
-        Ok(Some(signs))
+        let mut silent = BTreeSet::new();
+        if let Some((name, sign, looks)) = &mut self.health.silent
+            && *looks > 0
+        {
+            *looks -= 1;
+            signs.remove(sign);
+            silent.insert(name.clone());
+        }
+        Ok(Some(Look { signs, silent }))
     }
 }

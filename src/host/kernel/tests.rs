@@ -1,7 +1,13 @@
 //! Samples are iproute2 6.15's of a node with a simple and a VXLAN vnet, shortened.
 
-use super::{add_addresses, add_remotes, add_vlans, links, routes, rules, unreachable};
-use crate::plan::{Family, PortVlan, Table, TableName};
+use std::collections::BTreeMap;
+
+use super::{add_addresses, add_remotes, add_vlans, devices, routes, rules, unreachable};
+use crate::plan::{Family, Link, PortVlan, Table, TableName};
+
+fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
+    super::links(devices::read(text)?)
+}
 
 const LINKS: &str = r#"[
 {"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"operstate":"UNKNOWN"},

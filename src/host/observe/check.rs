@@ -51,7 +51,7 @@ pub(super) fn connect(host: &HostName, port: u16, bound: Bound) -> Option<TcpStr
     None
 }
 
-fn resolve(host: &HostName, bound: Bound) -> Vec<IpAddr> {
+pub(super) fn resolve(host: &HostName, bound: Bound) -> Vec<IpAddr> {
     host.address().map_or_else(|| look_up(host.as_str(), bound), |address| vec![address])
 }
 

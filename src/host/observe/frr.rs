@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Bound, Found, ONE, answers, ping, program, start};
+use super::{Bound, Found, News, ONE, answers, ping, program, start};
 use crate::plan::{Health, Protocol, Session, Sign};
 
 /// Where each daemon that runs has its socket, `NAME.vty`.
@@ -19,38 +19,54 @@ const DEFAULT: &str = "default";
 pub(super) const MOST: usize = 64;
 
 /// What looks at one protocol. The first argument is the interfaces without carrier; what is
-/// found out later is sent.
-type Look = fn(&[String], &Sender<Found>) -> Found;
+/// found out later is sent. `None` where the daemon runs and did not answer.
+type Look = fn(&[String], &Sender<News>) -> Option<Found>;
 
 /// Every protocol, each asked of its own daemon.
-pub(super) const ALL: [Look; 6] = [
-    |idle, sender| sessions(bgp(ask("bgpd", "show bgp vrf all summary json")), idle, sender),
-    |idle, sender| sessions(bfd(ask("bfdd", "show bfd peers json")), idle, sender),
-    |idle, _| {
-        let found = ask("ospfd", "show ip ospf vrf all neighbor json");
-        found.map_or_else(Found::new, |found| with_idle(Protocol::Ospf, ospf(found), idle))
-    },
-    |idle, _| {
-        let found = ask("isisd", "show isis vrf all neighbor json");
+pub(super) const ALL: [(&str, Look); 6] = [
+    ("FRR's bgpd", |idle, sender| {
+        Some(sessions(bgp(ask("bgpd", "show bgp vrf all summary json")?), idle, sender))
+    }),
+    ("FRR's bfdd", |idle, sender| {
+        Some(sessions(bfd(ask("bfdd", "show bfd peers json")?), idle, sender))
+    }),
+    ("FRR's ospfd", |idle, _| {
+        let found = ask("ospfd", "show ip ospf vrf all neighbor json")?;
+        let with_idle = |found| with_idle(Protocol::Ospf, ospf(found), idle);
+        Some(found.map_or_else(Found::new, with_idle))
+    }),
+    ("FRR's isisd", |idle, _| {
+        let found = ask("isisd", "show isis vrf all neighbor json")?;
         let protocol = Protocol::Isis;
-        found.map_or_else(Found::new, |found| with_idle(protocol, isis(protocol, found), idle))
-    },
-    |idle, _| {
-        let found = ask("fabricd", "show openfabric neighbor json");
+        let with_idle = |found| with_idle(protocol, isis(protocol, found), idle);
+        Some(found.map_or_else(Found::new, with_idle))
+    }),
+    ("FRR's fabricd", |idle, _| {
+        let found = ask("fabricd", "show openfabric neighbor json")?;
         let protocol = Protocol::OpenFabric;
-        found.map_or_else(Found::new, |found| with_idle(protocol, isis(protocol, found), idle))
-    },
-    |_, _| vnis(ask("zebra", "show evpn vni json")),
+        let with_idle = |found| with_idle(protocol, isis(protocol, found), idle);
+        Some(found.map_or_else(Found::new, with_idle))
+    }),
+    ("FRR's zebra", |_, _| Some(vnis(ask("zebra", "show evpn vni json")?))),
 ];
 
-/// What a daemon answers. One that does not run, or does not say what can be read, has no
-/// neighbours.
-fn ask<T: DeserializeOwned>(daemon: &str, question: &str) -> Option<T> {
+/// What a daemon answers; nothing where it does not run or knows of no such thing. `None`
+/// where it runs and gives no answer that can be read: that says nothing of its neighbours.
+fn ask<T: DeserializeOwned>(daemon: &str, question: &str) -> Option<Option<T>> {
     if !Path::new(RUN).join(format!("{daemon}.vty")).exists() {
-        return None;
+        return Some(None);
     }
-    let answer = program::run_within("vtysh", &["-d", daemon, "-c", question], ONE).ok()?;
-    serde_json::from_slice(&answer).ok()
+    read(&program::run_within("vtysh", &["-d", daemon, "-c", question], ONE).ok()?)
+}
+
+/// A protocol that is not configured is said to be so in no JSON: by nothing, or by a
+/// sentence behind `%`.
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Option<Option<T>> {
+    let answer = answer.trim_ascii();
+    if answer.is_empty() || answer.starts_with(b"%") {
+        return Some(None);
+    }
+    serde_json::from_slice(answer).ok().map(Some)
 }
 
 /// A neighbour that is there for itself, and where it is.
@@ -64,7 +80,7 @@ struct Neighbour {
 
 /// Of those that are down the ones with an address are asked whether they are there, and of
 /// the ones with an interface only it is seen by its carrier.
-fn sessions(neighbours: Vec<Neighbour>, idle: &[String], sender: &Sender<Found>) -> Found {
+fn sessions(neighbours: Vec<Neighbour>, idle: &[String], sender: &Sender<News>) -> Found {
     let mut asked = 0;
     let mut found = Found::new();
     for Neighbour { session, is_up, interface } in neighbours {
@@ -80,7 +96,7 @@ fn sessions(neighbours: Vec<Neighbour>, idle: &[String], sender: &Sender<Found>)
         start(sender, move |_| {
             let is_there = answers_at(address, &session.vrf, interface.as_deref());
             let health = if is_there { Health::Down } else { Health::Away };
-            vec![(Sign::Session(session), health)]
+            News::of(vec![(Sign::Session(session), health)])
         });
     }
     found
@@ -240,6 +256,17 @@ mod tests {
 
     fn said(found: &Found) -> Vec<String> {
         found.iter().map(|(sign, health)| format!("{sign}: {health:?}")).collect()
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_answer_that_there_is_none() {
+        let read = |text: &str| super::read::<serde_json::Value>(text.as_bytes());
+        assert_eq!(read("\n"), Some(None));
+        assert_eq!(read("% BGP instance not found\n"), Some(None));
+        assert_eq!(read("{}\n"), Some(Some(serde_json::json!({}))));
+        for unreadable in ["{", "Exiting: failed to connect to any daemons.\n", "show bgp"] {
+            assert_eq!(read(unreadable), None, "{unreadable}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The next hops of default routes.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -40,19 +41,22 @@ struct Via {
     host: IpAddr,
 }
 
-/// The next hops of the default routes of both versions of IP, each with its interface.
-pub(super) fn default_gateways() -> Vec<(IpAddr, String)> {
+/// Where a kernel that has IPv6 lists its addresses (`proc(5)`).
+const IPV6: &str = "/proc/net/if_inet6";
+
+/// The next hops of the default routes of both versions of IP, each with its interface;
+/// `None` where the kernel cannot be asked.
+pub(super) fn default_gateways() -> Option<Vec<(IpAddr, String)>> {
     let mut found = Vec::new();
-    for version in ["-4", "-6"] {
+    let versions: &[&str] = if Path::new(IPV6).exists() { &["-4", "-6"] } else { &["-4"] };
+    for version in versions {
         let arguments = ["-j", version, "route", "show", "table", "main", "default"];
-        if let Ok(text) = program::run_within("ip", &arguments, LIST) {
-            found.extend(gateways(&text));
-        }
+        found.extend(gateways(&program::run_within("ip", &arguments, LIST).ok()?));
     }
     found.sort();
     found.dedup();
     found.truncate(MOST);
-    found
+    Some(found)
 }
 
 fn gateways(text: &[u8]) -> Vec<(IpAddr, String)> {

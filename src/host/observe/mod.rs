@@ -9,6 +9,7 @@ mod check;
 mod frr;
 mod gateway;
 mod http;
+mod passage;
 mod query;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,9 @@ use std::time::{Duration, Instant};
 
 use super::links::Made;
 use super::program;
-use crate::plan::{Health, Session, Sign, Signs, Watchlist};
+use crate::plan::{Health, Look, Session, Sign, Signs, Watchlist};
+
+pub(super) use passage::passages;
 
 /// How long one thing may take.
 const ONE: Duration = Duration::from_secs(3);
@@ -48,33 +51,51 @@ impl Bound {
 }
 
 /// Looks at everything. Ports that `made` has are weft's own.
-pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Signs {
+pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Look {
     let bound = Bound::of(ALL);
-    let (sender, found) = mpsc::channel();
+    let (sender, heard) = mpsc::channel();
+    let mut silent: BTreeSet<&str> = BTreeSet::new();
     let mut signs: Signs =
         watchlist.probes.iter().map(|probe| (probe.sign.clone(), Health::Down)).collect();
     for probe in watchlist.probes.clone() {
-        start(&sender, move |_| vec![(probe.sign, check::health(&probe.check, Bound::of(ONE)))]);
+        start(&sender, move |_| {
+            News::of(vec![(probe.sign, check::health(&probe.check, Bound::of(ONE)))])
+        });
     }
-    for (address, device) in gateway::default_gateways() {
+    let gateways = gateway::default_gateways();
+    silent.extend(gateways.is_none().then_some(ROUTES));
+    for (address, device) in gateways.into_iter().flatten() {
         let sign = Sign::Gateway(address);
         signs.insert(sign.clone(), Health::Down);
-        start(&sender, move |_| vec![(sign, gateway::health(address, &device, Bound::of(ONE)))]);
+        start(&sender, move |_| {
+            News::of(vec![(sign, gateway::health(address, &device, Bound::of(ONE)))])
+        });
     }
     let links = bridges::links();
+    silent.extend(links.is_none().then_some(INTERFACES));
+    let links = links.unwrap_or_default();
     let idle: Vec<String> = bridges::without_carrier(&links).map(str::to_owned).collect();
-    for look in frr::ALL {
+    for (asked, look) in frr::ALL {
+        silent.insert(asked);
         let idle = idle.clone();
-        start(&sender, move |sender| look(&idle, sender));
+        start(&sender, move |sender| match look(&idle, sender) {
+            Some(found) => News { answered: Some(asked), found },
+            None => News::default(),
+        });
     }
-    start(&sender, move |_| bridges::signs(&links, |name| made.has(name)));
+    start(&sender, move |_| News::of(bridges::signs(&links, |name| made.has(name))));
     drop(sender);
     while let Some(left) = bound.left() {
-        let Ok(news) = found.recv_timeout(left) else { break };
-        add(&mut signs, news);
+        let Ok(News { answered, found }) = heard.recv_timeout(left) else { break };
+        silent.retain(|asked| Some(*asked) != answered);
+        add(&mut signs, found);
     }
-    signs
+    Look { signs, silent: silent.into_iter().map(str::to_owned).collect() }
 }
+
+/// What is asked of the kernel.
+const INTERFACES: &str = "the kernel's list of interfaces";
+const ROUTES: &str = "the kernel's list of default routes";
 
 /// The sessions whose other side answers below them. Of a neighbour that has only an
 /// interface its carrier tells, which it has. Beyond [`frr::MOST`] nobody is asked.
@@ -90,15 +111,17 @@ pub(super) fn answering(sessions: &[Session]) -> BTreeSet<Session> {
         let session = session.clone();
         start(&sender, move |_| {
             let up = frr::answers_at(address, &session.vrf, None);
-            vec![(Sign::Session(session), if up { Health::Up } else { Health::Down })]
+            News::of(vec![(Sign::Session(session), if up { Health::Up } else { Health::Down })])
         });
     }
     drop(sender);
     while let Some(left) = bound.left() {
         let Ok(news) = found.recv_timeout(left) else { break };
-        answering.extend(news.into_iter().filter_map(|(sign, health)| match (sign, health) {
-            (Sign::Session(session), Health::Up) => Some(session),
-            _ => None,
+        answering.extend(news.found.into_iter().filter_map(|(sign, health)| {
+            match (sign, health) {
+                (Sign::Session(session), Health::Up) => Some(session),
+                _ => None,
+            }
         }));
     }
     answering
@@ -106,16 +129,30 @@ pub(super) fn answering(sessions: &[Session]) -> BTreeSet<Session> {
 
 type Found = Vec<(Sign, Health)>;
 
+/// What was found out.
+#[derive(Debug, Default)]
+struct News {
+    /// Who was asked for it and answered, where somebody was.
+    answered: Option<&'static str>,
+    found: Found,
+}
+
+impl News {
+    fn of(found: Found) -> Self {
+        Self { answered: None, found }
+    }
+}
+
 /// Starts a thread that looks at something, and may start others. Where there can be no more
 /// threads it is not looked at.
-fn start(sender: &Sender<Found>, look: impl FnOnce(&Sender<Found>) -> Found + Send + 'static) {
+fn start(sender: &Sender<News>, look: impl FnOnce(&Sender<News>) -> News + Send + 'static) {
     let sender = sender.clone();
     let thread = thread::Builder::new().name("observe".to_owned());
     // Nobody waits for it: it ends within its own bound, and is heard as long as there is
     // time.
     drop(thread.spawn(move || {
-        let found = look(&sender);
-        drop(sender.send(found));
+        let news = look(&sender);
+        drop(sender.send(news));
     }));
 }
 

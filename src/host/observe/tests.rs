@@ -13,7 +13,7 @@ fn probe(name: &str, check: Check) -> Probe {
 /// The health of each check by its name.
 fn healths(checks: Vec<(&str, Check)>) -> Vec<(String, Health)> {
     let probes = checks.into_iter().map(|(name, check)| probe(name, check)).collect();
-    let signs = observe(&Watchlist { probes }, Made::default());
+    let signs = observe(&Watchlist { probes }, Made::default()).signs;
     let of_probes = signs.into_iter().filter_map(|(sign, health)| match sign {
         Sign::Probe(name) => Some((name.to_string(), health)),
         _ => None,
@@ -99,9 +99,9 @@ fn each_thing_is_told_by_itself_and_in_time() {
 fn the_machine_itself_is_seen() {
     // Whatever it is: that it is looked at is no error, and takes no longer than it may.
     let begun = Instant::now();
-    let signs = observe(&Watchlist::default(), Made::default());
+    let look = observe(&Watchlist::default(), Made::default());
     assert!(begun.elapsed() < Duration::from_secs(7));
-    assert!(signs.keys().all(|sign| !matches!(sign, Sign::Remote(_) | Sign::Probe(_))));
+    assert!(look.signs.keys().all(|sign| !matches!(sign, Sign::Remote(_) | Sign::Probe(_))));
 }
 
 #[test]

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 /// How long to wait for the end of a process that was killed. One that waits for a
 /// dead disk ends later, and is reaped then.
 const REAP: Duration = Duration::from_secs(5);
@@ -53,10 +56,12 @@ impl Drop for Keeper {
     }
 }
 
-/// Kills a process by its own id, unless it ended already, and reaps it.
+/// Kills a process and all of its group, which has its id and no other, and reaps it.
 fn kill(child: &Mutex<Child>) -> Option<ExitStatus> {
     let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-    // Fails only for a process that has ended.
+    // Nobody reaped it, so the id is still its own. Fails only where all have ended.
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let _ = group.map(|group| killpg(group, Signal::SIGKILL));
     drop(child.kill());
     child.wait().ok()
 }

@@ -9,29 +9,48 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
-use super::TransportError;
 use super::keeper::Keeper;
+use super::{Cancel, TransportError};
 use crate::sync::protocol::{Answer, LINE_LIMIT, REQUEST_LIMIT, Request};
 
 /// How much of what the process says on standard error is kept, in bytes.
 const COMPLAINT_LIMIT: usize = 4096;
 
+/// How often it is looked whether the answer is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How a conversation ended.
 #[derive(Clone, Debug)]
 pub(super) enum Over {
     Deadline,
+    Cancelled,
     Broken(String),
+}
+
+/// The pipes of the process, as this end has them.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    pub(super) input: ChildStdin,
+    pub(super) output: ChildStdout,
+    pub(super) errors: Option<ChildStderr>,
+}
+
+/// How long a conversation may last.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) begin: Instant,
+    /// How long the process may live from then on.
+    pub(super) deadline: Duration,
+    /// What ends it sooner.
+    pub(super) cancel: Cancel,
 }
 
 /// The pipes of the process and what came through them.
 #[derive(Debug)]
 pub(super) struct Talk {
-    input: ChildStdin,
-    output: ChildStdout,
-    errors: Option<ChildStderr>,
+    pipes: Pipes,
     keeper: Keeper,
-    begin: Instant,
-    deadline: Duration,
+    bound: Bound,
     /// What was read from `output` and is not used yet.
     heard: Vec<u8>,
     complaint: Vec<u8>,
@@ -39,34 +58,20 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// Takes the pipes of a process that began at `begin` and has `deadline` to live.
-    pub(super) fn new(
-        input: ChildStdin,
-        output: ChildStdout,
-        errors: ChildStderr,
-        keeper: Keeper,
-        begin: Instant,
-        deadline: Duration,
-    ) -> io::Result<Self> {
-        for pipe in [input.as_fd(), output.as_fd(), errors.as_fd()] {
-            do_not_block(pipe)?;
+    /// Takes the pipes of a process over.
+    pub(super) fn new(pipes: Pipes, keeper: Keeper, bound: Bound) -> io::Result<Self> {
+        do_not_block(pipes.input.as_fd())?;
+        do_not_block(pipes.output.as_fd())?;
+        if let Some(errors) = &pipes.errors {
+            do_not_block(errors.as_fd())?;
         }
-        Ok(Self {
-            input,
-            output,
-            errors: Some(errors),
-            keeper,
-            begin,
-            deadline,
-            heard: Vec::new(),
-            complaint: Vec::new(),
-            over: None,
-        })
+        let (heard, complaint) = (Vec::new(), Vec::new());
+        Ok(Self { pipes, keeper, bound, heard, complaint, over: None })
     }
 
     /// How long the process may still live.
     pub(super) fn left(&self) -> Duration {
-        self.deadline.saturating_sub(self.begin.elapsed())
+        self.bound.deadline.saturating_sub(self.bound.begin.elapsed())
     }
 
     /// The answer to a request, and the bytes that belong to it.
@@ -136,6 +141,9 @@ impl Talk {
 
     /// Waits until some bytes can go or come, and moves them.
     fn pump(&mut self, unsent: &mut &[u8]) -> Result<(), Over> {
+        if self.bound.cancel.is_cancelled() {
+            return Err(Over::Cancelled);
+        }
         let left = self.left();
         if left.is_zero() {
             return Err(Over::Deadline);
@@ -143,14 +151,14 @@ impl Talk {
         let failed = |e: io::Error| Over::Broken(format!("cannot be heard: {e}"));
         let ready = {
             let wait = |fd, flags| PollFd::new(fd, flags);
-            let mut pipes = vec![wait(self.output.as_fd(), PollFlags::POLLIN)];
-            if let Some(errors) = &self.errors {
+            let mut pipes = vec![wait(self.pipes.output.as_fd(), PollFlags::POLLIN)];
+            if let Some(errors) = &self.pipes.errors {
                 pipes.push(wait(errors.as_fd(), PollFlags::POLLIN));
             }
             if !unsent.is_empty() {
-                pipes.push(wait(self.input.as_fd(), PollFlags::POLLOUT));
+                pipes.push(wait(self.pipes.input.as_fd(), PollFlags::POLLOUT));
             }
-            let timeout = PollTimeout::try_from(left + Duration::from_millis(1));
+            let timeout = PollTimeout::try_from(LOOK.min(left + Duration::from_millis(1)));
             match poll(&mut pipes, timeout.unwrap_or(PollTimeout::MAX)) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(failed(error.into())),
@@ -159,7 +167,7 @@ impl Talk {
         };
         self.hear_complaint();
         if !unsent.is_empty() {
-            match self.input.write(unsent) {
+            match self.pipes.input.write(unsent) {
                 Ok(sent) => *unsent = unsent.get(sent..).unwrap_or_default(),
                 Err(error) if waits(&error) => {}
                 // It reads no more; what it says last is still of interest.
@@ -168,7 +176,7 @@ impl Talk {
         }
         if ready {
             let mut chunk = [0; 16 * 1024];
-            match self.output.read(&mut chunk) {
+            match self.pipes.output.read(&mut chunk) {
                 Ok(0) => return Err(self.epitaph()),
                 Ok(count) => self.heard.extend_from_slice(chunk.get(..count).unwrap_or_default()),
                 Err(error) if waits(&error) => {}
@@ -179,16 +187,16 @@ impl Talk {
     }
 
     fn hear_complaint(&mut self) {
-        let Some(errors) = &mut self.errors else { return };
+        let Some(errors) = &mut self.pipes.errors else { return };
         let mut chunk = [0; COMPLAINT_LIMIT];
         match errors.read(&mut chunk) {
-            Ok(0) => self.errors = None,
+            Ok(0) => self.pipes.errors = None,
             Ok(count) => {
                 let room = COMPLAINT_LIMIT.saturating_sub(self.complaint.len()).min(count);
                 self.complaint.extend_from_slice(chunk.get(..room).unwrap_or_default());
             }
             Err(error) if waits(&error) => {}
-            Err(_) => self.errors = None,
+            Err(_) => self.pipes.errors = None,
         }
     }
 
@@ -224,7 +232,8 @@ impl Talk {
 
     fn error(&self, over: Over) -> TransportError {
         match over {
-            Over::Deadline => TransportError::Deadline { after: self.deadline },
+            Over::Deadline => TransportError::Deadline { after: self.bound.deadline },
+            Over::Cancelled => TransportError::Cancelled,
             Over::Broken(message) => TransportError::Broken { message },
         }
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use weft::sync::objects::Objects as _;
 use weft::sync::protocol::FetchLimits;
 use weft::sync::remote::Remote;
-use weft::sync::{Access, FailureCode, Login, TransportError, Worker};
+use weft::sync::{Access, Cancel, FailureCode, Login, TransportError, Worker};
 use weft::value::{ObjectId, Secret};
 
 use super::server::{Authority, Fault, Server};
@@ -103,8 +103,13 @@ impl Place {
         access: &Access,
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
-        let worker =
-            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, deadline).unwrap();
+        let worker = Worker::start(
+            Utf8Path::new(env!("CARGO_BIN_EXE_weft")),
+            None,
+            deadline,
+            &Cancel::default(),
+        )
+        .unwrap();
         let remote = Remote { name: "origin".parse().unwrap(), url: url.parse().unwrap() };
         let tip = worker.fetch(&remote, access, "main", &self.cache(), &FetchLimits::default())?;
         Ok((worker, tip))
@@ -322,8 +327,13 @@ fn limits_hold_over_the_network() {
         (0..40_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let tip = place.commit("main", &noise);
     let fetch = |limits: FetchLimits| {
-        let worker =
-            Worker::start(Utf8Path::new(env!("CARGO_BIN_EXE_weft")), None, MINUTE).unwrap();
+        let worker = Worker::start(
+            Utf8Path::new(env!("CARGO_BIN_EXE_weft")),
+            None,
+            MINUTE,
+            &Cancel::default(),
+        )
+        .unwrap();
         let remote = Remote {
             name: "origin".parse().unwrap(),
             url: place.server.url("127.0.0.1").parse().unwrap(),

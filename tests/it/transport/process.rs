@@ -8,18 +8,22 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use weft::sync::objects::{ObjectError, Objects as _};
-use weft::sync::worker::{TransportError, Worker};
+use weft::sync::worker::{Cancel, TransportError, Worker};
 use weft::value::ObjectId;
 
 use super::*;
 
 /// A worker that is a shell script.
 fn script(place: &Place, text: &str, deadline: Duration) -> Worker {
+    cancellable(place, text, deadline, &Cancel::default())
+}
+
+fn cancellable(place: &Place, text: &str, deadline: Duration, cancel: &Cancel) -> Worker {
     let path = place.path("script");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     loop {
-        match Worker::start(&path, None, deadline) {
+        match Worker::start(&path, None, deadline, cancel) {
             Ok(worker) => return worker,
             // Another test forked while the script was written.
             Err(TransportError::Start { source, .. })
@@ -61,10 +65,49 @@ fn a_worker_that_hangs_is_killed_at_the_deadline() {
 }
 
 #[test]
+fn a_worker_is_killed_with_all_that_it_began_when_something_cannot_wait() {
+    let place = Place::new();
+    let child = place.path("child");
+    let text = format!("/bin/sleep 1000 & echo $! > {child}; wait");
+    let cancel = Cancel::default();
+    let worker = cancellable(&place, &text, MINUTE, &cancel);
+    let urgent = std::thread::spawn(move || {
+        let number = loop {
+            let text = fs::read_to_string(&child).unwrap_or_default();
+            if let Some(number) = text.strip_suffix('\n') {
+                break number.parse().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        cancel.cancel();
+        (number, Instant::now())
+    });
+    let error = worker
+        .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
+        .unwrap_err();
+    let (child, cancelled) = urgent.join().unwrap();
+    assert!(cancelled.elapsed() < Duration::from_secs(1), "{:?}", cancelled.elapsed());
+    assert!(matches!(error, TransportError::Cancelled), "{error:?}");
+    assert!(error.retry_helps() && error.code() == "fetch-cancelled");
+    assert!(is_gone(worker.process()));
+    // Whoever adopts it reaps it.
+    while !is_gone(child) {
+        assert!(cancelled.elapsed() < Duration::from_secs(10), "a child goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // And so it stays.
+    let error = worker.read(ObjectId::from_bytes([0; 20]), 10).unwrap_err();
+    assert!(error.to_string().contains("something more urgent"), "{error}");
+    assert_eq!(worker.fault(), Some("fetch-cancelled"));
+}
+
+#[test]
 fn the_deadline_holds_while_nobody_asks() {
     let place = Place::new();
     place.commit("a", b"a");
-    let worker = Worker::start(Utf8Path::new(WEFT), None, Duration::from_millis(700)).unwrap();
+    let worker =
+        Worker::start(Utf8Path::new(WEFT), None, Duration::from_millis(700), &Cancel::default())
+            .unwrap();
     let tip = worker
         .fetch(&place.remote(), &Access::default(), "main", &place.cache(), &limits())
         .unwrap();
@@ -171,7 +214,8 @@ fn a_worker_that_was_killed_is_an_error() {
     let text = worker.read(tip, 1000).unwrap_err().to_string();
     assert!(text.contains("ended before it answered (signal: 9 (SIGKILL))"), "{text}");
     assert!(is_gone(worker.process()));
-    let error = Worker::start(Utf8Path::new("/nowhere/weft"), None, MINUTE).unwrap_err();
+    let error = Worker::start(Utf8Path::new("/nowhere/weft"), None, MINUTE, &Cancel::default())
+        .unwrap_err();
     assert_eq!(error.to_string(), "cannot start the fetch process `/nowhere/weft`");
     assert_eq!(error.code(), "worker-start");
 }

@@ -8,6 +8,7 @@ mod examples;
 mod fabrics;
 mod git_server;
 mod kill;
+mod probes;
 mod profile;
 mod publish;
 mod remotes;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         agent::CASES,
         services::CASES,
         window::CASES,
+        probes::CASES,
         sessions::CASES,
         drift::CASES,
         publish::CASES,

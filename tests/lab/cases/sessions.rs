@@ -111,6 +111,22 @@ fn sessions_are_kept(lab: &Lab) {
     wait_until(PATIENCE, "FRR's own check refuses it", refused);
     assert_eq!(first.read("/etc/frr/frr.conf"), before);
     assert!(!first.exists("/sys/class/net/vd"));
+
+    // Of a daemon that does not answer nobody knows what works: that is not waived.
+    first.exec(&["rm", "/etc/frr/frr.conf.local"]).ok();
+    first.exec(&["cp", "/usr/bin/vtysh", "/tmp/vtysh"]).ok();
+    let deaf = "#!/bin/sh\ncase \"$*\" in *'summary json'*) exit 1; esac\nexec /tmp/vtysh \"$@\"\n";
+    first.put_with_mode("/tmp/deaf", deaf, 0o755);
+    first.exec(&["mount", "--bind", "/tmp/deaf", "/usr/bin/vtysh"]).ok();
+    let seen = scene.push(&network(65100, "  ve: {zone: outz}\n"));
+    let put_off = || {
+        let message = status(first)["last"]["message"].to_string();
+        message.contains("put off") && message.contains("FRR's bgpd")
+    };
+    wait_until(PATIENCE, "the change is put off", put_off);
+    assert!(!first.exists("/sys/class/net/ve"));
+    first.exec(&["umount", "/usr/bin/vtysh"]).ok();
+    comes_to(first, &seen);
     for agent in agents {
         end(agent);
     }

@@ -22,6 +22,7 @@ pub(super) const CASES: &[Case] = &[
     Case { limit: LIMIT, ..Case::new("window_undoes_what_cuts", NEEDS, undoes_what_cuts) },
     Case { limit: LIMIT, ..Case::new("window_survives_deaths", NEEDS, survives_deaths) },
     Case { limit: LIMIT, ..Case::new("window_gives_way", NEEDS, gives_way) },
+    Case { limit: LIMIT, ..Case::new("window_knows_no_haste", NEEDS, knows_no_haste) },
     Case { limit: LIMIT, ..Case::new("window_needs_no_git", NEEDS, needs_no_git) },
 ];
 
@@ -275,7 +276,8 @@ fn gives_way(lab: &Lab) {
     let history = node.exec(&["weft", "--json", "history"]).ok();
     assert!(history.contains("rolledback"), "{history}");
     // It was not to blame for more than its time: it may be tried again.
-    assert!(!node.exists("/var/lib/weft/quarantine"));
+    let undone = node.read("/var/lib/weft/quarantine");
+    assert!(undone.contains("\"held\": []") && !undone.contains("haste"), "{undone}");
 
     let held = node.exec(&["weft", "hold", "--for", "1h", "--reason", "maintenance"]).ok();
     assert!(held.contains("maintenance"), "{held}");
@@ -306,6 +308,49 @@ fn gives_way(lab: &Lab) {
     assert_eq!(said.code(), 6, "{}{}", said.stdout, said.stderr);
     assert_eq!(node.read("/sys/class/net/va/mtu").trim(), "1370");
     assert!(status(&node)["last"]["hold"]["reason"].to_string().contains("rolled back"));
+    end(running);
+}
+
+/// Whoever pushes on and on does not keep a node in a loop: three windows end for a newer
+/// commit, the fourth has its whole time, and the newest commit waits behind it. A way back
+/// does not wait, and a person decides otherwise.
+fn knows_no_haste(lab: &Lab) {
+    let scene = Scene::start(lab);
+    let node = scene.node(1);
+    open_git(lab);
+    settings(&scene, &node, &format!("probes: {{beyond: {{icmp: {BEYOND}}}}}\n"));
+    let text = node.read("/etc/weft/agent.yaml").replace("window: 8s", "window: 16s");
+    let text = text.replace("long-window: 10s", "long-window: 20s");
+    node.put("/etc/weft/agent.yaml", text);
+    let first = scene.push(FIRST);
+    let running = agent(&node);
+    comes_to(&node, &first);
+    let tried = |commit: &str| node.exec(&["weft", "--json", "history"]).ok().contains(commit);
+    for (number, length) in [24, 23, 22, 21].into_iter().enumerate() {
+        let bad = scene.push(&hiding(&format!("8.8.8.0/{length}"), "8.8.8.1"));
+        wait_until(PATIENCE, &format!("{bad} is tried"), || tried(&bad));
+        if number > 0 {
+            let undone = node.read("/var/lib/weft/quarantine");
+            assert!(undone.contains(&format!("\"windows\": {number}")), "{undone}");
+        }
+        opens(&node);
+    }
+    let fifth = scene.push(&hiding("8.8.0.0/20", "8.8.8.1"));
+    let says = |words: &str| status(&node)["last"]["message"].to_string().contains(words);
+    wait_until(PATIENCE, "the newest waits for the window", || says("waits for the end of this"));
+    assert_eq!(status(&node)["last"]["state"], "window-open");
+    wait_until(PATIENCE, "the newest waits", || says("is pending: 3 windows in a row"));
+    assert!(!tried(&fifth));
+    let why = node.exec(&["weft", "why", "vc"]);
+    assert!(why.stdout.contains("[paused]"), "{}{}", why.stdout, why.stderr);
+    let back = scene.push(FIRST);
+    comes_to(&node, &back);
+    let good = scene.push(&FIRST.replace("mtu: 1400", "mtu: 1390"));
+    wait_until(PATIENCE, "a good one waits too", || says("is pending: 3 windows in a row"));
+    let said = node.command(&["weft", "apply", "--refresh"]).within(PATIENCE).run();
+    assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
+    comes_to(&node, &good);
+    assert!(!node.read("/var/lib/weft/quarantine").contains("haste"));
     end(running);
 }
 

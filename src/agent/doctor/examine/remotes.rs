@@ -16,7 +16,7 @@ use crate::apply;
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
 use crate::sync::worker::FetchUser;
-use crate::sync::{self, Anchors, FetchLimits, Remote, Store, TransportError, Worker};
+use crate::sync::{self, Anchors, Cancel, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::validate;
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
@@ -79,7 +79,7 @@ fn fetched(
     let limits = FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() };
     let access = credentials::access(host, settings, declared)
         .map_err(|failure| TransportError::of(&remote, &failure))?;
-    let worker = Worker::start(program, FetchUser::find(), DEADLINE)?;
+    let worker = Worker::start(program, FetchUser::find(), DEADLINE, &Cancel::default())?;
     let tip = worker.fetch(&remote, &access, settings.branch(), Utf8Path::new(CACHE), &limits)?;
     Ok((worker, tip))
 }

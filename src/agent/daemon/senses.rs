@@ -1,0 +1,30 @@
+//! What reaches a running agent beside the ends of its turns.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::DaemonError;
+
+/// Where events come from, beside turns.
+pub(super) struct Senses {
+    pub(super) hangup: Signal,
+    pub(super) terminate: Signal,
+    pub(super) interrupt: Signal,
+    pub(super) heartbeat: Interval,
+}
+
+impl Senses {
+    pub(super) fn new(heartbeat: Duration) -> Result<Self, DaemonError> {
+        let listen = |kind| signal(kind).map_err(DaemonError::Wait);
+        let mut heartbeat = tokio::time::interval(heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            heartbeat,
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! How a turn is written down, whatever comes of it.
+
+use camino::Utf8Path;
+
+use super::{MAX_STATUS_BYTES, Turn};
+use crate::agent::error::{TurnError, chain};
+use crate::agent::node::running;
+use crate::agent::status::{self, State, Status};
+use crate::host::{Host, HostError};
+
+impl<H: Host> Turn<'_, H> {
+    pub(in crate::agent) fn status(&self) -> Result<Status, TurnError> {
+        let remembered = self.memory.open();
+        Ok(Status {
+            format: status::FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            updated: self.host.now(),
+            cluster: self.settings.cluster.value.clone(),
+            node: self.settings.node.value.clone(),
+            state: State::Failed,
+            message: String::new(),
+            running: running(self.host)?,
+            observed: None,
+            trusted: None,
+            refused: Vec::new(),
+            unreached: Vec::new(),
+            remotes: remembered.remotes.clone(),
+            diverged: Vec::new(),
+            remaining: 0,
+            fetch_process: remembered.process.clone(),
+            window: None,
+            put_off: self.last().map_or(0, |last| last.put_off),
+            hold: None,
+            drift: Vec::new(),
+            publication: None,
+            errors: 0,
+            warnings: 0,
+        })
+    }
+
+    /// The status that the turn before left, perhaps another process's.
+    pub(in crate::agent) fn last(&self) -> Option<Status> {
+        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten()?;
+        serde_json::from_slice(&file.bytes).ok()
+    }
+
+    pub(super) fn record(&self, status: &Status) -> Result<(), HostError> {
+        let text = serde_json::to_string_pretty(status).unwrap_or_default();
+        self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
+    }
+
+    /// Writes down why a turn failed, if even that can be done: the error at hand is
+    /// worth more than one of writing it down.
+    pub(super) fn record_failure(&self, error: &TurnError) {
+        if let Ok(mut status) = self.status() {
+            status.state = error.state();
+            let of_remotes = matches!(
+                error,
+                TurnError::Remotes(_) | TurnError::History(_) | TurnError::Tree { .. }
+            );
+            if of_remotes {
+                status.unreached.clone_from(&self.memory.open().unreached);
+            }
+            status.message = chain(error);
+            if let Err(error) = self.record(&status) {
+                tracing::warn!(%error, "the status cannot be written");
+            }
+        }
+    }
+}
