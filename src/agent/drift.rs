@@ -1,5 +1,8 @@
 //! Changes of the node that no commit made, and what is done about them.
 
+#[cfg(test)]
+mod tests;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::{TurnError, chain};
@@ -32,12 +35,40 @@ impl Found {
     }
 }
 
+/// What a look for drift found, for as long as it is not looked for again.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// When, in milliseconds since the machine started.
+    time: u64,
+    /// The entry of the journal that ran. What was found of another one is of no interest.
+    runs: u64,
+    found: Found,
+}
+
 impl<H: Host> Turn<'_, H> {
+    /// Looks for drift, unless that was done a short while ago; see [`Turn::look_for_drift`].
+    pub(super) fn drift(&self) -> Result<Found, TurnError> {
+        let rules = self.settings.drift.as_ref().map_or(&DriftRules::USUAL, |drift| &drift.value);
+        if rules.is_off() {
+            return Ok(Found { partial: true, ..Found::default() });
+        }
+        let Some(runs) = apply::running(self.host)? else { return Ok(Found::default()) };
+        let (runs, time) = (runs.record.number, self.host.uptime()?.milliseconds);
+        let every = u64::try_from(rules.every().as_millis()).unwrap_or(u64::MAX);
+        if let Some(last) = &self.memory.open().drift
+            && last.runs == runs
+            && time.saturating_sub(last.time) < every
+        {
+            return Ok(last.found.clone());
+        }
+        let found = self.look_for_drift(rules)?;
+        self.memory.open().drift = Some(Looked { time, runs, found: found.clone() });
+        Ok(found)
+    }
+
     /// Looks for drift, and undoes it where the settings say so: back to what runs. Not
     /// while a window is open or the node is held, nor on a node that observes.
-    pub(super) fn drift(&self) -> Result<Found, TurnError> {
-        let usual = DriftRules { files: None, kernel: None, daemons: None, ignore: None };
-        let rules = self.settings.drift.as_ref().map_or(&usual, |drift| &drift.value);
+    fn look_for_drift(&self, rules: &DriftRules) -> Result<Found, TurnError> {
         let Some(drift) = apply::drift(self.host)? else { return Ok(Found::default()) };
         let judged = rules.judge(&drift);
         let mut found = Found { told: judged.told, stuck: None, partial: rules.is_partial() };

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::drift::Looked;
 use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
 use crate::declare::policy::Removal;
@@ -76,6 +77,8 @@ pub(super) struct Remembered {
     pub(super) unreached: Vec<Unreached>,
     /// The window that is open, as far as this process saw it.
     pub(super) window: Option<OpenWindow>,
+    /// What was found of drift last, and when.
+    pub(super) drift: Option<Looked>,
     /// When drift was undone lately.
     pub(super) corrections: Vec<Timestamp>,
     /// Why drift could not be undone: it is not tried again.

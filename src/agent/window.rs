@@ -1,7 +1,7 @@
 //! Turns while the window of an apply is open, and its end.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 

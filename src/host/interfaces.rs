@@ -15,6 +15,14 @@ pub fn interface_addresses(text: &str) -> Vec<InterfaceAddress> {
     addresses(stanzas(text))
 }
 
+/// The MTU of each interface whose stanzas name one.
+pub fn interface_mtus(text: &str) -> BTreeMap<IfName, u32> {
+    let mtu = |(name, definition): (IfName, Definition)| {
+        Some((name, definition.value("mtu")?.parse().ok()?))
+    };
+    definitions(text).into_iter().filter_map(mtu).collect()
+}
+
 /// Those of `inet` stanzas only, in whatever family they are written: the reference finds
 /// its peers among no others (`pve-rendering.md` §1.7).
 pub(super) fn inet_addresses(text: &str) -> Vec<InterfaceAddress> {

@@ -41,7 +41,7 @@ use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
 
 pub use guests::configured_guests;
-pub use interfaces::interface_addresses;
+pub use interfaces::{interface_addresses, interface_mtus};
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
 pub use operator::operator;
 pub use socket::{Socket, connect};

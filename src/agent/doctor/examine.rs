@@ -17,10 +17,11 @@ use super::read;
 use crate::agent::error::chain;
 use crate::agent::settings::Settings;
 use crate::facts::Route;
-use crate::host::{EntryKind, Host as _, HostError, Linux, Room, STATE};
+use crate::host::{EntryKind, Host as _, HostError, Linux, Room, STATE, interface_mtus};
 use crate::network::Network;
 use crate::sync::worker::FetchUser;
 use crate::sync::{Cancel, Worker};
+use crate::value::IfName;
 
 /// The most bytes that are read of any file. A status file of dpkg with ten thousand
 /// packages has a tenth of it.
@@ -64,6 +65,7 @@ pub fn examine(host: &Linux, program: &Utf8Path, online: bool) -> Examination {
         frr_answers: look.frr_answers(),
         dnsmasq_runs: is_active(&units, "dnsmasq.service"),
         sources: look.sources(),
+        own_mtus: look.own_mtus(),
         many_vlan_aware_bridges: look
             .text("/etc/network/ifupdown2/ifupdown2.conf")
             .map(|text| read::many_vlan_aware_bridges(&text)),
@@ -176,6 +178,11 @@ impl Look<'_> {
             Some(system) => Looked::Seen(system),
             None => Looked::Unseen(format!("`{path}` has no `ID`")),
         })
+    }
+
+    fn own_mtus(&self) -> Looked<BTreeMap<IfName, u32>> {
+        let text = self.file("/etc/network/interfaces");
+        text.map(|text| text.map(|text| interface_mtus(&text)).unwrap_or_default())
     }
 
     fn sources(&self) -> Looked<Option<Sources>> {

@@ -65,6 +65,9 @@ pub struct Examined {
     pub dnsmasq_runs: Looked<bool>,
     /// What `/etc/network/interfaces` reads besides itself; `None` where it is missing.
     pub sources: Looked<Option<Sources>>,
+    /// The MTUs that `/etc/network/interfaces` itself names.
+    #[serde(default = "Looked::not_asked")]
+    pub own_mtus: Looked<BTreeMap<IfName, u32>>,
     /// `multiple_vlan_aware_bridge_support` of ifupdown2, and its file is there.
     pub many_vlan_aware_bridges: Looked<bool>,
     /// Whether `/etc/iproute2/rt_tables.d` is there.

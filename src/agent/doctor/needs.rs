@@ -48,6 +48,9 @@ pub struct Needs {
     /// Whether packets of other nodes pass through by IPv6 (`pve-rendering.md` §1.9).
     #[serde(default)]
     pub transit_v6: bool,
+    /// The node's own interfaces that a fabric is made of.
+    #[serde(default)]
+    pub fabric: BTreeSet<IfName>,
 }
 
 /// A hole in a firewall.
@@ -115,6 +118,7 @@ impl Needs {
         self.vrfs |= other.vrfs;
         self.routing |= other.routing;
         self.transit_v6 |= other.transit_v6;
+        self.fabric.extend(other.fabric.iter().cloned());
         self
     }
 
@@ -224,6 +228,7 @@ fn of_fabrics(needs: &mut Needs, network: &Network, node: &NodeName) {
         needs.routing = true;
         needs.transit_v6 |= here.ip6.is_some();
         let names = here.interfaces.iter().map(|interface| interface.name.clone());
+        needs.fabric.extend(names.clone());
         needs.interfaces.extend(names);
         if matches!(fabric.protocol, FabricProtocol::Ospf { .. }) {
             needs.open(Service::Ospf, None, false, &format!("fabric `{id}`"));

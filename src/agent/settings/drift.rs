@@ -1,9 +1,11 @@
 //! What is done about changes of the node that no commit made.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::words::ShortTime;
 use crate::apply::Drift;
 use crate::declare::finding::Findings;
 use crate::declare::scalar::scalar;
@@ -33,6 +35,8 @@ declaration! {
         optional "kernel" kernel: Reaction,
         /// Of FRR and dnsmasq. `warn` when absent.
         optional "daemons" daemons: Reaction,
+        /// How often it is looked for at most, in a turn. `1m` when absent.
+        optional "every" every: ShortTime,
         /// What counts for nothing: paths of files and names of interfaces and daemons, such as
         /// `dnsmasq@zone`. A `*` at the end stands for any end.
         optional "ignore" ignore: Vec<At<Ignored>>,
@@ -89,7 +93,27 @@ pub struct Judged {
     pub corrects: bool,
 }
 
+/// How often drift is looked for where nobody says: as often as remotes are asked where
+/// nobody says that either. A poll in between costs no program.
+const EVERY: Duration = Duration::from_mins(1);
+
 impl DriftRules {
+    /// What holds where the settings say nothing.
+    pub const USUAL: Self =
+        Self { files: None, kernel: None, daemons: None, every: None, ignore: None };
+
+    /// How often drift is looked for at most.
+    pub fn every(&self) -> Duration {
+        self.every.as_ref().map_or(EVERY, |every| every.value.duration())
+    }
+
+    /// Whether nobody wants to know of any drift.
+    pub fn is_off(&self) -> bool {
+        [&self.files, &self.kernel, &self.daemons]
+            .iter()
+            .all(|reaction| Self::reaction(reaction.as_ref()) == Reaction::Off)
+    }
+
     /// Whether anything is left out of what is looked at.
     pub fn is_partial(&self) -> bool {
         let off =

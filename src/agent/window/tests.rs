@@ -19,8 +19,9 @@ const SETTINGS: &str = "cluster: lab\nnode: node1\nmode: apply\nschedule: {every
     introduction:\n  commit: 0101010101010101010101010101010101010101\n  \
     signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n";
 
-fn settings() -> Settings {
-    settings::read(SETTINGS).expect("settings")
+/// Settings of the node of these tests, with more lines.
+pub(in crate::agent) fn settings(more: &str) -> Settings {
+    settings::read(&format!("{SETTINGS}{more}")).expect("settings")
 }
 
 /// A node with a long past, on which a window is open; the number of its entry.
@@ -36,7 +37,7 @@ fn with_a_past() -> (Fake, u64) {
 }
 
 /// How many steps something takes, and how many bytes it reads.
-fn effort(host: &Fake, does: impl FnOnce()) -> (u64, u64) {
+pub(in crate::agent) fn effort(host: &Fake, does: impl FnOnce()) -> (u64, u64) {
     let before = host.effort();
     does();
     let after = host.effort();
@@ -46,7 +47,7 @@ fn effort(host: &Fake, does: impl FnOnce()) -> (u64, u64) {
 #[test]
 fn a_look_reads_what_is_tried_and_what_runs_and_nothing_else_of_the_past() {
     let (host, number) = with_a_past();
-    let (settings, memory, cancel) = (settings(), Memory::default(), Cancel::default());
+    let (settings, memory, cancel) = (settings(""), Memory::default(), Cancel::default());
     let lock = host.lock(Utf8Path::new(LOCK)).expect("a lock").expect("free");
     let program = Utf8Path::new("/usr/bin/weft");
     let look = || {

@@ -30,7 +30,7 @@ fn is_undone(lab: &Lab) {
     settings(
         &scene,
         &node,
-        "drift: {files: correct, kernel: correct, daemons: correct, ignore: [vc]}\n",
+        "drift: {files: correct, kernel: correct, daemons: correct, every: 1s, ignore: [vc]}\n",
     );
     let first = scene.push(FIRST);
     let running = agent(&node);

@@ -15,6 +15,10 @@ use crate::value::{IfName, Mtu, NodeName};
 /// The `rp_filter` that drops packets whose way back is by another interface.
 const STRICT: u8 = 1;
 
+/// What ifupdown2 gives to hardware of whose MTU no stanza says anything (its addon
+/// `address`), unless its policy says otherwise.
+const HARDWARE_MTU: u32 = 1500;
+
 /// What a VXLAN or EVPN zone without `mtu` gets.
 const DEFAULT_MTU: u32 = 1450;
 
@@ -24,6 +28,7 @@ pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     exits(patient, said);
     transit(patient, said);
     mtu(patient, said);
+    mtu_of_fabric(patient, said);
 }
 
 fn node_declared(patient: &Patient<'_>, said: &mut Said) {
@@ -239,6 +244,25 @@ fn mtu(patient: &Patient<'_>, said: &mut Said) {
                 );
             }
         }
+    }
+}
+
+/// A fabric adds a stanza to interfaces of the node, and with it ifupdown2 begins to look after
+/// their MTU.
+fn mtu_of_fabric(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Mtu;
+    let fabric = patient.needs.as_ref().map(|needs| &needs.fabric);
+    let Some(fabric) = fabric.filter(|fabric| !fabric.is_empty()) else { return };
+    let Some(links) = said.look(&patient.examined.links, &[code]) else { return };
+    let Some(named) = said.look(&patient.examined.own_mtus, &[code]) else { return };
+    for name in fabric.iter().filter(|name| !named.contains_key(*name)) {
+        let Some(link) = links.get(name).filter(|link| link.mtu != HARDWARE_MTU) else { continue };
+        let message = format!(
+            "`{name}` of a fabric has MTU {}, and no stanza in `/etc/network/interfaces` names it: ifupdown2 makes it {HARDWARE_MTU} when the fabric changes",
+            link.mtu
+        );
+        let mend = format!("editor /etc/network/interfaces  # `mtu {}` for {name}", link.mtu);
+        said.warning(code, message, mend);
     }
 }
 
