@@ -1,9 +1,11 @@
 //! Why a plan is refused, beside the findings of its declarations and the refusals
 //! of its commit; and why a fetch ended without a word of its remote.
 
+mod leases;
 mod life;
 mod publication;
 
+pub use leases::OF_LEASES;
 pub use publication::OF_A_PUBLICATION;
 
 pub use life::{OF_A_NODE, OF_A_TURN, OF_AN_APPLY, OF_REMOTES};

@@ -59,6 +59,7 @@ fn all() -> Vec<Explained> {
     let remotes = reasons::OF_REMOTES.iter().map(of("state of a remote"));
     let applies = reasons::OF_AN_APPLY.iter().map(of("failure of an apply"));
     let publications = reasons::OF_A_PUBLICATION.iter().map(of("reason not to publish"));
+    let leases = reasons::OF_LEASES.iter().map(of("reason not to take leases"));
     let turns = reasons::OF_A_TURN.iter().map(of("failure of a turn"));
     let checks = doctor::Code::ALL.iter().map(|code| Explained {
         code: code.as_str(),
@@ -98,6 +99,7 @@ fn all() -> Vec<Explained> {
         .chain(remotes)
         .chain(applies)
         .chain(publications)
+        .chain(leases)
         .chain(turns)
         .chain(checks)
         .collect()
