@@ -362,31 +362,23 @@ fn a_hangup_polls_and_reads_the_settings_again() {
 }
 
 #[test]
-fn the_end_waits_for_the_turn() {
+fn the_end_waits_for_the_turn_and_not_for_a_remote() {
     let node = Node::new(NEVER);
     // Whoever reads the branch waits for a writer who never comes.
-    node.settle(&format!("{NEVER}fetch-deadline: 5s\n"));
+    node.settle(&format!("{NEVER}fetch-deadline: 50s\n"));
     let branch = node.repository.home().join("work/.git/refs/heads/main");
     let tip = std::fs::read(&branch).unwrap();
     std::fs::remove_file(&branch).unwrap();
     nix::unistd::mkfifo(&branch, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let begun = Instant::now();
     let mut agent = node.start();
     until("the turn begins", || agent.condition()["activity"] == "working");
-    // Somebody who waits still gets the answer of the turn, and the next one none.
+    let begun = Instant::now();
     agent.signal(Signal::SIGTERM);
-    until("it is stopping", || agent.condition()["activity"] == "stopping");
-    assert!(agent.process.try_wait().unwrap().is_none());
-    let said = node.run(&["sync"]);
-    assert_eq!(said.code, 1, "{}", said.text);
-    assert!(said.text.contains("the agent ends and begins no turn"), "{}", said.text);
     assert_eq!(agent.end().code(), Some(0), "{}", agent.log());
-    assert!(begun.elapsed() >= Duration::from_secs(5), "it did not wait: {}", agent.log());
-    // The turn ended as a turn: with its reason written down.
-    let status = std::fs::read(node.root.join("run/weft/status.json")).unwrap();
-    let status: Value = serde_json::from_slice(&status).unwrap();
-    assert_eq!(status["state"], "failed");
-    assert!(status["message"].as_str().unwrap().contains("5 s"), "{status}");
+    assert!(begun.elapsed() < Duration::from_secs(25), "it waited: {}", agent.log());
+    // It gave way, which is no failure of the node.
+    assert!(agent.log().contains("fetch-cancelled"), "{}", agent.log());
+    assert!(!node.root.join("run/weft/status.json").exists());
     assert!(!agent.socket().exists(), "the socket goes with the agent");
 
     // The node is free again.
