@@ -120,7 +120,7 @@ run_tests() {
 # Real network tools in throw-away roots; its last line is its own.
 run_lab() {
     local log=$work/lab.log status=0
-    timeout --foreground --kill-after=10 2400 cargo test --locked --test lab || status=$?
+    timeout --foreground --kill-after=10 3000 cargo test --locked --test lab || status=$?
     if ((status == 0)); then
         grep -hE '^(SKIP|ok) |^[0-9]+ passed, ' "$log" >"$work/lab.say"
     fi
