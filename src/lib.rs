@@ -73,6 +73,8 @@ pub mod sync;
 
 pub mod apply;
 
+pub mod reconcile;
+
 pub mod agent;
 
 pub mod serve;

@@ -35,7 +35,7 @@ pub struct Difference {
     pub changes: Vec<NameChange>,
     /// What cannot be done.
     pub refused: Vec<Refused>,
-    /// Records that need nothing, and records that are ours.
+    /// How many records.
     pub counts: Counts,
 }
 
@@ -46,7 +46,7 @@ pub struct Counts {
     pub added: usize,
     /// To be removed.
     pub removed: usize,
-    /// Sets whose time to live, switch or mark is mended.
+    /// Names at which only the time to live, a switch or a mark is mended.
     pub repaired: usize,
     /// Ours and as wanted.
     pub unchanged: usize,
@@ -115,6 +115,14 @@ impl Counts {
 }
 
 impl NameChange {
+    /// What is added, removed and mended.
+    pub fn counts(&self) -> Counts {
+        let added = self.edits.iter().map(|edit| edit.added.len()).sum();
+        let removed = self.edits.iter().map(|edit| edit.removed.len()).sum();
+        let repaired = usize::from(added == 0 && removed == 0);
+        Counts { added, removed, repaired, ..Counts::default() }
+    }
+
     /// Whether records go.
     pub fn removes(&self) -> bool {
         self.edits.iter().any(|edit| !edit.removed.is_empty())
@@ -220,14 +228,8 @@ impl AtName<'_> {
                 return;
             }
         }
-        for edit in &change.edits {
-            counts.added += edit.added.len();
-            counts.removed += edit.removed.len();
-        }
-        // What is neither added nor removed was mended.
-        let moves = |edit: &Edit| !edit.added.is_empty() || !edit.removed.is_empty();
         if !change.writes.is_empty() {
-            counts.repaired += usize::from(!change.edits.iter().any(moves));
+            counts = counts.and(change.counts());
             difference.changes.push(change);
         }
         difference.counts = difference.counts.and(counts);

@@ -43,6 +43,19 @@ impl Way {
     }
 }
 
+impl Found {
+    /// Whether TXT records at a name may be marks, of whichever cluster.
+    pub fn may_mark(name: &Fqdn) -> bool {
+        name.labels().nth(1) == Some(LABEL)
+    }
+
+    /// The names that must be read for the marks of a name to be known: itself, and where a
+    /// cluster's TXT records are.
+    pub fn names_for(name: &Fqdn, cluster: &ClusterName) -> impl Iterator<Item = Fqdn> {
+        std::iter::once(name.clone()).chain(name_of_marks(name, cluster))
+    }
+}
+
 /// The name of the TXT records that mark a name; `None` where DNS cannot hold it.
 pub(super) fn name_of_marks(name: &Fqdn, cluster: &ClusterName) -> Option<Fqdn> {
     Fqdn::below(&format!("{cluster}.{LABEL}"), name)
@@ -90,8 +103,8 @@ pub(super) fn of_others(
                 others.extend(contents.map(|one| (name.clone(), *kind, one.to_owned())));
             }
         }
-        let marked = name.labels().nth(1).filter(|label| *label == LABEL);
-        let marked = marked.and_then(|_| Fqdn::read(name.as_str().splitn(3, '.').nth(2)?));
+        let marked = name.as_str().splitn(3, '.').nth(2).filter(|_| Found::may_mark(name));
+        let marked = marked.and_then(Fqdn::read);
         let texts = sets.get(&RecordKind::Txt).into_iter().flat_map(|set| &set.records);
         for (of, kind, content) in texts.filter_map(|record| read_text(&record.content)) {
             let marked = marked.clone().filter(|_| of != cluster.as_str());
