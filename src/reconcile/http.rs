@@ -264,24 +264,28 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
-        let connect = self.bounds.connect;
-        let late =
-            || HttpError::Unreachable(format!("no connection in {} s", connect.as_secs_f32()));
-        let tcp = async {
-            let stream = self.connect().await?;
-            match &self.tls {
-                None => Ok((Some(stream), None)),
-                Some(tls) => {
-                    let host = self.url.endpoint().host.as_str();
-                    Ok((None, Some(tls.connect(host, stream).await?)))
-                }
+        match &self.tls {
+            None => {
+                let stream = self.in_time(self.connect()).await?;
+                self.talk(stream, request).await
             }
-        };
-        match timeout(connect, tcp).await.map_err(|_| late())?? {
-            (Some(plain), _) => self.talk(plain, request).await,
-            (None, Some(secure)) => self.talk(secure, request).await,
-            (None, None) => Err(late()),
+            Some(tls) => {
+                let host = self.url.endpoint().host.as_str();
+                let secure = async { tls.connect(host, self.connect().await?).await };
+                let stream = self.in_time(secure).await?;
+                self.talk(stream, request).await
+            }
         }
+    }
+
+    /// A connection, if there is one in time.
+    async fn in_time<S>(
+        &self,
+        connection: impl Future<Output = Result<S, HttpError>>,
+    ) -> Result<S, HttpError> {
+        let time = self.bounds.connect;
+        let late = HttpError::Unreachable(format!("no connection in {} s", time.as_secs_f32()));
+        timeout(time, connection).await.unwrap_or(Err(late))
     }
 
     async fn connect(&self) -> Result<TcpStream, HttpError> {

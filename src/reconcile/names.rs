@@ -46,7 +46,8 @@ pub struct Terms {
     pub bounds: Bounds,
     /// How long after a write it is looked at again. Of two that write one name at once
     /// without knowing of each other the earlier one sees that the later one overwrote it,
-    /// if no more than this passes between what the later one read and wrote.
+    /// if no more than this passes between what the later one read and wrote. Two seconds do
+    /// for a server that is well.
     pub settle: Duration,
 }
 
@@ -71,7 +72,10 @@ struct PlannedServer {
 struct PlannedZone {
     name: Fqdn,
     listed: ListedZone,
+    /// What is wanted at the names that change.
     wanted: WantedZone,
+    /// Whether something of ours is in it, or will be.
+    is_ours: bool,
     way: Way,
     /// The sets that were read.
     sets: usize,
@@ -110,6 +114,14 @@ pub fn plan(
             Err(said) => refused.push(of_server(id, said)),
         }
     }
+    for (id, zones) in terms.before.iter().filter(|(id, _)| !wanted.servers.contains_key(*id)) {
+        let zones: Vec<&str> = zones.iter().map(Fqdn::as_str).collect();
+        let said = format!(
+            "it is not declared any more, and names of ours are left in `{}`",
+            zones.join("`, `")
+        );
+        refused.push(of_server(id, said));
+    }
     Plan { servers, refused, wanted, terms }
 }
 
@@ -136,7 +148,7 @@ fn plan_server(
         }
     }
     let mut zones = Vec::new();
-    for (name, wanted_zone) in assigned {
+    for (name, mut wanted_zone) in assigned {
         let Some(zone) = listed.remove(&name) else { continue };
         let found = match server.whole(&zone) {
             Ok(found) => found,
@@ -151,10 +163,14 @@ fn plan_server(
             difference(&name, &wanted_zone, &found, &rule);
         refused.extend(not_done);
         let sets = found.names.values().map(BTreeMap::len).sum();
+        let is_ours = counts.ours > 0 || !wanted_zone.is_empty();
+        let changing: BTreeSet<&Fqdn> = changes.iter().map(|change| &change.name).collect();
+        wanted_zone.retain(|name, _| changing.contains(name));
         zones.push(PlannedZone {
             name,
             listed: zone,
             wanted: wanted_zone,
+            is_ours,
             way,
             sets,
             changes,
@@ -207,7 +223,7 @@ impl Plan {
         let asked: BTreeSet<(&DnsId, &Fqdn)> =
             self.zones_of().map(|(server, zone)| (&server.id, &zone.name)).collect();
         for (server, zone) in self.zones_of() {
-            if zone.counts.ours > 0 || !zone.wanted.is_empty() {
+            if zone.is_ours {
                 zones.entry(server.id.clone()).or_default().insert(zone.name.clone());
             }
         }

@@ -100,7 +100,7 @@ impl Cluster {
     }
 }
 
-/// A server with the zones of a cluster in 10.0.0.0/24 and 2001:db8::/64.
+/// A server with the zones of a cluster in `10.0.0.0/24` and `2001:db8::/64`.
 fn server(backend: Backend) -> Option<PowerDns> {
     let server = PowerDns::start(backend)?;
     server.create(&["sdn.example.", "0.0.10.in-addr.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa."]);

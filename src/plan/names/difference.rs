@@ -328,8 +328,8 @@ impl AtName<'_> {
         Outcome { ours, edit, write }
     }
 
-    fn may_adopt(&self, kind: RecordKind, content: &String) -> bool {
-        let key = || (self.name.clone(), kind, content.clone());
+    fn may_adopt(&self, kind: RecordKind, content: &str) -> bool {
+        let key = || (self.name.clone(), kind, content.to_owned());
         self.rule.adopt && !self.of_others.contains(&key())
     }
 

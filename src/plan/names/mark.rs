@@ -129,8 +129,8 @@ fn read_comment(comment: &Comment) -> Option<(&str, impl Iterator<Item = &str>)>
 
 /// The comment that marks these contents of a set.
 pub(super) fn comment(contents: &BTreeSet<String>, cluster: &ClusterName) -> Comment {
-    let contents: String = contents.iter().map(|content| format!(" {content}")).collect();
-    let content = format!("cluster {cluster}:{contents}");
+    let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
+    let content = format!("cluster {cluster}: {}", contents.join(" "));
     Comment { content, account: ACCOUNT.to_owned(), modified_at: None }
 }
 

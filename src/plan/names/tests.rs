@@ -1,17 +1,13 @@
 //! Names are as wanted, and what is not ours stays as it is.
 
+mod random;
+mod registered;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use jiff::Timestamp;
-use proptest::collection::{btree_map, btree_set, vec};
-use proptest::prelude::*;
-
 use super::*;
-use crate::network::{
-    Dns, Lease, Leases, Naming, Network, Nodes, Origin, Subnet, Traffic, Vnet, Zone, ZoneKind,
-};
-use crate::value::{ClusterName, DnsId};
+use crate::value::ClusterName;
 
 const ZONE: &str = "sdn.example.";
 const TTL: u32 = 300;
@@ -118,7 +114,8 @@ fn several_addresses_of_a_name_are_one_set() {
 fn records_of_others_in_a_set_stay_with_their_time_and_remarks() {
     let host = "web.sdn.example.";
     let remark = comment("alice", "the old web server");
-    let of_alice = found(&[(host, RecordKind::A, set(60, &["192.0.2.1"], &[remark.clone()]))]);
+    let of_alice =
+        found(&[(host, RecordKind::A, set(60, &["192.0.2.1"], std::slice::from_ref(&remark)))]);
     let ours = wanted(&[(host, RecordKind::A, "10.0.0.5")]);
     let (_, after) = settle(&ours, of_alice.clone(), Way::Comments);
     assert_eq!(contents(&after, host, RecordKind::A), ["10.0.0.5", "192.0.2.1"]);
@@ -248,117 +245,6 @@ fn what_cannot_be_there_is_refused_by_name() {
     assert!(first.changes.is_empty() && first.refused[0].to_string().contains("no room"));
 }
 
-fn network(dnszone: &str, prefix: &str, subnets: &[(&str, Subnet)]) -> Network {
-    let dns: DnsId = "pdns".parse().unwrap();
-    let subnets = subnets.iter().map(|(prefix, of)| (prefix.parse().unwrap(), of.clone()));
-    let vnet = Vnet { traffic: Traffic::Untagged(subnets.collect()), ..Vnet::default() };
-    let zone = Zone {
-        nodes: Nodes::All,
-        mtu: None,
-        ipam: None,
-        naming: Naming {
-            forward: Some((dns.clone(), dnszone.parse().ok())),
-            reverse: Some(dns.clone()),
-        },
-        dhcp: None,
-        bridge_disable_mac_learning: false,
-        kind: ZoneKind::Simple,
-        vnets: [(prefix.parse().unwrap(), vnet)].into(),
-    };
-    let server = Dns {
-        url: "https://dns.example.org/api/v1/servers/localhost".parse().unwrap(),
-        key: "key".parse().unwrap(),
-        ttl: Some(0),
-        reverse_mask_v6: None,
-        fingerprint: None,
-    };
-    let zones = [("za".parse().unwrap(), zone)].into();
-    Network { zones, dns: [(dns, server)].into(), ..Network::default() }
-}
-
-fn lease(guest: &str, hostname: Option<&str>, released: bool) -> Lease {
-    Lease {
-        vnet: "va".parse().unwrap(),
-        mac: "02:00:00:00:00:01".parse().unwrap(),
-        guest: guest.parse().unwrap(),
-        hostname: hostname.map(|name| name.parse().unwrap()),
-        origin: Origin::Declared,
-        released: released.then_some(Timestamp::UNIX_EPOCH),
-    }
-}
-
-fn leases(of: &[(&str, Lease)]) -> Leases {
-    let key = |address: &str| ("za".parse().unwrap(), address.parse().unwrap());
-    of.iter().map(|(address, lease)| (key(address), lease.clone())).collect()
-}
-
-#[test]
-fn leases_and_gateways_as_the_reference_registers_them() {
-    let prefixed = Subnet {
-        gateway: "10.0.0.1".parse().ok(),
-        dns_prefix: "Lab".parse().ok(),
-        ..Subnet::default()
-    };
-    let v6 = Subnet { gateway: "2001:db8::1".parse().ok(), ..Subnet::default() };
-    let single = Subnet { gateway: "192.0.2.9".parse().ok(), ..Subnet::default() };
-    let subnets = [("10.0.0.0/24", prefixed), ("2001:db8::/64", v6), ("192.0.2.7/32", single)];
-    let network = network("SDN.example", "va", &subnets);
-    let long = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "y".repeat(50));
-    let held = leases(&[
-        ("10.0.0.5", lease("Web", None, false)),
-        ("2001:db8::5", lease("Web", None, false)),
-        ("10.0.0.6", lease("db", Some("Data.Base"), false)),
-        ("10.0.0.7", lease("gone", None, true)),
-        ("10.9.0.7", lease("lost", None, false)),
-        ("10.0.0.8", lease(&long, None, false)),
-    ]);
-    let wanted = super::wanted(&network, &held);
-    let of = &wanted.servers.values().next().unwrap();
-    assert_eq!(of.ttl, 14_400);
-    let forward = of.names.iter().filter(|one| matches!(one.direction, Registered::Forward(_)));
-    let forward: Vec<String> = forward.map(|one| format!("{} {}", one.name, one.address)).collect();
-    assert_eq!(
-        forward,
-        [
-            "va-gw.lab.sdn.example. 10.0.0.1",
-            "va-gw.sdn.example. 2001:db8::1",
-            "web.lab.sdn.example. 10.0.0.5",
-            "data.base.lab.sdn.example. 10.0.0.6",
-            "web.sdn.example. 2001:db8::5",
-        ]
-    );
-    assert_eq!(of.names.len(), 10);
-    assert_eq!(wanted.stranded, ["10.9.0.7".parse::<IpAddr>().unwrap()].into());
-    let said = wanted.refused[0].to_string();
-    assert!(said.contains("longer than DNS can hold") && said.contains("on vnet `va`"), "{said}");
-
-    // Where they lie is the server's to say.
-    let zones = |zones: &[&str]| -> BTreeMap<Fqdn, Hosted> {
-        zones
-            .iter()
-            .map(|zone| (name(zone), Hosted { primary: !zone.starts_with("0.0") }))
-            .collect()
-    };
-    let (assigned, refused) =
-        assign(of, &zones(&["sdn.example.", "lab.sdn.example.", "0.0.10.in-addr.arpa."]));
-    let zones_used: Vec<String> = assigned.keys().map(ToString::to_string).collect();
-    assert_eq!(zones_used, ["lab.sdn.example.", "sdn.example."]);
-    let said: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(
-        said.iter().any(|said| said.contains("has `0.0.10.in-addr.arpa.` from another server"))
-    );
-    assert!(
-        said.iter().any(|said| said.contains("create `0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.`"))
-    );
-    // The zone that is declared must be there, whatever is above it.
-    let (assigned, refused) = assign(of, &zones(&["example.", "10.in-addr.arpa.", "ip6.arpa."]));
-    let zones_used: Vec<String> = assigned.keys().map(ToString::to_string).collect();
-    assert_eq!(zones_used, ["10.in-addr.arpa.", "ip6.arpa."]);
-    assert_eq!(refused.len(), 1);
-    assert!(refused[0].to_string().contains("the server has no zone `SDN.example.`"));
-}
-
 #[test]
 fn a_stranded_address_keeps_what_is_registered_for_it() {
     let (lab, nobody) = (cluster("lab"), BTreeSet::new());
@@ -399,162 +285,4 @@ fn too_much_is_not_removed() {
     assert_eq!(judge(Some(4), None), Some(Refusal::TooMuch { removed: 5, of: 20, most: 4 }));
     assert_eq!(judge(Some(5), Some(24)), Some(Refusal::TooMuch { removed: 5, of: 20, most: 4 }));
     assert_eq!(Limits { max_records: Some(0), max_percent: None }.judge(Counts::default()), None);
-}
-
-/// Names, types and contents of a small world, so that all of it meets.
-fn place() -> impl Strategy<Value = (usize, RecordKind, usize)> {
-    (0..4_usize, prop::sample::select(RecordKind::REGISTERED.to_vec()), 0..4_usize)
-}
-
-fn content(kind: RecordKind, number: usize) -> String {
-    match kind {
-        RecordKind::A => format!("10.0.0.{number}"),
-        RecordKind::Aaaa => format!("2001:db8::{}", number + 1),
-        _ => format!("h{number}.sdn.example."),
-    }
-}
-
-fn at(number: usize) -> Fqdn {
-    name(&format!("n{number}.{ZONE}"))
-}
-
-/// Whose mark a record has, and whether it is switched off.
-fn kept() -> impl Strategy<Value = (usize, bool)> {
-    (0..3_usize, prop::bool::weighted(0.1))
-}
-
-type Places = BTreeMap<(usize, RecordKind, usize), (usize, bool)>;
-
-/// What a server holds: records without a mark, of `lab` and of `other`, marks of `lab` for
-/// what is no longer there, and aliases.
-fn held(
-    places: &Places,
-    gone: &[(usize, RecordKind, usize)],
-    alias: Option<usize>,
-    way: Way,
-) -> Found {
-    let mut found = Found::default();
-    let mut marks: BTreeMap<(&str, usize, RecordKind), BTreeSet<String>> = BTreeMap::new();
-    for ((number, kind, value), (whose, disabled)) in places {
-        if alias == Some(*number) {
-            continue;
-        }
-        let sets = found.names.entry(at(*number)).or_default();
-        let set = sets.entry(*kind).or_insert(set(60, &[], &[]));
-        set.records.push(Record { content: content(*kind, *value), disabled: *disabled });
-        if let Some(of) = [None, Some("lab"), Some("other")][*whose] {
-            marks.entry((of, *number, *kind)).or_default().insert(content(*kind, *value));
-        }
-    }
-    for (number, kind, value) in gone {
-        if found.rrset(&at(*number), *kind).is_some()
-            && !places.contains_key(&(*number, *kind, *value))
-        {
-            marks.entry(("lab", *number, *kind)).or_default().insert(content(*kind, *value));
-        }
-    }
-    for ((of, number, kind), contents) in marks {
-        let of = cluster(of);
-        if way == Way::Comments {
-            let set = found.names.get_mut(&at(number)).unwrap().get_mut(&kind).unwrap();
-            set.comments.extend([comment("bob", "hello"), mark::comment(&contents, &of)]);
-        } else {
-            let at = mark::name_of_marks(&at(number), &of).unwrap();
-            let sets = found.names.entry(at).or_default();
-            let records = mark::texts(&[(kind, contents)].into(), &of);
-            sets.entry(RecordKind::Txt)
-                .or_insert(set(60, &["\"hello\""], &[]))
-                .records
-                .extend(records);
-        }
-    }
-    if let Some(number) = alias {
-        let alias = set(60, &["elsewhere."], &[]);
-        found.names.entry(at(number)).or_default().insert(RecordKind::Cname, alias);
-    }
-    found
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn foreign_stays_and_ours_is_as_wanted(
-        places in btree_map(place(), kept(), 0..24),
-        gone in vec(place(), 0..3),
-        alias in prop::option::weighted(0.2, 0..4_usize),
-        asked in btree_set(place(), 0..16),
-        text in any::<bool>(),
-    ) {
-        let way = if text { Way::Text } else { Way::Comments };
-        let before = held(&places, &gone, alias, way);
-        let mut zone = WantedZone::new();
-        for (number, kind, value) in &asked {
-            let kinds = zone.entry(at(*number)).or_default();
-            kinds.entry(*kind).or_default().insert(content(*kind, *value), guest());
-        }
-        let (first, after) = settle(&zone, before.clone(), way);
-        let refused = first.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-
-        let lab = cluster("lab");
-        let mut foreign_at = BTreeSet::new();
-        for ((number, kind, value), (whose, disabled)) in &places {
-            if alias == Some(*number) { continue }
-            let content = content(*kind, *value);
-            let is = after.rrset(&at(*number), *kind).map(|set| set.records.as_slice()).unwrap_or_default();
-            if *whose == 1 {
-                // Ours is there exactly if it is wanted, and then it is switched on.
-                let wanted = asked.contains(&(*number, *kind, *value));
-                let same = is.iter().find(|one| one.content == content);
-                prop_assert_eq!(same.map(|one| one.disabled), wanted.then_some(false));
-            } else {
-                foreign_at.insert((*number, *kind));
-                let same = Record { content, disabled: *disabled };
-                prop_assert!(is.contains(&same), "{:?}", (number, kind, value));
-            }
-        }
-        for (number, kind, value) in &asked {
-            let is = after.rrset(&at(*number), *kind).map(|set| set.records.as_slice()).unwrap_or_default();
-            let content = content(*kind, *value);
-            let there = is.contains(&Record { content: content.clone(), disabled: false });
-            let said = refused.contains(at(*number).as_str());
-            prop_assert!(there || said, "neither registered nor refused: {content}");
-            // Ours alone has our time to live.
-            if let Some(set) = after.rrset(&at(*number), *kind).filter(|_| !foreign_at.contains(&(*number, *kind))) {
-                prop_assert_eq!(set.ttl, TTL);
-            }
-        }
-        // Nobody else's marks and remarks change, and no set of another type.
-        for (of, sets) in &before.names {
-            for (kind, set) in sets {
-                let is = after.rrset(of, *kind);
-                if !RecordKind::REGISTERED.contains(kind) {
-                    let others = |set: &Rrset| mark::others_texts(set, &lab);
-                    prop_assert_eq!(is.map(others).unwrap_or_default(), others(set));
-                } else if let Some(is) = is {
-                    let others = |set: &Rrset| -> Vec<Comment> {
-                        let others = set.comments.iter();
-                        others.filter(|one| mark::in_comment(one, &lab).is_none()).cloned().collect()
-                    };
-                    prop_assert_eq!(others(is), others(set));
-                }
-            }
-        }
-        // Whoever stops using it leaves nothing behind.
-        let (_, empty) = settle(&WantedZone::new(), after, way);
-        let marks = |found: &Found| found.names.keys().any(|name| !mark::marked(found, name, &lab).is_empty());
-        prop_assert!(!marks(&empty));
-    }
-
-    #[test]
-    fn no_name_of_a_server_does_harm(text in "\\PC{0,40}", cluster in "[a-z]{1,8}") {
-        let cluster: ClusterName = cluster.parse().unwrap();
-        let _ = mark::in_text(&text, &cluster);
-        let _ = mark::in_comment(&comment(ACCOUNT, &text), &cluster);
-        if let Some(name) = Fqdn::read(&text).or_else(|| Fqdn::read(&format!("{text}.in-addr.arpa."))) {
-            let _ = (address_of(&name), mark::marked_name(&name, &cluster), name.above().count());
-            prop_assert!(name.is_within(&name));
-            let _ = reverse::place("10.0.0.1".parse().unwrap(), [&name].into_iter());
-        }
-    }
 }

@@ -50,8 +50,8 @@ pub(super) fn json<T: DeserializeOwned>(answer: &Answer) -> Result<T, HttpError>
 /// The words in a body: the usual fields of errors in JSON, the title of a page, plain text.
 fn said(kind: &str, body: &[u8]) -> String {
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
-        let named = ["error", "detail", "message"].into_iter().filter_map(|key| value.get(key));
-        let words = named.filter_map(Value::as_str).next();
+        let mut named = ["error", "detail", "message"].into_iter().filter_map(|key| value.get(key));
+        let words = named.find_map(Value::as_str);
         let errors = value.get("errors").map(|errors| format!(" {errors}"));
         return match words {
             Some(words) => format!("{words}{}", errors.unwrap_or_default()),

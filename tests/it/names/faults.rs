@@ -1,10 +1,12 @@
 //! Servers that are slow, ill, or not who they should be.
 
+use std::time::Instant;
+
+use openssl::hash::MessageDigest;
+
 use super::proxy::{Fault, Proxy};
 use super::*;
-use crate::remotes::server::Authority;
-use openssl::hash::MessageDigest;
-use std::time::Instant;
+use crate::remotes::server::{Authority, Identity};
 
 const HTML: Fault = Fault::Instead(
     "502 Bad Gateway",
@@ -45,7 +47,7 @@ fn what_passes_is_outlasted() {
         (late.clone(), 1),
     ] {
         proxy.fail("GET", "", &[fault.clone(), Fault::CutBody, Fault::HalfBody]);
-        proxy.fail("PATCH", "/zones/sdn.example.", &[fault.clone()]);
+        proxy.fail("PATCH", "/zones/sdn.example.", std::slice::from_ref(&fault));
         let before = proxy.count("PATCH");
         let (_, outcome) = cluster.settle();
         assert_eq!(outcome.refused, [], "{fault:?}");
@@ -190,7 +192,7 @@ fn the_key_is_for_the_right_server_alone() {
     let authority = Authority::new("ours");
     let other = Authority::new("another");
     let good = authority.identity();
-    let shown = |identity: &crate::remotes::server::Identity| {
+    let shown = |identity: &Identity| {
         let digest = identity.certificate().digest(MessageDigest::sha256()).unwrap();
         let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         pairs.join(":")

@@ -1,8 +1,12 @@
 //! From the first name to the last, with and without comments.
 
-use super::*;
+use std::fs;
+use std::time::Instant;
+
 use serde_json::json;
 use weft::value::DnsId;
+
+use super::*;
 
 const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Lmdb];
 
@@ -151,7 +155,7 @@ fn more_than_the_limit_is_removed_only_by_force() {
         cluster.hold(&format!("g{number}"), &format!("10.0.0.{number}"));
     }
     cluster.settle();
-    let leases = std::mem::take(&mut cluster.leases);
+    cluster.leases.clear();
     cluster.hold("new", "10.0.0.99");
     cluster.terms.limits = Limits { max_records: None, max_percent: Some(50) };
     let (shown, _) = cluster.settle();
@@ -168,7 +172,6 @@ fn more_than_the_limit_is_removed_only_by_force() {
     cluster.terms.force = true;
     cluster.settle();
     assert_eq!(server.records("sdn.example.").len(), 2);
-    drop(leases);
 }
 
 #[test]
@@ -240,4 +243,62 @@ fn a_server_that_is_missing_stops_nobody_else() {
         "{said}"
     );
     assert!(plan.is_empty());
+    // Who is asked no more is not forgotten while it holds something of ours.
+    cluster.network.zones.clear();
+    cluster.network.dns.clear();
+    let plan = cluster.plan();
+    assert!(
+        plan.to_string().contains("refused: DNS server `pdns`: it is not declared any more, and names of ours are left in `sdn.example.`"),
+        "{plan}"
+    );
+    assert_eq!(plan.zones(), cluster.terms.before);
+}
+
+/// How long a look at 10,000 names that are as wanted takes, and in how much memory.
+#[test]
+#[ignore = "a measurement: `cargo test --test it ten_thousand_names -- --ignored --nocapture`"]
+fn ten_thousand_names_that_are_as_wanted() {
+    let Some(server) = PowerDns::start(Backend::Sqlite) else { return };
+    server.create(&["sdn.example.", "10.in-addr.arpa."]);
+    let proxy = super::proxy::Proxy::start(server.port, None);
+    let vnets = "  va: {zone: za, subnets: {10.0.0.0/16: {}}}\n";
+    let mut cluster = Cluster::new("lab", &proxy.url("http"), "", vnets);
+    // Not by weft, so that what it once used is not taken for what it uses now.
+    for part in 0..50 {
+        let mut sets = [Vec::new(), Vec::new()];
+        for number in part * 100..part * 100 + 100 {
+            let (third, fourth) = (number / 250, 1 + number % 250);
+            let (name, address) = (format!("guest-{number}"), format!("10.0.{third}.{fourth}"));
+            cluster.hold(&name, &address);
+            let full = format!("{name}.sdn.example.");
+            let pointer = format!("{fourth}.{third}.0.10.in-addr.arpa.");
+            for (at, name, kind, content) in
+                [(0, &full, "A", &address), (1, &pointer, "PTR", &full)]
+            {
+                sets[at].push(json!({"name": name, "type": kind, "changetype": "REPLACE", "ttl": 300,
+                    "records": [{"content": content, "disabled": false}],
+                    "comments": [{"account": "weft", "content": format!("cluster lab: {content}")}]}));
+            }
+        }
+        for (zone, sets) in ["sdn.example.", "10.in-addr.arpa."].into_iter().zip(sets) {
+            server.ask("PATCH", &format!("/zones/{zone}"), Some(&json!({"rrsets": sets})));
+        }
+    }
+    let memory = |key: &str| -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let (before, began) = (memory("VmRSS"), Instant::now());
+    let plan = cluster.plan();
+    println!(
+        "{} unchanged in {:?}: {} reads, {} writes; {} KiB at most, {before} KiB before",
+        plan.counts().unchanged,
+        began.elapsed(),
+        proxy.count("GET"),
+        proxy.count("PATCH"),
+        memory("VmHWM")
+    );
+    assert!(plan.is_empty() && plan.counts().unchanged == 10_000, "{plan}");
+    assert_eq!(proxy.count("PATCH"), 0);
 }

@@ -21,6 +21,8 @@ pub(super) enum Fault {
     CutBody,
     /// Half of the body, said to be the whole.
     HalfBody,
+    /// The request is long on its way.
+    LateRequest(Duration),
     /// The answer comes late.
     Late(Duration),
     /// The answer never ends.
@@ -131,6 +133,10 @@ fn serve(stream: impl Stream, to: u16, state: &Mutex<State>) -> Option<()> {
             out.write_all(head.as_bytes()).ok()?;
             out.write_all(half).ok()
         }
+        Some(Fault::LateRequest(time)) => {
+            thread::sleep(time);
+            out.write_all(&forward(to, &request)?).ok()
+        }
         Some(Fault::Late(time)) => {
             let answer = forward(to, &request)?;
             thread::sleep(time);
@@ -139,7 +145,7 @@ fn serve(stream: impl Stream, to: u16, state: &Mutex<State>) -> Option<()> {
         Some(Fault::Endless) => {
             out.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[").ok()?;
             loop {
-                out.write_all(&[b' '; 65536]).ok()?;
+                out.write_all(&[b' '; 8192]).ok()?;
             }
         }
         Some(Fault::Drip) => {

@@ -1,8 +1,10 @@
 //! What the reference's own plugin did wrong against a real server (`services.md` §6), and
 //! is right here.
 
-use super::*;
 use std::thread;
+
+use super::proxy::{Fault, Proxy};
+use super::*;
 
 /// §6.9: names with capitals, times to live, PTRs of others.
 #[test]
@@ -121,5 +123,39 @@ fn two_writers_on_one_name_lose_nothing() {
         let lines = server.records("sdn.example.");
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].split(' ').count(), 3 + 60, "{backend:?}: {lines:?}");
+    }
+}
+
+/// §6.10: nor when the other's write was long on its way, and runs over what was written
+/// meanwhile.
+#[test]
+fn a_write_that_was_on_its_way_is_outlasted() {
+    for backend in [Backend::Sqlite, Backend::Lmdb] {
+        let Some(server) = server(backend) else { continue };
+        let proxy = Proxy::start(server.port, None);
+        let vnets = "  va: {zone: za, subnets: {10.0.0.0/24: {}}}\n";
+        let mut first = Cluster::new("lab", &server.url(), "", vnets);
+        let mut slow = Cluster::new("other", &proxy.url("http"), "", vnets);
+        for (cluster, address) in [(&mut first, "10.0.0.5"), (&mut slow, "10.0.0.6")] {
+            cluster.terms.settle = Duration::from_millis(1500);
+            cluster.network.zones.values_mut().next().unwrap().naming.reverse = None;
+            // So that both know by now how the server is marked.
+            cluster.hold("earlier", address);
+            carry_out(cluster.plan());
+            let last = if address == "10.0.0.5" { "10.0.0.7" } else { "10.0.0.8" };
+            cluster.hold("web", last);
+        }
+        let late = Duration::from_millis(700);
+        proxy.fail("PATCH", "web.sdn.example.", &[Fault::LateRequest(late)]);
+        let before = proxy.count("PATCH");
+        thread::scope(|scope| {
+            scope.spawn(|| carry_out(slow.plan()));
+            while proxy.count("PATCH") == before {
+                thread::sleep(Duration::from_millis(10));
+            }
+            carry_out(first.plan());
+        });
+        let lines = server.records("sdn.example.");
+        assert_eq!(lines[1], "web.sdn.example. 300 A 10.0.0.7 10.0.0.8", "{backend:?}: {lines:?}");
     }
 }
