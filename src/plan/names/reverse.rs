@@ -72,7 +72,7 @@ fn number(text: &str) -> Option<u8> {
     text.parse().ok().filter(|number: &u8| number.to_string() == text)
 }
 
-/// The address that a name of [`place`] was made from.
+/// The address that a name of a reverse zone was made from.
 pub fn address_of(name: &Fqdn) -> Option<IpAddr> {
     let labels: Vec<&str> = name.labels().collect();
     if let [labels @ .., "ip6", "arpa"] = labels.as_slice() {
