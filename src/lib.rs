@@ -38,6 +38,7 @@
 //! | 6 | [`host`] | a file is replaced as a whole and is on the disk when the call returns; any call may fail |
 //! | 7 | [`sync`] | trust is decided from bytes that were hashed here, and only an accepted commit makes a [`sync::Verified`] |
 //! | 8 | [`apply`] | whenever it stops, by power loss too, a rerun ends in the old state or the new one; what runs is read from the journal |
+//! | 8 | [`reconcile`] | what was not made here is not changed on any server, and what a lost answer leaves open is looked up |
 //! | 9 | [`agent`] | one process owns a node, and every turn ends in a status that says why |
 //! | 10 | [`serve`] | what is sent from outside causes at most one early poll, and nothing before it is proven |
 //! | 11 | [`cli`] | the only floor that prints; an exit status has one meaning |
@@ -72,6 +73,8 @@ pub mod host;
 pub mod sync;
 
 pub mod apply;
+
+pub mod reconcile;
 
 pub mod agent;
 

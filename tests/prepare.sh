@@ -63,6 +63,9 @@ missing_packages() {
         openssh-client) command -v ssh-keygen ;;
         iproute2) command -v ip ;;
         util-linux) command -v unshare && command -v nsenter ;;
+        pdns-server) command -v pdns_server ;;
+        pdns-backend-sqlite3) ls /usr/lib/*/pdns/libgsqlite3backend.so ;;
+        pdns-backend-lmdb) ls /usr/lib/*/pdns/liblmdbbackend.so ;;
         debian-archive-keyring) ls /usr/share/keyrings/debian-archive-keyring.* ;;
         *) command -v "$package" ;;
         esac >/dev/null 2>&1 || printf '%s ' "$package"

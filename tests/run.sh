@@ -43,6 +43,10 @@ need_packages gcc libc6-dev pkg-config libssl-dev zlib1g-dev git openssh-client
 # network tools are installed there and nowhere else.
 if ((EUID == 0)); then
     need_packages mmdebstrap debian-archive-keyring iproute2 util-linux
+    # Real servers for tests. Where systemd runs, Debian would start PowerDNS on port 53.
+    if [[ -n ${CI:-} || ! -d /run/systemd/system ]]; then
+        need_packages pdns-server pdns-backend-sqlite3 pdns-backend-lmdb sqlite3
+    fi
     if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft}; fi
 fi
 

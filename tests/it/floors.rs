@@ -51,10 +51,12 @@ const WORLD: &[&str] = &[
     "std::time::SystemTime",
     "axum",
     "git2",
+    "hyper",
     "nix",
     "reqwest",
     "tempfile",
     "tokio",
+    "tokio_openssl",
     "tracing_subscriber",
 ];
 
@@ -83,8 +85,10 @@ const CLOCKS: &[[&str; 2]] =
 /// Names with one place each: the modules that may use them. Files and
 /// programs of a node are reached through `host::Host`, so that a test can let any
 /// call fail; git's own library reads what strangers wrote, so only the process
-/// that may be killed links to it (and the demo, which plays the committer).
+/// that may be killed links to it (and the demo, which plays the committer). Servers are
+/// asked by one client, which has bounds.
 const PLACES: &[(&[&str], &[&str])] = &[
+    (&["hyper::client", "tokio_openssl"], &["reconcile::http"]),
     (&["git2", "libgit2_sys"], &["sync::transport", "cli::demo"]),
     (
         &["std::fs", "std::process::Command", "tokio::fs", "tokio::process"],

@@ -27,6 +27,7 @@ mod lapses;
 mod leases;
 mod lying;
 mod machine;
+mod names;
 mod node;
 mod package;
 mod profiles;

@@ -48,6 +48,10 @@ fn builder(subject: &str, serial: u32) -> (PKey<Private>, X509Builder) {
 }
 
 impl Identity {
+    pub(crate) fn certificate(&self) -> &X509 {
+        &self.certificate
+    }
+
     pub(crate) fn acceptor(&self) -> Option<SslAcceptor> {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).ok()?;
         acceptor.set_private_key(&self.key).ok()?;
@@ -78,7 +82,7 @@ impl Authority {
         self.identity_for("127.0.0.1", "localhost", 1_700_000_000, 4_000_000_000)
     }
 
-    pub(super) fn identity_for(&self, address: &str, name: &str, from: i64, to: i64) -> Identity {
+    pub(crate) fn identity_for(&self, address: &str, name: &str, from: i64, to: i64) -> Identity {
         let (key, mut builder) = builder("a server", 2);
         builder.set_issuer_name(self.certificate.subject_name()).unwrap();
         builder.set_not_before(&Asn1Time::from_unix(from).unwrap()).unwrap();
