@@ -21,6 +21,7 @@ pub mod leases;
 pub mod machine;
 pub mod memory;
 pub mod metrics;
+pub mod names;
 pub mod node;
 pub mod notify;
 mod planned;

@@ -1,6 +1,7 @@
 //! `weft ipam`: addresses of guests, by the branch that keeps their leases.
 
 mod import;
+mod registry;
 mod words;
 
 use std::net::IpAddr;
@@ -73,9 +74,25 @@ enum Verb {
     /// Take over the addresses that Proxmox VE has given out, from its own file
     /// (`/etc/pve/sdn/pve-ipam-state.json`).
     Import(import::Arguments),
+    /// Show what would change in the DNS servers that are declared, so that guests have
+    /// names. Exit 2 when something is pending, 4 when something is refused.
+    Plan(Leave),
+    /// Do what `plan` shows.
+    Apply(Leave),
     /// Say what is wrong with leases, and what `allocate` would change; changes nothing.
     /// Exit 2 when something is pending, 4 when somebody does not get what they claim.
     Check,
+}
+
+/// What a run may do beyond the usual.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Leave {
+    /// Remove more records than one run usually may.
+    #[arg(long)]
+    force: bool,
+    /// Take over records that are as wanted and carry nobody's mark.
+    #[arg(long)]
+    adopt: bool,
 }
 
 /// One network interface of a guest.
@@ -110,6 +127,8 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
             release(node, &settings, output, (*address, zone.as_ref()), *now)
         }
         Verb::Import(import) => import::run(node, &settings, output, import),
+        Verb::Plan(leave) => registry::run(node, &settings, output, *leave, false),
+        Verb::Apply(leave) => registry::run(node, &settings, output, *leave, true),
         Verb::Check => check(node, &settings, output),
     }
 }

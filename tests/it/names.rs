@@ -4,6 +4,7 @@
 mod faults;
 mod life;
 mod powerdns;
+mod program;
 mod proxy;
 mod reference;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::agent::credentials;
+use crate::agent::names::of_url;
 use crate::agent::settings::Settings;
 use crate::declare::Declared;
 use crate::host::Host;
-use crate::sync::origin::Origin;
 use crate::value::{CredentialId, Secret, ServiceUrl};
 
 /// Every secret that declarations name, of those that the settings bind to the server that
@@ -37,10 +37,4 @@ pub(super) fn secrets(
         }
     }
     secrets
-}
-
-/// The server of a URL.
-fn of_url(url: &ServiceUrl) -> Option<Origin> {
-    let text = url.to_string();
-    text.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").parse().ok()
 }

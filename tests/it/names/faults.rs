@@ -186,17 +186,19 @@ fn a_key_that_was_revoked_is_said_and_not_tried_again() {
     assert!(cluster.plan().to_string().contains("the credential is no line of text"));
 }
 
+/// A certificate's fingerprint as declarations have it.
+pub(super) fn shown(identity: &Identity) -> String {
+    let digest = identity.certificate().digest(MessageDigest::sha256()).unwrap();
+    let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(":")
+}
+
 #[test]
 fn the_key_is_for_the_right_server_alone() {
     let Some(server) = server(Backend::Sqlite) else { return };
     let authority = Authority::new("ours");
     let other = Authority::new("another");
     let good = authority.identity();
-    let shown = |identity: &Identity| {
-        let digest = identity.certificate().digest(MessageDigest::sha256()).unwrap();
-        let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        pairs.join(":")
-    };
     let elsewhere = authority.identity_for("127.0.0.2", "elsewhere", 1_700_000_000, 4_000_000_000);
     let expired = authority.identity_for("127.0.0.1", "localhost", 1_600_000_000, 1_700_000_000);
     let pin = format!(", fingerprint: \"{}\"", shown(&good));

@@ -1,0 +1,134 @@
+//! Names of guests in DNS: planned from what runs and who holds which address, and carried
+//! out when a person says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::credentials;
+use super::settings::Settings;
+use crate::host::{Host, HostError};
+use crate::network::{Leases, Network};
+use crate::plan::names::{Fqdn, Limits};
+use crate::reconcile::http::Bounds;
+use crate::reconcile::names::{self, Access, Outcome, Plan, Terms};
+use crate::sync::origin::Origin;
+use crate::value::{DnsId, ServiceUrl};
+
+/// The zones that hold something of ours, so that what is no longer wanted is found.
+pub const ZONES: &str = "/var/lib/weft/names.json";
+const FORMAT: u32 = 1;
+const MAX_BYTES: u64 = 4 << 20;
+/// The most records that one run removes.
+const MOST_REMOVED: u32 = 50;
+/// How long after a write it is looked at again.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Why nothing is planned.
+#[derive(Debug, Error)]
+pub enum NamesError {
+    /// The record of zones cannot be read.
+    #[error(
+        "`{ZONES}` is damaged ({0}); remove it, and names that are no longer wanted stay where they are"
+    )]
+    Damaged(String),
+    /// The machine refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// What a person lets a run do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leave {
+    /// Remove more than [`MOST_REMOVED`] records.
+    pub force: bool,
+    /// Take over records that are as wanted and nobody's.
+    pub adopt: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    format: u32,
+    zones: BTreeMap<DnsId, BTreeSet<String>>,
+}
+
+/// Asks the servers that the network declares, each with the credential that the settings
+/// bind to it, and says what is to be done there.
+pub fn plan(
+    host: &impl Host,
+    settings: &Settings,
+    network: &Network,
+    leases: &Leases,
+    leave: Leave,
+) -> Result<Plan, NamesError> {
+    let terms = Terms {
+        cluster: settings.cluster.value.clone(),
+        limits: Limits { max_records: Some(MOST_REMOVED), max_percent: None },
+        force: leave.force,
+        adopt: leave.adopt,
+        before: zones(host)?,
+        bounds: Bounds::default(),
+        settle: SETTLE,
+    };
+    Ok(names::plan(network, leases, &access(host, settings, network), terms))
+}
+
+/// Does it. Where names are is written down before the first of them is.
+pub fn carry_out(host: &impl Host, plan: Plan) -> Result<Outcome, NamesError> {
+    let of = |zones: BTreeSet<Fqdn>| zones.iter().map(ToString::to_string).collect();
+    let zones = plan.zones().into_iter().map(|(id, zones)| (id, of(zones))).collect();
+    let mut text = serde_json::to_vec_pretty(&Record { format: FORMAT, zones })
+        .map_err(|error| NamesError::Damaged(error.to_string()))?;
+    text.push(b'\n');
+    host.replace(Utf8Path::new(ZONES), &text, 0o600)?;
+    Ok(names::carry_out(plan))
+}
+
+fn zones(host: &impl Host) -> Result<BTreeMap<DnsId, BTreeSet<Fqdn>>, NamesError> {
+    let Some(file) = host.read(Utf8Path::new(ZONES), MAX_BYTES)? else {
+        return Ok(BTreeMap::new());
+    };
+    let damaged = |why: String| NamesError::Damaged(why);
+    let record: Record =
+        serde_json::from_slice(&file.bytes).map_err(|error| damaged(error.to_string()))?;
+    if record.format != FORMAT {
+        return Err(damaged(format!("format {}", record.format)));
+    }
+    let read = |text: &String| {
+        Fqdn::read(text).ok_or_else(|| damaged(format!("`{}` is no zone", text.escape_debug())))
+    };
+    let zones = record
+        .zones
+        .into_iter()
+        .map(|(id, zones)| Ok((id, zones.iter().map(read).collect::<Result<_, NamesError>>()?)));
+    zones.collect()
+}
+
+/// The keys of the servers that the settings bind to them: what is declared elsewhere sends
+/// nothing there.
+fn access(host: &impl Host, settings: &Settings, network: &Network) -> BTreeMap<DnsId, Access> {
+    let mut access = BTreeMap::new();
+    for (id, dns) in &network.dns {
+        let bound = settings.credentials.as_ref().and_then(|all| all.value.get(&dns.key));
+        let Some(credential) = bound.map(|bound| &bound.value) else { continue };
+        if of_url(&dns.url).as_ref() != Some(&credential.origin.value) {
+            tracing::warn!(credential = %dns.key, "the server that is declared is not the one that the credential is bound to");
+            continue;
+        }
+        match credentials::word(host, credential.file.value.as_ref()) {
+            Ok(key) => drop(access.insert(id.clone(), Access { key, authorities: None })),
+            Err(failure) => tracing::warn!(credential = %dns.key, "{}", failure.message),
+        }
+    }
+    access
+}
+
+/// The server of a URL.
+pub(super) fn of_url(url: &ServiceUrl) -> Option<Origin> {
+    let text = url.to_string();
+    text.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").parse().ok()
+}
