@@ -41,9 +41,11 @@ pub fn drift(host: &impl Host) -> Result<Option<Drift>, StateError> {
     };
     let is_new = |mismatch: &Mismatch| !record.unmet.contains(mismatch);
     let text = files.text(host, &Managed::Interfaces)?;
-    let target = Target::between(&[&text], &text);
+    let sysctls = files.text(host, &Managed::Sysctl)?;
+    let target = Target::between(&[&text], &text).with_sysctls(&sysctls);
     if let Some(kernel) = host.kernel(&target.tables())? {
         drift.kernel = target.verify(&kernel, &[]);
+        drift.kernel.extend(target.unset(&kernel));
         drift.kernel.retain(is_new);
         let Steps { before, after } = target.steps(&kernel);
         // What is there too often, such as a rule, is not missing.

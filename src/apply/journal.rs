@@ -148,7 +148,7 @@ impl Journal {
     /// Reads the journal. May be done beside a process that applies. A file that
     /// cannot be read as an entry is damage.
     pub fn read(host: &impl Host) -> Result<Self, StateError> {
-        Ok(Self { entries: read_of(host, |names| names.to_vec())? })
+        Ok(Self { entries: read_of(host, <[_]>::to_vec)? })
     }
 
     /// Every entry, oldest first.

@@ -128,7 +128,8 @@ impl WayBack {
     /// where nothing of the network is there.
     pub(super) fn begin(host: &impl Host, way: &Way) -> Result<Option<Self>, StateError> {
         let text = |files: Files| files.text(host, &Managed::Interfaces);
-        let target = Target::between(&[&text(way.forward())?], &text(way.back())?);
+        let target = Target::between(&[&text(way.forward())?], &text(way.back())?)
+            .with_sysctls(&way.back().text(host, &Managed::Sysctl)?);
         let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
         // Before the network of a machine came up there is nothing to change: it comes up
         // from the files.

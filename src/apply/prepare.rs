@@ -164,7 +164,9 @@ fn of_plan(
     record.steps = actions.iter().map(Action::to_string).collect();
     drafts.push(draft);
     let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    let network = running_network(host, &mut record, &back, new)?.map(|(target, _)| target);
+    let sysctls = plan.rendering.files.get(&Managed::Sysctl).map_or("", String::as_str);
+    let network = running_network(host, &mut record, &back, (new, sysctls))?;
+    let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs);
     }
@@ -238,9 +240,10 @@ fn running_network(
     host: &impl Host,
     record: &mut Record,
     previous: &str,
-    new: &str,
+    (new, sysctls): (&str, &str),
 ) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target = Target::between(&[previous, &interfaces_on_node(host)?], new);
+    let target =
+        Target::between(&[previous, &interfaces_on_node(host)?], new).with_sysctls(sysctls);
     let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
     network::note(record, previous, new, &kernel);
     Ok(Some((target, kernel)))
@@ -352,7 +355,8 @@ fn of_generation(
         unmet: Vec::new(),
         window: None,
     };
-    let network = running_network(host, &mut record, &back, &text)?;
+    let sysctls = files.text(host, &Managed::Sysctl)?;
+    let network = running_network(host, &mut record, &back, (&text, &sysctls))?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);

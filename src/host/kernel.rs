@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::devices::{self, Device, LinkInfo};
 use super::{HostError, program};
-use crate::plan::{Family, Kernel, Link, PortVlan, Rule, Table, Tunnel};
+use crate::plan::{Family, Kernel, Link, PortVlan, Rule, Table, Tunnel, sysctls};
+use crate::render::Managed;
 
 /// Flags of ports of bridges: as `bridge -d -j link` names them and as `bridge link set`
 /// takes them.
@@ -54,7 +55,7 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
         routes.extend(self::routes(&text).map_err(unreadable("ip -j route show"))?);
     }
     for (name, link) in &mut links {
-        if link.kind.as_deref() == Some("bridge") {
+        if link.says_what_it_forwards() {
             let families = [(Family::V4, "ipv4"), (Family::V6, "ipv6")].into_iter();
             let on = families.filter(|(_, protocol)| is_on(protocol, name, "forwarding"));
             link.forwards = on.map(|(family, _)| family).collect();
@@ -72,7 +73,13 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
-    Ok(Kernel { links, rules, routes, unreachable })
+    let file = fs::read_to_string(Managed::Sysctl.path()).unwrap_or_default();
+    let value = |name: String| {
+        let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+        Some((name, value.trim().to_owned()))
+    };
+    let sysctls = sysctls(&file).into_keys().filter_map(value).collect();
+    Ok(Kernel { links, rules, routes, sysctls, unreachable })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {

@@ -134,6 +134,9 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
             let variable = format!("net/{protocol}/conf/{interface}/forwarding=0");
             vec![call("sysctl", &["-q", "-w", &variable])]
         }
+        NetworkStep::SetSysctl { name, value } => {
+            vec![call("sysctl", &["-q", "-w", &format!("{name}={value}")])]
+        }
         NetworkStep::DropRemote { interface, remote } => vec![call(
             "bridge",
             &[

@@ -18,6 +18,8 @@ pub struct Kernel {
     /// Routes that somebody added by hand or by `up ip route add`, with their
     /// interface.
     pub routes: BTreeSet<(IpNet, String)>,
+    /// Values by their names with `/`, of those that weft's own file on the node sets.
+    pub sysctls: BTreeMap<String, String>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
 }
@@ -55,7 +57,8 @@ pub struct Link {
     pub table: Option<u32>,
     /// Of a VXLAN interface.
     pub tunnel: Option<Tunnel>,
-    /// Of a bridge: the versions of IP whose packets are routed when they come in.
+    /// The versions of IP whose packets are routed when they come in, where
+    /// [`Link::says_what_it_forwards`].
     pub forwards: BTreeSet<Family>,
     /// Of a port of a bridge: its flags by the kernel's names.
     pub flags: BTreeMap<String, bool>,
@@ -88,6 +91,15 @@ pub struct PortVlan {
     pub pvid: bool,
     /// Whether its frames leave without a tag.
     pub untagged: bool,
+}
+
+impl Link {
+    /// Whether it is read which packets are routed that come in: of bridges, and of what is
+    /// neither a port nor an end of a tunnel or cable, of which there may be thousands.
+    pub fn says_what_it_forwards(&self) -> bool {
+        let is_end = matches!(self.kind.as_deref(), Some("tun" | "veth" | "vxlan"));
+        self.kind.as_deref() == Some("bridge") || (self.master.is_none() && !is_end)
+    }
 }
 
 impl Kernel {

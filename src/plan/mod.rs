@@ -22,6 +22,7 @@ mod service;
 mod sign;
 mod stanza;
 mod step;
+mod sysctl;
 mod text;
 mod trace;
 mod verify;
@@ -41,6 +42,7 @@ pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{ServiceStep, ServiceTarget, Services, Texts};
 pub use sign::{Check, Health, Look, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
+pub use sysctl::settings as sysctls;
 pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;
 pub use watch::{Shortfall, Verdict, Watch};
@@ -277,7 +279,8 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
 /// What the kernel is to be brought to from what the found file asks for.
 pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    Target::between(&[&found.interfaces_text()], new)
+    let sysctls = wanted.files.get(&Managed::Sysctl).map_or("", String::as_str);
+    Target::between(&[&found.interfaces_text()], new).with_sysctls(sysctls)
 }
 
 /// Whether files differ that say something of the network: only then is it of interest how

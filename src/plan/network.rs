@@ -11,6 +11,7 @@ use super::order::{Order, ordered};
 use super::rule::{Rule, Table};
 use super::stanza::option;
 use super::step::NetworkStep;
+use super::sysctl;
 use super::verify::{Mismatch, differences, unfit};
 use crate::value::IfName;
 
@@ -32,6 +33,8 @@ pub struct Target {
     wanted: BTreeMap<IfName, Interface>,
     /// What weft, or the file that it takes over, asked for until now.
     before: BTreeMap<IfName, Interface>,
+    /// Values of the kernel, by their names with `/`.
+    sysctls: BTreeMap<String, String>,
 }
 
 impl Target {
@@ -39,7 +42,13 @@ impl Target {
     /// old ones ask for is as the last of them has it.
     pub fn between(old: &[&str], new: &str) -> Self {
         let before = old.iter().flat_map(|text| interfaces(text)).collect();
-        Self { wanted: interfaces(new), before }
+        Self { wanted: interfaces(new), before, sysctls: BTreeMap::new() }
+    }
+
+    /// The same with what a file of `sysctl.d(5)` sets.
+    #[must_use]
+    pub fn with_sysctls(self, text: &str) -> Self {
+        Self { sysctls: sysctl::settings(text), ..self }
     }
 
     /// The tables that have to be read.
@@ -211,7 +220,8 @@ impl Target {
                 steps.push(NetworkStep::SetMtu { interface: interface(), mtu: DEFAULT_MTU });
             }
             for &family in old.forwards.difference(&new.forwards) {
-                if link.forwards.contains(&family) {
+                // Whether the node itself wants it of an interface of its own is not known.
+                if link.forwards.contains(&family) && !old.is_own() {
                     steps.push(NetworkStep::StopForwarding { interface: interface(), family });
                 }
             }
@@ -281,6 +291,7 @@ impl Target {
             }
         }
         steps.extend(self.kept(guests).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(sysctl::steps(&self.sysctls, kernel));
         steps
     }
 
@@ -298,7 +309,13 @@ impl Target {
         })
     }
 
-    /// Everything that a kernel has otherwise than wanted.
+    /// The values of a kernel that are not what the file sets. One that it does not take is no
+    /// reason to undo anything: the others are no less right.
+    pub fn unset(&self, kernel: &Kernel) -> Vec<Mismatch> {
+        sysctl::differences(&self.sysctls, kernel)
+    }
+
+    /// Everything that a kernel has otherwise than wanted, but for [`Target::unset`].
     pub fn verify(&self, kernel: &Kernel, guests: &[GuestPort]) -> Vec<Mismatch> {
         let mut found = Vec::new();
         for (name, wanted) in &self.wanted {
@@ -339,7 +356,7 @@ fn only_ports_of_ovs(interface: &Interface) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::{Kernel, Link, NetworkStep, Target};
+    use crate::plan::{Family, Kernel, Link, NetworkStep, Target};
 
     /// An EVPN zone's layers, a VLAN zone on a plain bridge, and a fabric.
     const TEXT: &str = "auto v\niface v\n\tbridge_ports vxlan_v\n\tvrf vrf_z\n\
@@ -403,6 +420,19 @@ mod tests {
         let target = Target::between(&[], own);
         assert_eq!(target.foreign(&kernel).count(), 0);
         assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_interface_of_a_fabric_has_to_forward_and_is_left_so() {
+        let text = "auto eth1\niface eth1 inet static\n\tip-forward 1\n";
+        let mut kernel = own();
+        let target = Target::between(&[text], text);
+        assert_eq!(target.verify(&kernel, &[])[0].to_string(), "`eth1` does not forward IPv4");
+        assert_eq!(names(&target.steps(&kernel).after), ["bring up eth1"]);
+        kernel.links.get_mut("eth1").expect("there").forwards = [Family::V4].into();
+        assert!(target.verify(&kernel, &[]).is_empty());
+        // The node itself may want it too.
+        assert!(names(&Target::between(&[text], "").steps(&kernel).after).is_empty());
     }
 
     #[test]

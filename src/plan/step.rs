@@ -57,6 +57,13 @@ pub enum NetworkStep {
         /// Of which version.
         family: Family,
     },
+    /// A value of the kernel is what the file says.
+    SetSysctl {
+        /// Its name, with `/`.
+        name: String,
+        /// The value.
+        value: String,
+    },
     /// A port of Open vSwitch is deleted that ifupdown2 left.
     DeleteOvsPort {
         /// Which one.
@@ -137,6 +144,7 @@ impl fmt::Display for NetworkStep {
             Self::ResetVlanProtocol { interface } => {
                 write!(f, "let {interface} filter VLANs by its own tags")
             }
+            Self::SetSysctl { name, value } => write!(f, "set {name} to {value}"),
             Self::StopForwarding { interface, family } => {
                 write!(f, "stop forwarding {} from {interface}", family.as_str())
             }

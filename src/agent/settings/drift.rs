@@ -95,7 +95,7 @@ pub struct Judged {
 
 /// How often drift is looked for where nobody says: as often as remotes are asked where
 /// nobody says that either. A poll in between costs no program.
-const EVERY: Duration = Duration::from_mins(1);
+const EVERY: Duration = Duration::from_secs(60);
 
 impl DriftRules {
     /// What holds where the settings say nothing.

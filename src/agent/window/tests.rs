@@ -50,7 +50,7 @@ fn a_look_reads_what_is_tried_and_what_runs_and_nothing_else_of_the_past() {
     let (settings, memory, cancel) = (settings(""), Memory::default(), Cancel::default());
     let lock = host.lock(Utf8Path::new(LOCK)).expect("a lock").expect("free");
     let program = Utf8Path::new("/usr/bin/weft");
-    let look = || {
+    let watch = || {
         let turn = Turn {
             host: &host,
             settings: &settings,
@@ -65,8 +65,8 @@ fn a_look_reads_what_is_tried_and_what_runs_and_nothing_else_of_the_past() {
         let runs = report.status.running.expect("it runs something").generation;
         assert_eq!((runs, report.status.window.expect("a window").number), (149, number));
     };
-    let first = effort(&host, look);
-    let next = effort(&host, look);
+    let first = effort(&host, watch);
+    let next = effort(&host, watch);
     let dog = effort(&host, || {
         let left = watchdog::left(&host, number).expect("the journal can be read");
         assert!(left.is_some_and(|left| !left.is_zero()));

@@ -220,6 +220,9 @@ impl Network {
                     link.forwards.remove(family);
                 }
             }
+            NetworkStep::SetSysctl { name, value } => {
+                self.kernel.sysctls.insert(name.clone(), value.clone());
+            }
             NetworkStep::DropRemote { interface, remote } => {
                 let tunnel = self.link(interface.as_str()).and_then(|link| link.tunnel.as_mut());
                 if let Some(tunnel) = tunnel {

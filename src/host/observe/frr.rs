@@ -25,48 +25,65 @@ type Look = fn(&[String], &Sender<News>) -> Option<Found>;
 /// Every protocol, each asked of its own daemon.
 pub(super) const ALL: [(&str, Look); 6] = [
     ("FRR's bgpd", |idle, sender| {
-        Some(sessions(bgp(ask("bgpd", "show bgp vrf all summary json")?), idle, sender))
+        Some(sessions(bgp(ask("bgpd", "show bgp vrf all summary json")?.said()), idle, sender))
     }),
     ("FRR's bfdd", |idle, sender| {
-        Some(sessions(bfd(ask("bfdd", "show bfd peers json")?), idle, sender))
+        Some(sessions(bfd(ask("bfdd", "show bfd peers json")?.said()), idle, sender))
     }),
     ("FRR's ospfd", |idle, _| {
         let found = ask("ospfd", "show ip ospf vrf all neighbor json")?;
         let with_idle = |found| with_idle(Protocol::Ospf, ospf(found), idle);
-        Some(found.map_or_else(Found::new, with_idle))
+        Some(found.said().map_or_else(Found::new, with_idle))
     }),
     ("FRR's isisd", |idle, _| {
         let found = ask("isisd", "show isis vrf all neighbor json")?;
         let protocol = Protocol::Isis;
         let with_idle = |found| with_idle(protocol, isis(protocol, found), idle);
-        Some(found.map_or_else(Found::new, with_idle))
+        Some(found.said().map_or_else(Found::new, with_idle))
     }),
     ("FRR's fabricd", |idle, _| {
         let found = ask("fabricd", "show openfabric neighbor json")?;
         let protocol = Protocol::OpenFabric;
         let with_idle = |found| with_idle(protocol, isis(protocol, found), idle);
-        Some(found.map_or_else(Found::new, with_idle))
+        Some(found.said().map_or_else(Found::new, with_idle))
     }),
-    ("FRR's zebra", |_, _| Some(vnis(ask("zebra", "show evpn vni json")?))),
+    ("FRR's zebra", |_, _| Some(vnis(ask("zebra", "show evpn vni json")?.said()))),
 ];
+
+/// What a daemon answered.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer<T> {
+    /// It knows of no such thing.
+    Nothing,
+    Said(T),
+}
+
+impl<T> Answer<T> {
+    fn said(self) -> Option<T> {
+        match self {
+            Self::Nothing => None,
+            Self::Said(said) => Some(said),
+        }
+    }
+}
 
 /// What a daemon answers; nothing where it does not run or knows of no such thing. `None`
 /// where it runs and gives no answer that can be read: that says nothing of its neighbours.
-fn ask<T: DeserializeOwned>(daemon: &str, question: &str) -> Option<Option<T>> {
+fn ask<T: DeserializeOwned>(daemon: &str, question: &str) -> Option<Answer<T>> {
     if !Path::new(RUN).join(format!("{daemon}.vty")).exists() {
-        return Some(None);
+        return Some(Answer::Nothing);
     }
     read(&program::run_within("vtysh", &["-d", daemon, "-c", question], ONE).ok()?)
 }
 
 /// A protocol that is not configured is said to be so in no JSON: by nothing, or by a
 /// sentence behind `%`.
-fn read<T: DeserializeOwned>(answer: &[u8]) -> Option<Option<T>> {
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Option<Answer<T>> {
     let answer = answer.trim_ascii();
     if answer.is_empty() || answer.starts_with(b"%") {
-        return Some(None);
+        return Some(Answer::Nothing);
     }
-    serde_json::from_slice(answer).ok().map(Some)
+    serde_json::from_slice(answer).ok().map(Answer::Said)
 }
 
 /// A neighbour that is there for itself, and where it is.
@@ -247,7 +264,7 @@ fn vnis(found: Option<BTreeMap<String, serde_json::Value>>) -> Found {
 mod tests {
     use serde::de::DeserializeOwned;
 
-    use super::{Found, bfd, bgp, isis, ospf, vnis, with_idle};
+    use super::{Answer, Found, bfd, bgp, isis, ospf, vnis, with_idle};
     use crate::plan::{Health, Protocol};
 
     fn read<T: DeserializeOwned>(text: &str) -> T {
@@ -261,9 +278,9 @@ mod tests {
     #[test]
     fn what_says_nothing_is_no_answer_that_there_is_none() {
         let read = |text: &str| super::read::<serde_json::Value>(text.as_bytes());
-        assert_eq!(read("\n"), Some(None));
-        assert_eq!(read("% BGP instance not found\n"), Some(None));
-        assert_eq!(read("{}\n"), Some(Some(serde_json::json!({}))));
+        assert_eq!(read("\n"), Some(Answer::Nothing));
+        assert_eq!(read("% BGP instance not found\n"), Some(Answer::Nothing));
+        assert_eq!(read("{}\n"), Some(Answer::Said(serde_json::json!({}))));
         for unreadable in ["{", "Exiting: failed to connect to any daemons.\n", "show bgp"] {
             assert_eq!(read(unreadable), None, "{unreadable}");
         }

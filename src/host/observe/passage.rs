@@ -50,6 +50,6 @@ mod tests {
         assert_eq!((interface(b""), interface(b"[ ]")), (None, None));
         let host: crate::value::HostName = "127.0.0.9".parse().expect("a host");
         let address = host.address().expect("an address");
-        assert_eq!(passages(&[host.clone()]), [(host, address, "lo".to_owned())]);
+        assert_eq!(passages(std::slice::from_ref(&host)), [(host, address, "lo".to_owned())]);
     }
 }
