@@ -5,6 +5,7 @@
 //! branch of leases says who holds; the policy of the newest accepted commit says whose
 //! word on that is taken.
 
+mod hosts;
 mod record;
 mod standing;
 
@@ -31,6 +32,7 @@ use crate::sync::{
 use crate::validate;
 use crate::value::ObjectId;
 
+pub use self::hosts::tell_hosts;
 pub use self::record::{RECORD, Remembered, remembered};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 
@@ -174,6 +176,11 @@ pub fn settle<H: Host>(
     record::remember(host, settled.tip, &settled.leases)?;
     let Allocation { refused, stranded, .. } = allocation;
     Ok(Outcome { settled, refused, stranded, behind })
+}
+
+/// Remembers what was settled otherwise than by [`settle`].
+pub fn remember(host: &impl Host, settled: &Settled) -> Result<(), AddressesError> {
+    record::remember(host, settled.tip, &settled.leases)
 }
 
 /// Whether another node settled a commit that is above this one's.

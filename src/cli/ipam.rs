@@ -12,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
-use crate::agent::leases::{Branch, Decision};
+use crate::agent::leases::{Branch, Decision, Settled};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
@@ -146,6 +146,18 @@ fn open<'a>(
     Ok(Desk { branch, law })
 }
 
+/// Remembers what was settled, and tells it to the DHCP servers of this node.
+fn keep(node: &Node, settings: &Settings, settled: &Settled) -> Result<(), Failure> {
+    addresses::remember(&node.host, settled).map_err(|error| failed(&error))?;
+    tell_hosts(node, settings)
+}
+
+fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
+    let said = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
+    said.iter().for_each(|line| Output::notice(format!("warning: {line}")));
+    Ok(())
+}
+
 fn list(
     node: &Node,
     settings: &Settings,
@@ -208,6 +220,7 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
         refused: outcome.refused,
         stranded: outcome.stranded,
     };
+    tell_hosts(node, settings)?;
     Ok(words::say(output, &allocation, true))
 }
 
@@ -238,13 +251,15 @@ fn allocate_one(
     let mut allocation = Allocation::default();
     let message = format!("leases: {} by hand", claim.guest);
     let claims = [claim.clone()];
-    desk.branch
+    let settled = desk
+        .branch
         .settle(&desk.law.allocators, &message, |held| {
             allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
             allocation.stranded.clear();
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
         .map_err(|error| failed(&error))?;
+    keep(node, settings, &settled)?;
     Ok(words::say(output, &allocation, true))
 }
 
@@ -300,6 +315,7 @@ fn release(
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
+    keep(node, settings, &settled)?;
     let message = if at_once {
         format!("{address} is free")
     } else {

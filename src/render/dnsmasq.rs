@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
 use ipnet::IpNet;
 
 use super::{Managed, Note, Subject};
@@ -23,6 +24,17 @@ pub(super) struct Dnsmasq {
     pub files: BTreeMap<Managed, String>,
     /// What a person should know, in the order of zones and vnets.
     pub notes: Vec<Note>,
+}
+
+/// Where the dnsmasq of a zone reads which hardware address has which address. It changes
+/// with leases, so it is no part of a rendering.
+pub fn hosts_file(zone: &ZoneId) -> Utf8PathBuf {
+    format!("/etc/dnsmasq.d/{zone}/ethers").into()
+}
+
+/// Where the dnsmasq of a zone keeps what it has given out.
+pub fn leases_file(zone: &ZoneId) -> Utf8PathBuf {
+    format!("/var/lib/misc/dnsmasq.{zone}.leases").into()
 }
 
 /// What dnsmasq should have on a node.
@@ -132,14 +144,15 @@ fn options(zone: &ZoneId) -> String {
 }
 
 fn defaults(zone: &ZoneId, mtu: u32) -> String {
+    let (leases, hosts) = (leases_file(zone), hosts_file(zone));
     format!(
         "except-interface=lo\n\
          enable-ra\n\
          quiet-ra\n\
          bind-dynamic\n\
          no-hosts\n\
-         dhcp-leasefile=/var/lib/misc/dnsmasq.{zone}.leases\n\
-         dhcp-hostsfile=/etc/dnsmasq.d/{zone}/ethers\n\
+         dhcp-leasefile={leases}\n\
+         dhcp-hostsfile={hosts}\n\
          dhcp-ignore=tag:!known\n\
          \n\
          dhcp-option=26,{mtu}\n\

@@ -162,3 +162,45 @@ fn what_proxmox_gave_out_is_taken_over() {
     assert_eq!(held["leases"][1]["mac"], "BC:24:11:AA:BB:CC");
     is(&node, &["ipam", "import", "/nowhere"], 1, &["/nowhere"]);
 }
+
+#[test]
+fn dhcp_servers_are_told_what_is_held() {
+    let repository = repository();
+    let zone =
+        |guests: &str| network(guests, "10.0.0.0/24").replace("simple}", "simple, dhcp: dnsmasq}");
+    declare(&repository, &zone(&guest(1, "")));
+    let node = node(&repository, "n1");
+    let file = || std::fs::read_to_string(node.root.join("etc/dnsmasq.d/za/ethers")).ok();
+    // What Proxmox wrote before.
+    let foreign = "BC:24:11:AA:BB:CC,10.0.0.77\n";
+    node.put("etc/dnsmasq.d/za/ethers", foreign.as_bytes());
+    is(&node, &["sync"], 0, &["runs commit"]);
+    assert_eq!(file().as_deref(), Some(foreign));
+    let warned = ["BC:24:11:AA:BB:CC,10.0.0.77", "no lease knows", "`weft ipam import`"];
+    is(&node, &["ipam", "allocate"], 0, &warned);
+    assert_eq!(file().unwrap(), format!("02:00:00:00:00:01,10.0.0.2\n{foreign}"));
+    let json = r#"{"zones":{"za":{"subnets":{"10.0.0.0/24":{"ips":{
+        "10.0.0.77":{"mac":"BC:24:11:AA:BB:CC","hostname":"vm1","vmid":100}}}}}}}"#;
+    node.put("state.json", json.as_bytes());
+    let state = node.root.join("state.json");
+    is(&node, &["ipam", "import", state.to_str().unwrap()], 0, &["+ 10.0.0.77"]);
+    assert_eq!(file().unwrap(), format!("02:00:00:00:00:01,10.0.0.2\n{foreign}"));
+    // It is a lease now, and no word is said any more.
+    assert!(!node.run(&["ipam", "allocate"]).all().contains("no lease knows"));
+    is(&node, &["ipam", "release", "10.0.0.77"], 0, &["given up"]);
+    assert_eq!(file().unwrap(), "02:00:00:00:00:01,10.0.0.2\n");
+    // No generation and no plan knows of it.
+    is(&node, &["plan"], 0, &[]);
+    let held = ["ipam", "set", "10.0.0.9", "g9", "--vnet", "va", "--mac", "02:00:00:00:00:09"];
+    is(&node, &held, 0, &["+ 10.0.0.9"]);
+    assert!(file().unwrap().ends_with("02:00:00:00:00:09,10.0.0.9\n"));
+    // A zone without DHCP is nobody's to tell; the file stays for the way back.
+    declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "release", "10.0.0.9", "--now"], 0, &["is free"]);
+    assert!(file().unwrap().contains("10.0.0.9"));
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
+    assert_eq!(file().unwrap(), "02:00:00:00:00:01,10.0.0.2\n");
+}

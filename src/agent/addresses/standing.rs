@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AddressesError, Outcome, law, read, remembered, settle};
+use super::{AddressesError, Outcome, law, read, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
 use crate::agent::leases::{Branch, Settled};
 use crate::agent::settings::{Mode, Settings};
@@ -36,6 +36,9 @@ pub struct Standing {
     pub refused: Vec<String>,
     /// What is held where nothing is declared.
     pub stranded: Vec<String>,
+    /// What a person should know of what DHCP servers are told.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// Where [`Standing`] lies on a node.
@@ -57,7 +60,15 @@ pub fn look_after<H: Host>(
     program: &Utf8Path,
     root: Option<&Utf8Path>,
 ) -> Result<Standing, AddressesError> {
+    let tell = || tell_hosts(host, settings).unwrap_or_else(|error| vec![chain(&error)]);
+    // What is known already comes first: no server is waited for.
+    let mut hosts = tell();
     let result = settle_or_read(host, settings, program, root);
+    if result.is_ok() {
+        hosts.extend(tell());
+        hosts.sort();
+        hosts.dedup();
+    }
     let updated = host.now();
     let standing = match &result {
         Ok(Outcome { settled, refused, stranded, behind }) => {
@@ -70,11 +81,12 @@ pub fn look_after<H: Host>(
             };
             Standing {
                 updated,
-                ok: refused.is_empty() && stranded.is_empty(),
+                ok: refused.is_empty() && stranded.is_empty() && hosts.is_empty(),
                 message,
                 held,
                 refused: refused.iter().take(NAMED).map(ToString::to_string).collect(),
                 stranded: stranded.iter().take(NAMED).map(ToString::to_string).collect(),
+                hosts,
             }
         }
         Err(error) => Standing {
@@ -84,6 +96,7 @@ pub fn look_after<H: Host>(
             held: remembered(host).ok().flatten().map_or(0, |last| last.leases.len()),
             refused: Vec::new(),
             stranded: Vec::new(),
+            hosts,
         },
     };
     standing.write(host)?;
@@ -145,7 +158,11 @@ impl Lookout {
         self.task = Some(tokio::task::spawn_blocking(move || {
             match look_after(&*host, &settings, &program, root.as_deref()) {
                 Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
-                Ok(standing) => tracing::warn!("addresses: {}", standing.message),
+                Ok(standing) => {
+                    for line in std::iter::once(&standing.message).chain(&standing.hosts) {
+                        tracing::warn!("addresses: {line}");
+                    }
+                }
                 Err(error) => tracing::warn!("addresses: {}", chain(&error)),
             }
         }));
