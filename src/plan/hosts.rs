@@ -32,7 +32,7 @@ pub fn hosts(zone: &ZoneId, leases: &Leases, found: &str, before: &BTreeSet<Stri
     let own = lines(zone, leases);
     let mut hosts = Hosts { own: own.iter().cloned().collect(), ..Hosts::default() };
     let held: Vec<Host> = own.iter().map(|line| Host::read(line)).collect();
-    for line in found.lines().filter(|line| !line.trim().is_empty()) {
+    for line in found.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
         if before.contains(line) || hosts.own.contains(line) {
             continue;
         }
@@ -77,28 +77,34 @@ fn lines(zone: &ZoneId, leases: &Leases) -> Vec<String> {
     interfaces.iter().flat_map(of_interface).collect()
 }
 
-/// What a line names. Of words that are neither nothing is known.
+/// What a line names.
 struct Host {
     mac: Option<MacAddress>,
     addresses: BTreeSet<IpAddr>,
+    /// Whether there are words of which nothing is known.
+    more: bool,
 }
 
 impl Host {
     fn read(line: &str) -> Self {
-        let (mut mac, mut addresses) = (None, BTreeSet::new());
+        let (mut mac, mut addresses, mut more) = (None, BTreeSet::new(), false);
         for word in line.split(',').map(str::trim) {
             let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
             match bare.unwrap_or(word).parse() {
                 Ok(address) => drop(addresses.insert(address)),
-                Err(_) => mac = mac.or_else(|| word.parse().ok()),
+                Err(_) => match word.parse() {
+                    Ok(first) if mac.is_none() => mac = Some(first),
+                    _ => more = true,
+                },
             }
         }
-        Self { mac, addresses }
+        Self { mac, addresses, more }
     }
 
     /// Whether the other one says all of this.
     fn is_part_of(&self, other: &Self) -> bool {
-        self.mac.is_some() && self.mac == other.mac && self.addresses.is_subset(&other.addresses)
+        let same_mac = self.mac.is_some() && self.mac == other.mac;
+        same_mac && !self.more && self.addresses.is_subset(&other.addresses)
     }
 
     fn contradicts(&self, other: &Self) -> bool {

@@ -1,6 +1,7 @@
 //! All cases, by what they are about.
 
 mod agent;
+mod dhcp;
 mod drift;
 mod engine;
 mod evpn;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         engine::CASES,
         agent::CASES,
         services::CASES,
+        dhcp::CASES,
         window::CASES,
         sessions::CASES,
         drift::CASES,
