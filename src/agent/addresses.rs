@@ -15,6 +15,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use thiserror::Error;
 
+use super::found::{FoundGuests, found};
 use super::leases::{Branch, Decision, Held, LeasesError, Settled};
 use super::revoked::{self, RevokedError};
 use super::settings::Settings;
@@ -137,6 +138,28 @@ pub fn law(
     Ok(Law { network, configuration, allocators })
 }
 
+/// Who claims addresses beside the guests that are declared, where the settings ask for it.
+pub fn others(
+    host: &impl Host,
+    settings: &Settings,
+    law: &Law,
+) -> Result<FoundGuests, AddressesError> {
+    if !settings.watches_guests() {
+        return Ok(FoundGuests::default());
+    }
+    Ok(found(host, &law.network)?)
+}
+
+/// The claims of all guests that are declared, and of `others`. What is declared of an
+/// interface counts more than what a hypervisor says of it.
+pub fn all_claims(law: &Law, others: &[Claim]) -> Vec<Claim> {
+    let declared = claims(&law.network);
+    let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
+    let others = others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac)));
+    let others: Vec<Claim> = others.cloned().collect();
+    declared.into_iter().chain(others).collect()
+}
+
 /// Settles the addresses of all guests that are declared, and of `others`, and remembers
 /// what is held. `complete` says of whom beside the declared ones every guest is known.
 pub fn settle<H: Host>(
@@ -146,11 +169,7 @@ pub fn settle<H: Host>(
     others: &[Claim],
     complete: &[Origin],
 ) -> Result<Outcome, AddressesError> {
-    let declared = claims(&law.network);
-    let mut all = declared.clone();
-    // What is declared of an interface counts more than what a hypervisor says of it.
-    let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
-    all.extend(others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac))).cloned());
+    let all = all_claims(law, others);
     let terms = Terms {
         now: host.now(),
         grace: branch.grace(),

@@ -12,6 +12,7 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
+use crate::agent::found::FoundGuests;
 use crate::agent::leases::{Branch, Decision, Settled};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
@@ -38,8 +39,8 @@ enum Verb {
         #[arg(long)]
         local: bool,
     },
-    /// Give addresses to whoever claims them and has none: to every guest that is declared,
-    /// or to one that is named. Exit 4 when somebody does not get what they claim.
+    /// Give addresses to whoever claims them and has none: to every guest that is declared
+    /// or that the settings have weft look for, or to one that is named. Exit 4 when somebody does not get what they claim.
     Allocate {
         /// A guest, whether it is declared or not.
         #[arg(value_name = "GUEST", requires = "vnet", requires = "mac")]
@@ -206,7 +207,9 @@ fn list(
 fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     let program = node::program()?;
     let desk = open(node, settings, &program)?;
-    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, &[], &[])
+    let found = others(node, settings, &desk)?;
+    let (claims, complete) = (&found.claims, found.all_known());
+    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete)
         .map_err(|error| failed(&error))?;
     if outcome.behind {
         let message =
@@ -222,6 +225,13 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
     };
     tell_hosts(node, settings)?;
     Ok(words::say(output, &allocation, true))
+}
+
+/// Guests of the hypervisor, where the settings ask for them.
+fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
+    let found = addresses::others(&node.host, settings, &desk.law).map_err(|e| failed(&e))?;
+    found.said.iter().for_each(|line| Output::notice(format!("warning: {line}")));
+    Ok(found)
 }
 
 /// Settles one claim, and leaves all others as they are.
@@ -332,12 +342,11 @@ fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failu
     let desk = open(node, settings, &program)?;
     let held =
         addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
-    let terms = Terms {
-        now: node.host.now(),
-        grace: desk.branch.grace(),
-        complete: [Origin::Declared].into(),
-    };
-    let allocation = allocate(&desk.law.network, &held.leases, &claims(&desk.law.network), &terms);
+    let found = others(node, settings, &desk)?;
+    let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
+    let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };
+    let claims = addresses::all_claims(&desk.law, &found.claims);
+    let allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
     output.say(format!("{} kept", counted(held.leases.len(), "lease")));
     Ok(words::say(output, &allocation, false))
 }

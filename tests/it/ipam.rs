@@ -19,7 +19,7 @@ fn guest(number: u8, more: &str) -> String {
 }
 
 /// A repository of declarations, and beside it one for leases.
-fn repository() -> Repository {
+pub(super) fn repository() -> Repository {
     let repository = Repository::with_policy(POLICY);
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
     let home = repository.home();
@@ -27,15 +27,20 @@ fn repository() -> Repository {
     repository
 }
 
-fn declare(repository: &Repository, network: &str) {
+pub(super) fn declare(repository: &Repository, network: &str) {
     repository
         .commit("alice", &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", network.as_bytes())]);
 }
 
 fn node<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
+    node_with(repository, name, "")
+}
+
+/// A node that keeps leases, with more lines below `leases:` of its settings.
+pub(super) fn node_with<'a>(repository: &'a Repository, name: &str, more: &str) -> Node<'a> {
     let home = repository.home().display();
     let leases = format!(
-        "mode: apply\nleases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n  grace: 1m\n"
+        "mode: apply\nleases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n  grace: 1m\n{more}"
     );
     let node = Node::with(repository, name, "lab", &leases);
     node.put("etc/weft/key", &std::fs::read(repository.home().join("carol")).unwrap());
@@ -44,7 +49,7 @@ fn node<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
 }
 
 #[track_caller]
-fn is(node: &Node<'_>, words: &[&str], code: i32, says: &[&str]) {
+pub(super) fn is(node: &Node<'_>, words: &[&str], code: i32, says: &[&str]) {
     let said = node.run(words);
     let all = said.all();
     assert!(said.code == code && says.iter().all(|says| all.contains(says)), "{words:?}: {all}");
