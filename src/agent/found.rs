@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn who_is_not_found_is_gone_only_where_everybody_was_read() {
         let host = cluster();
-        put(&host, "nodes/n2/lxc/7.conf", &"#".repeat(MAX_BYTES as usize + 1));
+        put(&host, "nodes/n2/lxc/7.conf", &"#".repeat((1 << 20) + 1));
         assert_eq!(names(&host), (vec!["web".to_owned()], false));
         host.take("/etc/pve/nodes/n2/lxc/7.conf");
         put(

@@ -155,7 +155,9 @@ fn keep(node: &Node, settings: &Settings, settled: &Settled) -> Result<(), Failu
 
 fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
     let said = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
-    said.iter().for_each(|line| Output::notice(format!("warning: {line}")));
+    for line in said {
+        Output::notice(format!("warning: {line}"));
+    }
     Ok(())
 }
 
@@ -230,7 +232,9 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
 /// Guests of the hypervisor, where the settings ask for them.
 fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
     let found = addresses::others(&node.host, settings, &desk.law).map_err(|e| failed(&e))?;
-    found.said.iter().for_each(|line| Output::notice(format!("warning: {line}")));
+    for line in &found.said {
+        Output::notice(format!("warning: {line}"));
+    }
     Ok(found)
 }
 

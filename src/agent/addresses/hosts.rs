@@ -15,7 +15,7 @@ use super::{AddressesError, remembered};
 use crate::agent::error::chain;
 use crate::agent::settings::{Mode, Settings};
 use crate::apply;
-use crate::host::{Host, HostError};
+use crate::host::{FoundFile, Host, HostError};
 use crate::network::Leases;
 use crate::plan::ServiceStep;
 use crate::plan::hosts::{forgotten, hosts};
@@ -101,7 +101,7 @@ fn tell(
 ) -> Result<Vec<String>, HostError> {
     let path = hosts_file(zone);
     let file = host.read(&path, MAX_BYTES)?;
-    let found = file.as_ref().map(|file| file.text()).unwrap_or_default();
+    let found = file.as_ref().map(FoundFile::text).unwrap_or_default();
     let before = record.zones.entry(zone.clone()).or_default();
     let wanted = hosts(zone, leases, &found, &before.lines);
     let earlier = before.lines.clone();

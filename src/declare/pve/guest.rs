@@ -205,9 +205,9 @@ mod tests {
             let said = read("100.conf", text, Hypervisor::Qemu).unwrap_err().to_string();
             assert!(said.contains(says), "{said}");
         }
-        let many: String = (0..=MAX_NICS)
-            .map(|n| format!("net{n}: virtio=BC:24:11:00:00:{n:02x},bridge=va\n"))
-            .collect();
+        let lines =
+            (0..=MAX_NICS).map(|n| format!("net{n}: virtio=BC:24:11:00:00:{n:02x},bridge=va"));
+        let many = lines.collect::<Vec<_>>().join("\n");
         assert!(read("100.conf", &many, Hypervisor::Qemu).is_err());
     }
 }

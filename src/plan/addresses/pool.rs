@@ -124,14 +124,14 @@ fn ranges(prefix: &Cidr, subnet: &Subnet) -> Vec<AddressRange> {
     let net = prefix.net();
     let mut pools = subnet.dhcp_pools.clone();
     pools.sort_by_key(AddressRange::start);
-    let (mut ranges, mut next) = (Vec::new(), Some(net.network()));
+    let (mut ranges, mut free) = (Vec::new(), Some(net.network()));
     for pool in pools {
-        let Some(start) = next else { break };
+        let Some(start) = free else { break };
         let last = before(pool.start()).filter(|last| *last >= start);
         ranges.extend(last.and_then(|last| AddressRange::new(start, last).ok()));
-        next = after(pool.end()).map(|after| after.max(start));
+        free = after(pool.end()).map(|after| after.max(start));
     }
-    let rest = next.filter(|start| *start <= net.broadcast());
+    let rest = free.filter(|start| *start <= net.broadcast());
     ranges.extend(rest.and_then(|start| AddressRange::new(start, net.broadcast()).ok()));
     ranges
 }
