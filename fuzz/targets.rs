@@ -1,7 +1,7 @@
 //! What each fuzz target does with some bytes. The tests replay `fuzz/seeds` through the
 //! same functions, so this file knows nothing of the fuzzer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use base64ct::{Base64, Encoding};
@@ -9,17 +9,19 @@ use jiff::Timestamp;
 use ssh_key::PublicKey;
 use weft::declare::finding::Code;
 use weft::declare::import::{self, PveFiles, Source};
+use weft::declare::pve::guest::{self, Hypervisor};
 use weft::declare::pve::kind::Dialect;
 use weft::declare::pve::section;
 use weft::declare::signers::{self, Signer};
 use weft::declare::{Findings, Tree};
 use weft::facts::{Facts, Frr, Interface, InterfaceAddress, Route};
-use weft::network::Network;
+use weft::network::{Lease, Leases, Network, Origin};
+use weft::plan::hosts;
 use weft::render::{Managed, Profile, render};
 use weft::sync::commit;
 use weft::sync::signature::{self, SignatureError};
 use weft::validate;
-use weft::value::{Principal, RepoPath};
+use weft::value::{Principal, RepoPath, ZoneId};
 
 /// A file of declarations: whatever it says, reading it and every rule end, and there is a
 /// network exactly if no finding is an error.
@@ -51,6 +53,51 @@ pub(crate) fn section_config(bytes: &[u8]) {
     let unreadable = [Code::YamlSyntax, Code::YamlFeature, Code::DuplicateKey, Code::BadValue];
     let wrong = findings.iter().find(|finding| unreadable.contains(&finding.code));
     assert!(wrong.is_none(), "an import cannot be read: {wrong:?}");
+}
+
+/// The configuration of a guest: it is read or refused, snapshots change nothing of what it
+/// says, and what it says can be written in a line.
+pub(crate) fn guest_config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for hypervisor in Hypervisor::ALL {
+        let Ok(read) = guest::read("100.conf", text, hypervisor) else { continue };
+        let more = format!("{text}\n[snapshot]\nnet0: nothing of it counts\n");
+        assert_eq!(guest::read("100.conf", &more, hypervisor).ok().as_ref(), Some(&read));
+        for nic in read.nics.values() {
+            let line = format!("{}{}", nic.bridge, nic.mac);
+            assert!(!line.contains(|c: char| c.is_control() || c.is_whitespace()), "{line}");
+        }
+    }
+}
+
+/// The file of a zone's hosts, a part of which is leases: these come through whole, no line of
+/// others is lost unless it is named, and the second time nothing changes.
+pub(crate) fn hosts(bytes: &[u8]) {
+    let Ok(found) = std::str::from_utf8(bytes) else { return };
+    let zone: ZoneId = "za".parse().expect("a zone");
+    let lease = Lease {
+        vnet: "va".parse().expect("a vnet"),
+        mac: "02:00:00:00:00:01".parse().expect("a MAC address"),
+        guest: "web".parse().expect("a guest"),
+        hostname: None,
+        origin: Origin::Declared,
+        released: None,
+    };
+    let leases: Leases = [((zone.clone(), [10, 0, 0, 1].into()), lease)].into();
+    let own = "02:00:00:00:00:01,10.0.0.1";
+    let first = hosts::hosts(&zone, &leases, found, &BTreeSet::new());
+    assert_eq!(first.text.lines().filter(|line| *line == own).count(), 1);
+    for line in found.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        let is_kept = first.text.lines().any(|kept| kept == line);
+        let says_the_same = line.to_ascii_lowercase().contains("02:00:00:00:00:01");
+        assert!(
+            is_kept || says_the_same || first.dropped.iter().any(|gone| gone == line),
+            "{line}"
+        );
+    }
+    let second = hosts::hosts(&zone, &leases, &first.text, &first.own);
+    assert_eq!((&second.text, second.dropped.len()), (&first.text, 0));
+    hosts::forgotten(found, &first.own, found);
 }
 
 /// A node's own `frr.conf.local`: whatever it says, the merge ends, and no control character

@@ -5,6 +5,7 @@
 //! branch of leases says who holds; the policy of the newest accepted commit says whose
 //! word on that is taken.
 
+mod hosts;
 mod record;
 mod standing;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use thiserror::Error;
 
+use super::found::{FoundGuests, found};
 use super::leases::{Branch, Decision, Held, LeasesError, Settled, Starter};
 use super::revoked::{self, RevokedError};
 use super::settings::Settings;
@@ -28,6 +30,7 @@ use crate::sync::{AnchorError, Anchors, FailureCode, Store, TransportError, Tree
 use crate::validate;
 use crate::value::ObjectId;
 
+pub use self::hosts::tell_hosts;
 pub use self::record::{RECORD, Remembered, remembered};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 
@@ -126,6 +129,28 @@ pub fn law(
     Ok(Law { network, configuration, allocators })
 }
 
+/// Who claims addresses beside the guests that are declared, where the settings ask for it.
+pub fn others(
+    host: &impl Host,
+    settings: &Settings,
+    law: &Law,
+) -> Result<FoundGuests, AddressesError> {
+    if !settings.watches_guests() {
+        return Ok(FoundGuests::default());
+    }
+    Ok(found(host, &law.network)?)
+}
+
+/// The claims of all guests that are declared, and of `others`. What is declared of an
+/// interface counts more than what a hypervisor says of it.
+pub fn all_claims(law: &Law, others: &[Claim]) -> Vec<Claim> {
+    let declared = claims(&law.network);
+    let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
+    let others = others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac)));
+    let others: Vec<Claim> = others.cloned().collect();
+    declared.into_iter().chain(others).collect()
+}
+
 /// Settles the addresses of all guests that are declared, and of `others`, and remembers
 /// what is held. `complete` says of whom beside the declared ones every guest is known.
 pub fn settle<H: Host>(
@@ -135,11 +160,7 @@ pub fn settle<H: Host>(
     others: &[Claim],
     complete: &[Origin],
 ) -> Result<Outcome, AddressesError> {
-    let declared = claims(&law.network);
-    let mut all = declared.clone();
-    // What is declared of an interface counts more than what a hypervisor says of it.
-    let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
-    all.extend(others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac))).cloned());
+    let all = all_claims(law, others);
     let terms = Terms {
         now: host.now(),
         grace: branch.grace(),
@@ -165,6 +186,11 @@ pub fn settle<H: Host>(
     record::remember(host, settled.tip, &settled.leases)?;
     let Allocation { refused, stranded, .. } = allocation;
     Ok(Outcome { settled, refused, stranded, behind })
+}
+
+/// Remembers what was settled otherwise than by [`settle`].
+pub fn remember(host: &impl Host, settled: &Settled) -> Result<(), AddressesError> {
+    record::remember(host, settled.tip, &settled.leases)
 }
 
 /// Whether another node settled a commit that is above this one's.

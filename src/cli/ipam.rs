@@ -14,7 +14,8 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
-use crate::agent::leases::{Branch, Decision, Starter};
+use crate::agent::found::FoundGuests;
+use crate::agent::leases::{Branch, Decision, Settled, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
@@ -41,8 +42,8 @@ enum Verb {
         #[arg(long)]
         local: bool,
     },
-    /// Give addresses to whoever claims them and has none: to every guest that is declared,
-    /// or to one that is named. Exit 4 when somebody does not get what they claim.
+    /// Give addresses to whoever claims them and has none: to every guest that is declared
+    /// or that the settings have weft look for, or to one that is named. Exit 4 when somebody does not get what they claim.
     Allocate {
         /// A guest, whether it is declared or not.
         #[arg(value_name = "GUEST", requires = "vnet", requires = "mac")]
@@ -167,6 +168,20 @@ fn open<'a>(
     Ok(Desk { branch, law })
 }
 
+/// Remembers what was settled, and tells it to the DHCP servers of this node.
+fn keep(node: &Node, settings: &Settings, settled: &Settled) -> Result<(), Failure> {
+    addresses::remember(&node.host, settled).map_err(|error| failed(&error))?;
+    tell_hosts(node, settings)
+}
+
+fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
+    let said = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
+    for line in said {
+        Output::notice(format!("warning: {line}"));
+    }
+    Ok(())
+}
+
 fn list(
     node: &Node,
     settings: &Settings,
@@ -215,7 +230,9 @@ fn list(
 fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, &[], &[])
+    let found = others(node, settings, &desk)?;
+    let (claims, complete) = (&found.claims, found.all_known());
+    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete)
         .map_err(|error| failed(&error))?;
     if outcome.behind {
         let message =
@@ -229,7 +246,17 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
         refused: outcome.refused,
         stranded: outcome.stranded,
     };
+    tell_hosts(node, settings)?;
     Ok(words::say(output, &allocation, true))
+}
+
+/// Guests of the hypervisor, where the settings ask for them.
+fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
+    let found = addresses::others(&node.host, settings, &desk.law).map_err(|e| failed(&e))?;
+    for line in &found.said {
+        Output::notice(format!("warning: {line}"));
+    }
+    Ok(found)
 }
 
 /// Settles one claim, and leaves all others as they are.
@@ -259,13 +286,15 @@ fn allocate_one(
     let mut allocation = Allocation::default();
     let message = format!("leases: {} by hand", claim.guest);
     let claims = [claim.clone()];
-    desk.branch
+    let settled = desk
+        .branch
         .settle(&desk.law.allocators, &message, |held| {
             allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
             allocation.stranded.clear();
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
         .map_err(|error| failed(&error))?;
+    keep(node, settings, &settled)?;
     Ok(words::say(output, &allocation, true))
 }
 
@@ -321,6 +350,7 @@ fn release(
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
+    keep(node, settings, &settled)?;
     let message = if at_once {
         format!("{address} is free")
     } else {
@@ -337,12 +367,11 @@ fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failu
     let desk = open(node, settings, &program)?;
     let held =
         addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
-    let terms = Terms {
-        now: node.host.now(),
-        grace: desk.branch.grace(),
-        complete: [Origin::Declared].into(),
-    };
-    let allocation = allocate(&desk.law.network, &held.leases, &claims(&desk.law.network), &terms);
+    let found = others(node, settings, &desk)?;
+    let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
+    let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };
+    let claims = addresses::all_claims(&desk.law, &found.claims);
+    let allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
     output.say(format!("{} kept", counted(held.leases.len(), "lease")));
     Ok(words::say(output, &allocation, false))
 }

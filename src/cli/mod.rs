@@ -17,6 +17,7 @@ mod key;
 mod node;
 mod offline;
 mod output;
+mod pve;
 mod repository;
 mod sarif;
 mod source;
@@ -212,6 +213,8 @@ enum Verb {
     Why(why::Arguments),
     /// Look after addresses of guests: who holds which, on the branch that keeps leases.
     Ipam(ipam::Arguments),
+    /// What Proxmox VE calls: a hookscript of guests.
+    Pve(pve::Arguments),
     /// Explain a finding or a reason of refusal.
     Explain {
         /// Its code, such as `duplicate-id`. All codes without it.
@@ -367,6 +370,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Trust(trust) => trust::run(output, arguments.root.as_deref(), &trust),
         Verb::Verify(verify) => verify::run(output, arguments.root.as_deref(), &verify),
         Verb::Ipam(ipam) => ipam::run(&node()?, output, &ipam),
+        Verb::Pve(pve) => pve::run(&node()?, output, &pve),
         Verb::Why(why) => why::run(output, arguments.root.as_deref(), &why),
         Verb::Explain { code } => words::explain(output, code.as_deref()),
         Verb::Schema { cluster, policy } => {

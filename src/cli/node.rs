@@ -223,7 +223,7 @@ impl Node {
         let mut text = status_text(&settings, running.as_ref(), last.as_ref());
         if let Some(leases) = &leases {
             let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
-            for line in leases.refused.iter().chain(&leases.stranded) {
+            for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
                 let _ = write!(text, "\n         {line}");
             }
         }

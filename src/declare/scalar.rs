@@ -11,7 +11,7 @@ use super::yaml::{Node, Value};
 use crate::value::article;
 use crate::value::{
     AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
+    DhcpValue, DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
     MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
     ServiceTag, ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
@@ -78,6 +78,7 @@ name_shapes!(
     ServiceUrl,
     Fingerprint,
     BranchName,
+    DhcpValue,
     HookName
 );
 

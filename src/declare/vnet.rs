@@ -3,7 +3,27 @@
 use std::net::IpAddr;
 
 use super::shape::Entries;
-use crate::value::{Alias, Cidr, DnsName, Tag, ZoneId};
+use crate::value::{Alias, At, Cidr, DhcpValue, DnsName, Tag, ZoneId};
+
+choices! {
+    /// An option of DHCP that has no key of its own.
+    pub enum DhcpOptionName as "a DHCP option" {
+        /// The domain of guests' names.
+        "domain-name" DomainName,
+        /// The domains in which guests look for names. The only one of IPv6.
+        "domain-search" DomainSearch,
+        /// Time servers.
+        "ntp-server" NtpServer,
+        /// Log servers.
+        "log-server" LogServer,
+        /// Where a guest that boots from the network gets its files.
+        "tftp-server" TftpServer,
+        /// Which file it boots.
+        "bootfile-name" BootfileName,
+        /// Routes: a prefix and its router by turns.
+        "classless-static-route" ClasslessStaticRoute,
+    }
+}
 
 declaration! {
     /// One vnet: a bridge of the same name on each node of its zone.
@@ -36,6 +56,21 @@ declaration! {
         optional "dhcp-range" dhcp_range: Vec<DhcpRange>,
         /// The DNS server that guests are told.
         optional "dhcp-dns-server" dhcp_dns_server: IpAddr,
+        /// Pools for whoever asks by DHCP and has no address of its own. Nobody else gets
+        /// one without. Only in simple zones; weft's own.
+        optional "dhcp-pool" dhcp_pool: Vec<DhcpRange>,
+        /// What guests are told beside their address. weft's own.
+        optional "dhcp-options" dhcp_options: Vec<DhcpOption>,
+    }
+}
+
+declaration! {
+    /// One option that guests are told.
+    pub struct DhcpOption as "a DHCP option" {
+        /// Which one.
+        required "name" name: DhcpOptionName,
+        /// Its values.
+        required "values" values: Vec<At<DhcpValue>>,
     }
 }
 

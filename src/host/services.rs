@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,6 +96,8 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
         ServiceStep::StartDefaultDnsmasq => start_dnsmasq(None),
         ServiceStep::RestartDnsmasq(zone) => start_dnsmasq(Some(zone)),
         ServiceStep::StopDnsmasq(zone) => stop_dnsmasq(Some(zone)),
+        ServiceStep::ReloadHosts(zone) => reload_hosts(zone),
+        ServiceStep::ForgetLease(zone, address) => forget_lease(zone, *address),
     }
 }
 
@@ -227,6 +230,41 @@ fn stop_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
         program: unit(zone),
         message: format!("does not end within {} s of being killed", END_TIME.as_secs()),
     })
+}
+
+/// dnsmasq reads the file of its hosts when it starts and at each SIGHUP, which is what the
+/// unit's reload is too (`dnsmasq(8)`, notes).
+fn reload_hosts(zone: &ZoneId) -> Result<(), HostError> {
+    if !dnsmasq_runs(Some(zone)) {
+        return Ok(());
+    }
+    if has_systemd() {
+        return systemctl(&["reload", &unit(Some(zone))]);
+    }
+    if let Some(process) = process(Some(zone)) {
+        // It may have ended meanwhile.
+        let _ = kill(process, Signal::SIGHUP);
+    }
+    Ok(())
+}
+
+/// By its own name on the system bus, as the reference talks to it.
+fn forget_lease(zone: &ZoneId, address: IpAddr) -> Result<(), HostError> {
+    if !dnsmasq_runs(Some(zone)) {
+        return Ok(());
+    }
+    let destination = format!("--dest=uk.org.thekelleys.dnsmasq.{zone}");
+    let address = format!("string:{address}");
+    let words = [
+        "--system",
+        "--print-reply",
+        "--type=method_call",
+        &destination,
+        "/uk/org/thekelleys/dnsmasq",
+        "uk.org.thekelleys.dnsmasq.DeleteDhcpLease",
+        &address,
+    ];
+    run("dbus-send", &words, SERVICE_TIME)
 }
 
 /// The process that the unit's PID file names, if it is a dnsmasq.

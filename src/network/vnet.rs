@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::value::{AddressRange, Alias, Cidr, DnsName, Tag};
+use crate::value::{AddressRange, Alias, Cidr, DhcpValue, DnsName, Tag};
 
 /// One vnet. Its id is the name of its bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,4 +67,9 @@ pub struct Subnet {
     pub dhcp_ranges: Vec<AddressRange>,
     /// The DNS server that guests are told.
     pub dhcp_dns_server: Option<IpAddr>,
+    /// Pools for whoever has no address of its own, in the order declared. They hold no
+    /// address that is given to a guest by name. Only in simple zones with DHCP.
+    pub dhcp_pools: Vec<AddressRange>,
+    /// What else guests are told, by names that dnsmasq has: of IPv6 `domain-search` only.
+    pub dhcp_options: Vec<(&'static str, Vec<DhcpValue>)>,
 }

@@ -4,6 +4,7 @@
 //! disturbs, and what must not be done at all. Does not know how a step is done.
 
 pub mod addresses;
+pub mod hosts;
 pub mod names;
 
 mod adoption;

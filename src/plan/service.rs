@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use super::routing::{self, Essential};
 use super::verify::Mismatch;
@@ -34,6 +35,12 @@ pub enum ServiceStep {
     RestartDnsmasq(ZoneId),
     /// The dnsmasq of a zone is stopped and disabled.
     StopDnsmasq(ZoneId),
+    /// The dnsmasq of a zone reads the file of its hosts again, where it runs. Nothing else
+    /// of it changes.
+    ReloadHosts(ZoneId),
+    /// The dnsmasq of a zone forgets the lease of an address, where it runs: the address is
+    /// somebody else's now, or nobody's.
+    ForgetLease(ZoneId, IpAddr),
 }
 
 impl fmt::Display for ServiceStep {
@@ -53,6 +60,10 @@ impl fmt::Display for ServiceStep {
             Self::StartDefaultDnsmasq => f.write_str("enable and start dnsmasq.service"),
             Self::RestartDnsmasq(zone) => write!(f, "restart dnsmasq@{zone}"),
             Self::StopDnsmasq(zone) => write!(f, "stop and disable dnsmasq@{zone}"),
+            Self::ReloadHosts(zone) => write!(f, "reload the hosts of dnsmasq@{zone}"),
+            Self::ForgetLease(zone, address) => {
+                write!(f, "let dnsmasq@{zone} forget the lease of {address}")
+            }
         }
     }
 }

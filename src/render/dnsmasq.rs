@@ -6,11 +6,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
 use ipnet::IpNet;
 
 use super::{Managed, Note, Subject};
 use crate::network::{Network, Subnet, Vnet, Zone, ZoneKind};
-use crate::value::{Cidr, Mtu, NodeName, ZoneId};
+use crate::value::{Cidr, DhcpValue, Mtu, NodeName, ZoneId};
+
+/// The tag of requests that come in where a pool is. dnsmasq tags requests with the name of
+/// the interface too, and no vnet has this name.
+const POOL: &str = "has-a-pool";
+/// For how long an address of a pool is given out.
+const POOL_TIME: &str = "1h";
 
 /// The MTU that guests are told where a zone says nothing.
 const SIMPLE_MTU: u32 = 1500;
@@ -23,6 +30,17 @@ pub(super) struct Dnsmasq {
     pub files: BTreeMap<Managed, String>,
     /// What a person should know, in the order of zones and vnets.
     pub notes: Vec<Note>,
+}
+
+/// Where the dnsmasq of a zone reads which hardware address has which address. It changes
+/// with leases, so it is no part of a rendering.
+pub fn hosts_file(zone: &ZoneId) -> Utf8PathBuf {
+    format!("/etc/dnsmasq.d/{zone}/ethers").into()
+}
+
+/// Where the dnsmasq of a zone keeps what it has given out.
+pub fn leases_file(zone: &ZoneId) -> Utf8PathBuf {
+    format!("/var/lib/misc/dnsmasq.{zone}.leases").into()
 }
 
 /// What dnsmasq should have on a node.
@@ -48,7 +66,10 @@ impl Dnsmasq {
     fn zone(&mut self, id: &ZoneId, zone: &Zone, mtu: u32) {
         self.files.insert(Managed::DnsmasqBus(id.clone()), bus(id));
         self.files.insert(Managed::DnsmasqOptions(id.clone()), options(id));
-        self.files.insert(Managed::DnsmasqZone(id.clone()), defaults(id, mtu));
+        let has_pool =
+            |vnet: &Vnet| vnet.subnets().any(|(_, subnet)| !subnet.dhcp_pools.is_empty());
+        let pools = zone.vnets.values().any(has_pool);
+        self.files.insert(Managed::DnsmasqZone(id.clone()), defaults(id, mtu, pools));
         let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || zone.kind == ZoneKind::Simple;
         for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
             let mut text = String::new();
@@ -58,6 +79,9 @@ impl Dnsmasq {
                 self.notes.extend(message.map(|message| Note::new(subject(), message)));
             }
             if !text.is_empty() {
+                if has_pool(of) {
+                    push(&mut text, format_args!("tag-if=set:{POOL},tag:{vnet}"));
+                }
                 push(&mut text, format_args!("interface={vnet}"));
                 self.files.insert(Managed::DnsmasqVnet(id.clone(), vnet.clone()), text);
             }
@@ -65,8 +89,8 @@ impl Dnsmasq {
     }
 }
 
-/// The lines of one subnet, and what is wrong with them. Addresses come from reservations, so
-/// that there are pools or not changes nothing.
+/// The lines of one subnet, and what is wrong with them. Addresses of known guests come from
+/// reservations, so that there are ranges or not changes nothing.
 fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Option<String> {
     let tag = format!("{zone}-{}", prefix.id());
     let address = prefix.as_str().split_once('/').map_or(prefix.as_str(), |(address, _)| address);
@@ -78,6 +102,10 @@ fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Op
         IpNet::V6(net) => net.prefix_len().to_string(),
     };
     push(text, format_args!("dhcp-range=set:{tag},{address},static,{mask},infinite"));
+    for pool in &subnet.dhcp_pools {
+        let (start, end) = (pool.start(), pool.end());
+        push(text, format_args!("dhcp-range=set:{tag},{start},{end},{mask},{POOL_TIME}"));
+    }
     let option = match (prefix.net(), subnet.gateway) {
         (IpNet::V6(_), _) => "option6",
         (IpNet::V4(_), Some(gateway)) => {
@@ -89,6 +117,12 @@ fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Op
     };
     if let Some(server) = subnet.dhcp_dns_server {
         push(text, format_args!("dhcp-option=tag:{tag},{option}:dns-server,{server}"));
+    }
+    let family = if prefix.net().addr().is_ipv6() { "option6" } else { "option" };
+    for (name, values) in &subnet.dhcp_options {
+        let values: Vec<&str> = values.iter().map(DhcpValue::as_str).collect();
+        let values = values.join(",");
+        push(text, format_args!("dhcp-option=tag:{tag},{family}:{name},{values}"));
     }
     match (option, subnet.dhcp_dns_server) {
         ("", None) => Some(format!("subnet {prefix}: guests get no router, for it has no gateway")),
@@ -131,16 +165,19 @@ fn options(zone: &ZoneId) -> String {
     )
 }
 
-fn defaults(zone: &ZoneId, mtu: u32) -> String {
+fn defaults(zone: &ZoneId, mtu: u32, pools: bool) -> String {
+    // All tags of a line must be there: who is unknown is ignored where there is no pool.
+    let pool = if pools { format!(",tag:!{POOL}") } else { String::new() };
+    let (leases, hosts) = (leases_file(zone), hosts_file(zone));
     format!(
         "except-interface=lo\n\
          enable-ra\n\
          quiet-ra\n\
          bind-dynamic\n\
          no-hosts\n\
-         dhcp-leasefile=/var/lib/misc/dnsmasq.{zone}.leases\n\
-         dhcp-hostsfile=/etc/dnsmasq.d/{zone}/ethers\n\
-         dhcp-ignore=tag:!known\n\
+         dhcp-leasefile={leases}\n\
+         dhcp-hostsfile={hosts}\n\
+         dhcp-ignore=tag:!known{pool}\n\
          \n\
          dhcp-option=26,{mtu}\n\
          ra-param=*,mtu:{mtu},0\n\
@@ -236,6 +273,34 @@ mod tests {
         assert_eq!(notes, Vec::<String>::new());
         let elsewhere = || Nodes::Some(["n2".parse().unwrap()].into());
         assert_eq!(rendered(zone(evpn(), elsewhere(), &subnets)), Default::default());
+    }
+
+    #[test]
+    fn pools_are_for_whoever_is_unknown_where_they_are() {
+        let mut simple = zone(ZoneKind::Simple, Nodes::All, &[("10.0.0.0/24", Some("10.0.0.1"))]);
+        let Some(Vnet { traffic: Traffic::Untagged(subnets), .. }) = simple.vnets.get_mut("va")
+        else {
+            panic!("va has subnets")
+        };
+        for subnet in subnets.values_mut() {
+            subnet.dhcp_pools = vec!["10.0.0.100-10.0.0.199".parse().unwrap()];
+            let values = ["10.0.0.5", "10.0.0.6"].map(|value| value.parse().unwrap());
+            subnet.dhcp_options = vec![("ntp-server", values.into())];
+        }
+        let (files, _) = rendered(simple);
+        assert_eq!(
+            files["/etc/dnsmasq.d/za/10-va.conf"],
+            "dhcp-range=set:za-10.0.0.0-24,10.0.0.0,static,255.255.255.0,infinite\n\
+             dhcp-range=set:za-10.0.0.0-24,10.0.0.100,10.0.0.199,255.255.255.0,1h\n\
+             dhcp-option=tag:za-10.0.0.0-24,option:router,10.0.0.1\n\
+             dhcp-option=tag:za-10.0.0.0-24,option:dns-server,9.9.9.9\n\
+             dhcp-option=tag:za-10.0.0.0-24,option:ntp-server,10.0.0.5,10.0.0.6\n\
+             tag-if=set:has-a-pool,tag:va\n\
+             interface=va\n"
+        );
+        assert!(!files["/etc/dnsmasq.d/za/10-vb.conf"].contains("has-a-pool"));
+        let defaults = &files["/etc/dnsmasq.d/za/00-default.conf"];
+        assert!(defaults.contains("\ndhcp-ignore=tag:!known,tag:!has-a-pool\n"), "{defaults}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod sysctl;
 
 use std::collections::BTreeMap;
 
+pub use dnsmasq::{hosts_file, leases_file};
 pub use managed::{Managed, Rendering, VERSION_LINE, without_version};
 pub use note::{Note, Subject};
 pub use profile::{Difference, Effect, NoProfile, Profile};

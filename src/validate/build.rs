@@ -14,7 +14,7 @@ use crate::network::{
     DhcpServer, Dns, EvpnZone, Guest, Ipam, IpamServer, Naming, Network, Nic, Node, Nodes, Peers,
     QinqZone, Subnet, Traffic, VlanProtocol, VlanZone, Vnet, VxlanZone, Zone, ZoneKind,
 };
-use crate::value::{At, VnetId, ZoneId};
+use crate::value::{At, DhcpValue, VnetId, ZoneId};
 
 /// The network, if every rule holds that is an error.
 pub(super) fn network(declared: &Declared) -> Option<Network> {
@@ -152,13 +152,22 @@ fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
 
 fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
     let ranges = declared.dhcp_range.iter().flat_map(|ranges| &ranges.value);
+    let pools = declared.dhcp_pool.iter().flat_map(|pools| &pools.value);
+    let options = declared.dhcp_options.iter().flat_map(|options| &options.value);
     Some(Subnet {
         gateway: plain(declared.gateway.as_ref()),
         snat: is_set(declared.snat.as_ref()),
         dns_prefix: plain(declared.dnszoneprefix.as_ref()),
         dhcp_ranges: ranges.map(dhcp::range).collect::<Option<_>>()?,
         dhcp_dns_server: plain(declared.dhcp_dns_server.as_ref()),
+        dhcp_pools: pools.map(dhcp::range).collect::<Option<_>>()?,
+        dhcp_options: options.map(option).collect(),
     })
+}
+
+fn option(declared: &vnet::DhcpOption) -> (&'static str, Vec<DhcpValue>) {
+    let values = declared.values.value.iter().map(|value| value.value.clone());
+    (declared.name.value.as_str(), values.collect())
 }
 
 fn guest(declared: &crate::declare::guest::Guest) -> Guest {

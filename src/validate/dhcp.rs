@@ -7,7 +7,7 @@ use super::subnets::{Found, all};
 use super::vnets::zone_of;
 use crate::declare::Declared;
 use crate::declare::finding::{Code, Finding};
-use crate::declare::vnet::DhcpRange;
+use crate::declare::vnet::{DhcpOptionName, DhcpRange, Subnet};
 use crate::declare::zone::ZoneType;
 use crate::value::{AddressRange, At, Cidr, Place};
 
@@ -87,7 +87,10 @@ pub(super) fn range(declared: &DhcpRange) -> Option<AddressRange> {
 pub(super) fn ranges(declared: &Declared, report: &mut Report) {
     for Found { prefix, subnet, .. } in all(declared) {
         let mut good: Vec<(AddressRange, &Place)> = Vec::new();
-        for written in subnet.value.dhcp_range.iter().flat_map(|ranges| &ranges.value) {
+        let (ranges, pools) = (&subnet.value.dhcp_range, &subnet.value.dhcp_pool);
+        let of_ranges = ranges.iter().flat_map(|ranges| &ranges.value).map(|range| (range, true));
+        let of_pools = pools.iter().flat_map(|pools| &pools.value).map(|pool| (pool, false));
+        for (written, is_range) in of_ranges.chain(of_pools) {
             let (start, end) = (&written.start_address, &written.end_address);
             let Some(range) = range(written) else {
                 let message = format!("there is no range from {} to {}", start.value, end.value);
@@ -103,9 +106,88 @@ pub(super) fn ranges(declared: &Declared, report: &mut Report) {
                     .also(&subnet.place, "the subnet");
                 report.push(finding);
             }
-            good.push((range, &start.place));
+            good.extend(is_range.then_some((range, &start.place)));
         }
         apart(prefix, good, report);
+    }
+}
+
+/// Pools are served where a dnsmasq of its own serves each node.
+pub(super) fn pools_are_served(declared: &Declared, report: &mut Report) {
+    for Found { vnet, prefix, subnet, .. } in all(declared) {
+        let Some(pool) = subnet.value.dhcp_pool.as_ref().filter(|list| !list.value.is_empty())
+        else {
+            continue;
+        };
+        let Some(zone) = zone_of(vnet, declared) else { continue };
+        let id = &vnet.zone.value;
+        let why = match (zone.value.kind.value, &zone.value.dhcp) {
+            (ZoneType::Simple, Some(_)) => continue,
+            (ZoneType::Simple, None) => format!("zone `{id}` has no `dhcp`"),
+            _ => format!(
+                "zone `{id}` is no simple zone, so that several nodes would give out the same addresses"
+            ),
+        };
+        let message = format!("nobody serves the `dhcp-pool` of subnet {prefix}: {why}");
+        let finding = Finding::new(Code::DhcpPoolUnserved, message, &pool.place)
+            .also(&zone.place, "the zone");
+        report.push(finding);
+    }
+}
+
+/// A pool holds no address that is somebody's.
+pub(super) fn pools_are_apart(declared: &Declared, report: &mut Report) {
+    for Found { prefix, subnet, .. } in all(declared) {
+        let Subnet { dhcp_range, dhcp_pool, gateway, .. } = &subnet.value;
+        let ranges = dhcp_range.iter().flat_map(|ranges| &ranges.value);
+        let mut others: Vec<(AddressRange, String, &Place)> = ranges
+            .filter_map(|written| {
+                Some((range(written)?, "addresses of a `dhcp-range`", &written.start_address.place))
+            })
+            .map(|(range, what, place)| (range, what.to_owned(), place))
+            .collect();
+        let net = prefix.net();
+        let single = |address: IpAddr| AddressRange::new(address, address).ok();
+        let gateway = gateway.as_ref();
+        let gateway =
+            gateway.and_then(|at| Some((single(at.value)?, "the gateway".to_owned(), &at.place)));
+        others.extend(gateway);
+        let ends =
+            [(net.network(), "the network address"), (net.broadcast(), "the broadcast address")];
+        for (address, what) in
+            ends.into_iter().filter(|_| net.addr().is_ipv4() && net.prefix_len() < 31)
+        {
+            others.extend(single(address).map(|range| (range, what.to_owned(), &subnet.place)));
+        }
+        for written in dhcp_pool.iter().flat_map(|pools| &pools.value) {
+            let Some(pool) = range(written) else { continue };
+            let place = &written.start_address.place;
+            if let Some((_, what, other)) = others.iter().find(|(other, ..)| other.overlaps(&pool))
+            {
+                let message = format!("pool {pool} of subnet {prefix} holds {what}");
+                let finding =
+                    Finding::new(Code::DhcpPoolOverlap, message, place).also(other, "here");
+                report.push(finding);
+            }
+            others.push((pool, "addresses of another pool".to_owned(), place));
+        }
+    }
+}
+
+/// Options are of the subnet's family.
+pub(super) fn options_fit(declared: &Declared, report: &mut Report) {
+    for Found { prefix, subnet, .. } in
+        all(declared).filter(|found| found.prefix.net().addr().is_ipv6())
+    {
+        for option in subnet.value.dhcp_options.iter().flat_map(|options| &options.value) {
+            let name = &option.name;
+            if name.value != DhcpOptionName::DomainSearch {
+                let message = format!("`{}` is no option of IPv6, and {prefix} is", name.value);
+                let finding = Finding::new(Code::DhcpOptionFamily, message, &name.place)
+                    .also(&subnet.place, "the subnet");
+                report.push(finding);
+            }
+        }
     }
 }
 

@@ -15,9 +15,9 @@ mod span;
 pub use endpoint::{BadEndpoint, Endpoint, HostName, HttpUrl};
 pub(crate) use name::article;
 pub use name::{
-    Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DnsId, DnsName, FabricId,
-    Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal, ServiceUrl, VnetId,
-    Word, ZoneId,
+    Alias, BadName, BranchName, ClusterName, ControllerId, CredentialId, DhcpValue, DnsId, DnsName,
+    FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, NodeName, Principal, ServiceUrl,
+    VnetId, Word, ZoneId,
 };
 pub use net::{AddressRange, BadNet, Cidr, IsisNet, MacAddress, RouteTarget};
 pub use number::{Area, Asn, BadNumber, Mtu, Number, Port, ServiceTag, Tag};

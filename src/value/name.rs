@@ -243,6 +243,13 @@ name!(
         && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./-".contains(&b))
 );
 name!(
+    /// One value of a DHCP option: it ends neither a line of dnsmasq nor a value in it.
+    DhcpValue, "value of a DHCP option", "^[A-Za-z0-9._:/@+=~-]{1,128}$",
+    "1 to 128 letters, digits and `. _ : / @ + = ~ -`",
+    |t| (1..=128).contains(&t.len())
+        && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@+=~-".contains(&b))
+);
+name!(
     /// Where an IPAM or DNS server answers.
     ServiceUrl, "URL", "^https?://[A-Za-z0-9._~:\\[\\]-][A-Za-z0-9._~:/\\[\\]-]*$",
     "`https://HOST[:PORT]/PATH` without user, query or fragment", service_url

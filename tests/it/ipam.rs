@@ -23,7 +23,7 @@ fn guest(number: u8, more: &str) -> String {
 }
 
 /// A repository of declarations, and beside it one for leases.
-fn repository() -> Repository {
+pub(super) fn repository() -> Repository {
     let repository = Repository::with_policy(POLICY);
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
     let home = repository.home();
@@ -31,15 +31,20 @@ fn repository() -> Repository {
     repository
 }
 
-fn declare(repository: &Repository, network: &str) {
+pub(super) fn declare(repository: &Repository, network: &str) {
     repository
         .commit("alice", &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", network.as_bytes())]);
 }
 
 fn node<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
+    node_with(repository, name, "")
+}
+
+/// A node that keeps leases, with more lines below `leases:` of its settings.
+pub(super) fn node_with<'a>(repository: &'a Repository, name: &str, more: &str) -> Node<'a> {
     let home = repository.home().display();
     let leases = format!(
-        "mode: apply\nleases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n  grace: 1m\n"
+        "mode: apply\nleases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n  grace: 1m\n{more}"
     );
     let node = Node::with(repository, name, "lab", &leases);
     node.put("etc/weft/key", &std::fs::read(repository.home().join("carol")).unwrap());
@@ -48,7 +53,7 @@ fn node<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
 }
 
 #[track_caller]
-fn is(node: &Node<'_>, words: &[&str], code: i32, says: &[&str]) {
+pub(super) fn is(node: &Node<'_>, words: &[&str], code: i32, says: &[&str]) {
     let said = node.run(words);
     let all = said.all();
     assert!(said.code == code && says.iter().all(|says| all.contains(says)), "{words:?}: {all}");
@@ -204,4 +209,46 @@ fn the_agent_looks_after_addresses() {
     until("the trouble", &|| says().contains("leases   2 held; cannot fetch from remote `leases`"));
     agent.kill().unwrap();
     agent.wait().unwrap();
+}
+
+#[test]
+fn dhcp_servers_are_told_what_is_held() {
+    let repository = repository();
+    let zone =
+        |guests: &str| network(guests, "10.0.0.0/24").replace("simple}", "simple, dhcp: dnsmasq}");
+    declare(&repository, &zone(&guest(1, "")));
+    let node = node(&repository, "n1");
+    let file = || std::fs::read_to_string(node.root.join("etc/dnsmasq.d/za/ethers")).ok();
+    // What Proxmox wrote before.
+    let foreign = "BC:24:11:AA:BB:CC,10.0.0.77\n";
+    node.put("etc/dnsmasq.d/za/ethers", foreign.as_bytes());
+    is(&node, &["sync"], 0, &["runs commit"]);
+    assert_eq!(file().as_deref(), Some(foreign));
+    let warned = ["BC:24:11:AA:BB:CC,10.0.0.77", "no lease knows", "`weft ipam import`"];
+    is(&node, &["ipam", "allocate"], 0, &warned);
+    assert_eq!(file().unwrap(), format!("02:00:00:00:00:01,10.0.0.2\n{foreign}"));
+    let json = r#"{"zones":{"za":{"subnets":{"10.0.0.0/24":{"ips":{
+        "10.0.0.77":{"mac":"BC:24:11:AA:BB:CC","hostname":"vm1","vmid":100}}}}}}}"#;
+    node.put("state.json", json.as_bytes());
+    let state = node.root.join("state.json");
+    is(&node, &["ipam", "import", state.to_str().unwrap()], 0, &["+ 10.0.0.77"]);
+    assert_eq!(file().unwrap(), format!("02:00:00:00:00:01,10.0.0.2\n{foreign}"));
+    // It is a lease now, and no word is said any more.
+    assert!(!node.run(&["ipam", "allocate"]).all().contains("no lease knows"));
+    is(&node, &["ipam", "release", "10.0.0.77"], 0, &["given up"]);
+    assert_eq!(file().unwrap(), "02:00:00:00:00:01,10.0.0.2\n");
+    // No generation and no plan knows of it.
+    is(&node, &["plan"], 0, &[]);
+    let held = ["ipam", "set", "10.0.0.9", "g9", "--vnet", "va", "--mac", "02:00:00:00:00:09"];
+    is(&node, &held, 0, &["+ 10.0.0.9"]);
+    assert!(file().unwrap().ends_with("02:00:00:00:00:09,10.0.0.9\n"));
+    // A zone without DHCP is nobody's to tell; the file stays for the way back.
+    declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "release", "10.0.0.9", "--now"], 0, &["is free"]);
+    assert!(file().unwrap().contains("10.0.0.9"));
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
+    assert_eq!(file().unwrap(), "02:00:00:00:00:01,10.0.0.2\n");
 }

@@ -32,6 +32,7 @@ mod node;
 mod package;
 mod profiles;
 mod properties;
+mod pve_guests;
 mod quarantine;
 mod remotes;
 mod removal;

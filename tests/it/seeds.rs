@@ -29,6 +29,16 @@ fn section_config() {
 }
 
 #[test]
+fn guest_config() {
+    replay("guest_config", targets::guest_config);
+}
+
+#[test]
+fn hosts() {
+    replay("hosts", targets::hosts);
+}
+
+#[test]
 fn frr_local() {
     replay("frr_local", targets::frr_local);
 }

@@ -1,6 +1,6 @@
 //! How addresses stand, and who looks after them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AddressesError, Outcome, law, read, remembered, settle};
+use super::{AddressesError, Outcome, law, others, read, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
+use crate::agent::found::fingerprint;
 use crate::agent::leases::{Branch, Settled, Starter};
 use crate::agent::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
 use crate::sync::worker::Cancel;
-use crate::value::ObjectId;
+use crate::value::{Digest, ObjectId};
 
 const MAX_BYTES: u64 = 1 << 20;
 /// How often addresses are looked after where nothing else runs.
@@ -37,6 +38,9 @@ pub struct Standing {
     pub refused: Vec<String>,
     /// What is held where nothing is declared.
     pub stranded: Vec<String>,
+    /// What a person should know of guests that were found, and of what DHCP servers are told.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Where [`Standing`] lies on a node.
@@ -57,7 +61,15 @@ pub fn look_after<H: Host>(
     settings: &Settings,
     starter: Starter<'_>,
 ) -> Result<Standing, AddressesError> {
-    let result = settle_or_read(host, settings, starter);
+    let tell = || tell_hosts(host, settings).unwrap_or_else(|error| vec![chain(&error)]);
+    // What is known already comes first: no server is waited for.
+    let mut notes = tell();
+    let result = settle_or_read(host, settings, starter, &mut notes);
+    if result.is_ok() {
+        notes.extend(tell());
+        notes.sort();
+        notes.dedup();
+    }
     let updated = host.now();
     let standing = match &result {
         Ok(Outcome { settled, refused, stranded, behind }) => {
@@ -70,11 +82,12 @@ pub fn look_after<H: Host>(
             };
             Standing {
                 updated,
-                ok: refused.is_empty() && stranded.is_empty(),
+                ok: refused.is_empty() && stranded.is_empty() && notes.is_empty(),
                 message,
                 held,
                 refused: refused.iter().take(NAMED).map(ToString::to_string).collect(),
                 stranded: stranded.iter().take(NAMED).map(ToString::to_string).collect(),
+                notes,
             }
         }
         Err(error) => Standing {
@@ -84,6 +97,7 @@ pub fn look_after<H: Host>(
             held: remembered(host).ok().flatten().map_or(0, |last| last.leases.len()),
             refused: Vec::new(),
             stranded: Vec::new(),
+            notes,
         },
     };
     standing.write(host)?;
@@ -102,11 +116,15 @@ fn settle_or_read<H: Host>(
     host: &H,
     settings: &Settings,
     starter: Starter<'_>,
+    notes: &mut Vec<String>,
 ) -> Result<Outcome, AddressesError> {
     let branch = Branch::of(host, settings, starter)?;
     let law = law(host, settings, starter)?;
     if settings.mode() == Mode::Apply && branch.writes() {
-        return settle(host, &branch, &law, &[], &[]);
+        let found = others(host, settings, &law)?;
+        let outcome = settle(host, &branch, &law, &found.claims, found.all_known());
+        notes.extend(found.said);
+        return outcome;
     }
     let held = read(host, &branch, &law)?;
     let settled = Settled { tip: held.tip, leases: held.leases, changes: Vec::new() };
@@ -122,11 +140,13 @@ pub struct Lookout {
     due: Option<Instant>,
     /// The commit for which it was done last.
     runs: Option<ObjectId>,
+    /// By what guests of the hypervisor were known when it was done last.
+    guests: Arc<Mutex<Option<Digest>>>,
 }
 
 impl Lookout {
     /// Begins to look after them where the settings say where leases are kept: whenever
-    /// something else runs, and now and then.
+    /// something else runs, or a guest of the hypervisor is another one, and now and then.
     pub fn begin<H: Host + 'static>(
         &mut self,
         host: &Arc<H>,
@@ -136,18 +156,34 @@ impl Lookout {
     ) {
         let is_due = self.runs != runs || self.due.is_none_or(|due| Instant::now() >= due);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
-        if settings.leases.is_none() || is_at_it || !is_due {
+        let watches_guests = settings.watches_guests();
+        if settings.leases.is_none() || is_at_it || !(is_due || watches_guests) {
             return;
         }
-        (self.runs, self.due) = (runs, Some(Instant::now() + PERIOD));
+        if is_due {
+            (self.runs, self.due) = (runs, Some(Instant::now() + PERIOD));
+        }
+        let guests = Arc::clone(&self.guests);
         let (host, settings) = (Arc::clone(host), Arc::clone(settings));
         let (program, root) = (program.to_owned(), root.map(Utf8PathBuf::from));
         let cancel = self.cancel.clone();
         self.task = Some(tokio::task::spawn_blocking(move || {
+            if watches_guests {
+                let now = fingerprint(&*host).ok();
+                let mut last = guests.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_same = std::mem::replace(&mut *last, now) == now;
+                if is_same && !is_due {
+                    return;
+                }
+            }
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
             match look_after(&*host, &settings, starter) {
                 Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
-                Ok(standing) => tracing::warn!("addresses: {}", standing.message),
+                Ok(standing) => {
+                    for line in std::iter::once(&standing.message).chain(&standing.notes) {
+                        tracing::warn!("addresses: {line}");
+                    }
+                }
                 Err(error) => tracing::warn!("addresses: {}", chain(&error)),
             }
         }));

@@ -2,13 +2,37 @@
 
 use std::time::Duration;
 
-use super::{GraceLength, Remote, Settings};
+use super::{GraceLength, Remote, Settings, ShortTime};
 use crate::agent::credentials::{self, AbsolutePath};
 use crate::declare::finding::{Code, Finding, Findings};
 use crate::value::BranchName;
 
 /// How long an address stays its guest's where the settings do not say.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a guest that starts waits for its addresses where the settings do not say.
+const WAIT: Duration = Duration::from_secs(10);
+
+choices! {
+    /// What becomes of a guest that starts and has no address.
+    pub enum WithoutAddress as "a way with a guest that has no address" {
+        /// It starts all the same.
+        "start" Start,
+        /// It does not start.
+        "refuse" Refuse,
+    }
+}
+
+declaration! {
+    /// Guests of Proxmox VE that are not declared: their interfaces on vnets get addresses
+    /// too, in zones with `dhcp` or `ipam`.
+    pub struct PveGuests as "`pve-guests`" {
+        /// How long one that starts waits for its addresses. `10s` when absent.
+        optional "wait" wait: ShortTime,
+        /// What becomes of one that has none then. `start` when absent.
+        optional "without-address" without_address: WithoutAddress,
+    }
+}
 
 declaration! {
     /// The branch that keeps leases of addresses: it is not the one of the configuration, and
@@ -24,6 +48,8 @@ declaration! {
         optional "key" key: AbsolutePath,
         /// How long an address stays its guest's after the guest is gone. `24h` when absent.
         optional "grace" grace: GraceLength,
+        /// Guests of Proxmox VE that are not declared. They get no addresses when absent.
+        optional "pve-guests" pve_guests: PveGuests,
     }
 }
 
@@ -36,6 +62,26 @@ impl LeaseBranch {
     /// How long an address stays its guest's.
     pub fn grace(&self) -> Duration {
         self.grace.as_ref().map_or(GRACE, |grace| grace.value.duration())
+    }
+}
+
+impl Settings {
+    /// Whether guests of Proxmox VE that are not declared get addresses.
+    pub fn watches_guests(&self) -> bool {
+        self.leases.as_ref().is_some_and(|leases| leases.value.pve_guests.is_some())
+    }
+
+    /// How long a guest that starts waits for its addresses, and what becomes of it when it
+    /// has none then.
+    pub fn starting(&self) -> (Duration, WithoutAddress) {
+        let guests = self.leases.as_ref().and_then(|leases| leases.value.pve_guests.as_ref());
+        let guests = guests.map(|guests| &guests.value);
+        let wait = guests.and_then(|guests| guests.wait.as_ref());
+        let without = guests.and_then(|guests| guests.without_address.as_ref());
+        (
+            wait.map_or(WAIT, |wait| wait.value.duration()),
+            without.map_or(WithoutAddress::Start, |without| without.value),
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use camino::Utf8PathBuf;
 
-use super::{open, words};
+use super::{keep, open, words};
 use crate::agent::leases::Decision;
 use crate::agent::settings::Settings;
 use crate::cli::failure::{Exit, Failure};
@@ -51,7 +51,8 @@ pub(super) fn run(
     }
     let mut allocation = Allocation::default();
     let mut held_by_others = Vec::new();
-    desk.branch
+    let settled = desk
+        .branch
         .settle(&desk.law.allocators, "leases: from Proxmox VE", |held| {
             allocation = Allocation::default();
             held_by_others.clear();
@@ -74,6 +75,7 @@ pub(super) fn run(
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
         .map_err(|error| failed(&error))?;
+    keep(node, settings, &settled)?;
     for line in left_out.iter().chain(&held_by_others) {
         Output::notice(format!("left out: {line}"));
     }

@@ -119,6 +119,37 @@ macro_rules! subnets {
                           - {start-address: 10.0.0.10, end-address: 10.0.0.20}
                           - {start-address: 10.0.0.20, end-address: 10.0.0.30}
                 ";
+            DhcpPoolUnserved "dhcp-pool-unserved" Error
+                "a pool for unknown guests is where nobody serves it"
+                "Whoever has no address of its own gets one from a pool by the dnsmasq of its node. In a simple zone that node is alone with its guests; in other zones several nodes would give out the same addresses."
+                "Add `dhcp: dnsmasq` to a simple zone, or remove `dhcp-pool` and declare the guests."
+                "
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {10.0.0.0/24: {gateway: 10.0.0.1, dhcp-pool: [{start-address: 10.0.0.100, end-address: 10.0.0.199}]}}}}
+                ";
+            DhcpPoolOverlap "dhcp-pool-overlap" Error
+                "a pool for unknown guests holds addresses that are somebody else's"
+                "An address of a pool goes to whoever asks first: it must be in no `dhcp-range`, from which guests that are known get theirs, in no other pool, and not the router's or the network's own."
+                "Choose ranges that share no address."
+                "
+                zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
+                vnets:
+                  web:
+                    zone: lan
+                    subnets:
+                      10.0.0.0/24:
+                        gateway: 10.0.0.1
+                        dhcp-range: [{start-address: 10.0.0.10, end-address: 10.0.0.20}]
+                        dhcp-pool: [{start-address: 10.0.0.20, end-address: 10.0.0.30}]
+                ";
+            DhcpOptionFamily "dhcp-option-family" Error
+                "an option of DHCP is of another address family than its subnet"
+                "DHCPv6 has other options than DHCP; of those that weft knows it has `domain-search`."
+                "Move it to an IPv4 subnet of the vnet."
+                "
+                zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
+                vnets: {web: {zone: lan, subnets: {'2001:db8::/64': {gateway: '2001:db8::1', dhcp-options: [{name: ntp-server, values: [10.0.0.5]}]}}}}
+                ";
             DhcpRangeUnused "dhcp-range-unused" Advice
                 "a subnet has DHCP ranges, and its zone no DHCP"
                 "Addresses are given to guests where the zone has both `dhcp` and `ipam`; elsewhere a range is a reservation on paper."

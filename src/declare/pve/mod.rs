@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod config;
 pub mod corosync;
+pub mod guest;
 pub mod kind;
 pub mod members;
 pub mod section;

@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use super::{Effect, Fake, Machine, hold};
 use crate::host::HostError;
 use crate::plan::{ServiceStep, Services};
-use crate::render::Managed;
+use crate::render::{Managed, hosts_file, leases_file};
 use crate::value::ZoneId;
 
 /// What stands in a file that the program which reads it refuses.
@@ -23,6 +23,8 @@ pub(crate) struct Running {
     daemons: String,
     /// Each dnsmasq's configuration.
     dnsmasq: BTreeMap<ZoneId, String>,
+    /// The hosts that each dnsmasq read last, and how often it was told to.
+    hosts: BTreeMap<ZoneId, (String, u32)>,
     default_dnsmasq: bool,
     /// Steps that fail, by their words.
     failing: BTreeSet<String>,
@@ -49,6 +51,11 @@ impl Fake {
         hold(&self.machine).running.lying.insert(step.to_owned());
     }
 
+    /// The hosts that a zone's dnsmasq read last, and how often it was told to.
+    pub(crate) fn hosts(&self, zone: &ZoneId) -> (String, u32) {
+        hold(&self.machine).running.hosts.get(zone).cloned().unwrap_or_default()
+    }
+
     /// What runs, for people.
     pub(crate) fn runs(&self) -> String {
         let Running { frr, daemons, dnsmasq, default_dnsmasq, .. } =
@@ -59,7 +66,11 @@ impl Fake {
 
 impl Machine {
     fn text(&self, managed: &Managed) -> Option<String> {
-        let inode = self.seen.files.get(managed.path().as_str())?;
+        self.file(managed.path().as_str())
+    }
+
+    fn file(&self, path: &str) -> Option<String> {
+        let inode = self.seen.files.get(path)?;
         Some(self.inodes[*inode].seen.text())
     }
 
@@ -84,6 +95,11 @@ impl Machine {
             .collect();
         let read = zones.into_iter().map(|zone| (zone.clone(), self.of_zone(&zone)));
         self.running.dnsmasq = read.collect();
+        let told: Vec<ZoneId> = self.running.hosts.keys().cloned().collect();
+        for zone in told {
+            let text = self.file(hosts_file(&zone).as_str()).unwrap_or_default();
+            self.running.hosts.entry(zone).or_default().0 = text;
+        }
     }
 
     pub(super) fn services(&mut self) -> Result<Option<Services>, HostError> {
@@ -126,6 +142,18 @@ impl Machine {
                 self.running.dnsmasq.insert(zone.clone(), text);
             }
             ServiceStep::StopDnsmasq(zone) => drop(self.running.dnsmasq.remove(zone)),
+            ServiceStep::ReloadHosts(zone) => {
+                let text = self.file(hosts_file(zone).as_str()).unwrap_or_default();
+                let (hosts, count) = self.running.hosts.entry(zone.clone()).or_default();
+                (*hosts, *count) = (text, *count + 1);
+            }
+            ServiceStep::ForgetLease(zone, address) => {
+                let path = leases_file(zone);
+                let text = self.file(path.as_str()).unwrap_or_default();
+                let is_other = |line: &&str| !line.contains(&format!(" {address} "));
+                let rest: String = text.lines().filter(is_other).flat_map(|l| [l, "\n"]).collect();
+                self.replace(&path, rest.as_bytes(), 0o644)?;
+            }
         }
         Ok(())
     }

@@ -120,8 +120,20 @@ fn ranges(prefix: &Cidr, subnet: &Subnet) -> Vec<AddressRange> {
     if !subnet.dhcp_ranges.is_empty() {
         return subnet.dhcp_ranges.clone();
     }
+    // The whole prefix, but for the pools of whoever is unknown.
     let net = prefix.net();
-    AddressRange::new(net.network(), net.broadcast()).into_iter().collect()
+    let mut pools = subnet.dhcp_pools.clone();
+    pools.sort_by_key(AddressRange::start);
+    let (mut ranges, mut free) = (Vec::new(), Some(net.network()));
+    for pool in pools {
+        let Some(start) = free else { break };
+        let last = before(pool.start()).filter(|last| *last >= start);
+        ranges.extend(last.and_then(|last| AddressRange::new(start, last).ok()));
+        free = after(pool.end()).map(|after| after.max(start));
+    }
+    let rest = free.filter(|start| *start <= net.broadcast());
+    ranges.extend(rest.and_then(|start| AddressRange::new(start, net.broadcast()).ok()));
+    ranges
 }
 
 /// The addresses that a prefix keeps for itself: network and broadcast of IPv4 up to /30,
@@ -134,6 +146,13 @@ fn kept(prefix: IpNet) -> Vec<IpAddr> {
         }
         IpNet::V6(net) if net.prefix_len() <= 126 => vec![net.network().into()],
         IpNet::V4(_) | IpNet::V6(_) => Vec::new(),
+    }
+}
+
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).checked_sub(1).map(|last| Ipv4Addr::from(last).into()),
+        IpAddr::V6(v6) => u128::from(v6).checked_sub(1).map(|last| Ipv6Addr::from(last).into()),
     }
 }
 

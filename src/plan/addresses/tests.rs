@@ -101,6 +101,18 @@ fn ranges_are_used_in_order_and_routers_are_left_out() {
 }
 
 #[test]
+fn known_guests_get_none_of_a_pool_for_the_unknown() {
+    let mut of = subnet("10.0.0.1", &[]);
+    of.dhcp_pools = ["10.0.0.8-10.0.0.14", "10.0.0.2-10.0.0.4"].map(|p| p.parse().unwrap()).into();
+    let network = network(&[("va", &[("10.0.0.0/28", of)])]);
+    let claims: Vec<_> = (1..=4).map(|guest| claim(guest, &[])).collect();
+    let allocation = allocate(&network, &Leases::new(), &claims, &terms(0));
+    let leases = written(&Leases::new(), &allocation);
+    let got: Vec<_> = (1..=4).map(|guest| addresses(&leases, guest).join(" ")).collect();
+    assert_eq!(got, ["10.0.0.5", "10.0.0.6", "10.0.0.7", ""]);
+}
+
+#[test]
 fn two_families_or_neither() {
     let network = network(&[(
         "va",

@@ -171,11 +171,18 @@ impl Objects<'_> {
             tag_fits(scope, self.zones, &zone.value, tag.as_ref().map(|tag| tag.value))?;
         }
         for (prefix, subnet) in subnets.iter().flat_map(|subnets| &subnets.value) {
-            let vnet::Subnet { gateway, snat: _, dnszoneprefix: _, dhcp_range, dhcp_dns_server: _ } =
-                &subnet.value;
+            let vnet::Subnet {
+                gateway,
+                snat: _,
+                dnszoneprefix: _,
+                dhcp_range,
+                dhcp_dns_server: _,
+                dhcp_pool,
+                dhcp_options: _,
+            } = &subnet.value;
             self.prefix(prefix)?;
             self.addresses(gateway)?;
-            for range in dhcp_range.iter().flat_map(|ranges| &ranges.value) {
+            for range in dhcp_range.iter().chain(dhcp_pool).flat_map(|ranges| &ranges.value) {
                 self.addresses([&range.start_address, &range.end_address])?;
             }
         }

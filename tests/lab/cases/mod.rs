@@ -1,6 +1,7 @@
 //! All cases, by what they are about.
 
 mod agent;
+mod dhcp;
 mod drift;
 mod engine;
 mod evpn;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         kill::CASES,
         agent::CASES,
         services::CASES,
+        dhcp::CASES,
         window::CASES,
         probes::CASES,
         sessions::CASES,
