@@ -303,17 +303,7 @@ impl<H: Host> Turn<'_, H> {
         }
         let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
             status.state = State::Refused;
-            status.message = format!(
-                "commit {} is trusted, and {} in its declarations keep{} it from being applied; \
-                 mend it in a commit on top (`weft plan` shows what is wrong; do not amend what nodes have accepted)",
-                record.commit.short(),
-                if status.errors == 1 {
-                    "an error".to_owned()
-                } else {
-                    format!("{} errors", status.errors)
-                },
-                if status.errors == 1 { "s" } else { "" },
-            );
+            status.message = with_errors(&record, status.errors);
             return Ok(());
         };
         let runs_commit = status.running.as_ref().and_then(|runs| runs.commit.as_ref());
@@ -403,6 +393,19 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
         Some(refused) => refused.message.clone(),
         None => otherwise.to_owned(),
     }
+}
+
+/// That declarations of a commit have errors.
+fn with_errors(record: &CommitRecord, errors: usize) -> String {
+    let (what, keep) = match errors {
+        1 => ("an error".to_owned(), "keeps"),
+        errors => (format!("{errors} errors"), "keep"),
+    };
+    format!(
+        "commit {} is trusted, and {what} in its declarations {keep} it from being applied; \
+         mend it in a commit on top (`weft plan` shows what is wrong; do not amend what nodes have accepted)",
+        record.commit.short(),
+    )
 }
 
 fn put_off(error: &ApplyError, record: &CommitRecord, times: u32) -> String {
