@@ -43,7 +43,7 @@ pub enum NamesError {
 /// What a person lets a run do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Leave {
-    /// Remove more than [`MOST_REMOVED`] records.
+    /// Remove more records than one run usually may.
     pub force: bool,
     /// Take over records that are as wanted and nobody's.
     pub adopt: bool,

@@ -86,7 +86,7 @@ pub struct Turn<'a, H> {
 /// What a turn found and did.
 #[derive(Debug)]
 pub struct Report {
-    /// The state of the node, as it was written to [`status::PATH`].
+    /// The state of the node, as it was written to [`super::status::PATH`].
     pub status: Status,
     /// What is wrong with the declarations.
     pub findings: Findings,
