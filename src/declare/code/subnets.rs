@@ -160,7 +160,7 @@ macro_rules! subnets {
                 ";
             DhcpWithoutIpam "dhcp-without-ipam" Tolerated
                 "a zone has `dhcp` and no `ipam`"
-                "Guests are only given addresses that an IPAM has chosen for them: Proxmox accepts the zone, and then no guest of it gets an address."
+                "Guests are only given addresses that an IPAM has chosen for them: Proxmox accepts the zone, and then gives no guest of it an address. Leases that weft keeps serve it all the same."
                 "Add `ipam: pve`, or the IPAM that is to choose."
                 "zones: {lan: {type: simple, dhcp: dnsmasq}}";
             DhcpWithoutGateway "dhcp-without-gateway" Tolerated

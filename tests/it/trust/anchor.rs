@@ -81,11 +81,11 @@ impl Host for Files {
     }
 
     fn acquire(&self, _: &Utf8Path) -> Result<bool, HostError> {
-        unimplemented!()
+        unreachable!("the anchor is no file of a cluster")
     }
 
     fn release(&self, _: &Utf8Path) -> Result<(), HostError> {
-        unimplemented!()
+        unreachable!("the anchor is no file of a cluster")
     }
 
     fn lock(&self, _: &Utf8Path) -> Result<Option<()>, HostError> {
