@@ -37,7 +37,8 @@ pub(super) fn planned(
     if changes_network(wanted.get(), &found) {
         found.passages = passages(host, settings);
     }
-    found.kernel = host.kernel(&target(wanted.get(), &found).tables())?;
+    let target = target(wanted.get(), &found);
+    found.kernel = host.kernel(&target.tables(), &target.sysctls())?;
     let services = services_target(wanted.get(), &found);
     if !services.is_empty() {
         found.services = host.services(services.asks_frr(), &services.zones())?;

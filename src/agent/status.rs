@@ -66,9 +66,9 @@ pub struct Status {
     /// What differs from what runs although no commit changed it.
     #[serde(default)]
     pub drift: Vec<String>,
-    /// How often in a row a change was put off because something did not answer.
+    /// The commit that was put off because something did not answer.
     #[serde(default)]
-    pub put_off: u32,
+    pub put_off: Option<PutOff>,
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -79,6 +79,22 @@ pub struct Status {
     pub errors: usize,
     /// How many warnings.
     pub warnings: usize,
+}
+
+/// A commit whose change was put off, which is not done for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOff {
+    /// The commit. Another one begins anew.
+    pub commit: ObjectId,
+    /// How often in a row.
+    pub times: u32,
+}
+
+impl PutOff {
+    /// How often a commit was put off until now.
+    pub(super) fn times(put_off: Option<Self>, commit: ObjectId) -> u32 {
+        put_off.filter(|put_off| put_off.commit == commit).map_or(0, |put_off| put_off.times)
+    }
 }
 
 impl Status {
@@ -359,5 +375,20 @@ impl From<&Refusal> for Refused {
             message: refusal.to_string(),
             help: refusal.help.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PutOff;
+    use crate::value::ObjectId;
+
+    #[test]
+    fn another_commit_is_put_off_from_the_beginning() {
+        let commit = |digit: &str| digit.repeat(40).parse::<ObjectId>().expect("an id");
+        let put_off = PutOff { commit: commit("1"), times: 3 };
+        let times = |put_off, digit| PutOff::times(put_off, commit(digit));
+        assert_eq!((times(Some(put_off), "1"), times(Some(put_off), "2")), (3, 0));
+        assert_eq!(times(None, "1"), 0);
     }
 }

@@ -18,7 +18,7 @@ use super::quarantine;
 use super::remotes::{self, Gathered};
 use super::revoked;
 use super::settings::Settings;
-use super::status::{Refused, State, Status};
+use super::status::{PutOff, Refused, State, Status};
 use super::window::{self, Recovered, came, recover};
 use crate::apply::{self, ApplyError, Authority, LOCK, Outcome};
 use crate::declare::finding::Code;
@@ -357,13 +357,14 @@ impl<H: Host> Turn<'_, H> {
             Decision::Apply => {
                 self.give_way()?;
                 // A way back must not ask for what may be broken.
-                terms.blind = reverts || status.put_off >= MOST_PUT_OFF;
+                let times = PutOff::times(status.put_off, record.commit);
+                terms.blind = reverts || times >= MOST_PUT_OFF;
                 let authority = Authority::Commit(Box::new(planned));
                 let applied = match apply::apply(self.host, authority, &terms) {
                     Err(error @ ApplyError::Blind { .. }) => Err(error),
                     applied => Ok(applied?),
                 };
-                status.put_off = if applied.is_ok() { 0 } else { status.put_off + 1 };
+                status.put_off = None;
                 match applied {
                     Ok(outcome) => {
                         quarantine::remember(self.host, &outcome);
@@ -374,7 +375,11 @@ impl<H: Host> Turn<'_, H> {
                         }
                         came(&outcome, &record, &status.refused)
                     }
-                    Err(error) => (State::Pending, put_off(&error, &record, status.put_off)),
+                    Err(error) => {
+                        let put_off = PutOff { commit: record.commit, times: times + 1 };
+                        status.put_off = Some(put_off);
+                        (State::Pending, self::put_off(&error, &record, put_off.times))
+                    }
                 }
             }
         };

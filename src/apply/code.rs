@@ -31,6 +31,7 @@ impl ApplyError {
             Self::Overtaken { .. } => "apply-overtaken",
             Self::Unguarded(_) => "watchdog-missing",
             Self::Blind { .. } => "blind",
+            Self::SilentFrr => "frr-silent",
             Self::Stale { .. } => "plan-stale",
             Self::BadPlan { .. } => "plan-contradicts",
             Self::NotOurs { .. } => "not-ours",

@@ -209,6 +209,11 @@ pub enum ApplyError {
         /// What did not answer.
         silent: BTreeSet<String>,
     },
+    /// FRR runs and does not tell what.
+    #[error(
+        "FRR runs and does not answer, so that it could neither be changed nor put back; look which of its daemons hangs (`vtysh -c 'show watchfrr'`), and restart it when its sessions may drop"
+    )]
+    SilentFrr,
     /// The node is not what the plan was made from.
     #[error("`{path}` changed since the plan was made; plan again")]
     Stale {

@@ -81,11 +81,11 @@ pub(super) fn settle(
     known: &[Mismatch],
     mut complaints: Vec<String>,
 ) -> Result<(), NetworkError> {
-    let tables = target.tables();
+    let (tables, sysctls) = (target.tables(), target.sysctls());
     let mut amended = 0;
     let mut mismatches = Vec::new();
     for _ in 0..ROUNDS {
-        let Some(kernel) = host.kernel(&tables)? else { return Ok(()) };
+        let Some(kernel) = host.kernel(&tables, &sysctls)? else { return Ok(()) };
         let steps = target.amend(&kernel, guests);
         if !steps.is_empty() && amended < AMENDMENTS {
             amended += 1;
@@ -130,7 +130,9 @@ impl WayBack {
         let text = |files: Files| files.text(host, &Managed::Interfaces);
         let target = Target::between(&[&text(way.forward())?], &text(way.back())?)
             .with_sysctls(&way.back().text(host, &Managed::Sysctl)?);
-        let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
+        let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+            return Ok(None);
+        };
         // Before the network of a machine came up there is nothing to change: it comes up
         // from the files.
         if !target.is_running(&kernel) {

@@ -168,7 +168,7 @@ fn of_plan(
     let network = running_network(host, &mut record, &back, (new, sysctls))?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs);
+        services::note(&mut record, &services, &runs)?;
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
     if !actions.is_empty()
@@ -244,7 +244,9 @@ fn running_network(
 ) -> Result<Option<(Target, Kernel)>, HostError> {
     let target =
         Target::between(&[previous, &interfaces_on_node(host)?], new).with_sysctls(sysctls);
-    let Some(kernel) = host.kernel(&target.tables())? else { return Ok(None) };
+    let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+        return Ok(None);
+    };
     network::note(record, previous, new, &kernel);
     Ok(Some((target, kernel)))
 }
@@ -367,7 +369,7 @@ fn of_generation(
     let before = texts(on_node(host, files.names())?);
     let services = ServiceTarget::between(before, files.texts(host)?);
     if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs);
+        services::note(&mut record, &services, &runs)?;
         actions.extend(services.steps(&runs).into_iter().map(Action::Service));
     }
     if same && actions.is_empty() {

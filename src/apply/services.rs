@@ -49,10 +49,23 @@ pub(super) fn read(
 
 /// What a record keeps of services before the first change: what did not run of the
 /// previous files, and whether the dnsmasq that is of no zone did.
-pub(super) fn note(record: &mut Record, target: &ServiceTarget, services: &Services) {
+///
+/// # Errors
+///
+/// Where FRR hangs that would have to take something: neither the change nor its way back
+/// could be proven.
+pub(super) fn note(
+    record: &mut Record,
+    target: &ServiceTarget,
+    services: &Services,
+) -> Result<(), ApplyError> {
+    if target.waits_for_frr(services) {
+        return Err(ApplyError::SilentFrr);
+    }
     let steps = target.steps(services);
     record.default_dnsmasq = steps.contains(&ServiceStep::StopDefaultDnsmasq);
-    record.unmet.extend(target.back().verify(services));
+    record.unmet.extend(target.unmet(services));
+    Ok(())
 }
 
 /// Whether the programs that will read the new files take them.

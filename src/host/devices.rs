@@ -56,13 +56,13 @@ impl Device {
 /// Every interface of the kernel, asked for no longer than `time`.
 pub(super) fn devices(time: Duration) -> Result<Vec<Device>, HostError> {
     let text = program::run_within("ip", &["-d", "-j", "link", "show"], time)?;
-    read(&text).map_err(|error| HostError::Program {
+    list(&text).map_err(|error| HostError::Program {
         program: "ip -d -j link show".to_owned(),
         message: format!("gave an answer that cannot be read: {error}"),
     })
 }
 
 /// Some versions print nothing in place of an empty list.
-pub(super) fn read(text: &[u8]) -> Result<Vec<Device>, serde_json::Error> {
+pub(super) fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json::Error> {
     if text.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(text) }
 }

@@ -377,8 +377,12 @@ impl Host for Fake {
         Ok(machine.facts.clone().unwrap_or_else(|| Facts::unknown(node.clone())))
     }
 
-    fn kernel(&self, _tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
-        hold(&self.machine).kernel()
+    fn kernel(
+        &self,
+        _tables: &BTreeSet<Table>,
+        sysctls: &BTreeSet<String>,
+    ) -> Result<Option<Kernel>, HostError> {
+        hold(&self.machine).kernel(sysctls)
     }
 
     fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {

@@ -7,10 +7,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::devices::{self, Device, LinkInfo};
+use super::devices::{self, Device, LinkInfo, list};
 use super::{HostError, program};
-use crate::plan::{Family, Kernel, Link, PortVlan, Rule, Table, Tunnel, sysctls};
-use crate::render::Managed;
+use crate::plan::{Family, Kernel, Link, PortVlan, Rule, Table, Tunnel};
 
 /// Flags of ports of bridges: as `bridge -d -j link` names them and as `bridge link set`
 /// takes them.
@@ -32,8 +31,11 @@ pub(super) const PORT_FLAGS: &[&str] = &[
     "vlan_tunnel",
 ];
 
-/// Reads the kernel, with the rules of these tables.
-pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
+/// Reads the kernel, with the rules of these tables and these values.
+pub(super) fn read(
+    tables: &BTreeSet<Table>,
+    sysctls: &BTreeSet<String>,
+) -> Result<Kernel, HostError> {
     let ip = |arguments: &[&str]| program::run("ip", arguments);
     let bridge = |arguments: &[&str]| program::run("bridge", arguments);
     let links = links(devices::devices(program::TIME)?);
@@ -73,12 +75,11 @@ pub(super) fn read(tables: &BTreeSet<Table>) -> Result<Kernel, HostError> {
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
-    let file = fs::read_to_string(Managed::Sysctl.path()).unwrap_or_default();
-    let value = |name: String| {
+    let value = |name: &String| {
         let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
-        Some((name, value.trim().to_owned()))
+        Some((name.clone(), value.trim().to_owned()))
     };
-    let sysctls = sysctls(&file).into_keys().filter_map(value).collect();
+    let sysctls = sysctls.iter().filter_map(value).collect();
     Ok(Kernel { links, rules, routes, sysctls, unreachable })
 }
 
@@ -93,11 +94,6 @@ fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError 
 fn is_on(protocol: &str, interface: &str, setting: &str) -> bool {
     let path = format!("/proc/sys/net/{protocol}/conf/{interface}/{setting}");
     fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
-}
-
-/// Some versions print nothing in place of an empty list.
-fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json::Error> {
-    if text.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(text) }
 }
 
 #[derive(Deserialize)]

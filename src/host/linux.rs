@@ -305,8 +305,12 @@ impl Host for Linux {
         super::facts::collect(self.root.as_deref(), node)
     }
 
-    fn kernel(&self, tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
-        if self.is_dry() { Ok(None) } else { super::kernel::read(tables).map(Some) }
+    fn kernel(
+        &self,
+        tables: &BTreeSet<Table>,
+        sysctls: &BTreeSet<String>,
+    ) -> Result<Option<Kernel>, HostError> {
+        if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
     }
 
     fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {

@@ -127,9 +127,13 @@ pub trait Host: Send + Sync {
     /// What rendering needs to know of this machine.
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError>;
 
-    /// What the kernel has, with the rules of these tables; `None` on a dry node, as a
-    /// host is that says nothing else.
-    fn kernel(&self, _tables: &BTreeSet<Table>) -> Result<Option<Kernel>, HostError> {
+    /// What the kernel has, with the rules of these tables and these values of
+    /// [`Kernel::sysctls`]; `None` on a dry node, as a host is that says nothing else.
+    fn kernel(
+        &self,
+        _tables: &BTreeSet<Table>,
+        _sysctls: &BTreeSet<String>,
+    ) -> Result<Option<Kernel>, HostError> {
         Ok(None)
     }
 

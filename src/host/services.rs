@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{HostError, frr, program};
-use crate::plan::{ServiceStep, Services};
+use crate::plan::{Frr, ServiceStep, Services};
 use crate::render::Managed;
 use crate::value::ZoneId;
 
@@ -38,6 +38,12 @@ const DNSMASQ_UNIT: &str = "dnsmasq.service";
 const DNSMASQ_NAME: &str = "uk.org.thekelleys.dnsmasq";
 const DNSMASQ_PATH: &str = "/uk/org/thekelleys/dnsmasq";
 
+/// Where FRR's daemons leave their process ids, and how many files are looked at there.
+const FRR_RUN: &str = "/run/frr";
+const MOST_FRR_FILES: usize = 256;
+
+/// How long FRR may take to tell what it runs.
+const FRR_ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long FRR may take: a reload starts one program for each statement that goes.
 const FRR_TIME: Duration = Duration::from_secs(180);
 /// How long another service may take.
@@ -48,17 +54,40 @@ const END_TIME: Duration = Duration::from_secs(5);
 /// What runs. FRR is asked only where it is concerned.
 pub(super) fn read(frr: bool, zones: &BTreeSet<ZoneId>) -> Services {
     Services {
-        frr: frr.then(running_frr).flatten(),
+        frr: if frr { running_frr() } else { Frr::Off },
         dnsmasq: zones.iter().filter(|zone| dnsmasq_serves(zone)).cloned().collect(),
         default_dnsmasq: !zones.is_empty() && dnsmasq_runs(None),
     }
 }
 
-/// The configuration that FRR runs. Of one that does not run, or is not there, there is no
-/// answer.
-fn running_frr() -> Option<String> {
-    let answer = program::run_within("vtysh", &["-c", "show running-config"], SERVICE_TIME);
-    answer.ok().map(|text| String::from_utf8_lossy(&text).into_owned())
+/// What FRR runs. Its shell asks every daemon, and waits for one that hangs as long as it is
+/// let; so whether there is one is read from its processes.
+fn running_frr() -> Frr {
+    match program::run_within("vtysh", &["-c", "show running-config"], FRR_ANSWER_TIME) {
+        Ok(text) => Frr::Runs(String::from_utf8_lossy(&text).into_owned()),
+        Err(_) if frr_lives(Utf8Path::new(FRR_RUN)) => Frr::Silent,
+        Err(_) => Frr::Off,
+    }
+}
+
+/// Whether a daemon lives of those whose PID files lie in a directory. Its watcher is none:
+/// it lives on with nothing to watch.
+fn frr_lives(directory: &Utf8Path) -> bool {
+    let Ok(entries) = directory.read_dir_utf8() else { return false };
+    entries.flatten().take(MOST_FRR_FILES).any(|entry| {
+        let daemon = entry.file_name().strip_suffix(".pid");
+        daemon.is_some_and(|daemon| {
+            let is_watcher = daemon == "watchfrr";
+            !is_watcher && process_of(entry.path()).is_some_and(|pid| is_running(pid, daemon))
+        })
+    })
+}
+
+/// Why nothing is begun with FRR.
+fn silent_frr() -> HostError {
+    let message = "a daemon of FRR runs and does not answer; look which one hangs, and restart \
+                   FRR when its sessions may drop";
+    HostError::Program { program: "vtysh".to_owned(), message: message.to_owned() }
 }
 
 /// Carries out a step.
@@ -83,7 +112,11 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
             run("sysctl", &["-q", "-p", Managed::Sysctl.path().as_str()], SERVICE_TIME)
         }
         ServiceStep::ReloadFrr => {
-            let Some(running) = running_frr() else { return start_frr("start") };
+            let running = match running_frr() {
+                Frr::Runs(running) => running,
+                Frr::Silent => return Err(silent_frr()),
+                Frr::Off => return start_frr("start"),
+            };
             enable_frr()?;
             let path = Managed::Frr.path();
             let text = fs::read(&path).map_err(|error| HostError::of("read", &path, error))?;
@@ -151,11 +184,16 @@ fn release_interfaces(running: &str, text: &str) -> Result<(), HostError> {
 /// Reloads it with a file that says nothing. In a directory of its own, since of any file
 /// but that of its directory the reload writes what runs to FRR's own `frr.conf`.
 fn empty_frr() -> Result<(), HostError> {
+    let running = match running_frr() {
+        Frr::Runs(running) => running,
+        Frr::Silent => return Err(silent_frr()),
+        Frr::Off => return Ok(()),
+    };
     let fail = |error| HostError::of("make a file in", Utf8Path::new(RUN), error);
     let directory = tempfile::TempDir::new_in(RUN).map_err(fail)?;
     let file = directory.path().join("frr.conf");
     fs::write(&file, "!\n").map_err(fail)?;
-    release_interfaces(&running_frr().unwrap_or_default(), "!\n")?;
+    release_interfaces(&running, "!\n")?;
     let (directory, file) = (directory.path().to_string_lossy(), file.to_string_lossy());
     run(FRR_RELOAD, &["--stdout", "--confdir", &directory, "--reload", &file], FRR_TIME)
 }
@@ -220,7 +258,7 @@ fn stop_dnsmasq(zone: Option<&ZoneId>) -> Result<(), HostError> {
         let _ = kill(process, signal);
         let deadline = Instant::now() + END_TIME;
         while Instant::now() < deadline {
-            if !is_dnsmasq(process) {
+            if !is_running(process, "dnsmasq") {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));
@@ -253,15 +291,16 @@ fn forget_lease(zone: &ZoneId, address: IpAddr) -> Result<(), HostError> {
     if !dnsmasq_runs(Some(zone)) {
         return Ok(());
     }
-    let destination = format!("--dest=uk.org.thekelleys.dnsmasq.{zone}");
+    let destination = format!("--dest={DNSMASQ_NAME}.{zone}");
+    let method = format!("{DNSMASQ_NAME}.DeleteDhcpLease");
     let address = format!("string:{address}");
     let words = [
         "--system",
         "--print-reply",
         "--type=method_call",
         &destination,
-        "/uk/org/thekelleys/dnsmasq",
-        "uk.org.thekelleys.dnsmasq.DeleteDhcpLease",
+        DNSMASQ_PATH,
+        &method,
         &address,
     ];
     run("dbus-send", &words, SERVICE_TIME)
@@ -271,13 +310,19 @@ fn forget_lease(zone: &ZoneId, address: IpAddr) -> Result<(), HostError> {
 fn process(zone: Option<&ZoneId>) -> Option<Pid> {
     let of_zone = zone.map(|zone| format!(".{zone}")).unwrap_or_default();
     let path = Utf8PathBuf::from(format!("/run/dnsmasq/dnsmasq{of_zone}.pid"));
-    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 1)?;
-    Some(Pid::from_raw(pid)).filter(|pid| is_dnsmasq(*pid))
+    process_of(&path).filter(|pid| is_running(*pid, "dnsmasq"))
 }
 
-/// Whether a process is a dnsmasq that did not end (`proc_pid_stat(5)`).
-fn is_dnsmasq(process: Pid) -> bool {
+/// The process that a PID file names.
+fn process_of(path: &Utf8Path) -> Option<Pid> {
+    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok().filter(|pid| *pid > 1)?;
+    Some(Pid::from_raw(pid))
+}
+
+/// Whether a process has a program's name and did not end (`proc_pid_stat(5)`): a PID file
+/// outlives a daemon that was killed, and its number is given to others.
+fn is_running(process: Pid, program: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let rest = stat.split_once(" (dnsmasq) ").map(|(_, rest)| rest);
+    let rest = stat.split_once(&format!(" ({program}) ")).map(|(_, rest)| rest);
     rest.is_some_and(|rest| !rest.starts_with(['Z', 'X']))
 }

@@ -40,7 +40,7 @@ pub use lapse::Lapses;
 pub use network::{Steps, Target};
 pub use reach::Passage;
 pub use rule::{Family, NotARule, Rule, Table, TableName};
-pub use service::{ServiceStep, ServiceTarget, Services, Texts};
+pub use service::{Frr, ServiceStep, ServiceTarget, Services, Texts};
 pub use sign::{Check, Health, Look, Probe, Protocol, Session, Sign, Signs, Watchlist};
 pub use step::NetworkStep;
 pub use sysctl::settings as sysctls;

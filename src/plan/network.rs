@@ -56,6 +56,11 @@ impl Target {
         self.known_rules().into_keys().map(Rule::table).collect()
     }
 
+    /// The values that have to be read, by their names with `/`.
+    pub fn sysctls(&self) -> BTreeSet<String> {
+        self.sysctls.keys().cloned().collect()
+    }
+
     /// Whether an interface of the kernel may be changed as one of ours.
     pub fn is_ours(&self, name: &str) -> bool {
         let implied = || self.before.values().any(|old| old.implied().any(|port| port == name));

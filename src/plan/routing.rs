@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 /// Words that begin a line which configures nothing: every `frr.conf` has them.
 const HEAD: &[&str] = &[
     "frr version",
@@ -64,9 +66,9 @@ fn is_head(words: &str) -> bool {
 }
 
 /// What of a configuration FRR is asked for after it took it: what begins a routing process
-/// or a VRF, and below those the sessions and what is told in them. As it is written, and as
-/// FRR shows it: of what it has other words for, or hides because it is the default, nothing
-/// can be said.
+/// or a VRF, and below those the sessions and what is told in them; static routes, and the
+/// lists and route maps that decide what is told. As it is written, and as FRR shows it: of
+/// what it has other words for, or hides because it is the default, nothing can be said.
 pub(super) fn essentials(text: &str) -> Vec<(String, Essential)> {
     let found = numbered(text).into_iter().filter_map(|(_, path)| {
         let statement = path.join(BELOW);
@@ -84,10 +86,13 @@ impl Essential {
         let (last, above) = path.split_last()?;
         let words: Vec<&str> = last.split(' ').collect();
         let Some(process) = above.first() else {
-            let begins = matches!(words.as_slice(), ["router" | "vrf", ..]);
-            return begins.then(|| Self(vec![canonical(&words)]));
+            let begins =
+                matches!(words.as_slice(), ["router" | "vrf", ..] | ["route-map", _, _, _]);
+            let whole = if begins { canonical(&words) } else { of_list(&words)? };
+            return Some(Self(vec![whole]));
         };
-        if !(process.starts_with("router ") || process.starts_with("vrf ")) {
+        let is_map = process.starts_with("route-map ");
+        if !(is_map || process.starts_with("router ") || process.starts_with("vrf ")) {
             return None;
         }
         let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
@@ -102,11 +107,42 @@ impl Essential {
                 3
             }
             ["vni" | "net", _, ..] => 2,
+            ["match", "ip" | "ipv6", "address", "prefix-list", _] if is_map => 5,
+            ["match", "ip" | "ipv6", "address", _] if is_map => 4,
+            ["match", "community", _] | ["set", "src" | "local-preference", _] if is_map => 3,
+            ["ip" | "ipv6", "route", ..] => return Self::below(above, of_list(&words)?),
             _ => return None,
         };
-        let above = above.iter().map(|above| canonical(&above.split(' ').collect::<Vec<_>>()));
-        Some(Self(above.chain([canonical(&words[..compared])]).collect()))
+        Self::below(above, canonical(&words[..compared]))
     }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is what `of` returns")]
+    fn below(above: &[String], last: String) -> Option<Self> {
+        let above = above.iter().map(|above| canonical(&above.split(' ').collect::<Vec<_>>()));
+        Some(Self(above.chain([last]).collect()))
+    }
+}
+
+/// A line of a list, or a static route, without the number that FRR gives it itself.
+fn of_list(words: &[&str]) -> Option<String> {
+    let number = words.iter().position(|word| *word == "seq").unwrap_or(words.len());
+    let after = words.get(number + 2..).unwrap_or_default();
+    let words = [&words[..number], after].concat();
+    let is_prefix = |word: &str| word == "any" || word.parse::<IpNet>().is_ok();
+    let compared = match words.as_slice() {
+        ["ip" | "ipv6", "prefix-list", _, "permit" | "deny", prefix, ..] if is_prefix(prefix) => {
+            words.len()
+        }
+        ["access-list", _, "permit" | "deny", prefix] if is_prefix(prefix) => 4,
+        ["ipv6", "access-list", _, "permit" | "deny", prefix] if is_prefix(prefix) => 5,
+        ["ip" | "ipv6", "protocol", _, "route-map", _] => 5,
+        ["ip" | "ipv6", "route", prefix, via, ..] if is_prefix(prefix) => {
+            // How FRR shows a route that leads nowhere differs from version to version.
+            if via.parse::<IpAddr>().is_ok() { 4 } else { 3 }
+        }
+        _ => return None,
+    };
+    Some(canonical(&words[..compared]))
 }
 
 impl Essential {
@@ -116,11 +152,12 @@ impl Essential {
     }
 }
 
-/// Words as FRR shows them: addresses in their shortest form.
+/// Words as FRR shows them: addresses in their shortest form, prefixes without host bits.
 fn canonical(words: &[&str]) -> String {
-    let word = |word: &&str| match word.parse::<IpAddr>() {
-        Ok(address) => address.to_string(),
-        Err(_) => (*word).to_owned(),
+    let word = |word: &&str| match (word.parse::<IpAddr>(), word.parse::<IpNet>()) {
+        (Ok(address), _) => address.to_string(),
+        (_, Ok(prefix)) => prefix.trunc().to_string(),
+        _ => (*word).to_owned(),
     };
     words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
@@ -166,6 +203,7 @@ mod tests {
                 "router bgp 65000",
                 "router bgp 65000 > neighbor VTEP bfd",
                 "router bgp 65000 > address-family l2vpn evpn > neighbor VTEP activate",
+                "ip prefix-list a seq 1 permit 0.0.0.0/0",
             ]
         );
         let written = "router bgp 65000\n neighbor FD00::0:1 remote-as external\n neighbor fd00::1 bfd\n \
@@ -175,11 +213,34 @@ mod tests {
         assert_eq!(of(written), of(shown));
         let other = shown.replace("external", "65001");
         assert_ne!(of(written), of(&other));
-        // Interfaces and lists have other words in FRR, and defaults it hides.
-        assert!(
-            of("interface eth1\n openfabric hello-interval 3\naccess-list a permit any\n")
-                .is_empty()
-        );
+        // Interfaces have other words in FRR, and defaults it hides.
+        assert!(of("interface eth1\n openfabric hello-interval 3\n").is_empty());
+    }
+
+    #[test]
+    fn routes_and_lists_are_asked_for_without_their_numbers() {
+        let written = "ip prefix-list a permit 10.0.0.1/8 le 32\naccess-list b permit any\n\
+            ip route 192.0.2.1/24 10.0.0.1\nip protocol bgp route-map m\nvrf z\n ip route 10.1.0.0/16 10.0.0.9 x\nexit-vrf\n\
+            route-map m permit 1\n match ip address b\n set src 10.0.0.1\nexit\n";
+        let shown = "vrf z\n ip route 10.1.0.0/16 10.0.0.9 x\nexit-vrf\naccess-list b seq 5 permit any\n\
+            ip prefix-list a seq 5 permit 10.0.0.0/8 le 32\nip route 192.0.2.0/24 10.0.0.1\n\
+            route-map m permit 1\n match ip address b\n set src 10.0.0.1\nexit\nip protocol bgp route-map m\n";
+        let (mut wanted, mut has) = (of(written), of(shown));
+        (wanted.sort(), has.sort());
+        assert_eq!((wanted.len(), &wanted), (9, &has));
+        for (is, other) in [
+            ("10.0.0.1/8 le 32", "10.0.0.1/8 le 24"),
+            ("permit any", "deny any"),
+            ("192.0.2.1/24 10.0.0.1", "192.0.2.1/24 10.0.0.2"),
+            ("set src 10.0.0.1", "set src 10.0.0.2"),
+            ("address b", "address c"),
+        ] {
+            let mut otherwise = of(&written.replace(is, other));
+            otherwise.sort();
+            assert_ne!(otherwise, has, "{other}");
+        }
+        // What FRR may say in other words is not compared.
+        assert!(of("access-list x permit ip host 10.0.0.1 any\n").is_empty());
     }
 
     #[test]

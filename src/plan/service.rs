@@ -68,17 +68,42 @@ impl fmt::Display for ServiceStep {
     }
 }
 
+/// What FRR does on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Frr {
+    /// It does not run.
+    #[default]
+    Off,
+    /// It runs, and does not tell its configuration: one of its daemons hangs, or begins.
+    Silent,
+    /// Its running configuration.
+    Runs(String),
+}
+
+impl Frr {
+    /// Its running configuration, where it tells it.
+    pub fn running(&self) -> Option<&str> {
+        match self {
+            Self::Off | Self::Silent => None,
+            Self::Runs(text) => Some(text),
+        }
+    }
+}
+
 /// What runs on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Services {
-    /// The running configuration of FRR; `None` where it does not run.
-    pub frr: Option<String>,
+    /// What FRR does.
+    pub frr: Frr,
     /// The zones whose dnsmasq runs, and answers where it can be asked, among those that were
     /// asked for.
     pub dnsmasq: BTreeSet<ZoneId>,
     /// Whether the dnsmasq that is of no zone runs.
     pub default_dnsmasq: bool,
 }
+
+/// What a mismatch of FRR is of.
+const FRR: &str = "FRR";
 
 /// The contents of files.
 pub type Texts = BTreeMap<Managed, Vec<u8>>;
@@ -170,7 +195,7 @@ impl ServiceTarget {
 
     fn frr(&self, services: &Services) -> Option<ServiceStep> {
         if !self.wanted.contains_key(&Managed::Frr) {
-            let ours = self.before.contains_key(&Managed::Frr) && services.frr.is_some();
+            let ours = self.before.contains_key(&Managed::Frr) && services.frr != Frr::Off;
             return ours.then_some(ServiceStep::EmptyFrr);
         }
         // A file that nobody speaks of any more is as it was.
@@ -186,7 +211,7 @@ impl ServiceTarget {
     fn lacking(&self, services: &Services) -> Vec<String> {
         let wanted = self.wanted.get(&Managed::Frr);
         let wanted = wanted.map(|text| String::from_utf8_lossy(text)).unwrap_or_default();
-        let running = routing::essentials(services.frr.as_deref().unwrap_or_default());
+        let running = routing::essentials(services.frr.running().unwrap_or_default());
         let running: BTreeSet<_> = running.into_iter().map(|(_, essential)| essential).collect();
         let is_lacking = |essential: &Essential| {
             let process = essential.process();
@@ -197,6 +222,21 @@ impl ServiceTarget {
         lacking.map(|(statement, _)| statement).collect()
     }
 
+    /// Whether FRR would have to take a configuration that it cannot be asked for afterwards.
+    pub fn waits_for_frr(&self, services: &Services) -> bool {
+        let mut steps = self.steps(services).into_iter();
+        services.frr == Frr::Silent
+            && steps.any(|step| matches!(step, ServiceStep::ReloadFrr | ServiceStep::EmptyFrr))
+    }
+
+    /// What runs otherwise than it should before anything is done, which a way back need not
+    /// bring. Of an FRR that does not answer nothing is known.
+    pub fn unmet(&self, services: &Services) -> Vec<Mismatch> {
+        let mut unmet = self.back().verify(services);
+        unmet.retain(|mismatch| services.frr != Frr::Silent || mismatch.interface != FRR);
+        unmet
+    }
+
     /// Everything that runs otherwise than wanted.
     pub fn verify(&self, services: &Services) -> Vec<Mismatch> {
         let mut found: Vec<Mismatch> = self
@@ -204,11 +244,12 @@ impl ServiceTarget {
             .into_iter()
             .map(|line| {
                 let why = match &services.frr {
-                    None => "it does not run",
-                    Some(_) if line.contains(routing::BELOW) => "it did not take it",
-                    Some(_) => "look whether its daemon runs",
+                    Frr::Off => "it does not run",
+                    Frr::Silent => "it runs and does not answer",
+                    Frr::Runs(_) if line.contains(routing::BELOW) => "it did not take it",
+                    Frr::Runs(_) => "look whether its daemon runs",
                 };
-                Mismatch::new("FRR", format!("has no `{line}`; {why}"))
+                Mismatch::new(FRR, format!("has no `{line}`; {why}"))
             })
             .collect();
         for zone in zones(&self.wanted) {
@@ -233,7 +274,7 @@ fn zones(texts: &Texts) -> impl Iterator<Item = &ZoneId> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ServiceTarget, Services, Texts};
+    use super::{Frr, ServiceTarget, Services, Texts};
     use crate::render::Managed;
     use crate::value::ZoneId;
 
@@ -268,11 +309,12 @@ mod tests {
         let more = (Managed::DnsmasqZone(zone()), "no-hosts\nquiet-ra\n");
         let bus = (Managed::DnsmasqBus(zone()), "<busconfig/>\n");
         let runs = Services {
-            frr: Some(BGP.to_owned()),
+            frr: Frr::Runs(BGP.to_owned()),
             dnsmasq: [zone()].into(),
             default_dnsmasq: false,
         };
         let nothing = Services::default();
+        let silent = Services { frr: Frr::Silent, ..runs.clone() };
         let default = Services { default_dnsmasq: true, ..Services::default() };
         let restart = "restart FRR: all its sessions drop and its routes with them";
         let empty = "empty FRR: all its sessions end and its routes with them";
@@ -281,6 +323,8 @@ mod tests {
             (&[], &[&interfaces], &default, ""),
             (&[&frr, &on], &[&frr, &on], &runs, ""),
             (&[&frr], &[&frr], &nothing, "reload FRR"),
+            (&[&frr], &[&frr], &silent, "reload FRR"),
+            (&[&frr], &[], &silent, empty),
             (&[], &[&frr], &runs, "reload FRR"),
             (&[&frr, &off], &[&frr, &on], &runs, restart),
             (&[&on], &[&frr, &on], &runs, "reload FRR"),
@@ -324,20 +368,20 @@ mod tests {
                 "`dnsmasq` runs for no zone, and takes the port of those",
             ]
         );
-        let frr = Some("router bgp 65001\n".to_owned());
+        let frr = Frr::Runs("router bgp 65001\n".to_owned());
         let services = Services { frr, dnsmasq: [zone()].into(), default_dnsmasq: false };
         assert_eq!(
             verify(&services),
             ["`FRR` has no `router bgp 65000`; look whether its daemon runs"]
         );
-        let frr = Some("router bgp 65000\n bgp router-id 192.0.2.9\n".to_owned());
+        let frr = Frr::Runs("router bgp 65000\n bgp router-id 192.0.2.9\n".to_owned());
         assert_eq!(
             verify(&Services { frr, ..services.clone() }),
             [
                 "`FRR` has no `router bgp 65000 > neighbor 192.0.2.1 remote-as 65000`; it did not take it"
             ]
         );
-        let frr = Some(BGP.to_owned());
+        let frr = Frr::Runs(BGP.to_owned());
         assert!(verify(&Services { frr, ..services }).is_empty());
     }
 }

@@ -224,6 +224,12 @@ pub const OF_AN_APPLY: &[Reason] = &[
         fix: "Look at what the message names (`vtysh -d DAEMON`); the change is put off three times, then made, and the window says what is not watched. A commit that brings back what runs is not put off.",
     },
     Reason {
+        code: "frr-silent",
+        title: "FRR runs and does not answer",
+        why: "What FRR took is read back from it. Of one that hangs nothing can be read, so that neither a change nor its way back could be proven; and starting it anew would drop sessions that may still forward.",
+        fix: "`vtysh -c 'show watchfrr'` names the daemon that hangs; restart FRR (`systemctl restart frr`) when its sessions may drop. The next turn goes on.",
+    },
+    Reason {
         code: "plan-stale",
         title: "a file changed since the plan was made",
         why: "A plan is carried out on what it was made from, or not at all.",

@@ -29,7 +29,7 @@ impl<H: Host> Turn<'_, H> {
             remaining: 0,
             fetch_process: remembered.process.clone(),
             window: None,
-            put_off: self.last().map_or(0, |last| last.put_off),
+            put_off: self.last().and_then(|last| last.put_off),
             hold: None,
             drift: Vec::new(),
             publication: None,

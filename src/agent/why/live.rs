@@ -10,7 +10,7 @@ use super::trace::{Trace, View};
 use crate::agent::error::{TurnError, chain};
 use crate::apply::{self, StateError};
 use crate::host::{Host, HostError};
-use crate::plan::{Link, Services, Statement, Texts, statements};
+use crate::plan::{Frr, Link, Services, Statement, Texts, statements};
 use crate::render::Managed;
 use crate::value::ZoneId;
 
@@ -38,7 +38,7 @@ impl fmt::Display for Live {
 pub(super) fn live(host: &impl Host, view: &View, trace: &Trace) -> Result<Part<Live>, TurnError> {
     let mut found = Vec::new();
     let mut notes = Vec::new();
-    match host.kernel(&BTreeSet::new()) {
+    match host.kernel(&BTreeSet::new(), &BTreeSet::new()) {
         Ok(Some(kernel)) => {
             found.extend(trace.interfaces.iter().map(|name| {
                 let ports = kernel.ports(name).map(|(port, _)| port).collect::<Vec<_>>();
@@ -115,8 +115,11 @@ pub(super) fn of_services(
     if !frr.is_empty() {
         let name = "frr".to_owned();
         found.push(match &services.frr {
-            None => Live { name, there: false, state: "does not run".to_owned() },
-            Some(text) => {
+            Frr::Off => Live { name, there: false, state: "does not run".to_owned() },
+            Frr::Silent => {
+                Live { name, there: true, state: "runs, and does not answer".to_owned() }
+            }
+            Frr::Runs(text) => {
                 let texts = Texts::from([(Managed::Frr, text.clone().into_bytes())]);
                 let runs: BTreeSet<String> = statements(&texts).iter().map(Statement::path).collect();
                 let lacks: Vec<String> = frr

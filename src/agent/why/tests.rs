@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::live::{of_link, of_services};
-use crate::plan::{Link, Services, Statement, Texts, Tunnel, statements};
+use crate::plan::{Frr, Link, Services, Statement, Texts, Tunnel, statements};
 use crate::render::Managed;
 
 #[test]
@@ -43,7 +43,7 @@ fn statements_of_frr_are_looked_for_in_what_it_runs() {
     let texts = Texts::from([(Managed::Frr, conf.as_bytes().to_vec())]);
     let all = statements(&texts);
     let wanted: Vec<&Statement> = all.iter().collect();
-    let frr = Some("router bgp 1\n neighbor VTEP  bfd\n".to_owned());
+    let frr = Frr::Runs("router bgp 1\n neighbor VTEP  bfd\n".to_owned());
     let zones = BTreeSet::from(["za".parse().expect("a zone"), "zb".parse().expect("a zone")]);
     let dnsmasq = BTreeSet::from(["za".parse().expect("a zone")]);
     let services = Services { frr, dnsmasq, default_dnsmasq: false };
@@ -58,7 +58,10 @@ fn statements_of_frr_are_looked_for_in_what_it_runs() {
             "dnsmasq@zb  does not run",
         ]
     );
-    let stopped = Services { frr: None, ..services };
-    let said = of_services(&stopped, &wanted, &BTreeSet::new());
-    assert_eq!((said.len(), said[0].there, said[0].state.as_str()), (1, false, "does not run"));
+    for (frr, there, state) in
+        [(Frr::Off, false, "does not run"), (Frr::Silent, true, "runs, and does not answer")]
+    {
+        let said = of_services(&Services { frr, ..services.clone() }, &wanted, &BTreeSet::new());
+        assert_eq!((said.len(), said[0].there, said[0].state.as_str()), (1, there, state));
+    }
 }

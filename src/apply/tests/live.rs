@@ -43,7 +43,7 @@ fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
     if let Some(file) = host.read(&Managed::Interfaces.path(), 1 << 20).expect("read") {
         found.files.insert(Managed::Interfaces, file.bytes);
     }
-    found.kernel = host.kernel(&BTreeSet::new()).expect("read");
+    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read");
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,

@@ -2,7 +2,7 @@
 //! whatever happens and wherever it stops, both are old or new, and what was there before
 //! weft comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use super::{apply, assert_at_rest, commit, node, rendering};
@@ -51,7 +51,7 @@ fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
             found.files.insert(managed.clone(), file.bytes);
         }
     }
-    found.kernel = host.kernel(&std::collections::BTreeSet::new()).expect("read");
+    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read");
     let target = services_target(&wanted, &found);
     found.services = host.services(target.asks_frr(), &target.zones()).expect("read");
     let facts = host.facts(&node()).expect("read");
@@ -232,6 +232,28 @@ fn a_service_that_fails_or_lies_is_rolled_back() {
             assert_at_rest(&host);
         }
     }
+}
+
+/// An FRR that hangs is not one that does not run: it is neither started nor emptied, and
+/// what it might have taken is no excuse later.
+#[test]
+fn with_an_frr_that_hangs_nothing_begins() {
+    let host = start();
+    confirmed(go(&host, 2, all(BGP)));
+    host.silence_frr();
+    let before = state(&host);
+    for wanted in [all("router bgp 65001\nexit\n"), rendering(Some(STANZA))] {
+        let error = go(&host, 3, wanted).expect_err("FRR would not take it");
+        assert_eq!(error.code(), "frr-silent", "{error}");
+    }
+    let error = restore(&host, 1).expect_err("FRR would not take that either");
+    assert_eq!(error.code(), "frr-silent", "{error}");
+    assert_eq!(state(&host), before);
+    // It hangs only after the change began.
+    let drift = crate::apply::drift(&host).expect("read").expect("weft runs it");
+    let told: Vec<String> = drift.daemons.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|told| told.ends_with("it runs and does not answer")), "{told:?}");
+    assert_at_rest(&host);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The running network of the fake: as much of a kernel and of ifupdown2 as plans are
 //! made of. Each interface that is worked on is a step of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
@@ -268,11 +268,18 @@ impl Machine {
         interfaces(&String::from_utf8_lossy(&text))
     }
 
-    pub(super) fn kernel(&mut self) -> Result<Option<Kernel>, HostError> {
+    pub(super) fn kernel(
+        &mut self,
+        sysctls: &BTreeSet<String>,
+    ) -> Result<Option<Kernel>, HostError> {
         if self.network.is_some() {
             self.step("read the kernel of", Utf8Path::new("/"), Effect::Nothing)?;
         }
-        Ok(self.network.as_ref().map(|network| network.kernel.clone()))
+        let mut kernel = self.network.as_ref().map(|network| network.kernel.clone());
+        if let Some(kernel) = &mut kernel {
+            kernel.sysctls.retain(|name, _| sysctls.contains(name));
+        }
+        Ok(kernel)
     }
 
     pub(super) fn change(&mut self, step: &NetworkStep) -> Result<Vec<String>, HostError> {

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 
 use super::{Effect, Fake, Machine, hold};
 use crate::host::HostError;
-use crate::plan::{ServiceStep, Services};
+use crate::plan::{Frr, ServiceStep, Services};
 use crate::render::{Managed, hosts_file, leases_file};
 use crate::value::ZoneId;
 
@@ -17,8 +17,8 @@ pub(crate) const REFUSED: &str = "nonsense";
 /// What runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
-    /// FRR's configuration.
-    frr: Option<String>,
+    /// What FRR does.
+    frr: Frr,
     /// Which daemons of FRR were started.
     daemons: String,
     /// Each dnsmasq's configuration.
@@ -37,8 +37,13 @@ impl Fake {
     pub(crate) fn start_services(&self) {
         let mut machine = hold(&self.machine);
         machine.running.default_dnsmasq = true;
-        machine.running.frr = Some(String::new());
+        machine.running.frr = Frr::Runs(String::new());
         machine.boot_services();
+    }
+
+    /// Lets FRR hang: it runs, and tells nobody what.
+    pub(crate) fn silence_frr(&self) {
+        hold(&self.machine).running.frr = Frr::Silent;
     }
 
     /// Lets a step fail whenever it is tried.
@@ -86,8 +91,9 @@ impl Machine {
         if self.network.is_none() {
             return;
         }
-        let text = self.text(&Managed::Frr).unwrap_or_default();
-        self.running.frr = self.running.frr.take().map(|_| text);
+        if self.running.frr != Frr::Off {
+            self.running.frr = Frr::Runs(self.text(&Managed::Frr).unwrap_or_default());
+        }
         self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
         let files = self.seen.files.keys();
         let zones: BTreeSet<ZoneId> = files
@@ -129,12 +135,18 @@ impl Machine {
         }
         match step {
             ServiceStep::ReloadUnits | ServiceStep::ReloadBus | ServiceStep::LoadSysctl => {}
-            ServiceStep::ReloadFrr => self.running.frr = self.text(&Managed::Frr),
+            ServiceStep::ReloadFrr | ServiceStep::EmptyFrr if self.running.frr == Frr::Silent => {
+                let silent = io::Error::other("FRR runs and does not answer");
+                return Err(HostError::of("serve", Utf8Path::new("/"), silent));
+            }
+            ServiceStep::ReloadFrr => {
+                self.running.frr = Frr::Runs(self.text(&Managed::Frr).unwrap_or_default());
+            }
             ServiceStep::RestartFrr => {
-                self.running.frr = self.text(&Managed::Frr);
+                self.running.frr = Frr::Runs(self.text(&Managed::Frr).unwrap_or_default());
                 self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
             }
-            ServiceStep::EmptyFrr => self.running.frr = Some(String::new()),
+            ServiceStep::EmptyFrr => self.running.frr = Frr::Runs(String::new()),
             ServiceStep::StopDefaultDnsmasq => self.running.default_dnsmasq = false,
             ServiceStep::StartDefaultDnsmasq => self.running.default_dnsmasq = true,
             ServiceStep::RestartDnsmasq(zone) => {

@@ -6,7 +6,7 @@ use super::{add_addresses, add_remotes, add_vlans, devices, routes, rules, unrea
 use crate::plan::{Family, Link, PortVlan, Table, TableName};
 
 fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, serde_json::Error> {
-    super::links(devices::read(text)?)
+    super::links(devices::list(text)?)
 }
 
 const LINKS: &str = r#"[

@@ -66,7 +66,7 @@ pub(super) fn signs(links: &[Device], made: impl Fn(&str) -> bool) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use super::devices::read;
+    use super::devices::{Device, list};
     use super::{signs, without_carrier};
 
     const LINKS: &str = r#"[
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn bridges_and_the_ports_of_others_are_named() {
-        let links = read(LINKS.as_bytes()).expect("iproute2's own answer is read");
+        let links = list(LINKS.as_bytes()).expect("iproute2's own answer is read");
         let found = signs(&links, |name| name == "vxlan_va");
         let found: Vec<String> =
             found.iter().map(|(sign, health)| format!("{sign} {health:?}")).collect();
@@ -103,6 +103,7 @@ mod tests {
             ]
         );
         assert!(without_carrier(&links).eq(["eth1"]));
-        assert!(read(b"").is_ok_and(|links| links.is_empty()) && read(b"[{}]").is_err());
+        assert!(list::<Device>(b"").is_ok_and(|links| links.is_empty()));
+        assert!(list::<Device>(b"[{}]").is_err());
     }
 }

@@ -127,6 +127,18 @@ fn sessions_are_kept(lab: &Lab) {
     assert!(!first.exists("/sys/class/net/ve"));
     first.exec(&["umount", "/usr/bin/vtysh"]).ok();
     comes_to(first, &seen);
+
+    // One that hangs is not one that does not run: it is neither started nor changed.
+    let watchfrr = first.exec(&["pgrep", "-x", "watchfrr"]).ok();
+    first.exec(&["pkill", "-STOP", "-x", "bgpd"]).ok();
+    let seen = scene.push(&network(65101, "  vf: {zone: outz}\n"));
+    let hangs =
+        || status(first)["last"]["message"].to_string().contains("runs and does not answer");
+    wait_until(PATIENCE, "FRR hangs, and nothing begins", hangs);
+    assert!(!first.exists("/sys/class/net/vf"));
+    first.exec(&["pkill", "-CONT", "-x", "bgpd"]).ok();
+    comes_to(first, &seen);
+    assert_eq!(first.exec(&["pgrep", "-x", "watchfrr"]).ok(), watchfrr, "FRR was started anew");
     for agent in agents {
         end(agent);
     }
