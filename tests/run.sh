@@ -47,7 +47,7 @@ if ((EUID == 0)); then
     if [[ -n ${CI:-} || ! -d /run/systemd/system ]]; then
         need_packages pdns-server pdns-backend-sqlite3 pdns-backend-lmdb sqlite3
     fi
-    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft}; fi
+    if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft,uml}; fi
 fi
 
 # show STATE SECONDS NAME [FILE]: one line, and what belongs to it below; as one

@@ -361,6 +361,15 @@ fn a_hangup_polls_and_reads_the_settings_again() {
     assert_eq!(agent.end().code(), Some(0), "{}", agent.log());
 }
 
+/// Whether a command has connected to the agent, and waits for its answer.
+fn asked(command: &Child) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", command.id())).unwrap();
+    descriptors.flatten().any(|entry| {
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        target.to_string_lossy().starts_with("socket:")
+    })
+}
+
 #[test]
 fn the_end_waits_for_the_turn_and_not_for_a_remote() {
     let node = Node::new(NEVER);
@@ -372,10 +381,18 @@ fn the_end_waits_for_the_turn_and_not_for_a_remote() {
     nix::unistd::mkfifo(&branch, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let mut agent = node.start();
     until("the turn begins", || agent.condition()["activity"] == "working");
+    // Somebody who waits for the next turn is told that there is none.
+    let mut waiting = node.command(&["sync"]);
+    let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("somebody asked", || asked(&waiting));
     let begun = Instant::now();
     agent.signal(Signal::SIGTERM);
     assert_eq!(agent.end().code(), Some(0), "{}", agent.log());
     assert!(begun.elapsed() < Duration::from_secs(25), "it waited: {}", agent.log());
+    let said = waiting.wait_with_output().unwrap();
+    let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    assert!(text.contains("the agent ends and begins no turn"), "{text}");
     // It gave way, which is no failure of the node.
     assert!(agent.log().contains("fetch-cancelled"), "{}", agent.log());
     assert!(!node.root.join("run/weft/status.json").exists());
