@@ -5,6 +5,7 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::audit;
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::settings::{DriftRules, Mode};
@@ -93,6 +94,7 @@ impl<H: Host> Turn<'_, H> {
         }
         self.memory.open().corrections.push(now);
         let outcome = apply::restore(self.host, drift.generation)?;
+        audit::came(self.host, &outcome);
         let again = apply::drift(self.host)?.map(|drift| rules.judge(&drift));
         let left = again.map(|again| again.told).unwrap_or_default();
         let stuck = match outcome {

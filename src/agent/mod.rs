@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod adopt;
+pub mod audit;
 pub mod condition;
 pub mod control;
 pub mod credentials;

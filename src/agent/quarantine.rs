@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::audit;
 use super::error::chain;
 use crate::apply::{Entry, Failure, Kind, Outcome, Record};
 use crate::host::{Host, HostError};
@@ -246,9 +247,10 @@ fn works_again(host: &impl Host, watchlist: &Watchlist, signs: &[Sign]) -> bool 
     signs.iter().all(|sign| found.get(sign) == Some(&Health::Up))
 }
 
-/// Takes in how an apply ended. What was undone for a reason of its own is held; what
-/// was merely interrupted is not, and what runs is forgotten.
+/// Takes in how an apply ended, and writes it down. What was undone for a reason of its own
+/// is held; what was merely interrupted is not, and what runs is forgotten.
 pub fn remember(host: &impl Host, outcome: &Outcome) {
+    audit::came(host, outcome);
     let result = match outcome {
         Outcome::Open { .. } => Ok(()),
         Outcome::Unchanged { running } | Outcome::Confirmed { running } => {

@@ -5,6 +5,7 @@ pub(super) mod tests;
 
 use std::time::Duration;
 
+use super::audit;
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::memory::OpenWindow;
@@ -51,10 +52,14 @@ fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError>
             "an apply of {} was interrupted before it changed anything, and is given up",
             subject(&entry)
         )),
-        Recovery::Confirmed { running } => Some(format!(
-            "an apply of {} was interrupted when all was done, and is confirmed",
-            subject(&running)
-        )),
+        Recovery::Confirmed { running } => {
+            let words = format!(
+                "an apply of {} was interrupted when all was done, and is confirmed",
+                subject(&running)
+            );
+            audit::came(host, &Outcome::Confirmed { running });
+            Some(words)
+        }
         Recovery::RolledBack { entry, cause } => {
             let failure = cause.failure();
             let words = format!(
@@ -233,6 +238,7 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         if let Some(outcome) = outcome {
+            audit::came(self.host, &outcome);
             report.status.running = running(self.host)?;
             (report.status.state, report.status.message) = restored(&outcome);
         }

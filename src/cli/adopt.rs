@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use serde_json::json;
 
 use super::answer::{self, state_exit};
+use super::audit;
 use super::daemon;
 use super::failure::{Exit, Failure};
 use super::node::Node;
@@ -60,6 +61,7 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
             return Ok(end(output, &report, None, &message, Exit::Pending));
         }
     }
+    audit::asked(node, "adopt");
     let done = node.make(Purpose::Adopt { shown: adopt::shown(&plan) })?;
     let exit = state_exit(done.status.state);
     let mut message = format!("{name}: {}", done.status.message);
@@ -98,6 +100,7 @@ pub(super) fn pve(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
     }
     match publish::take_over(node.host(), &settings.cluster.value, &shown) {
         Takeover::Agreed => {
+            audit::asked(node, "adopt --pve");
             end("agreed: the next publication replaces this by what the commit declares", Exit::Ok)
         }
         Takeover::Nothing => end(nothing, Exit::Ok),
@@ -135,6 +138,7 @@ fn beside(node: &Node, output: Output, agreed: bool, plan: &Answer) -> Result<Ex
             return end(message, Exit::Pending);
         }
     }
+    audit::asked(node, "adopt");
     let done = daemon::ask(node, Purpose::Adopt { shown }, false)?.ok_or_else(busy)?;
     Ok(answer::give(output, &done))
 }

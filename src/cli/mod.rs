@@ -3,6 +3,7 @@
 mod adopt;
 mod annotations;
 mod answer;
+mod audit;
 mod daemon;
 pub mod demo;
 mod directory;
@@ -187,6 +188,13 @@ enum Verb {
         #[arg(long, short = 'n', default_value = "20", value_name = "N")]
         limit: std::num::NonZeroUsize,
     },
+    /// List what was done on this node, who asked and what came of it, the newest last.
+    /// Exit 1 where a line was changed or taken out.
+    Audit {
+        /// How many lines.
+        #[arg(long, short = 'n', default_value = "20", value_name = "N")]
+        limit: std::num::NonZeroUsize,
+    },
     /// Say whether this machine can be a node, and what mends it where it cannot.
     /// Exit 1 when something does not work.
     Doctor {
@@ -354,6 +362,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         }
         Verb::Confirm => window::confirm(&node()?, output),
         Verb::Rollback { generation } => window::roll_back(&node()?, output, generation),
+        Verb::Audit { limit } => audit::list(&node()?, output, limit.get()),
         Verb::Hold { time, reason } => window::hold(&node()?, output, time, &reason),
         Verb::Resume => window::resume(&node()?, output),
         Verb::Watchdog { number } => window::watch(&node()?, number),

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::answer;
+use super::audit;
 use super::daemon;
 use super::failure::{Exit, Failure};
 use super::node::{Node, failed};
@@ -47,6 +48,7 @@ pub(super) fn confirm(node: &Node, output: Output) -> Result<Exit, Failure> {
         let failure = Failure::new(Exit::Failed, "no window is open on this node");
         return Err(failure.hint("`weft status` says what runs"));
     };
+    audit::asked(node, "confirm");
     let generation = entry.record.generation.number;
     let message = format!("generation {generation} is confirmed and runs");
     output.say(&message);
@@ -60,6 +62,11 @@ pub(super) fn roll_back(
     output: Output,
     generation: Option<u64>,
 ) -> Result<Exit, Failure> {
+    node.settings()?;
+    match generation {
+        Some(generation) => audit::asked(node, &format!("rollback {generation}")),
+        None => audit::asked(node, "rollback"),
+    }
     node.turn(output, Purpose::RollBack { generation }, false)
 }
 
@@ -85,6 +92,8 @@ pub(super) fn hold(
         time.map(|time| now.checked_add(time)).transpose().map_err(|error| failed(&error))?;
     let hold = Hold::new(&host::operator(), reason, now, until);
     hold.store(node.host()).map_err(|error| failed(&error))?;
+    let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    audit::asked(node, &format!("hold{until}: {}", hold.reason));
     let message = format!("{} is {}", settings.node.value, hold.sentence());
     output.say(&message);
     output.document(&json!({ "ok": true, "message": message, "hold": hold }));
@@ -94,6 +103,9 @@ pub(super) fn hold(
 /// `weft resume`
 pub(super) fn resume(node: &Node, output: Output) -> Result<Exit, Failure> {
     let held = Hold::lift(node.host()).map_err(|error| failed(&error))?;
+    if held {
+        audit::asked(node, "resume");
+    }
     let message = if held {
         "the hold is lifted; the next turn applies what is pending (`weft sync` makes one now)"
     } else {

@@ -80,6 +80,41 @@ fn whoever_goes_back_stays_there() {
 }
 
 #[test]
+fn what_was_done_and_who_asked_is_written_down() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["audit"], 0, "Nothing was done");
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["sync"], 0, "runs commit");
+    gateway(&repository, 2);
+    is(&node, &["hold", "--reason", "a disk is changed\n\u{1b}[31m"], 0, "held by");
+    is(&node, &["resume"], 0, "lifted");
+    is(&node, &["resume"], 0, "there was no hold");
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["rollback", "1"], 6, "generation 1 runs again");
+    let said = node.run(&["audit"]).all();
+    let lines: Vec<&str> =
+        said.lines().map(|line| &line["2026-01-01 00:00:00Z  ".len()..]).collect();
+    let by = lines[1].split(' ').next().unwrap();
+    assert!(lines[0].starts_with("confirmed apply 1 (generation 1, "), "{said:?}");
+    assert!(lines[0].ends_with(" by alice@example.org"), "{said:?}");
+    assert_eq!(lines[1], format!("{by} asked for `weft hold: a disk is changed  [31m`"));
+    assert_eq!(lines[2], format!("{by} asked for `weft resume`"));
+    assert!(lines[3].starts_with("confirmed apply 2 (generation 2, "), "{said:?}");
+    assert_eq!(lines[4], format!("{by} asked for `weft rollback 1`"));
+    assert!(lines[5].starts_with("confirmed apply 3 (generation 1, "), "{said:?}");
+    assert_eq!(lines.len(), 6);
+
+    // What is changed afterwards shows, and stops nothing.
+    let path = "var/lib/weft/audit/00000001.jsonl";
+    let text = std::fs::read_to_string(node.root.join(path)).unwrap();
+    node.put(path, text.replace("\"resume\"", "\"nothing\"").as_bytes());
+    is(&node, &["audit"], 1, "line 4 of `/var/lib/weft/audit/00000001.jsonl` does not follow");
+    is(&node, &["resume"], 0, "lifted");
+    is(&node, &["sync"], 0, "runs commit");
+}
+
+#[test]
 fn a_hold_ends_by_itself_and_one_that_cannot_be_read_holds() {
     let repository = declared();
     let node = Node::new(&repository, "n1");

@@ -20,6 +20,7 @@ pub(super) struct Node<'a> {
 }
 
 /// What a run of the program said.
+#[derive(Debug)]
 pub(super) struct Said {
     pub(super) code: i32,
     pub(super) out: String,

@@ -135,7 +135,10 @@ impl<'lab> Trial<'lab> {
         let new = Seen::of(&node);
         scene.apply(&node, OLD);
         let old = Seen::of(&node);
-        assert!(new != old && new.dnsmasq == "serves" && old.files.iter().all(Option::is_some), "{old:?}");
+        assert!(
+            new != old && new.dnsmasq == "serves" && old.files.iter().all(Option::is_some),
+            "{old:?}"
+        );
         let trial = Self { scene, node, _guests: guests, old, new };
         trial.offer();
         trial
