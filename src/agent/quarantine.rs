@@ -64,6 +64,9 @@ pub struct Held {
     pub waits_for: Vec<Sign>,
 }
 
+/// A time, as people read it.
+const CLOCK: &str = "%Y-%m-%d %H:%M:%SZ";
+
 impl Held {
     /// What is held back and for how long, in one sentence.
     pub fn sentence(&self) -> String {
@@ -71,7 +74,7 @@ impl Held {
             None if !self.waits_for.is_empty() => {
                 "it is tried again when that works, or by `weft apply --refresh`".to_owned()
             }
-            Some(until) => format!("it is tried again after {until}"),
+            Some(until) => format!("it is tried again after {}", until.strftime(CLOCK)),
             None => "it is tried again only by `weft apply --refresh`".to_owned(),
         };
         let times = match self.failures {
@@ -80,7 +83,8 @@ impl Held {
         };
         format!(
             "this rendering was undone {times}, last at {}: {}; {until}",
-            self.since, self.reason
+            self.since.strftime(CLOCK),
+            self.reason
         )
     }
 }

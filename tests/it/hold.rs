@@ -111,6 +111,7 @@ fn what_was_done_and_who_asked_is_written_down() {
     node.put(path, text.replace("\"resume\"", "\"nothing\"").as_bytes());
     is(&node, &["audit"], 1, "line 4 of `/var/lib/weft/audit/00000001.jsonl` does not follow");
     is(&node, &["resume"], 0, "lifted");
+    gateway(&repository, 3);
     is(&node, &["sync"], 0, "runs commit");
 }
 

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::CLOCK;
+
 /// How many windows in a row may end for a newer commit: whoever goes on so would keep a
 /// node in a loop of applying and undoing.
 pub const MOST: u32 = 3;
@@ -55,7 +57,10 @@ impl Haste {
 
     /// What the newest commit waits for when no window is open.
     pub fn sentence(&self) -> String {
-        let until = self.until().map(|until| format!("after {until}, or ")).unwrap_or_default();
+        let until = self
+            .until()
+            .map(|until| format!("after {}, or ", until.strftime(CLOCK)))
+            .unwrap_or_default();
         format!("{}; it is tried {until}by `weft apply --refresh`", self.row())
     }
 
