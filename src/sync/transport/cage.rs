@@ -164,3 +164,90 @@ fn restrict(needs: &Needs) -> Result<LandlockStatus, RulesetError> {
 fn as_std(path: &Utf8Path) -> &std::path::Path {
     path.as_std_path()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, ErrorKind};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::thread;
+
+    use camino::Utf8PathBuf;
+    use landlock::LandlockStatus;
+
+    use super::{Needs, restrict};
+    use crate::sync::origin::Origin;
+
+    fn is_refused<T>(result: io::Result<T>, what: &str) {
+        match result {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => panic!("{what}: {error}"),
+            Ok(_) => panic!("{what} is possible"),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "what is tried is to run a program")]
+    fn run(program: &str) -> io::Result<std::process::ExitStatus> {
+        std::process::Command::new(program).status()
+    }
+
+    /// Only the thread that gives it up loses it, so that this is one of its own.
+    #[test]
+    fn files_programs_and_ports_that_are_not_needed_are_out_of_reach() {
+        let place = tempfile::tempdir().expect("a directory");
+        let directory = |name: &str| {
+            let path = place.path().join(name);
+            fs::create_dir(&path).expect("made");
+            fs::write(path.join("file"), name).expect("written");
+            path
+        };
+        let [cache, remote, other] = ["cache", "remote", "other"].map(directory);
+        let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (server, stranger) = (listen(), listen());
+        let address = |listener: &TcpListener| listener.local_addr().expect("an address");
+        let port = address(&server).port();
+        let url = format!("https://127.0.0.1:{port}/net.git").parse().expect("a URL");
+        let utf8 = |path: &Path| Utf8PathBuf::from_path_buf(path.to_owned()).expect("UTF-8");
+        let needs = Needs {
+            writable: vec![utf8(&cache)],
+            readable: vec![utf8(&remote)],
+            origin: Origin::of(&url),
+        };
+        let connect = |to: SocketAddr| TcpStream::connect(to);
+        let addresses = [address(&server), address(&stranger)];
+        let caged = thread::spawn(move || {
+            let abi = match restrict(&needs).expect("Landlock can be used") {
+                LandlockStatus::Available { effective_abi, .. } => effective_abi as u32,
+                _ => 0,
+            };
+            if abi == 0 {
+                println!("skipped: this kernel has no Landlock");
+                return;
+            }
+            fs::write(cache.join("new"), b"x").expect("the cache is written");
+            fs::read(cache.join("file")).expect("the cache is read");
+            fs::read(remote.join("file")).expect("what is fetched is read");
+            is_refused(fs::write(remote.join("new"), b"x"), "writing to what is fetched");
+            is_refused(fs::read(other.join("file")), "reading another directory");
+            is_refused(fs::read("/etc/passwd"), "reading /etc/passwd");
+            is_refused(fs::write(other.join("file"), b"x"), "writing another directory");
+            is_refused(fs::read_dir(&other), "listing another directory");
+            is_refused(fs::remove_file(other.join("file")), "removing a file of another one");
+            is_refused(symlink("/etc/passwd", cache.join("link")), "making a link");
+            is_refused(run("/bin/true"), "running a program");
+            if abi < 4 {
+                println!("skipped: the Landlock of this kernel knows no ports");
+                return;
+            }
+            connect(addresses[0]).expect("the server is reached");
+            is_refused(connect(addresses[1]), "reaching another port");
+            is_refused(TcpListener::bind("127.0.0.1:0"), "listening");
+        });
+        caged.join().expect("nothing else is possible");
+        drop((server, stranger));
+        // Nobody else lost anything.
+        fs::read("/etc/passwd").expect("this thread reads what it likes");
+    }
+}
