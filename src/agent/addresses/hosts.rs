@@ -117,7 +117,7 @@ fn tell(
         host.serve(&ServiceStep::ReloadHosts(zone.clone()))?;
     }
     let given = host.read(&leases_file(zone), MAX_BYTES)?.map(|file| file.text());
-    for address in forgotten(&wanted.text, &earlier, &given.unwrap_or_default()) {
+    for address in forgotten(&wanted.own, &earlier, &given.unwrap_or_default()) {
         host.serve(&ServiceStep::ForgetLease(zone.clone(), address))?;
     }
     let told = Told { lines: wanted.own, taken: true };
