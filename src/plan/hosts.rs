@@ -280,6 +280,9 @@ mod tests {
                      0 bc:24:11:00:00:03 10.0.0.68 * *\n\
                      0 bc:24:11:00:00:08 10.0.0.9 * *\n";
         let forgotten = forgotten(&hosts.own, &before, given);
-        assert_eq!(forgotten.into_iter().collect::<Vec<_>>(), ["10.0.0.9".parse::<IpAddr>().unwrap()]);
+        assert_eq!(
+            forgotten.into_iter().collect::<Vec<_>>(),
+            ["10.0.0.9".parse::<IpAddr>().unwrap()]
+        );
     }
 }
