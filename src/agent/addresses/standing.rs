@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AddressesError, Outcome, law, others, read, remembered, settle, tell_hosts};
+use super::{AddressesError, Outcome, law, others, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
 use crate::agent::found::fingerprint;
 use crate::agent::leases::{Branch, Settled, Starter};
@@ -61,7 +61,10 @@ pub fn look_after<H: Host>(
     settings: &Settings,
     starter: Starter<'_>,
 ) -> Result<Standing, AddressesError> {
-    let tell = || tell_hosts(host, settings).unwrap_or_else(|error| vec![chain(&error)]);
+    let tell = || match tell_hosts(host, settings) {
+        Ok(told) => told.sentences(),
+        Err(error) => vec![chain(&error)],
+    };
     // What is known already comes first: no server is waited for.
     let mut notes = tell();
     let result = settle_or_read(host, settings, starter, &mut notes);
@@ -126,7 +129,7 @@ fn settle_or_read<H: Host>(
         notes.extend(found.said);
         return outcome;
     }
-    let held = read(host, &branch, &law)?;
+    let held = branch.read(&law.allocators)?;
     let settled = Settled { tip: held.tip, leases: held.leases, changes: Vec::new() };
     Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false })
 }
