@@ -10,8 +10,9 @@ use camino::Utf8Path;
 
 use super::*;
 use crate::agent::settings;
-use crate::declare::Declared;
+use crate::declare::publish::{RUNNING, Wanted};
 use crate::declare::pve::Config;
+use crate::declare::{Declared, export};
 use crate::host::CLUSTER_LOCK;
 use crate::host::fake::{Fake, Fault, Member, Restart};
 use crate::value::ObjectId;
@@ -25,6 +26,7 @@ const GUEST: &str = "/etc/pve/nodes/n1/qemu-server/100.conf";
 struct Cluster {
     shared: Arc<Fake>,
     nodes: Vec<(NodeName, Member)>,
+    secrets: BTreeMap<CredentialId, Secret>,
 }
 
 /// A commit, as each node has it.
@@ -74,7 +76,7 @@ impl Cluster {
         shared.put("/etc/pve/sdn/pve-ipam-state.json", b"{}", 0o640);
         shared.put("/etc/pve/priv/authkey.key", b"key", 0o600);
         shared.put(GUEST, b"net0: virtio=BC:24:11:00:00:01,bridge=v\n", 0o640);
-        let cluster = Self { shared, nodes };
+        let cluster = Self { shared, nodes, secrets: BTreeMap::new() };
         cluster.members(&vec![true; count], true);
         cluster
     }
@@ -107,7 +109,7 @@ impl Cluster {
             running: &running,
             declared: &commit.declared,
             network: &commit.network,
-            secrets: &BTreeMap::new(),
+            secrets: &self.secrets,
         };
         publish(host, &subject)
     }
@@ -336,6 +338,7 @@ fn what_weft_has_no_word_for_stays_and_is_named() {
     let stranger = Cluster {
         shared: Arc::clone(&cluster.shared),
         nodes: vec![("n2".parse().expect("a name"), cluster.nodes[0].1.clone())],
+        secrets: BTreeMap::new(),
     };
     assert_eq!(told(&stranger.turn(0, &first)), "pve-absent");
     let cluster = Cluster::new(1);
@@ -380,6 +383,96 @@ fn a_node_that_went_back_is_not_counted_any_more() {
     let publication = cluster.turn(1, &second);
     assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
     assert_eq!(cluster.version(), 1);
+}
+
+/// Who does not publish any more says nothing any more: the others would publish for it.
+#[test]
+fn a_node_that_does_not_publish_is_not_counted_any_more() {
+    for other in [("pve: publish", "pve: off"), ("mode: apply", "mode: observe")] {
+        let cluster = Cluster::new(2);
+        let (first, second) = (commit(1, FIRST), commit(2, SECOND));
+        cluster.turns(&first);
+        cluster.turn(0, &second);
+        let settings = settings::read(&SETTINGS.replace(other.0, other.1)).expect("legal");
+        let (_, host) = &cluster.nodes[0];
+        let running = Running {
+            commit: Some(second.record.clone()),
+            generation: 2,
+            rendering: None,
+            since: second.record.committed,
+        };
+        let tree = Tree::default();
+        assert!(of_turn(host, &settings, &second.record, &tree, Some(&running)).is_none());
+        assert_eq!(cluster.text("/etc/pve/nodes/n1/weft.json"), "");
+        let publication = cluster.turn(1, &second);
+        assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
+        assert_eq!(cluster.version(), 1);
+    }
+}
+
+/// Nodes run commits that Proxmox could not tell from each other.
+#[test]
+fn nodes_write_down_the_same_commit() {
+    let cluster = Cluster::new(2);
+    let (first, second) = (commit(1, FIRST), commit(2, FIRST));
+    cluster.turns(&first);
+    cluster.turn(0, &second);
+    let before = cluster.shared.fingerprint();
+    for _ in 0..2 {
+        for (node, commit) in [(1, &first), (0, &second)] {
+            let published = cluster.turn(node, commit).published.expect("it is");
+            assert_eq!((published.sequence, published.commit), (1, first.record.commit));
+        }
+    }
+    assert_eq!(cluster.shared.fingerprint(), before);
+    let published = cluster.turns(&second).remove(0).published.expect("it is");
+    assert_eq!((published.sequence, published.commit), (2, second.record.commit));
+}
+
+#[test]
+fn a_secret_that_a_person_changed_is_left_until_a_person_agrees() {
+    const SERVER: &str = "zones: {za: {type: simple, ipam: nb}}\nvnets: {va: {zone: za}}\n\
+        ipams: {nb: {type: netbox, url: \"https://nb.example.org/api\", token: nbtoken}}\n";
+    let token = |word: &str| {
+        let id: CredentialId = "nbtoken".parse().expect("an id");
+        BTreeMap::from([(id, Secret::new(word.to_owned()))])
+    };
+    let mut cluster = Cluster::new(2);
+    let commit = commit(1, SERVER);
+    cluster.secrets = token("f1rst");
+    cluster.turns(&commit);
+    assert!(cluster.sdn("ipams.cfg").contains("token f1rst"));
+    let before = cluster.shared.fingerprint();
+    cluster.turns(&commit);
+    assert_eq!(cluster.shared.fingerprint(), before);
+    // The node has another one, and it is written.
+    cluster.secrets = token("s3cond");
+    cluster.turns(&commit);
+    let written = cluster.sdn("ipams.cfg");
+    assert!(written.contains("token s3cond"), "{written}");
+    // A node without it changes nothing.
+    cluster.secrets = BTreeMap::new();
+    let before = cluster.shared.fingerprint();
+    cluster.turns(&commit);
+    assert_eq!(cluster.shared.fingerprint(), before);
+    cluster.secrets = token("s3cond");
+    // Somebody puts in another one, or the one before.
+    for theirs in ["th1rd", "f1rst"] {
+        cluster.put_sdn("ipams.cfg", &written.replace("s3cond", theirs));
+        let publication = cluster.turns(&commit).remove(0);
+        assert_eq!(told(&publication), "pve-edited");
+        assert_eq!(publication.edited, ["ipams.cfg: IPAM nb has another `token`"]);
+        assert!(cluster.sdn("ipams.cfg").contains(theirs));
+        let (_, host) = &cluster.nodes[0];
+        assert_eq!(take_over(host, &cluster_name(), &publication), Takeover::Agreed);
+        let publication = cluster.turns(&commit).remove(0);
+        assert_eq!(publication.standing, Standing::Published, "{}", publication.message);
+        assert_eq!(cluster.sdn("ipams.cfg"), written);
+        let said = format!("{publication:?}{}", cluster.sdn("weft.json"));
+        for word in ["f1rst", "s3cond", theirs] {
+            assert!(!said.contains(word), "{said}");
+        }
+    }
 }
 
 #[test]
