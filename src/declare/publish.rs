@@ -145,12 +145,22 @@ impl Found {
     }
 
     fn digest(&self, kind: Option<Kind>) -> Digest {
-        let mut meaning = self.meaning(kind);
-        if let Some(secret) = kind.and_then(secret) {
-            let objects = meaning.values_mut().flat_map(BTreeMap::values_mut);
-            objects.for_each(|values| drop(values.remove(secret)));
-        }
+        let meaning = match kind {
+            Some(kind) => [(kind.key(), self.public(kind))].into(),
+            None => self.meaning(None),
+        };
         Digest::of(format!("{meaning:?}").as_bytes())
+    }
+
+    /// The objects of a kind without their secrets.
+    fn public(&self, kind: Kind) -> Spelled {
+        let mut objects = self.sections.spelled(kind);
+        if let Some(secret) = secret(kind) {
+            for values in objects.values_mut() {
+                values.remove(secret);
+            }
+        }
+        objects
     }
 
     /// What a file says: of the running configuration all kinds.
@@ -330,18 +340,9 @@ impl<'a> Wanted<'a> {
 
     /// Whether a file of servers stays as it is but for more of them, and their secrets.
     fn only_adds(&self, found: &Found, kind: Option<Kind>) -> bool {
-        let Some((kind, secret)) = kind.and_then(|kind| Some((kind, secret(kind)?))) else {
-            return false;
-        };
-        let public = |mut values: BTreeMap<String, String>| {
-            values.remove(secret);
-            values
-        };
-        let wanted = self.read.sections.spelled(kind);
-        let same = |(id, values): (String, BTreeMap<String, String>)| {
-            wanted.get(&id).cloned().map(public) == Some(public(values))
-        };
-        found.sections.spelled(kind).into_iter().all(same)
+        let Some(kind) = kind.filter(|kind| SERVERS.contains(kind)) else { return false };
+        let wanted = self.read.public(kind);
+        found.public(kind).iter().all(|(id, values)| wanted.get(id) == Some(values))
     }
 
     /// What a person would see as different, without values: some are secrets.
@@ -355,14 +356,7 @@ impl<'a> Wanted<'a> {
         let said = |what: String| format!("{name}: {what}");
         match kind {
             Some(kind @ (Kind::Ipams | Kind::Dns)) => {
-                let servers = |of: &Found| {
-                    let mut servers = of.sections.spelled(kind);
-                    servers.values_mut().for_each(|values| {
-                        drop(secret(kind).and_then(|key| values.remove(key)));
-                    });
-                    servers
-                };
-                let (wanted, others) = (servers(&self.read), servers(found));
+                let (wanted, others) = (self.read.public(kind), found.public(kind));
                 let edited = self.edited_secrets(found, Some(kind), seal);
                 let others = others.iter().filter_map(|(id, values)| {
                     let server = format!("{} {}", kind.one(), id.escape_debug());

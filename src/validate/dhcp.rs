@@ -255,7 +255,7 @@ fn wrong(option: &DhcpOption) -> Option<(&Place, String)> {
         return Some((&other.place, format!("needs {needs}, not `{}`", other.value)));
     }
     let is_paired =
-        option.name.value != DhcpOptionName::ClasslessStaticRoute || values.len() % 2 == 0;
+        option.name.value != DhcpOptionName::ClasslessStaticRoute || values.len().is_multiple_of(2);
     match values.as_slice() {
         [] => Some((&option.values.place, "has no value".to_owned())),
         [_, second, ..] if is_single => Some((&second.place, "takes one value only".to_owned())),

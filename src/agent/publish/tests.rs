@@ -1,6 +1,8 @@
 //! Publications of several fakes that share one cluster file system.
 
 mod death;
+mod secrets;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -361,150 +363,6 @@ introduction:
 credentials:
   nbtoken: {type: token, file: /etc/weft/nb.token, origin: \"https://nb.example.org\"}
 ";
-
-#[test]
-fn a_node_that_went_back_is_not_counted_any_more() {
-    let cluster = Cluster::new(2);
-    let (first, second) = (commit(1, FIRST), commit(2, SECOND));
-    cluster.turns(&first);
-    cluster.turn(0, &second);
-    let settings = settings::read(SETTINGS).expect("legal");
-    let back = Running {
-        commit: Some(first.record.clone()),
-        generation: 1,
-        rendering: None,
-        since: first.record.committed,
-    };
-    let (_, host) = &cluster.nodes[0];
-    let publication =
-        of_turn(host, &settings, &second.record, &Tree::default(), Some(&back)).expect("asked");
-    assert_eq!(told(&publication), "pve-waits-for-nodes");
-    assert_eq!(publication.published.expect("the first").sequence, 1);
-    let publication = cluster.turn(1, &second);
-    assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
-    assert_eq!(cluster.version(), 1);
-}
-
-/// Who does not publish any more says nothing any more: the others would publish for it.
-#[test]
-fn a_node_that_does_not_publish_is_not_counted_any_more() {
-    for other in [("pve: publish", "pve: off"), ("mode: apply", "mode: observe")] {
-        let cluster = Cluster::new(2);
-        let (first, second) = (commit(1, FIRST), commit(2, SECOND));
-        cluster.turns(&first);
-        cluster.turn(0, &second);
-        let settings = settings::read(&SETTINGS.replace(other.0, other.1)).expect("legal");
-        let (_, host) = &cluster.nodes[0];
-        let running = Running {
-            commit: Some(second.record.clone()),
-            generation: 2,
-            rendering: None,
-            since: second.record.committed,
-        };
-        let tree = Tree::default();
-        assert!(of_turn(host, &settings, &second.record, &tree, Some(&running)).is_none());
-        assert_eq!(cluster.text("/etc/pve/nodes/n1/weft.json"), "");
-        let publication = cluster.turn(1, &second);
-        assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
-        assert_eq!(cluster.version(), 1);
-    }
-}
-
-/// Nodes run commits that Proxmox could not tell from each other.
-#[test]
-fn nodes_write_down_the_same_commit() {
-    let cluster = Cluster::new(2);
-    let (first, second) = (commit(1, FIRST), commit(2, FIRST));
-    cluster.turns(&first);
-    cluster.turn(0, &second);
-    let before = cluster.shared.fingerprint();
-    for _ in 0..2 {
-        for (node, commit) in [(1, &first), (0, &second)] {
-            let published = cluster.turn(node, commit).published.expect("it is");
-            assert_eq!((published.sequence, published.commit), (1, first.record.commit));
-        }
-    }
-    assert_eq!(cluster.shared.fingerprint(), before);
-    let published = cluster.turns(&second).remove(0).published.expect("it is");
-    assert_eq!((published.sequence, published.commit), (2, second.record.commit));
-}
-
-#[test]
-fn a_secret_that_a_person_changed_is_left_until_a_person_agrees() {
-    const SERVER: &str = "zones: {za: {type: simple, ipam: nb}}\nvnets: {va: {zone: za}}\n\
-        ipams: {nb: {type: netbox, url: \"https://nb.example.org/api\", token: nbtoken}}\n";
-    let token = |word: &str| {
-        let id: CredentialId = "nbtoken".parse().expect("an id");
-        BTreeMap::from([(id, Secret::new(word.to_owned()))])
-    };
-    let mut cluster = Cluster::new(2);
-    let commit = commit(1, SERVER);
-    cluster.secrets = token("f1rst");
-    cluster.turns(&commit);
-    assert!(cluster.sdn("ipams.cfg").contains("token f1rst"));
-    let before = cluster.shared.fingerprint();
-    cluster.turns(&commit);
-    assert_eq!(cluster.shared.fingerprint(), before);
-    // The node has another one, and it is written.
-    cluster.secrets = token("s3cond");
-    cluster.turns(&commit);
-    let written = cluster.sdn("ipams.cfg");
-    assert!(written.contains("token s3cond"), "{written}");
-    // A node without it changes nothing.
-    cluster.secrets = BTreeMap::new();
-    let before = cluster.shared.fingerprint();
-    cluster.turns(&commit);
-    assert_eq!(cluster.shared.fingerprint(), before);
-    cluster.secrets = token("s3cond");
-    // Somebody puts in another one, or the one before.
-    for theirs in ["th1rd", "f1rst"] {
-        cluster.put_sdn("ipams.cfg", &written.replace("s3cond", theirs));
-        let publication = cluster.turns(&commit).remove(0);
-        assert_eq!(told(&publication), "pve-edited");
-        assert_eq!(publication.edited, ["ipams.cfg: IPAM nb has another `token`"]);
-        assert!(cluster.sdn("ipams.cfg").contains(theirs));
-        let (_, host) = &cluster.nodes[0];
-        assert_eq!(take_over(host, &cluster_name(), &publication), Takeover::Agreed);
-        let publication = cluster.turns(&commit).remove(0);
-        assert_eq!(publication.standing, Standing::Published, "{}", publication.message);
-        assert_eq!(cluster.sdn("ipams.cfg"), written);
-        let said = format!("{publication:?}{}", cluster.sdn("weft.json"));
-        for word in ["f1rst", "s3cond", theirs] {
-            assert!(!said.contains(word), "{said}");
-        }
-    }
-}
-
-#[test]
-fn a_secret_is_written_only_for_the_server_that_it_is_bound_to() {
-    let settings = settings::read(SETTINGS).expect("legal");
-    let host = Fake::default();
-    host.put("/etc/weft/nb.token", b"s3cret\n", 0o600);
-    let secrets = |url: &str| {
-        let text = format!(
-            "ipams: {{nb: {{type: netbox, url: \"{url}\", token: nbtoken}}, other: {{type: netbox, url: \"{url}\", token: unknown}}}}\n"
-        );
-        let Commit { declared, .. } = commit(1, &text);
-        let secrets = secrets::secrets(&host, &settings, &declared);
-        secrets
-            .into_iter()
-            .map(|(id, s)| (id.to_string(), s.expose().to_owned()))
-            .collect::<Vec<_>>()
-    };
-    let known = [("nbtoken".to_owned(), "s3cret".to_owned())];
-    assert_eq!(secrets("https://nb.example.org/api"), known);
-    assert_eq!(secrets("https://NB.example.org:443/api"), known);
-    for url in [
-        "https://nb.example.com/api",
-        "http://nb.example.org/api",
-        "https://nb.example.org:8443/api",
-        "https://nb.example.org.example.com/api",
-    ] {
-        assert_eq!(secrets(url), [], "{url}");
-    }
-    host.put("/etc/weft/nb.token", b"s3cret\n", 0o644);
-    assert_eq!(secrets("https://nb.example.org/api"), [], "anybody could read it");
-}
 
 impl Cluster {
     /// The files of a commit, whatever the nodes' own carry.
