@@ -123,6 +123,7 @@ const RULES: &[Rule] = &[
     dhcp::pools_are_served,
     dhcp::pools_are_apart,
     dhcp::options_fit,
+    dhcp::options_have_values,
     guests::vnets_declared,
     guests::addresses_inside,
     guests::addresses_differ,
