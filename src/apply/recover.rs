@@ -171,6 +171,10 @@ fn settle(host: &impl Host, entry: &Entry) -> Result<Recovery, ApplyError> {
     let cause = cause(host, entry)?;
     if entry.state == State::Applied && entry.record.window.is_some() {
         if cause == Cause::Interrupted {
+            // Who watched may be gone with everything else that ran.
+            if let Err(error) = host.guard(entry.record.number) {
+                warn!(%error, "the watchdog of an open window does not start again");
+            }
             return Ok(Recovery::Open { entry: entry.clone() });
         }
     } else if entry.state == State::Applied {
