@@ -4,6 +4,7 @@
 //! through [`Host`], so that a test can let any single call fail, or the power
 //! with it. Knows no policy.
 
+mod cluster;
 mod devices;
 mod facts;
 #[cfg(test)]
