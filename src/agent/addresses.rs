@@ -15,8 +15,10 @@ use std::time::Duration;
 use camino::Utf8Path;
 use thiserror::Error;
 
+use super::error::chain;
 use super::found::{FoundGuests, found};
 use super::leases::{Branch, Decision, Held, LeasesError, Settled, Starter};
+use super::newest::Known;
 use super::revoked::{self, RevokedError};
 use super::settings::Settings;
 use super::turn::CACHE;
@@ -46,6 +48,8 @@ pub struct Law {
     pub configuration: Configuration,
     /// Whose word is taken.
     pub allocators: Allocators,
+    /// What this node knows of newer commits.
+    known: Known,
 }
 
 /// What settling came to.
@@ -58,7 +62,7 @@ pub struct Outcome {
     /// What is held where nothing is declared.
     pub stranded: Vec<Stranded>,
     /// A newer commit of the configuration was settled by another node, so that this one
-    /// only reads.
+    /// only gives to those who hold nothing.
     pub behind: bool,
 }
 
@@ -126,7 +130,10 @@ pub fn law(
     let (network, _) = validate::check(&tree, Some(&settings.cluster.value), &[]);
     let network = network.ok_or(AddressesError::Invalid(record.commit))?;
     let configuration = Configuration { commit: record.commit, sequence: record.sequence };
-    Ok(Law { network, configuration, allocators })
+    let Configuration { sequence, .. } = configuration;
+    let accepted = Configuration { commit: anchor.record.commit, sequence: anchor.record.sequence };
+    let known = Known::of(store, sequence, accepted).map_err(LedgerError::from)?;
+    Ok(Law { network, configuration, allocators, known })
 }
 
 /// Who claims addresses beside the guests that are declared, where the settings ask for it.
@@ -170,10 +177,17 @@ pub fn settle<H: Host>(
     let mut behind = false;
     let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
     let settled = branch.settle(&law.allocators, &message, |held| {
-        behind = is_behind(held, &law.configuration);
+        behind = law.known.is_behind(host, held.configuration).unwrap_or_else(|error| {
+            tracing::warn!("addresses: {}", chain(&error));
+            true
+        });
         if behind {
-            allocation = Allocation::default();
-            return Decision::default();
+            // Whoever has nothing gets something: nobody loses anything by it.
+            let terms = Terms { complete: BTreeSet::new(), ..terms.clone() };
+            let newcomers = newcomers(&all, held);
+            allocation = allocate(&law.network, &held.leases, &newcomers, &terms);
+            allocation.stranded.clear();
+            return Decision { changes: allocation.changes.clone(), configuration: None };
         }
         allocation = allocate(&law.network, &held.leases, &all, &terms);
         let is_newer = held.configuration.is_none_or(|before| before != law.configuration);
@@ -193,9 +207,12 @@ pub fn remember(host: &impl Host, settled: &Settled) -> Result<(), AddressesErro
     record::remember(host, settled.tip, &settled.leases)
 }
 
-/// Whether another node settled a commit that is above this one's.
-fn is_behind(held: &Held, configuration: &Configuration) -> bool {
-    held.configuration.is_some_and(|before| before.sequence > configuration.sequence)
+/// The claims of those who hold nothing, not even what they gave up.
+fn newcomers(claims: &[Claim], held: &Held) -> Vec<Claim> {
+    let holders: BTreeSet<_> =
+        held.leases.values().map(|lease| (&lease.vnet, &lease.mac)).collect();
+    let claims = claims.iter().filter(|claim| !holders.contains(&(&claim.vnet, &claim.mac)));
+    claims.cloned().collect()
 }
 
 /// Reads what is held, and remembers it.

@@ -33,6 +33,9 @@ const LOCK: &str = "/run/weft/leases.lock";
 pub const TAKEN: &str = "/var/lib/weft/leases.taken";
 const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 64 << 10;
+/// How often it is asked for while another process of this node has it, and the time between.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// How often others may be first.
 const TRIES: u32 = 200;
 /// The longest pause after somebody else was first; it doubles three times.
@@ -147,7 +150,7 @@ pub enum LeasesError {
     #[error("others published first, {TRIES} times in a row")]
     Contended,
     /// Another process of this node is at it.
-    #[error("another process of this node reads or writes leases")]
+    #[error("another process of this node reads or writes leases, and does not come to an end")]
     Busy,
     /// The record of what was taken last cannot be read.
     #[error("`{TAKEN}` is damaged: {0}")]
@@ -155,6 +158,18 @@ pub enum LeasesError {
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
+}
+
+impl LeasesError {
+    /// A stable name of the reason, for programs; of those that `weft explain` knows.
+    pub const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Ledger(error) => Some(error.code()),
+            Self::Gone(_) => Some("ledger-gone"),
+            Self::Broken { .. } => Some("ledger-broken"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,7 +199,12 @@ impl<'a, H: Host> Branch<'a, H> {
             cache: starter.path(Utf8Path::new(CACHE)),
             remote,
             access,
-            limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
+            limits: FetchLimits {
+                schemes: settings.schemes(),
+                received_bytes: ledger::MAX_RECEIVED,
+                objects: ledger::MAX_OBJECTS,
+                ..FetchLimits::default()
+            },
             deadline: settings.fetch_deadline(),
         })
     }
@@ -230,8 +250,12 @@ impl<'a, H: Host> Branch<'a, H> {
                 let path = declare::constant_path(lease::CONFIGURATION);
                 (path, Some(lease::write_configuration(&configuration)))
             });
-            let files: BTreeMap<RepoPath, Option<Vec<u8>>> =
+            let mut files: BTreeMap<RepoPath, Option<Vec<u8>>> =
                 leases_of.chain(configuration).collect();
+            if base.is_none() && files.values().any(Option::is_some) {
+                let mark = lease::write_mark(allocators.cluster());
+                files.insert(declare::constant_path(lease::MARK), Some(mark));
+            }
             let who = ("weft", message, self.host.now());
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
             let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
@@ -271,7 +295,13 @@ impl<'a, H: Host> Branch<'a, H> {
     }
 
     fn lock(&self) -> Result<H::Lock, LeasesError> {
-        self.host.lock(Utf8Path::new(LOCK))?.ok_or(LeasesError::Busy)
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = self.host.lock(Utf8Path::new(LOCK))? {
+                return Ok(lock);
+            }
+            self.host.wait(LOCK_PAUSE);
+        }
+        Err(LeasesError::Busy)
     }
 
     fn look(&self) -> Result<Option<ObjectId>, LeasesError> {
@@ -304,14 +334,15 @@ impl<'a, H: Host> Branch<'a, H> {
         Ok((worker, ledger))
     }
 
-    /// Takes a tip that counts, if all of it is leases.
+    /// Takes a tip that counts, if all of it is leases: the branch may be taken back from one
+    /// that is not.
     fn take(&self, ledger: Option<Ledger>) -> Result<Held, LeasesError> {
         let Some(ledger) = ledger else { return Ok(Held::default()) };
-        self.remember(ledger.tip)?;
         if let Some(first) = ledger.broken.first() {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
+        self.remember(ledger.tip)?;
         let Ledger { tip, leases, configuration, .. } = ledger;
         Ok(Held { tip: Some(tip), leases, configuration })
     }

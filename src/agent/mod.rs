@@ -23,6 +23,7 @@ pub mod machine;
 pub mod memory;
 pub mod metrics;
 pub mod names;
+pub mod newest;
 pub mod node;
 pub mod notify;
 mod planned;

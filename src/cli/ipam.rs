@@ -1,5 +1,6 @@
 //! `weft ipam`: addresses of guests, by the branch that keeps their leases.
 
+mod failure;
 mod import;
 mod registry;
 mod words;
@@ -10,8 +11,9 @@ use camino::Utf8PathBuf;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use self::failure::failed;
 use super::failure::{Exit, Failure};
-use super::node::{self, Node, failed};
+use super::node::{self, Node};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
 use crate::agent::found::FoundGuests;
@@ -19,7 +21,7 @@ use crate::agent::leases::{Branch, Decision, Settled, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
-use crate::plan::addresses::{Allocation, Claim, LeaseChange, Terms, allocate, claims};
+use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, Terms, allocate, claims};
 use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
 
@@ -160,22 +162,22 @@ fn open<'a>(
 ) -> Result<Desk<'a>, Failure> {
     let starter = Starter { program, root: node.root.as_deref(), cancel };
     let branch = Branch::of(&node.host, settings, starter).map_err(|error| {
-        failed(&error)
+        failed(error)
             .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
     })?;
     let law = addresses::law(&node.host, settings, starter)
-        .map_err(|error| failed(&error).hint("`weft sync` fetches the configuration"))?;
+        .map_err(|error| failed(error).hint("`weft sync` fetches the configuration"))?;
     Ok(Desk { branch, law })
 }
 
 /// Remembers what was settled, and tells it to the DHCP servers of this node.
 fn keep(node: &Node, settings: &Settings, settled: &Settled) -> Result<(), Failure> {
-    addresses::remember(&node.host, settled).map_err(|error| failed(&error))?;
+    addresses::remember(&node.host, settled).map_err(failed)?;
     tell_hosts(node, settings)
 }
 
 fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
-    let said = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
+    let said = addresses::tell_hosts(&node.host, settings).map_err(failed)?;
     for line in said {
         Output::notice(format!("warning: {line}"));
     }
@@ -193,12 +195,12 @@ fn list(
     let fresh = || {
         let desk = open(node, settings, &program)?;
         let held = addresses::read(&node.host, &desk.branch, &desk.law);
-        held.map(|held| (held.tip, held.leases)).map_err(|error| failed(&error))
+        held.map(|held| (held.tip, held.leases)).map_err(failed)
     };
     let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
         Ok((tip, leases)) => (node.host.now(), tip, leases),
         Err(failure) => {
-            let last = addresses::remembered(&node.host).map_err(|error| failed(&error))?;
+            let last = addresses::remembered(&node.host).map_err(failed)?;
             match (last, failure) {
                 (Some(last), failure) => {
                     if let Some(failure) = failure {
@@ -232,27 +234,29 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
     let desk = open(node, settings, &program)?;
     let found = others(node, settings, &desk)?;
     let (claims, complete) = (&found.claims, found.all_known());
-    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete)
-        .map_err(|error| failed(&error))?;
-    if outcome.behind {
-        let message =
-            "another node settled a newer commit of the configuration; this one only reads";
-        return Err(
-            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
-        );
-    }
+    let outcome =
+        addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete).map_err(failed)?;
     let allocation = Allocation {
         changes: outcome.settled.changes,
         refused: outcome.refused,
         stranded: outcome.stranded,
     };
     tell_hosts(node, settings)?;
+    if outcome.behind {
+        let message = "another node settled a newer commit of the configuration; this one only gives addresses to those who have none";
+        for line in words::sentences(&allocation.changes) {
+            Output::notice(line);
+        }
+        return Err(
+            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
+        );
+    }
     Ok(words::say(output, &allocation, true))
 }
 
 /// Guests of the hypervisor, where the settings ask for them.
 fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
-    let found = addresses::others(&node.host, settings, &desk.law).map_err(|e| failed(&e))?;
+    let found = addresses::others(&node.host, settings, &desk.law).map_err(failed)?;
     for line in &found.said {
         Output::notice(format!("warning: {line}"));
     }
@@ -293,7 +297,7 @@ fn allocate_one(
             allocation.stranded.clear();
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     keep(node, settings, &settled)?;
     Ok(words::say(output, &allocation, true))
 }
@@ -308,6 +312,7 @@ fn release(
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let declared = claims(&desk.law.network);
+    let pools = Pools::of(&desk.law.network);
     let now = node.host.now();
     let mut wrong = None;
     let settled = desk
@@ -329,7 +334,8 @@ fn release(
                 return Decision::default();
             };
             let claims = |claim: &&Claim| (&claim.vnet, &claim.mac) == (&lease.vnet, &lease.mac);
-            if let Some(claim) = declared.iter().find(claims) {
+            let is_stranded = pools.strand(&(zone.clone(), address), &lease.vnet);
+            if let Some(claim) = declared.iter().find(claims).filter(|_| !is_stranded) {
                 let message =
                     format!("{address} belongs to guest `{}`, which is declared", claim.guest);
                 wrong = Some(Failure::new(Exit::Refused, message).hint(
@@ -346,7 +352,7 @@ fn release(
             };
             Decision { changes: vec![change], configuration: None }
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
@@ -365,8 +371,7 @@ fn release(
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held =
-        addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
+    let held = addresses::read(&node.host, &desk.branch, &desk.law).map_err(failed)?;
     let found = others(node, settings, &desk)?;
     let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
     let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };

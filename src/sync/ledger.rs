@@ -3,7 +3,9 @@
 //! Its history is nobody's configuration. A tip counts when a principal whom the
 //! configuration's policy names an allocator signed it with a key that is valid now, and
 //! the tip that was taken before lies on its first-parent line: then its signer vouches
-//! for all of it. Whoever serves the branch can hold it back, and no more.
+//! for all of it. Whoever serves the branch can hold it back, and no more. A node that takes
+//! it for the first time knows of no tip before, and could be shown an old one: what it
+//! publishes upon that no other node takes.
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -19,16 +21,26 @@ use crate::declare::lease::{self, Configuration, NotALease};
 use crate::declare::policy::{NAMESPACE, Policy};
 use crate::declare::signers::Signers;
 use crate::network::Leases;
-use crate::value::{ObjectId, Principal, RepoPath};
+use crate::value::{ClusterName, ObjectId, Principal, RepoPath};
 
 /// The most commits between a tip and the one that was taken before.
 const MAX_COMMITS: usize = 100_000;
 /// The most leases.
 pub const MAX_LEASES: usize = 200_000;
+/// The most objects that a commit brings which gives out one address: itself, four
+/// directories, the lease and the file [`lease::CONFIGURATION`].
+const OBJECTS_OF_A_COMMIT: usize = 7;
+/// The most objects that a fetch of the branch brings: all of a branch that has as many
+/// commits and leases as are read.
+#[expect(clippy::cast_possible_truncation, reason = "it is a constant of a million")]
+pub const MAX_OBJECTS: u32 = (MAX_COMMITS * OBJECTS_OF_A_COMMIT + MAX_LEASES + MAX_COMMITS) as u32;
+/// The most bytes of them, compressed: some 200 for each.
+pub const MAX_RECEIVED: u64 = 400 << 20;
 
 /// Who may write leases, by an accepted commit of the configuration.
 #[derive(Clone, Debug)]
 pub struct Allocators {
+    cluster: ClusterName,
     signers: Signers,
     policy: Policy,
     revoked: std::collections::BTreeSet<KeyFingerprint>,
@@ -96,6 +108,14 @@ pub enum LedgerError {
         /// What was taken before.
         taken: ObjectId,
     },
+    /// It is no branch of leases of this cluster, in a format that is read here.
+    #[error("commit {tip} of the leases is not taken: {why}")]
+    Foreign {
+        /// The tip.
+        tip: ObjectId,
+        /// Why not.
+        why: String,
+    },
     /// A directory cannot be read.
     #[error("the leases cannot be read")]
     Directory(#[from] DirectoryError),
@@ -114,6 +134,7 @@ impl LedgerError {
             Self::Signature { .. } => "ledger-signature",
             Self::Signer { .. } => "ledger-signer",
             Self::Rewound { .. } => "ledger-rewound",
+            Self::Foreign { .. } => "ledger-foreign",
             Self::TooMany => "ledger-too-large",
         }
     }
@@ -133,10 +154,16 @@ impl Allocators {
             TrustFilesError::Broken(why) => LedgerError::Policy(why),
         })?;
         Ok(Self {
+            cluster: accepted.cluster.clone(),
             signers: files.signers.clone(),
             policy: files.policy.clone(),
             revoked: trust.revoked.clone(),
         })
+    }
+
+    /// Whose leases they write.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
     }
 
     /// Whose key it is, where it may write leases at a time.
@@ -176,16 +203,39 @@ pub fn judge(
         stands_on(store, tip, taken)?;
     }
     let mut directories = Directories::new(store);
+    let mark = plain_file(store, &mut directories, commit.tree, lease::MARK)?;
+    let mark = mark.unwrap_or_else(|| Err(format!("it has no file `{}`", lease::MARK)));
+    mark.and_then(|bytes| lease::check_mark(&bytes, &allocators.cluster))
+        .map_err(|why| LedgerError::Foreign { tip, why })?;
     let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
-    let entry = directories.entry(commit.tree, lease::CONFIGURATION)?;
-    let configuration = match entry.filter(|entry| entry.mode == Mode::File) {
-        Some(entry) => {
-            let bytes = store.read(entry.id, Kind::Blob, lease::MAX_BYTES)?;
-            lease::read_configuration(&bytes).map_err(|error| broken.push(error)).ok()
-        }
-        None => None,
-    };
+    let entry = plain_file(store, &mut directories, commit.tree, lease::CONFIGURATION)?;
+    let configuration = entry.map(|bytes| {
+        let path = lease::CONFIGURATION.to_owned();
+        bytes
+            .map_err(|why| NotALease { path, why })
+            .and_then(|bytes| lease::read_configuration(&bytes))
+    });
+    let configuration = configuration.and_then(|of| of.map_err(|bad| broken.push(bad)).ok());
     Ok(Ledger { tip, signer, leases, configuration, broken })
+}
+
+/// The contents of a file at the top, or what is there instead; nothing where nothing is.
+#[expect(clippy::type_complexity, reason = "whether there is one, and whether it is one")]
+fn plain_file(
+    store: Store<'_>,
+    directories: &mut Directories<'_>,
+    tree: ObjectId,
+    name: &str,
+) -> Result<Option<Result<Vec<u8>, String>>, LedgerError> {
+    let Some(entry) = directories.entry(tree, name)? else { return Ok(None) };
+    if entry.mode != Mode::File {
+        return Ok(Some(Err(format!("`{name}` is no plain file but {}", entry.mode.what()))));
+    }
+    match store.read(entry.id, Kind::Blob, lease::MAX_BYTES) {
+        Ok(bytes) => Ok(Some(Ok(bytes))),
+        Err(ObjectError::TooLarge { .. }) => Ok(Some(Err("it is too large".to_owned()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), LedgerError> {

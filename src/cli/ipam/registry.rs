@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::failure::failed as of_leases;
 use super::{Leave, open};
 use crate::agent::addresses;
 use crate::agent::names;
@@ -21,8 +22,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held =
-        addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
+    let held = addresses::read(&node.host, &desk.branch, &desk.law).map_err(of_leases)?;
     let leave = names::Leave { force: leave.force, adopt: leave.adopt };
     let plan = names::plan(&node.host, settings, &desk.law.network, &held.leases, leave)
         .map_err(|error| failed(&error))?;

@@ -72,8 +72,8 @@ pub(super) fn json((zone, address): &(ZoneId, IpAddr), lease: &Lease) -> Json {
 pub(super) fn say(output: Output, allocation: &Allocation, done: bool) -> Exit {
     let Allocation { changes, refused, stranded } = allocation;
     let mut text = String::new();
-    for change in changes {
-        let _ = writeln!(text, "{}", sentence(change));
+    for line in sentences(changes) {
+        let _ = writeln!(text, "{line}");
     }
     for refused in refused {
         let _ = writeln!(text, "refused: {refused}");
@@ -112,6 +112,11 @@ fn of_change(change: &LeaseChange) -> Json {
         "before": change.before.as_ref().map(|lease| json(&key, lease)),
         "after": change.after.as_ref().map(|lease| json(&key, lease)),
     })
+}
+
+/// Each change in words.
+pub(super) fn sentences(changes: &[LeaseChange]) -> impl Iterator<Item = String> {
+    changes.iter().map(sentence)
 }
 
 fn sentence(change: &LeaseChange) -> String {

@@ -10,10 +10,10 @@ use std::fmt;
 use std::thread;
 use std::time::Instant;
 
-use super::{Plan, PlannedServer, PlannedZone, Terms, of_server, rule};
+use super::{Plan, PlannedServer, PlannedZone, Terms, of_server};
 use crate::plan::names::{
-    Difference, Found, Fqdn, NameChange, Refusal, Refused, Subject, Wanted, WantedZone, Way,
-    difference,
+    Adopt, Difference, Found, Fqdn, NameChange, RecordKind, Refusal, Refused, Rule, Subject,
+    Wanted, WantedZone, Way, difference,
 };
 use crate::reconcile::http::HttpError;
 use crate::reconcile::powerdns::keeps_no_comments;
@@ -66,6 +66,8 @@ struct Work<'a> {
     way: Way,
     /// What was planned for each name.
     planned: BTreeMap<&'a Fqdn, &'a NameChange>,
+    /// What was planned to become ours.
+    adopted: BTreeMap<Fqdn, BTreeSet<(RecordKind, String)>>,
     /// The names that are not known to be as wanted.
     open: BTreeSet<Fqdn>,
     /// The most names of one request.
@@ -86,10 +88,33 @@ impl<'a> Work<'a> {
     ) -> Self {
         let planned: BTreeMap<_, _> =
             zone.changes.iter().map(|change| (&change.name, change)).collect();
+        let mut adopted = BTreeMap::new();
+        for change in &zone.changes {
+            let edits = change.edits.iter();
+            let of: BTreeSet<_> = edits
+                .flat_map(|edit| edit.adopted.iter().map(|content| (edit.kind, content.clone())))
+                .collect();
+            if !of.is_empty() {
+                adopted.insert(change.name.clone(), of);
+            }
+        }
         let open = planned.keys().map(|name| (*name).clone()).collect();
         let (batch, least, rounds) = (BATCH, usize::MAX, 0);
         let (way, late) = (zone.way, 0);
-        Self { server, zone, wanted, terms, way, planned, open, batch, late, least, rounds }
+        Self {
+            server,
+            zone,
+            wanted,
+            terms,
+            way,
+            planned,
+            adopted,
+            open,
+            batch,
+            late,
+            least,
+            rounds,
+        }
     }
 
     /// Reads, judges, writes.
@@ -159,9 +184,13 @@ impl<'a> Work<'a> {
     }
 
     fn read(&self) -> Result<Found, HttpError> {
-        let cluster = &self.terms.cluster;
-        let names = self.open.iter().flat_map(|name| Found::names_for(name, cluster)).collect();
-        self.server.server.at(&self.zone.listed, &names, self.zone.sets)
+        let PlannedZone { listed, clusters, sets, .. } = self.zone;
+        // What becomes ours must not be anybody's by now: all marks are looked at.
+        if self.open.iter().any(|name| self.adopted.contains_key(name)) {
+            return self.server.server.whole(listed);
+        }
+        let names = self.open.iter().flat_map(|name| Found::names_for(name, clusters.iter()));
+        self.server.server.at(listed, &names.collect(), *sets)
     }
 
     /// What is still to do, of what was planned.
@@ -171,7 +200,14 @@ impl<'a> Work<'a> {
             .iter()
             .filter_map(|name| Some((name.clone(), self.zone.wanted.get(name)?.clone())))
             .collect();
-        let rule = rule(self.terms, self.server.ttl, self.way, self.wanted, Some(&open));
+        let rule = Rule {
+            cluster: &self.terms.cluster,
+            ttl: self.server.ttl,
+            adopt: Adopt::Shown(&self.adopted),
+            way: self.way,
+            stranded: &self.wanted.stranded,
+            only: Some(&open),
+        };
         let Difference { changes, refused, .. } =
             difference(&self.zone.name, &wanted, found, &rule);
         for refused in refused {
