@@ -135,7 +135,7 @@ fn addresses_by_hand() {
     // Nor does a guest that is declared keep one that it can never use again.
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
     is(&node, &["sync"], 0, &["runs commit"]);
-    is(&node, &["ipam", "allocate"], 0, &["10.0.0.2 (za) "]);
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
     let none =
         "nodes: {n1: {}, n2: {}}\nzones: {za: {type: simple}}\nvnets: {va: {zone: za}}\nguests: {";
     declare(&repository, &format!("{none}{}}}\n", guest(1, "")));
