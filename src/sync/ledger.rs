@@ -220,7 +220,6 @@ pub fn judge(
 }
 
 /// The contents of a file at the top, or what is there instead; nothing where nothing is.
-#[expect(clippy::type_complexity, reason = "whether there is one, and whether it is one")]
 fn plain_file(
     store: Store<'_>,
     directories: &mut Directories<'_>,

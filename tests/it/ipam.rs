@@ -136,9 +136,9 @@ fn addresses_by_hand() {
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
     is(&node, &["sync"], 0, &["runs commit"]);
     is(&node, &["ipam", "allocate"], 0, &["everybody"]);
-    let none =
+    let without =
         "nodes: {n1: {}, n2: {}}\nzones: {za: {type: simple}}\nvnets: {va: {zone: za}}\nguests: {";
-    declare(&repository, &format!("{none}{}}}\n", guest(1, "")));
+    declare(&repository, &format!("{without}{}}}\n", guest(1, "")));
     is(&node, &["sync"], 0, &["runs commit"]);
     is(&node, &["ipam", "check"], 4, &["stranded: 10.0.0.2 of `g1`", "the vnet has no subnet"]);
     is(&node, &["ipam", "release", "10.0.0.2", "--now"], 0, &["10.0.0.2 is free"]);

@@ -288,7 +288,9 @@ fn a_clock_that_is_ahead_keeps_no_address_for_ever() {
     let leases = written(&Leases::new(), &leases);
     let given_up = |at: i64| {
         let mut leases = leases.clone();
-        leases.values_mut().for_each(|lease| lease.released = Timestamp::from_second(at).ok());
+        for lease in leases.values_mut() {
+            lease.released = Timestamp::from_second(at).ok();
+        }
         leases
     };
     let settle =
