@@ -52,6 +52,14 @@ pub struct Law {
     known: Known,
 }
 
+impl Law {
+    /// Whether another node settled a newer commit than this one runs, so that this one takes
+    /// nothing away that the newer one declares.
+    pub fn is_behind(&self, host: &impl Host, held: &Held) -> Result<bool, HostError> {
+        self.known.is_behind(host, held.configuration)
+    }
+}
+
 /// What settling came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -177,7 +185,7 @@ pub fn settle<H: Host>(
     let mut behind = false;
     let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
     let settled = branch.settle(&law.allocators, &message, |held| {
-        behind = law.known.is_behind(host, held.configuration).unwrap_or_else(|error| {
+        behind = law.is_behind(host, held).unwrap_or_else(|error| {
             tracing::warn!("addresses: {}", chain(&error));
             true
         });

@@ -3,18 +3,20 @@
 //! Nothing here holds up the network: whoever calls this waits for a git server, and a
 //! server that is silent leaves the leases of the last time in force.
 
+mod taken;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::credentials;
 use super::settings::{LeaseBranch, Settings};
 use crate::declare;
 use crate::declare::lease::{self, Configuration};
+use crate::declare::writer::{self, Writer};
 use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
@@ -25,14 +27,13 @@ use crate::sync::worker::FetchUser;
 use crate::sync::{Access, FailureCode, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::value::{ObjectId, RepoPath};
 
+pub use self::taken::TAKEN;
+pub(super) use self::taken::taken;
+
 /// The cache of the branch.
 pub const CACHE: &str = "/var/cache/weft/leases";
 /// One process at a time has the cache.
 const LOCK: &str = "/run/weft/leases.lock";
-/// The tip that was taken last.
-pub const TAKEN: &str = "/var/lib/weft/leases.taken";
-const FORMAT: u32 = 1;
-const MAX_BYTES: u64 = 64 << 10;
 /// How often it is asked for while another process of this node has it, and the time between.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -101,6 +102,8 @@ pub struct Held {
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
     pub configuration: Option<Configuration>,
+    /// Who writes to servers beside the network, or wrote last.
+    pub writer: Option<Writer>,
 }
 
 /// The leases after they were settled.
@@ -172,13 +175,6 @@ impl LeasesError {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Taken {
-    format: u32,
-    commit: ObjectId,
-}
-
 impl<'a, H: Host> Branch<'a, H> {
     /// The branch of the settings.
     pub fn of(
@@ -235,39 +231,66 @@ impl<'a, H: Host> Branch<'a, H> {
         message: &str,
         mut decide: impl FnMut(&Held) -> Decision,
     ) -> Result<Settled, LeasesError> {
+        let mut changes = Vec::new();
+        let (tip, leases) = self.advance(allocators, message, |held| {
+            let decision = decide(held);
+            changes = decision.changes;
+            let leases_of = changes.iter().map(|change| {
+                let path = lease::path(&change.zone, change.address);
+                (path, change.after.as_ref().map(lease::write))
+            });
+            let configuration = decision.configuration.map(|configuration| {
+                let path = declare::constant_path(lease::CONFIGURATION);
+                (path, Some(lease::write_configuration(&configuration)))
+            });
+            leases_of.chain(configuration).collect()
+        })?;
+        Ok(Settled { tip, leases: changed(leases, &changes), changes })
+    }
+
+    /// Lets `decide` say who writes to servers, in the same way; nobody new where it says
+    /// nothing.
+    pub fn publish(
+        &self,
+        allocators: &Allocators,
+        message: &str,
+        mut decide: impl FnMut(&Held) -> Option<Writer>,
+    ) -> Result<(), LeasesError> {
+        let file =
+            |writer: Writer| (declare::constant_path(writer::WRITER), Some(writer::write(&writer)));
+        self.advance(allocators, message, |held| decide(held).map(file).into_iter().collect())?;
+        Ok(())
+    }
+
+    /// Publishes what `decide` makes of what is held. The tip then, and the leases before.
+    fn advance(
+        &self,
+        allocators: &Allocators,
+        message: &str,
+        mut decide: impl FnMut(&Held) -> BTreeMap<RepoPath, Option<Vec<u8>>>,
+    ) -> Result<(Option<ObjectId>, Leases), LeasesError> {
         let key = self.key()?;
         let _lock = self.lock()?;
         for tries in 0..TRIES {
             let (worker, ledger) = self.fetch(allocators)?;
             let held = self.take(ledger)?;
-            let Decision { changes, configuration } = decide(&held);
+            let mut files = decide(&held);
             let Held { tip: base, leases, .. } = held;
-            let leases_of = changes.iter().map(|change| {
-                let path = lease::path(&change.zone, change.address);
-                (path, change.after.as_ref().map(lease::write))
-            });
-            let configuration = configuration.map(|configuration| {
-                let path = declare::constant_path(lease::CONFIGURATION);
-                (path, Some(lease::write_configuration(&configuration)))
-            });
-            let mut files: BTreeMap<RepoPath, Option<Vec<u8>>> =
-                leases_of.chain(configuration).collect();
             if base.is_none() && files.values().any(Option::is_some) {
                 let mark = lease::write_mark(allocators.cluster());
                 files.insert(declare::constant_path(lease::MARK), Some(mark));
             }
             let who = ("weft", message, self.host.now());
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
-            let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
+            let Some(draft) = draft else { return Ok((base, leases)) };
             drop(worker);
             let publisher = self.starter.start(self.deadline)?;
             let branch = self.settings.branch();
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
                 Ok(()) => {
-                    self.remember(draft.commit)?;
-                    let leases = changed(leases, &changes);
-                    return Ok(Settled { tip: Some(draft.commit), leases, changes });
+                    taken::remember(self.host, draft.commit)?;
+                    return Ok((Some(draft.commit), leases));
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
                 Err(error @ TransportError::Publish { code: FailureCode::Declined, .. })
@@ -318,7 +341,7 @@ impl<'a, H: Host> Branch<'a, H> {
     fn fetch(&self, allocators: &Allocators) -> Result<(Worker, Option<Ledger>), LeasesError> {
         let worker = self.starter.start(self.deadline)?;
         let branch = self.settings.branch();
-        let taken = self.taken()?;
+        let taken = taken(self.host)?;
         let fetched = worker.fetch(&self.remote, &self.access, branch, &self.cache, &self.limits);
         let ledger = match (fetched, taken) {
             (Ok(tip), taken) => {
@@ -342,30 +365,9 @@ impl<'a, H: Host> Branch<'a, H> {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
-        self.remember(ledger.tip)?;
-        let Ledger { tip, leases, configuration, .. } = ledger;
-        Ok(Held { tip: Some(tip), leases, configuration })
-    }
-
-    fn taken(&self) -> Result<Option<ObjectId>, LeasesError> {
-        let Some(file) = self.host.read(Utf8Path::new(TAKEN), MAX_BYTES)? else { return Ok(None) };
-        let damaged = |why: String| LeasesError::Damaged(why);
-        let taken: Taken =
-            serde_json::from_slice(&file.bytes).map_err(|error| damaged(error.to_string()))?;
-        if taken.format != FORMAT {
-            return Err(damaged(format!("it has format {}", taken.format)));
-        }
-        Ok(Some(taken.commit))
-    }
-
-    fn remember(&self, commit: ObjectId) -> Result<(), LeasesError> {
-        if self.taken()? == Some(commit) {
-            return Ok(());
-        }
-        let mut text = serde_json::to_vec(&Taken { format: FORMAT, commit })
-            .expect("strings and numbers are JSON");
-        text.push(b'\n');
-        Ok(self.host.replace(Utf8Path::new(TAKEN), &text, 0o600)?)
+        taken::remember(self.host, ledger.tip)?;
+        let Ledger { tip, leases, configuration, writer, .. } = ledger;
+        Ok(Held { tip: Some(tip), leases, configuration, writer })
     }
 }
 

@@ -41,6 +41,7 @@ pub mod turn;
 pub mod watchdog;
 pub mod why;
 mod window;
+pub mod writer;
 
 pub use error::TurnError;
 pub use handle::Handle;

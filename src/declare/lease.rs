@@ -81,7 +81,7 @@ pub fn check_mark(bytes: &[u8], cluster: &ClusterName) -> Result<(), String> {
 }
 
 /// One line of JSON.
-fn line(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn line(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec(value).expect("strings and numbers are JSON");
     text.push(b'\n');
     text

@@ -16,7 +16,7 @@ use crate::plan::names::{
 };
 use crate::value::{ClusterName, DnsId, Secret};
 
-pub use carry::{Outcome, carry_out};
+pub use carry::{Outcome, carry_out, carry_out_until};
 
 /// What lets in to one server.
 #[derive(Clone, Debug)]

@@ -20,6 +20,7 @@ use super::trust::{Files, Trust, TrustFilesError};
 use crate::declare::lease::{self, Configuration, NotALease};
 use crate::declare::policy::{NAMESPACE, Policy};
 use crate::declare::signers::Signers;
+use crate::declare::writer::{self, Writer};
 use crate::network::Leases;
 use crate::value::{ClusterName, ObjectId, Principal, RepoPath};
 
@@ -57,6 +58,8 @@ pub struct Ledger {
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
     pub configuration: Option<Configuration>,
+    /// Who writes to servers beside the network, or wrote last.
+    pub writer: Option<Writer>,
     /// Files that are no leases. Until they are mended, nothing is given out: they may
     /// stand for an address.
     pub broken: Vec<NotALease>,
@@ -208,15 +211,24 @@ pub fn judge(
     mark.and_then(|bytes| lease::check_mark(&bytes, &allocators.cluster))
         .map_err(|why| LedgerError::Foreign { tip, why })?;
     let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
-    let entry = plain_file(store, &mut directories, commit.tree, lease::CONFIGURATION)?;
-    let configuration = entry.map(|bytes| {
-        let path = lease::CONFIGURATION.to_owned();
-        bytes
-            .map_err(|why| NotALease { path, why })
-            .and_then(|bytes| lease::read_configuration(&bytes))
-    });
-    let configuration = configuration.and_then(|of| of.map_err(|bad| broken.push(bad)).ok());
-    Ok(Ledger { tip, signer, leases, configuration, broken })
+    let mut top = |name: &str| plain_file(store, &mut directories, commit.tree, name);
+    let configuration = understood(
+        top(lease::CONFIGURATION)?,
+        (lease::CONFIGURATION, lease::read_configuration),
+        &mut broken,
+    );
+    let writer = understood(top(writer::WRITER)?, (writer::WRITER, writer::read), &mut broken);
+    Ok(Ledger { tip, signer, leases, configuration, writer, broken })
+}
+
+/// What a file at the top says, where there is one; one that says nothing is broken.
+fn understood<T>(
+    found: Option<Result<Vec<u8>, String>>,
+    (name, read): (&str, impl Fn(&[u8]) -> Result<T, NotALease>),
+    broken: &mut Vec<NotALease>,
+) -> Option<T> {
+    let bytes = found?.map_err(|why| NotALease { path: name.to_owned(), why });
+    bytes.and_then(|bytes| read(&bytes)).map_err(|bad| broken.push(bad)).ok()
 }
 
 /// The contents of a file at the top, or what is there instead; nothing where nothing is.
@@ -230,7 +242,7 @@ fn plain_file(
     if entry.mode != Mode::File {
         return Ok(Some(Err(format!("`{name}` is no plain file but {}", entry.mode.what()))));
     }
-    match store.read(entry.id, Kind::Blob, lease::MAX_BYTES) {
+    match store.read(entry.id, Kind::Blob, writer::MAX_BYTES) {
         Ok(bytes) => Ok(Some(Ok(bytes))),
         Err(ObjectError::TooLarge { .. }) => Ok(Some(Err("it is too large".to_owned()))),
         Err(error) => Err(error.into()),

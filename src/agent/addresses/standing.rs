@@ -13,6 +13,7 @@ use super::{AddressesError, Outcome, law, others, read, remembered, settle, tell
 use crate::agent::error::chain;
 use crate::agent::found::fingerprint;
 use crate::agent::leases::{Branch, Settled, Starter};
+use crate::agent::names::Registrar;
 use crate::agent::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
 use crate::sync::worker::Cancel;
@@ -142,6 +143,7 @@ pub struct Lookout {
     runs: Option<ObjectId>,
     /// By what guests of the hypervisor were known when it was done last.
     guests: Arc<Mutex<Option<Digest>>>,
+    names: Registrar,
 }
 
 impl Lookout {
@@ -154,6 +156,7 @@ impl Lookout {
         (program, root): (&Utf8Path, Option<&Utf8Path>),
         runs: Option<ObjectId>,
     ) {
+        self.names.begin(host, settings, (program, root), runs, &self.cancel);
         let is_due = self.runs != runs || self.due.is_none_or(|due| Instant::now() >= due);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
         let watches_guests = settings.watches_guests();

@@ -38,6 +38,12 @@ pub struct Outcome {
 
 /// Carries out a plan, zone by zone, one request to a server at a time.
 pub fn carry_out(plan: Plan) -> Outcome {
+    carry_out_until(plan, None)
+}
+
+/// The same, but nothing is asked or written any more after a time.
+pub fn carry_out_until(plan: Plan, until: Option<Instant>) -> Outcome {
+    let is_over = || until.is_some_and(|until| Instant::now() >= until);
     let Plan { servers, refused, wanted, terms } = plan;
     let mut outcome = Outcome::default();
     let mut works: Vec<Work<'_>> = Vec::new();
@@ -47,7 +53,11 @@ pub fn carry_out(plan: Plan) -> Outcome {
     }
     while works.iter().any(|work| !work.open.is_empty()) {
         for work in works.iter_mut().filter(|work| !work.open.is_empty()) {
-            work.round(&mut outcome);
+            if is_over() {
+                work.end(&mut outcome, "the time for writing is over");
+            } else {
+                work.round(&mut outcome, &is_over);
+            }
         }
         if works.iter().any(|work| !work.open.is_empty()) {
             thread::sleep(terms.settle);
@@ -118,7 +128,7 @@ impl<'a> Work<'a> {
     }
 
     /// Reads, judges, writes.
-    fn round(&mut self, outcome: &mut Outcome) {
+    fn round(&mut self, outcome: &mut Outcome, is_over: &dyn Fn() -> bool) {
         let began = Instant::now();
         let found = match self.read() {
             Ok(found) => found,
@@ -142,6 +152,9 @@ impl<'a> Work<'a> {
         }
         let mut is_first = true;
         while let Some(batch) = batches.pop() {
+            if is_over() {
+                return;
+            }
             // What was read long ago may be somebody's by now: read it again first, unless
             // the server never answers sooner.
             if began.elapsed() > self.terms.settle && (!is_first || self.late < MOST_LATE) {
