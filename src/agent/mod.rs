@@ -15,6 +15,7 @@ mod drift;
 pub mod error;
 mod fits;
 pub mod found;
+pub mod hand;
 pub mod handle;
 pub mod hold;
 pub mod hook;

@@ -20,10 +20,11 @@ use crate::plan::Uptime;
 use crate::sync::ledger::Allocators;
 use crate::value::{Digest, DnsId, NodeName};
 
-/// How long one node may write.
-const TERM: Duration = Duration::from_secs(600);
-/// How long before its end nothing more is begun: the time of the longest request, and more.
-const MARGIN: Duration = Duration::from_secs(120);
+/// How long one node may write, in seconds.
+const TERM: u32 = 600;
+/// How long before its end nothing more is begun, in seconds: the time of the longest request,
+/// and more.
+const MARGIN: u32 = 120;
 /// One process of a node is at it.
 const LOCK: &str = "/run/weft/writer.lock";
 /// When the record of another node was seen first.
@@ -67,6 +68,12 @@ struct Seen {
     at: Uptime,
 }
 
+impl Seen {
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers are JSON")
+    }
+}
+
 /// Takes the right to write for a node, unless another has it.
 pub fn begin<'a, H: Host>(
     host: &H,
@@ -87,7 +94,7 @@ pub fn begin<'a, H: Host>(
                     node: node.clone(),
                     run,
                     held: true,
-                    seconds: u32::try_from(TERM.as_secs()).unwrap_or(u32::MAX),
+                    seconds: TERM,
                     done: before.and_then(|before| before.done),
                     zones: before.map(|before| before.zones.clone()).unwrap_or_default(),
                 })
@@ -107,7 +114,7 @@ pub fn begin<'a, H: Host>(
         allocators,
         node: node.clone(),
         run,
-        until: since + (TERM - MARGIN),
+        until: since + Duration::from_secs((TERM - MARGIN).into()),
         _lock: lock,
     }))
 }
@@ -129,14 +136,12 @@ pub fn others(
     let seen = seen.filter(|seen| {
         (&seen.node, seen.run, &seen.at.boot) == (&writer.node, writer.run, &now.boot)
     });
-    let passed = match seen {
-        Some(seen) => Duration::from_millis(now.milliseconds.saturating_sub(seen.at.milliseconds)),
-        None => {
-            let seen = Seen { node: writer.node.clone(), run: writer.run, at: now };
-            let text = serde_json::to_vec(&seen).expect("strings and numbers are JSON");
-            host.replace(Utf8Path::new(SEEN), &text, 0o600)?;
-            Duration::ZERO
-        }
+    let passed = if let Some(seen) = seen {
+        Duration::from_millis(now.milliseconds.saturating_sub(seen.at.milliseconds))
+    } else {
+        let seen = Seen { node: writer.node.clone(), run: writer.run, at: now };
+        host.replace(Utf8Path::new(SEEN), &seen.bytes(), 0o600)?;
+        Duration::ZERO
     };
     let left = term.saturating_sub(passed);
     Ok((!left.is_zero()).then(|| StandBy::Node { node: writer.node.clone(), left }))
@@ -157,5 +162,53 @@ impl<H: Host> Writing<'_, H> {
             Some(Writer { held: false, done, zones: zones.clone(), ..own.clone() })
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::{Fake, Restart};
+
+    fn held(node: &str, run: u64) -> Held {
+        let writer = Writer {
+            node: node.parse().unwrap(),
+            run,
+            held: true,
+            seconds: TERM,
+            done: None,
+            zones: BTreeMap::new(),
+        };
+        Held { writer: Some(writer), ..Held::default() }
+    }
+
+    #[test]
+    fn a_record_is_over_when_its_time_passed_here() {
+        let host = Fake::default();
+        let node = "n1".parse().unwrap();
+        let left = |held: &Held| match others(&host, &node, held).unwrap() {
+            Some(StandBy::Node { left, .. }) => left.as_secs(),
+            Some(StandBy::Process) => panic!("nobody is at it here"),
+            None => 0,
+        };
+        let other = held("n2", 7);
+        assert_eq!(left(&other), 600);
+        host.wait(Duration::from_secs(599));
+        // Whatever is said of the time of day.
+        host.set_now(host.now() + Duration::from_secs(1_000_000));
+        assert_eq!(left(&other), 1);
+        host.wait(Duration::from_secs(1));
+        assert_eq!(left(&other), 0);
+        // Another run has its own time, and so has each after this node started anew.
+        assert_eq!(left(&held("n2", 8)), 600);
+        host.wait(Duration::from_secs(100));
+        assert_eq!(left(&held("n2", 8)), 500);
+        host.restart(Restart::Power);
+        assert_eq!(left(&held("n2", 8)), 600);
+        // Its own record of before, one that was given back, and none.
+        assert_eq!(left(&held("n1", 9)), 0);
+        let mut back = held("n2", 9);
+        back.writer.as_mut().unwrap().held = false;
+        assert_eq!((left(&back), left(&Held::default())), (0, 0));
     }
 }

@@ -17,6 +17,7 @@ use super::node::{self, Node};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law};
 use crate::agent::found::FoundGuests;
+use crate::agent::hand::{self, HandError, Wish};
 use crate::agent::leases::{Branch, Decision, Settled, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
@@ -119,12 +120,10 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
         Verb::List { zone, local } => list(node, &settings, output, zone.as_ref(), *local),
         Verb::Allocate { guest: None, .. } => allocate_declared(node, &settings, output),
         Verb::Allocate { guest: Some(guest), interface } => {
-            let claim = interface.claim(guest, &[]);
-            allocate_one(node, &settings, output, &claim)
+            allocate_one(node, &settings, output, &interface.wish(guest, None))
         }
         Verb::Set { address, guest, interface } => {
-            let claim = interface.claim(guest, &[*address]);
-            allocate_one(node, &settings, output, &claim)
+            allocate_one(node, &settings, output, &interface.wish(guest, Some(*address)))
         }
         Verb::Release { address, zone, now } => {
             release(node, &settings, output, (*address, zone.as_ref()), *now)
@@ -137,14 +136,13 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
 }
 
 impl Interface {
-    fn claim(&self, guest: &GuestName, fixed: &[IpAddr]) -> Claim {
-        Claim {
+    fn wish(&self, guest: &GuestName, address: Option<IpAddr>) -> Wish {
+        Wish {
+            guest: guest.clone(),
             vnet: self.vnet.clone().expect("the command line demands it"),
             mac: self.mac.clone().expect("the command line demands it"),
-            guest: guest.clone(),
             hostname: self.hostname.clone(),
-            fixed: fixed.to_vec(),
-            origin: Origin::Set,
+            address,
         }
     }
 }
@@ -224,7 +222,7 @@ fn list(
         "ok": true,
         "read": read,
         "commit": tip,
-        "leases": shown.iter().map(|(key, lease)| words::json(key, lease)).collect::<Vec<_>>(),
+        "leases": shown.iter().map(|(key, lease)| hand::document(key, lease)).collect::<Vec<_>>(),
     }));
     Ok(Exit::Ok)
 }
@@ -263,42 +261,22 @@ fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGues
     Ok(found)
 }
 
-/// Settles one claim, and leaves all others as they are.
+/// Gives addresses to one interface, and leaves all others as they are.
 fn allocate_one(
     node: &Node,
     settings: &Settings,
     output: Output,
-    claim: &Claim,
+    wish: &Wish,
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    // A declared guest goes by what is declared.
-    let declared = claims(&desk.law.network);
-    if declared.iter().any(|other| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac)) {
-        let message = format!(
-            "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
-            claim.mac, claim.vnet
-        );
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("write the address into `guests:` of the configuration"));
-    }
-    let terms = Terms {
-        now: node.host.now(),
-        grace: desk.branch.grace(),
-        complete: std::collections::BTreeSet::new(),
-    };
-    let mut allocation = Allocation::default();
-    let message = format!("leases: {} by hand", claim.guest);
-    let claims = [claim.clone()];
-    let settled = desk
-        .branch
-        .settle(&desk.law.allocators, &message, |held| {
-            allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
-            allocation.stranded.clear();
-            Decision { changes: allocation.changes.clone(), configuration: None }
-        })
-        .map_err(failed)?;
-    keep(node, settings, &settled)?;
+    let given = hand::give(&node.host, &desk.branch, &desk.law, wish);
+    let (_, allocation) = given.map_err(|error| match error {
+        HandError::Declared(..) => Failure::new(Exit::Refused, error.to_string())
+            .hint("write the address into `guests:` of the configuration"),
+        HandError::Addresses(error) => failed(error),
+    })?;
+    tell_hosts(node, settings)?;
     Ok(words::say(output, &allocation, true))
 }
 

@@ -1,6 +1,8 @@
 //! Addresses of guests through the program, on dry nodes, with leases in a repository on
 //! the same machine.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -244,6 +246,26 @@ fn the_agent_looks_after_addresses() {
     until("the second guest", &|| holds("10.0.0.3"));
     let says = || node.run(&["status"]).all();
     until("the status", &|| says().contains("leases   2 held; everybody has the addresses"));
+    // A program asks it for an address of its own, by its socket.
+    let ask = |line: &str| {
+        let mut socket = UnixStream::connect(node.root.join("run/weft/socket")).unwrap();
+        socket.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let answer: serde_json::Value = serde_json::from_reader(&socket).unwrap();
+        (answer["exit"].as_u64().unwrap(), answer["text"].as_str().unwrap().to_owned(), answer)
+    };
+    let (exit, text, answer) = ask("allocate g9 va 02:00:00:00:00:99");
+    assert_eq!((exit, text.as_str()), (0, "10.0.0.4"));
+    assert_eq!(answer["document"]["leases"][0]["state"], "set");
+    assert!(holds("10.0.0.4"));
+    let (exit, text, _) = ask("allocate g8 va 02:00:00:00:00:98 10.0.0.4");
+    assert!(exit == 4 && text.contains("held by `g9`"), "{text}");
+    let (exit, text, _) = ask("allocate g1 va 02:00:00:00:00:01");
+    assert!(exit == 1 && text.contains("is declared"), "{text}");
+    let (exit, text, _) = ask("allocate g1 va");
+    assert!(exit == 1 && text.contains("does not know this request"), "{text}");
+    let (exit, _, answer) = ask("leases");
+    assert_eq!((exit, answer["document"]["leases"].as_array().unwrap().len()), (0, 3));
+    is(&node, &["ipam", "release", "10.0.0.4", "--now"], 0, &["10.0.0.4 is free"]);
     // A server that is gone holds up nobody.
     std::fs::remove_dir_all(repository.home().join("leases.git")).unwrap();
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
