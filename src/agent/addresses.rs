@@ -15,8 +15,10 @@ use std::time::Duration;
 use camino::Utf8Path;
 use thiserror::Error;
 
+use super::error::chain;
 use super::found::{FoundGuests, found};
 use super::leases::{Branch, Decision, Held, LeasesError, Settled, Starter};
+use super::newest::Known;
 use super::revoked::{self, RevokedError};
 use super::settings::Settings;
 use super::turn::CACHE;
@@ -47,6 +49,16 @@ pub struct Law {
     pub configuration: Configuration,
     /// Whose word is taken.
     pub allocators: Allocators,
+    /// What this node knows of newer commits.
+    known: Known,
+}
+
+impl Law {
+    /// Whether another node settled a newer commit than this one runs, so that this one takes
+    /// nothing away that the newer one declares.
+    pub fn is_behind(&self, host: &impl Host, held: &Held) -> Result<bool, HostError> {
+        self.known.is_behind(host, held.configuration)
+    }
 }
 
 /// What settling came to.
@@ -59,7 +71,7 @@ pub struct Outcome {
     /// What is held where nothing is declared.
     pub stranded: Vec<Stranded>,
     /// A newer commit of the configuration was settled by another node, so that this one
-    /// only reads.
+    /// only gives to those who hold nothing.
     pub behind: bool,
 }
 
@@ -127,7 +139,10 @@ pub fn law(
     let (network, _) = validate::check(&tree, Some(&settings.cluster.value), &[]);
     let network = network.ok_or(AddressesError::Invalid(record.commit))?;
     let configuration = Configuration { commit: record.commit, sequence: record.sequence };
-    Ok(Law { network, configuration, allocators })
+    let Configuration { sequence, .. } = configuration;
+    let accepted = Configuration { commit: anchor.record.commit, sequence: anchor.record.sequence };
+    let known = Known::of(store, sequence, accepted).map_err(LedgerError::from)?;
+    Ok(Law { network, configuration, allocators, known })
 }
 
 /// Who claims addresses beside the guests that are declared, where the settings ask for it.
@@ -164,7 +179,7 @@ pub fn settle<H: Host>(
     let complete = complete.iter().copied().chain([Origin::Declared]).collect();
     let terms = Terms { now: host.now(), grace: branch.grace(), complete };
     let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
-    settle_claims(branch, law, &all_claims(law, others), &terms, &message, true)
+    settle_claims(host, branch, law, &all_claims(law, others), &terms, &message, true)
 }
 
 /// Settles some claims, and leaves all others as they are. `message` is what the commit says.
@@ -176,13 +191,14 @@ pub fn settle_some<H: Host>(
     message: &str,
 ) -> Result<Outcome, AddressesError> {
     let terms = Terms { now: host.now(), grace: branch.grace(), complete: BTreeSet::new() };
-    let outcome = settle_claims(branch, law, claims, &terms, message, false)?;
+    let outcome = settle_claims(host, branch, law, claims, &terms, message, false)?;
     Ok(Outcome { stranded: Vec::new(), ..outcome })
 }
 
 /// `all` says whether the claims are all that there are, so that the configuration counts as
 /// settled.
 fn settle_claims<H: Host>(
+    host: &H,
     branch: &Branch<'_, H>,
     law: &Law,
     claims: &[Claim],
@@ -193,10 +209,20 @@ fn settle_claims<H: Host>(
     let mut allocation = Allocation::default();
     let mut behind = false;
     let settled = branch.settle(&law.allocators, message, |held| {
-        behind = is_behind(held, &law.configuration);
-        if behind {
-            allocation = Allocation::default();
+        behind = law.is_behind(host, held).unwrap_or_else(|error| {
+            tracing::warn!("addresses: {}", chain(&error));
+            true
+        });
+        if behind && !all {
             return Decision::default();
+        }
+        if behind {
+            // Whoever has nothing gets something: nobody loses anything by it.
+            let terms = Terms { complete: BTreeSet::new(), ..terms.clone() };
+            let newcomers = newcomers(claims, held);
+            allocation = allocate(&law.network, &held.leases, &newcomers, &terms);
+            allocation.stranded.clear();
+            return Decision { changes: allocation.changes.clone(), configuration: None };
         }
         allocation = allocate(&law.network, &held.leases, claims, terms);
         let is_newer = held.configuration.is_none_or(|before| before != law.configuration);
@@ -210,7 +236,10 @@ fn settle_claims<H: Host>(
     Ok(Outcome { settled, refused, stranded, behind })
 }
 
-/// Whether another node settled a commit that is above this one's.
-fn is_behind(held: &Held, configuration: &Configuration) -> bool {
-    held.configuration.is_some_and(|before| before.sequence > configuration.sequence)
+/// The claims of those who hold nothing, not even what they gave up.
+fn newcomers(claims: &[Claim], held: &Held) -> Vec<Claim> {
+    let holders: BTreeSet<_> =
+        held.leases.values().map(|lease| (&lease.vnet, &lease.mac)).collect();
+    let claims = claims.iter().filter(|claim| !holders.contains(&(&claim.vnet, &claim.mac)));
+    claims.cloned().collect()
 }

@@ -2,7 +2,12 @@
 //! waits for its end.
 //!
 //! One line goes in, one of [`Ask`]'s words; one line comes out, an [`Answer`] as
-//! JSON. Only root and the agent's own user are answered.
+//! JSON. Only root and the agent's own user are answered. Programs may ask for addresses:
+//!
+//! ```text
+//! leases
+//! allocate GUEST VNET MAC [ADDRESS]
+//! ```
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -16,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::condition::Condition;
+use super::hand::{Counter, Wish};
 use super::turn::Purpose;
 use crate::host::{self, HostError};
 use crate::value::Digest;
@@ -26,8 +32,9 @@ pub const SOCKET: &str = "/run/weft/socket";
 pub const MODE: u32 = 0o660;
 /// How many may ask at a time.
 const CONNECTIONS: usize = 16;
-/// The longest line that is read, in bytes: the longest request has a digest.
-const MAX_LINE: u64 = 128;
+/// The longest line that is read, in bytes: the longest request has the name of a guest, a
+/// hardware address and an address.
+const MAX_LINE: u64 = 256;
 /// How long somebody who connected may take to say what they want, and to take the
 /// answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 64 << 20;
 
 /// What may be asked of a running agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// To make a turn, and to say what came of it.
     Turn {
@@ -46,12 +53,21 @@ pub enum Ask {
     },
     /// To say how it is.
     Status,
+    /// To say who holds which address, as the node read it last.
+    Leases,
+    /// To give an interface its addresses.
+    Allocate(Wish),
 }
 
 impl Ask {
     /// The line on the socket.
-    pub fn line(self) -> String {
-        let Self::Turn { purpose, manual } = self else { return "status".to_owned() };
+    pub fn line(&self) -> String {
+        let (purpose, manual) = match self {
+            Self::Turn { purpose, manual } => (*purpose, *manual),
+            Self::Status => return STATUS.to_owned(),
+            Self::Leases => return LEASES.to_owned(),
+            Self::Allocate(wish) => return format!("{ALLOCATE} {wish}"),
+        };
         let word = match purpose {
             Purpose::Sync => "poll".to_owned(),
             Purpose::Refresh => "refresh".to_owned(),
@@ -66,8 +82,11 @@ impl Ask {
     }
 
     fn read(line: &str) -> Option<Self> {
-        if line == "status" {
-            return Some(Self::Status);
+        match line.split_once(' ') {
+            None if line == STATUS => return Some(Self::Status),
+            None if line == LEASES => return Some(Self::Leases),
+            Some((ALLOCATE, wish)) => return Wish::read(wish).map(Self::Allocate),
+            _ => {}
         }
         let (line, manual) = match line.strip_suffix(MANUAL) {
             Some(line) => (line, true),
@@ -93,6 +112,12 @@ impl Ask {
     }
 }
 
+/// Asks how the agent is.
+const STATUS: &str = "status";
+/// Asks who holds which address.
+const LEASES: &str = "leases";
+/// Stands before who should have an address.
+const ALLOCATE: &str = "allocate";
 /// Stands before the digest of the plan by which a node is taken over.
 const ADOPT: &str = "adopt";
 /// Stands before the number of a generation.
@@ -166,6 +191,8 @@ pub(super) struct Asked {
 /// What is answered from.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
+    /// Who knows of addresses.
+    pub(super) counter: Arc<dyn Counter>,
     /// Where requests for turns go.
     pub(super) asks: mpsc::Sender<Asked>,
     /// The agent as it is.
@@ -225,6 +252,17 @@ async fn answer_to(line: &str, desk: &Desk) -> Answer {
             let condition = Arc::clone(&desk.condition.borrow());
             let document = serde_json::to_value(&*condition).unwrap_or_default();
             Answer { exit: 0, failed: false, text: condition.message.clone(), document }
+        }
+        Some(Ask::Leases) => desk.counter.leases(),
+        Some(Ask::Allocate(wish)) => {
+            let counter = Arc::clone(&desk.counter);
+            let (reply, answer) = oneshot::channel();
+            // Not the runtime's: an agent that ends waits for no server of leases.
+            let give = move || drop(reply.send(counter.give(&wish)));
+            match std::thread::Builder::new().name("allocate".to_owned()).spawn(give) {
+                Ok(_) => answer.await.unwrap_or_else(|_| Answer::failure("it broke down")),
+                Err(error) => Answer::failure(&format!("no thread: {error}")),
+            }
         }
         Some(Ask::Turn { purpose, manual }) => {
             let (reply, answer) = oneshot::channel();

@@ -100,7 +100,7 @@ where
         let mut senses = Senses::new(self.notify.heartbeat())?;
         let (asks, asked) = mpsc::channel(WAITING_ASKS);
         let (busy, mut done) = mpsc::channel(1);
-        let desk = Desk { asks, condition: ends.condition.subscribe(), busy };
+        let desk = self.desk(asks, &ends, busy);
         let desk = tokio::spawn(control::answer(listener, desk));
         let mut owner = Owner::new(self, ends, asked);
         let result = owner.work(&mut senses).await;

@@ -3,12 +3,13 @@
 //! Nothing here holds up the network: whoever calls this waits for a git server, and a
 //! server that is silent leaves the leases of the last time in force.
 
+mod taken;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::addresses;
@@ -16,6 +17,7 @@ use super::credentials;
 use super::settings::{LeaseBranch, Settings};
 use crate::declare;
 use crate::declare::lease::{self, Configuration};
+use crate::declare::writer::{self, Writer};
 use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
@@ -26,14 +28,16 @@ use crate::sync::worker::FetchUser;
 use crate::sync::{Access, FailureCode, FetchLimits, Remote, Store, TransportError, Worker};
 use crate::value::{ObjectId, RepoPath};
 
+pub use self::taken::TAKEN;
+pub(super) use self::taken::taken;
+
 /// The cache of the branch.
 pub const CACHE: &str = "/var/cache/weft/leases";
 /// One process at a time has the cache.
 const LOCK: &str = "/run/weft/leases.lock";
-/// The tip that was taken last.
-pub const TAKEN: &str = "/var/lib/weft/leases.taken";
-const FORMAT: u32 = 1;
-const MAX_BYTES: u64 = 64 << 10;
+/// How often it is asked for while another process of this node has it, and the time between.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// How often others may be first.
 const TRIES: u32 = 200;
 /// The longest pause after somebody else was first; it doubles three times.
@@ -99,6 +103,8 @@ pub struct Held {
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
     pub configuration: Option<Configuration>,
+    /// Who writes to servers beside the network, or wrote last.
+    pub writer: Option<Writer>,
 }
 
 /// The leases after they were settled.
@@ -148,7 +154,7 @@ pub enum LeasesError {
     #[error("others published first, {TRIES} times in a row")]
     Contended,
     /// Another process of this node is at it.
-    #[error("another process of this node reads or writes leases")]
+    #[error("another process of this node reads or writes leases, and does not come to an end")]
     Busy,
     /// The record of what was taken last cannot be read.
     #[error("`{TAKEN}` is damaged: {0}")]
@@ -158,11 +164,16 @@ pub enum LeasesError {
     Host(#[from] HostError),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Taken {
-    format: u32,
-    commit: ObjectId,
+impl LeasesError {
+    /// A stable name of the reason, for programs; of those that `weft explain` knows.
+    pub const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Ledger(error) => Some(error.code()),
+            Self::Gone(_) => Some("ledger-gone"),
+            Self::Broken { .. } => Some("ledger-broken"),
+            _ => None,
+        }
+    }
 }
 
 impl<'a, H: Host> Branch<'a, H> {
@@ -185,7 +196,12 @@ impl<'a, H: Host> Branch<'a, H> {
             cache: starter.path(Utf8Path::new(CACHE)),
             remote,
             access,
-            limits: FetchLimits { schemes: settings.schemes(), ..FetchLimits::default() },
+            limits: FetchLimits {
+                schemes: settings.schemes(),
+                received_bytes: ledger::MAX_RECEIVED,
+                objects: ledger::MAX_OBJECTS,
+                ..FetchLimits::default()
+            },
             deadline: settings.fetch_deadline(),
         })
     }
@@ -218,39 +234,69 @@ impl<'a, H: Host> Branch<'a, H> {
         message: &str,
         mut decide: impl FnMut(&Held) -> Decision,
     ) -> Result<Settled, LeasesError> {
-        let key = self.key()?;
-        let _lock = self.lock()?;
-        for tries in 0..TRIES {
-            let (worker, ledger) = self.fetch(allocators)?;
-            let held = self.take(ledger)?;
-            let Decision { changes, configuration } = decide(&held);
-            let Held { tip: base, leases, .. } = held;
+        let mut changes = Vec::new();
+        let (_lock, tip, leases) = self.advance(allocators, message, |held| {
+            let decision = decide(held);
+            changes = decision.changes;
             let leases_of = changes.iter().map(|change| {
                 let path = lease::path(&change.zone, change.address);
                 (path, change.after.as_ref().map(lease::write))
             });
-            let configuration = configuration.map(|configuration| {
+            let configuration = decision.configuration.map(|configuration| {
                 let path = declare::constant_path(lease::CONFIGURATION);
                 (path, Some(lease::write_configuration(&configuration)))
             });
-            let files: BTreeMap<RepoPath, Option<Vec<u8>>> =
-                leases_of.chain(configuration).collect();
+            leases_of.chain(configuration).collect()
+        })?;
+        let leases = changed(leases, &changes);
+        addresses::remember(self.host, tip, &leases)?;
+        Ok(Settled { tip, leases, changes })
+    }
+
+    /// Lets `decide` say who writes to servers, in the same way; nobody new where it says
+    /// nothing.
+    pub fn publish(
+        &self,
+        allocators: &Allocators,
+        message: &str,
+        mut decide: impl FnMut(&Held) -> Option<Writer>,
+    ) -> Result<(), LeasesError> {
+        let file =
+            |writer: Writer| (declare::constant_path(writer::WRITER), Some(writer::write(&writer)));
+        self.advance(allocators, message, |held| decide(held).map(file).into_iter().collect())?;
+        Ok(())
+    }
+
+    /// Publishes what `decide` makes of what is held. The branch's lock, for what is to be
+    /// written down under it; the tip then, and the leases before.
+    fn advance(
+        &self,
+        allocators: &Allocators,
+        message: &str,
+        mut decide: impl FnMut(&Held) -> BTreeMap<RepoPath, Option<Vec<u8>>>,
+    ) -> Result<(H::Lock, Option<ObjectId>, Leases), LeasesError> {
+        let key = self.key()?;
+        let lock = self.lock()?;
+        for tries in 0..TRIES {
+            let (worker, ledger) = self.fetch(allocators)?;
+            let held = self.take(ledger)?;
+            let mut files = decide(&held);
+            let Held { tip: base, leases, .. } = held;
+            if base.is_none() && files.values().any(Option::is_some) {
+                let mark = lease::write_mark(allocators.cluster());
+                files.insert(declare::constant_path(lease::MARK), Some(mark));
+            }
             let who = ("weft", message, self.host.now());
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
-            let Some(draft) = draft else {
-                addresses::remember(self.host, base, &leases)?;
-                return Ok(Settled { tip: base, leases, changes });
-            };
+            let Some(draft) = draft else { return Ok((lock, base, leases)) };
             drop(worker);
             let publisher = self.starter.start(self.deadline)?;
             let branch = self.settings.branch();
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
                 Ok(()) => {
-                    self.remember(draft.commit)?;
-                    let leases = changed(leases, &changes);
-                    addresses::remember(self.host, Some(draft.commit), &leases)?;
-                    return Ok(Settled { tip: Some(draft.commit), leases, changes });
+                    taken::remember(self.host, draft.commit)?;
+                    return Ok((lock, Some(draft.commit), leases));
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
                 Err(error @ TransportError::Publish { code: FailureCode::Declined, .. })
@@ -278,7 +324,13 @@ impl<'a, H: Host> Branch<'a, H> {
     }
 
     fn lock(&self) -> Result<H::Lock, LeasesError> {
-        self.host.lock(Utf8Path::new(LOCK))?.ok_or(LeasesError::Busy)
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = self.host.lock(Utf8Path::new(LOCK))? {
+                return Ok(lock);
+            }
+            self.host.wait(LOCK_PAUSE);
+        }
+        Err(LeasesError::Busy)
     }
 
     fn look(&self) -> Result<Option<ObjectId>, LeasesError> {
@@ -295,7 +347,7 @@ impl<'a, H: Host> Branch<'a, H> {
     fn fetch(&self, allocators: &Allocators) -> Result<(Worker, Option<Ledger>), LeasesError> {
         let worker = self.starter.start(self.deadline)?;
         let branch = self.settings.branch();
-        let taken = self.taken()?;
+        let taken = taken(self.host)?;
         let fetched = worker.fetch(&self.remote, &self.access, branch, &self.cache, &self.limits);
         let ledger = match (fetched, taken) {
             (Ok(tip), taken) => {
@@ -311,37 +363,17 @@ impl<'a, H: Host> Branch<'a, H> {
         Ok((worker, ledger))
     }
 
-    /// Takes a tip that counts, if all of it is leases.
+    /// Takes a tip that counts, if all of it is leases: the branch may be taken back from one
+    /// that is not.
     fn take(&self, ledger: Option<Ledger>) -> Result<Held, LeasesError> {
         let Some(ledger) = ledger else { return Ok(Held::default()) };
-        self.remember(ledger.tip)?;
         if let Some(first) = ledger.broken.first() {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
-        let Ledger { tip, leases, configuration, .. } = ledger;
-        Ok(Held { tip: Some(tip), leases, configuration })
-    }
-
-    fn taken(&self) -> Result<Option<ObjectId>, LeasesError> {
-        let Some(file) = self.host.read(Utf8Path::new(TAKEN), MAX_BYTES)? else { return Ok(None) };
-        let damaged = |why: String| LeasesError::Damaged(why);
-        let taken: Taken =
-            serde_json::from_slice(&file.bytes).map_err(|error| damaged(error.to_string()))?;
-        if taken.format != FORMAT {
-            return Err(damaged(format!("it has format {}", taken.format)));
-        }
-        Ok(Some(taken.commit))
-    }
-
-    fn remember(&self, commit: ObjectId) -> Result<(), LeasesError> {
-        if self.taken()? == Some(commit) {
-            return Ok(());
-        }
-        let mut text = serde_json::to_vec(&Taken { format: FORMAT, commit })
-            .expect("strings and numbers are JSON");
-        text.push(b'\n');
-        Ok(self.host.replace(Utf8Path::new(TAKEN), &text, 0o600)?)
+        taken::remember(self.host, ledger.tip)?;
+        let Ledger { tip, leases, configuration, writer, .. } = ledger;
+        Ok(Held { tip: Some(tip), leases, configuration, writer })
     }
 }
 

@@ -1,21 +1,29 @@
 //! Names of guests in DNS: planned from what runs and who holds which address, and carried
-//! out when a person says so.
+//! out when a person says so, or by the agent where the settings do.
+
+mod register;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::addresses::AddressesError;
 use super::credentials;
+use super::leases::LeasesError;
 use super::settings::Settings;
 use crate::host::{Host, HostError};
 use crate::network::{Dns, Leases, Network};
-use crate::plan::names::{Fqdn, Limits};
+use crate::plan::names::{Fqdn, Limits, wanted};
 use crate::reconcile::http::Bounds;
 use crate::reconcile::names::{self, Access, Outcome, Plan, Terms};
-use crate::value::DnsId;
+use crate::value::{Digest, DnsId};
+
+pub use self::register::Registrar;
+pub use self::standing::{STANDING, Standing, standing};
 
 /// The zones that hold something of ours, so that what is no longer wanted is found.
 pub const ZONES: &str = "/var/lib/weft/names.json";
@@ -34,6 +42,12 @@ pub enum NamesError {
         "`{ZONES}` is damaged ({0}); remove it, and names that are no longer wanted stay where they are"
     )]
     Damaged(String),
+    /// What is wanted is not known.
+    #[error(transparent)]
+    Addresses(#[from] AddressesError),
+    /// The branch of leases.
+    #[error(transparent)]
+    Leases(#[from] LeasesError),
     /// The machine refused.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -55,36 +69,56 @@ struct Record {
     zones: BTreeMap<DnsId, BTreeSet<String>>,
 }
 
+/// A digest of what is to be registered: the same on every node that would register the same.
+pub fn digest(network: &Network, leases: &Leases) -> Digest {
+    Digest::of(wanted(network, leases).lines().as_bytes())
+}
+
 /// Asks the servers that the network declares, each with the credential that the settings
-/// bind to it, and says what is to be done there.
+/// bind to it, and says what is to be done there. `before` are zones that hold something of
+/// ours, beside those that this node knows.
 pub fn plan(
     host: &impl Host,
     settings: &Settings,
     network: &Network,
     leases: &Leases,
-    leave: Leave,
+    (leave, before): (Leave, Option<&BTreeMap<DnsId, BTreeSet<String>>>),
 ) -> Result<Plan, NamesError> {
+    let mut zones = zones(host)?;
+    for (id, of) in before.into_iter().flatten() {
+        let of = of.iter().filter_map(|zone| Fqdn::read(zone));
+        zones.entry(id.clone()).or_default().extend(of);
+    }
     let terms = Terms {
         cluster: settings.cluster.value.clone(),
         limits: Limits { max_records: Some(MOST_REMOVED), max_percent: None },
         force: leave.force,
         adopt: leave.adopt,
-        before: zones(host)?,
+        before: zones,
         bounds: Bounds::default(),
         settle: SETTLE,
     };
     Ok(names::plan(network, leases, &access(host, settings, network), terms))
 }
 
-/// Does it. Where names are is written down before the first of them is.
-pub fn carry_out(host: &impl Host, plan: Plan) -> Result<Outcome, NamesError> {
+/// The zones that hold something of ours, or will.
+pub fn zones_of(plan: &Plan) -> BTreeMap<DnsId, BTreeSet<String>> {
     let of = |zones: BTreeSet<Fqdn>| zones.iter().map(ToString::to_string).collect();
-    let zones = plan.zones().into_iter().map(|(id, zones)| (id, of(zones))).collect();
-    let mut text = serde_json::to_vec_pretty(&Record { format: FORMAT, zones })
+    plan.zones().into_iter().map(|(id, zones)| (id, of(zones))).collect()
+}
+
+/// Does it, and begins nothing any more after a time. Where names are is written down before
+/// the first of them is.
+pub fn carry_out(
+    host: &impl Host,
+    plan: Plan,
+    until: Option<Instant>,
+) -> Result<Outcome, NamesError> {
+    let mut text = serde_json::to_vec_pretty(&Record { format: FORMAT, zones: zones_of(&plan) })
         .map_err(|error| NamesError::Damaged(error.to_string()))?;
     text.push(b'\n');
     host.replace(Utf8Path::new(ZONES), &text, 0o600)?;
-    Ok(names::carry_out(plan))
+    Ok(names::carry_out_until(plan, until))
 }
 
 fn zones(host: &impl Host) -> Result<BTreeMap<DnsId, BTreeSet<Fqdn>>, NamesError> {

@@ -26,7 +26,7 @@ use crate::value::{
 
 pub use confirm::{Confirm, Confirmation};
 pub use drift::{DriftRules, Ignored, Judged, Reaction};
-pub use leases::{LeaseBranch, PveGuests, WithoutAddress};
+pub use leases::{LeaseBranch, NamesBy, PveGuests, WithoutAddress};
 pub use probe::{CommandWord, Probe, Status};
 pub use words::{BadWord, GraceLength, Interval, NodeFile, ShortTime, WindowLength};
 

@@ -1,5 +1,6 @@
 //! `weft ipam`: addresses of guests, by the branch that keeps their leases.
 
+mod failure;
 mod import;
 mod registry;
 mod words;
@@ -10,16 +11,18 @@ use camino::Utf8PathBuf;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use self::failure::failed;
 use super::failure::{Exit, Failure};
-use super::node::{self, Node, failed};
+use super::node::{self, Node};
 use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law, Outcome};
 use crate::agent::found::FoundGuests;
+use crate::agent::hand::{self, HandError, Wish};
 use crate::agent::leases::{Branch, Decision, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
-use crate::plan::addresses::{Allocation, Claim, LeaseChange, Terms, allocate, claims};
+use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, Terms, allocate, claims};
 use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
 
@@ -117,12 +120,10 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
         Verb::List { zone, local } => list(node, &settings, output, zone.as_ref(), *local),
         Verb::Allocate { guest: None, .. } => allocate_declared(node, &settings, output),
         Verb::Allocate { guest: Some(guest), interface } => {
-            let claim = interface.claim(guest, &[]);
-            allocate_one(node, &settings, output, &claim)
+            allocate_one(node, &settings, output, &interface.wish(guest, None))
         }
         Verb::Set { address, guest, interface } => {
-            let claim = interface.claim(guest, &[*address]);
-            allocate_one(node, &settings, output, &claim)
+            allocate_one(node, &settings, output, &interface.wish(guest, Some(*address)))
         }
         Verb::Release { address, zone, now } => {
             release(node, &settings, output, (*address, zone.as_ref()), *now)
@@ -135,14 +136,13 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
 }
 
 impl Interface {
-    fn claim(&self, guest: &GuestName, fixed: &[IpAddr]) -> Claim {
-        Claim {
+    fn wish(&self, guest: &GuestName, address: Option<IpAddr>) -> Wish {
+        Wish {
+            guest: guest.clone(),
             vnet: self.vnet.clone().expect("the command line demands it"),
             mac: self.mac.clone().expect("the command line demands it"),
-            guest: guest.clone(),
             hostname: self.hostname.clone(),
-            fixed: fixed.to_vec(),
-            origin: Origin::Set,
+            address,
         }
     }
 }
@@ -160,17 +160,17 @@ fn open<'a>(
 ) -> Result<Desk<'a>, Failure> {
     let starter = Starter { program, root: node.root.as_deref(), cancel };
     let branch = Branch::of(&node.host, settings, starter).map_err(|error| {
-        failed(&error)
+        failed(error)
             .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
     })?;
     let law = addresses::law(&node.host, settings, starter)
-        .map_err(|error| failed(&error).hint("`weft sync` fetches the configuration"))?;
+        .map_err(|error| failed(error).hint("`weft sync` fetches the configuration"))?;
     Ok(Desk { branch, law })
 }
 
 /// Tells the DHCP servers of this node what it remembers of leases.
 fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
-    let told = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
+    let told = addresses::tell_hosts(&node.host, settings).map_err(failed)?;
     for line in told.sentences() {
         Output::notice(format!("warning: {line}"));
     }
@@ -188,12 +188,12 @@ fn list(
     let fresh = || {
         let desk = open(node, settings, &program)?;
         let held = desk.branch.read(&desk.law.allocators);
-        held.map(|held| (held.tip, held.leases)).map_err(|error| failed(&error))
+        held.map(|held| (held.tip, held.leases)).map_err(failed)
     };
     let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
         Ok((tip, leases)) => (node.host.now(), tip, leases),
         Err(failure) => {
-            let last = addresses::remembered(&node.host).map_err(|error| failed(&error))?;
+            let last = addresses::remembered(&node.host).map_err(failed)?;
             match (last, failure) {
                 (Some(last), failure) => {
                     if let Some(failure) = failure {
@@ -217,7 +217,7 @@ fn list(
         "ok": true,
         "read": read,
         "commit": tip,
-        "leases": shown.iter().map(|(key, lease)| words::json(key, lease)).collect::<Vec<_>>(),
+        "leases": shown.iter().map(|(key, lease)| hand::document(key, lease)).collect::<Vec<_>>(),
     }));
     Ok(Exit::Ok)
 }
@@ -227,8 +227,8 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
     let desk = open(node, settings, &program)?;
     let found = others(node, settings, &desk)?;
     let (claims, complete) = (&found.claims, found.all_known());
-    let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete)
-        .map_err(|error| failed(&error))?;
+    let outcome =
+        addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete).map_err(failed)?;
     told(node, settings, output, outcome)
 }
 
@@ -252,41 +252,42 @@ fn told(
         stranded: outcome.stranded,
     };
     tell_hosts(node, settings)?;
+    if outcome.behind {
+        let message = "another node settled a newer commit of the configuration; this one only gives addresses to those who have none";
+        for line in words::sentences(&allocation.changes) {
+            Output::notice(line);
+        }
+        return Err(
+            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
+        );
+    }
     Ok(words::say(output, &allocation, true))
 }
 
 /// Guests of the hypervisor, where the settings ask for them.
 fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
-    let found = addresses::others(&node.host, settings, &desk.law).map_err(|e| failed(&e))?;
+    let found = addresses::others(&node.host, settings, &desk.law).map_err(failed)?;
     for line in &found.said {
         Output::notice(format!("warning: {line}"));
     }
     Ok(found)
 }
 
-/// Settles one claim, and leaves all others as they are.
+/// Gives addresses to one interface, and leaves all others as they are.
 fn allocate_one(
     node: &Node,
     settings: &Settings,
     output: Output,
-    claim: &Claim,
+    wish: &Wish,
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    // A declared guest goes by what is declared.
-    let declared = claims(&desk.law.network);
-    if declared.iter().any(|other| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac)) {
-        let message = format!(
-            "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
-            claim.mac, claim.vnet
-        );
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("write the address into `guests:` of the configuration"));
-    }
-    let message = format!("leases: {} by hand", claim.guest);
-    let claims = std::slice::from_ref(claim);
-    let outcome = addresses::settle_some(&node.host, &desk.branch, &desk.law, claims, &message)
-        .map_err(|error| failed(&error))?;
+    let given = hand::give(&node.host, &desk.branch, &desk.law, wish);
+    let outcome = given.map_err(|error| match error {
+        HandError::Declared(..) => Failure::new(Exit::Refused, error.to_string())
+            .hint("write the address into `guests:` of the configuration"),
+        HandError::Addresses(error) => failed(error),
+    })?;
     told(node, settings, output, outcome)
 }
 
@@ -300,6 +301,7 @@ fn release(
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let declared = claims(&desk.law.network);
+    let pools = Pools::of(&desk.law.network);
     let now = node.host.now();
     let mut wrong = None;
     let settled = desk
@@ -321,7 +323,8 @@ fn release(
                 return Decision::default();
             };
             let claims = |claim: &&Claim| (&claim.vnet, &claim.mac) == (&lease.vnet, &lease.mac);
-            if let Some(claim) = declared.iter().find(claims) {
+            let is_stranded = pools.strand(&(zone.clone(), address), &lease.vnet);
+            if let Some(claim) = declared.iter().find(claims).filter(|_| !is_stranded) {
                 let message =
                     format!("{address} belongs to guest `{}`, which is declared", claim.guest);
                 wrong = Some(Failure::new(Exit::Refused, message).hint(
@@ -338,7 +341,7 @@ fn release(
             };
             Decision { changes: vec![change], configuration: None }
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
@@ -357,7 +360,7 @@ fn release(
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held = desk.branch.read(&desk.law.allocators).map_err(|error| failed(&error))?;
+    let held = desk.branch.read(&desk.law.allocators).map_err(failed)?;
     let found = others(node, settings, &desk)?;
     let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
     let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };

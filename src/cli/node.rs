@@ -10,6 +10,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
 use super::{findings, offline, window};
 use crate::agent::addresses;
+use crate::agent::names;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
@@ -227,6 +228,13 @@ impl Node {
                 let _ = write!(text, "\n         {line}");
             }
         }
+        let names = names::standing(&self.host).map_err(|error| failed(&error))?;
+        if let Some(names) = &names {
+            let _ = write!(text, "\nnames    {}", names.message);
+            for line in &names.refused {
+                let _ = write!(text, "\n         {line}");
+            }
+        }
         output.say(text);
         output.document(&json!({
             "cluster": settings.cluster.value,
@@ -235,6 +243,7 @@ impl Node {
             "running": running,
             "last": last,
             "leases": leases,
+            "names": names,
         }));
         Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
     }

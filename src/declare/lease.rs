@@ -2,6 +2,7 @@
 //! two writers seldom touch the same one.
 //!
 //! ```text
+//! weft.json                             {"weft":1,"cluster":"lab"}
 //! leases/ZONE/10.0.1/10.0.1.23          leases/ZONE/2001:db8:0:1::/2001:db8:0:1::17
 //! {"vnet":"myvnet1","mac":"BC:24:11:00:00:01","guest":"web1","origin":"declared"}
 //! ```
@@ -13,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::network::{Lease, Origin};
-use crate::value::{DnsName, GuestName, MacAddress, ObjectId, RepoPath, VnetId, ZoneId};
+use crate::value::{
+    ClusterName, DnsName, GuestName, MacAddress, ObjectId, RepoPath, VnetId, ZoneId,
+};
 
 /// The directory of all leases.
 pub const DIRECTORY: &str = "leases";
@@ -39,8 +42,46 @@ pub fn write_configuration(configuration: &Configuration) -> Vec<u8> {
     line(configuration)
 }
 
+/// The file that says whose leases a branch keeps, so that those of one cluster are never
+/// taken for another's.
+pub const MARK: &str = "weft.json";
+/// The format of a branch of leases.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mark {
+    weft: u32,
+    cluster: ClusterName,
+}
+
+/// The file [`MARK`].
+pub fn write_mark(cluster: &ClusterName) -> Vec<u8> {
+    line(&Mark { weft: FORMAT, cluster: cluster.clone() })
+}
+
+/// Whether the file [`MARK`] names a cluster, and the format that is read here; else why not.
+pub fn check_mark(bytes: &[u8], cluster: &ClusterName) -> Result<(), String> {
+    /// The format alone, whatever else a later one says.
+    #[derive(Deserialize)]
+    struct Format {
+        weft: u32,
+    }
+    let unreadable = |error: serde_json::Error| format!("its `{MARK}` cannot be read: {error}");
+    let Format { weft } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if weft != FORMAT {
+        return Err(format!("it has format {weft}, and this weft reads format {FORMAT}"));
+    }
+    let mark: Mark = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if mark.cluster == *cluster {
+        Ok(())
+    } else {
+        Err(format!("it keeps leases of cluster `{}`", mark.cluster))
+    }
+}
+
 /// One line of JSON.
-fn line(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn line(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec(value).expect("strings and numbers are JSON");
     text.push(b'\n');
     text
@@ -168,6 +209,23 @@ mod tests {
             String::from_utf8(write(&plain)).unwrap(),
             "{\"vnet\":\"v1\",\"mac\":\"BC:24:11:00:00:01\",\"guest\":\"web1\",\"origin\":\"found\"}\n"
         );
+    }
+
+    #[test]
+    fn a_branch_is_of_one_cluster_and_one_format() {
+        let (lab, other): (ClusterName, ClusterName) =
+            ("lab".parse().unwrap(), "other".parse().unwrap());
+        assert_eq!(write_mark(&lab), b"{\"weft\":1,\"cluster\":\"lab\"}\n");
+        assert_eq!(check_mark(&write_mark(&lab), &lab), Ok(()));
+        for (text, says) in [
+            (write_mark(&other), "cluster `other`"),
+            (b"{\"weft\":2,\"more\":[]}".to_vec(), "format 2"),
+            (b"{\"weft\":1,\"cluster\":\"lab\",\"x\":1}".to_vec(), "unknown field"),
+            (b"".to_vec(), "cannot be read"),
+        ] {
+            let said = check_mark(&text, &lab).unwrap_err();
+            assert!(said.contains(says), "{said}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod signers;
 pub mod tree;
 pub mod vnet;
 pub mod void;
+pub mod writer;
 pub mod yaml;
 pub mod zone;
 

@@ -207,7 +207,7 @@ impl Client {
 
     fn read_once<T: DeserializeOwned>(&self, target: &str) -> Result<T, HttpError> {
         let answer = self.send(&Method::GET, target, None)?;
-        answer::json(&answer)
+        answer::json(&answer, &self.credential.value)
     }
 
     /// Asks once. `target` is appended to the URL's path, and begins with `/` or `?`; `json`

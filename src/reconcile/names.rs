@@ -11,12 +11,12 @@ use super::http::Bounds;
 use super::powerdns::ListedZone;
 use crate::network::{Leases, Network};
 use crate::plan::names::{
-    Counts, Difference, Fqdn, Hosted, Limits, NameChange, Refusal, Refused, Rule, Subject, Wanted,
-    WantedOnServer, WantedZone, Way, assign, difference, wanted,
+    Adopt, Counts, Difference, Fqdn, Hosted, Limits, NameChange, Refusal, Refused, Rule, Subject,
+    Wanted, WantedOnServer, WantedZone, Way, assign, difference, wanted,
 };
 use crate::value::{ClusterName, DnsId, Secret};
 
-pub use carry::{Outcome, carry_out};
+pub use carry::{Outcome, carry_out, carry_out_until};
 
 /// What lets in to one server.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ struct PlannedZone {
     /// Whether something of ours is in it, or will be.
     is_ours: bool,
     way: Way,
+    /// The clusters whose marks are read, ours among them.
+    clusters: BTreeSet<ClusterName>,
     /// The sets that were read.
     sets: usize,
     changes: Vec<NameChange>,
@@ -158,10 +160,20 @@ fn plan_server(
             }
         };
         let way = Way::of(&found, &terms.cluster);
-        let rule = rule(terms, of.ttl, way, wanted, None);
+        let adopt = if terms.adopt { Adopt::AsWanted } else { Adopt::Nothing };
+        let rule = Rule {
+            cluster: &terms.cluster,
+            ttl: of.ttl,
+            adopt,
+            way,
+            stranded: &wanted.stranded,
+            only: None,
+        };
         let Difference { changes, refused: not_done, counts } =
             difference(&name, &wanted_zone, &found, &rule);
         refused.extend(not_done);
+        let mut clusters = found.clusters();
+        clusters.insert(terms.cluster.clone());
         let sets = found.names.values().map(BTreeMap::len).sum();
         let is_ours = counts.ours > 0 || !wanted_zone.is_empty();
         let changing: BTreeSet<&Fqdn> = changes.iter().map(|change| &change.name).collect();
@@ -172,6 +184,7 @@ fn plan_server(
             wanted: wanted_zone,
             is_ours,
             way,
+            clusters,
             sets,
             changes,
             counts,
@@ -188,16 +201,6 @@ fn plan_server(
         refused.push(Refused { of: Subject::Server(id.clone()), why });
     }
     PlannedServer { id: id.clone(), server, ttl: of.ttl, zones }
-}
-
-fn rule<'a>(
-    terms: &'a Terms,
-    ttl: u32,
-    way: Way,
-    wanted: &'a Wanted,
-    only: Option<&'a BTreeSet<Fqdn>>,
-) -> Rule<'a> {
-    Rule { cluster: &terms.cluster, ttl, adopt: terms.adopt, way, stranded: &wanted.stranded, only }
 }
 
 impl Plan {

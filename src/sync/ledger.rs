@@ -3,7 +3,9 @@
 //! Its history is nobody's configuration. A tip counts when a principal whom the
 //! configuration's policy names an allocator signed it with a key that is valid now, and
 //! the tip that was taken before lies on its first-parent line: then its signer vouches
-//! for all of it. Whoever serves the branch can hold it back, and no more.
+//! for all of it. Whoever serves the branch can hold it back, and no more. A node that takes
+//! it for the first time knows of no tip before, and could be shown an old one: what it
+//! publishes upon that no other node takes.
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -18,17 +20,28 @@ use super::trust::{Files, Trust, TrustFilesError};
 use crate::declare::lease::{self, Configuration, NotALease};
 use crate::declare::policy::{NAMESPACE, Policy};
 use crate::declare::signers::Signers;
+use crate::declare::writer::{self, Writer};
 use crate::network::Leases;
-use crate::value::{ObjectId, Principal, RepoPath};
+use crate::value::{ClusterName, ObjectId, Principal, RepoPath};
 
 /// The most commits between a tip and the one that was taken before.
 const MAX_COMMITS: usize = 100_000;
 /// The most leases.
 pub const MAX_LEASES: usize = 200_000;
+/// The most objects that a commit brings which gives out one address: itself, four
+/// directories, the lease and the file [`lease::CONFIGURATION`].
+const OBJECTS_OF_A_COMMIT: usize = 7;
+/// The most objects that a fetch of the branch brings: all of a branch that has as many
+/// commits and leases as are read.
+#[expect(clippy::cast_possible_truncation, reason = "it is a constant of a million")]
+pub const MAX_OBJECTS: u32 = (MAX_COMMITS * OBJECTS_OF_A_COMMIT + MAX_LEASES + MAX_COMMITS) as u32;
+/// The most bytes of them, compressed: some 200 for each.
+pub const MAX_RECEIVED: u64 = 400 << 20;
 
 /// Who may write leases, by an accepted commit of the configuration.
 #[derive(Clone, Debug)]
 pub struct Allocators {
+    cluster: ClusterName,
     signers: Signers,
     policy: Policy,
     revoked: std::collections::BTreeSet<KeyFingerprint>,
@@ -45,6 +58,8 @@ pub struct Ledger {
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
     pub configuration: Option<Configuration>,
+    /// Who writes to servers beside the network, or wrote last.
+    pub writer: Option<Writer>,
     /// Files that are no leases. Until they are mended, nothing is given out: they may
     /// stand for an address.
     pub broken: Vec<NotALease>,
@@ -96,6 +111,14 @@ pub enum LedgerError {
         /// What was taken before.
         taken: ObjectId,
     },
+    /// It is no branch of leases of this cluster, in a format that is read here.
+    #[error("commit {tip} of the leases is not taken: {why}")]
+    Foreign {
+        /// The tip.
+        tip: ObjectId,
+        /// Why not.
+        why: String,
+    },
     /// A directory cannot be read.
     #[error("the leases cannot be read")]
     Directory(#[from] DirectoryError),
@@ -114,6 +137,7 @@ impl LedgerError {
             Self::Signature { .. } => "ledger-signature",
             Self::Signer { .. } => "ledger-signer",
             Self::Rewound { .. } => "ledger-rewound",
+            Self::Foreign { .. } => "ledger-foreign",
             Self::TooMany => "ledger-too-large",
         }
     }
@@ -133,10 +157,16 @@ impl Allocators {
             TrustFilesError::Broken(why) => LedgerError::Policy(why),
         })?;
         Ok(Self {
+            cluster: accepted.cluster.clone(),
             signers: files.signers.clone(),
             policy: files.policy.clone(),
             revoked: trust.revoked.clone(),
         })
+    }
+
+    /// Whose leases they write.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
     }
 
     /// Whose key it is, where it may write leases at a time.
@@ -176,16 +206,47 @@ pub fn judge(
         stands_on(store, tip, taken)?;
     }
     let mut directories = Directories::new(store);
+    let mark = plain_file(store, &mut directories, commit.tree, lease::MARK)?;
+    let mark = mark.unwrap_or_else(|| Err(format!("it has no file `{}`", lease::MARK)));
+    mark.and_then(|bytes| lease::check_mark(&bytes, &allocators.cluster))
+        .map_err(|why| LedgerError::Foreign { tip, why })?;
     let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
-    let entry = directories.entry(commit.tree, lease::CONFIGURATION)?;
-    let configuration = match entry.filter(|entry| entry.mode == Mode::File) {
-        Some(entry) => {
-            let bytes = store.read(entry.id, Kind::Blob, lease::MAX_BYTES)?;
-            lease::read_configuration(&bytes).map_err(|error| broken.push(error)).ok()
-        }
-        None => None,
-    };
-    Ok(Ledger { tip, signer, leases, configuration, broken })
+    let mut top = |name: &str| plain_file(store, &mut directories, commit.tree, name);
+    let configuration = understood(
+        top(lease::CONFIGURATION)?,
+        (lease::CONFIGURATION, lease::read_configuration),
+        &mut broken,
+    );
+    let writer = understood(top(writer::WRITER)?, (writer::WRITER, writer::read), &mut broken);
+    Ok(Ledger { tip, signer, leases, configuration, writer, broken })
+}
+
+/// What a file at the top says, where there is one; one that says nothing is broken.
+fn understood<T>(
+    found: Option<Result<Vec<u8>, String>>,
+    (name, read): (&str, impl Fn(&[u8]) -> Result<T, NotALease>),
+    broken: &mut Vec<NotALease>,
+) -> Option<T> {
+    let bytes = found?.map_err(|why| NotALease { path: name.to_owned(), why });
+    bytes.and_then(|bytes| read(&bytes)).map_err(|bad| broken.push(bad)).ok()
+}
+
+/// The contents of a file at the top, or what is there instead; nothing where nothing is.
+fn plain_file(
+    store: Store<'_>,
+    directories: &mut Directories<'_>,
+    tree: ObjectId,
+    name: &str,
+) -> Result<Option<Result<Vec<u8>, String>>, LedgerError> {
+    let Some(entry) = directories.entry(tree, name)? else { return Ok(None) };
+    if entry.mode != Mode::File {
+        return Ok(Some(Err(format!("`{name}` is no plain file but {}", entry.mode.what()))));
+    }
+    match store.read(entry.id, Kind::Blob, writer::MAX_BYTES) {
+        Ok(bytes) => Ok(Some(Ok(bytes))),
+        Err(ObjectError::TooLarge { .. }) => Ok(Some(Err("it is too large".to_owned()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), LedgerError> {

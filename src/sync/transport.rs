@@ -152,7 +152,8 @@ fn begin(fetch: &Fetch) -> Result<(), Failure> {
     check_scheme(&fetch.url, &fetch.limits)?;
     // Before anything else of libgit2, which reads them when it begins.
     authorities::set(fetch.access.authorities.as_deref())?;
-    limit_libgit2(&fetch.limits).map_err(|e| unlimited(&e))
+    limit_libgit2(&fetch.limits).map_err(|e| unlimited(&e))?;
+    cage::bound_memory(fetch.limits.objects).map_err(|why| Failure::new(FailureCode::Failed, why))
 }
 
 fn unlimited(error: &git2::Error) -> Failure {
@@ -270,6 +271,7 @@ impl Session {
         let places = Places::find(path)?;
         let limits = FetchLimits::default();
         limit_libgit2(&limits).map_err(|e| unlimited(&e))?;
+        cage::bound_memory(limits.objects).map_err(|why| Failure::new(FailureCode::Failed, why))?;
         self.lock(&cage::Needs { readable: places.all(), ..cage::Needs::default() });
         let shallow = places.is_shallow();
         self.local = Some(Local::open(places)?);

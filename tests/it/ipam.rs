@@ -1,6 +1,8 @@
 //! Addresses of guests through the program, on dry nodes, with leases in a repository on
 //! the same machine.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -132,6 +134,48 @@ fn addresses_by_hand() {
     is(&node, &["sync"], 0, &["runs commit"]);
     is(&node, &["ipam", "check"], 2, &["stranded: 10.0.0.3 of `g9` is in no subnet of zone `za`"]);
     is(&node, &["ipam", "release", "10.0.0.3", "--zone", "za"], 0, &["given up"]);
+    // Nor does a guest that is declared keep one that it can never use again.
+    declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
+    let without =
+        "nodes: {n1: {}, n2: {}}\nzones: {za: {type: simple}}\nvnets: {va: {zone: za}}\nguests: {";
+    declare(&repository, &format!("{without}{}}}\n", guest(1, "")));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "check"], 4, &["stranded: 10.0.0.2 of `g1`", "the vnet has no subnet"]);
+    is(&node, &["ipam", "release", "10.0.0.2", "--now"], 0, &["10.0.0.2 is free"]);
+    is(&node, &["ipam", "check"], 0, &["everybody"]);
+}
+
+/// Whoever may write the branch may invent a commit. Nobody loses anything by it, and
+/// newcomers get their addresses all the same.
+#[test]
+fn an_invented_commit_locks_nobody_out() {
+    let repository = repository();
+    let node = node(&repository, "n1");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &["ipam", "allocate"], 0, &["+ 10.0.0.2"]);
+    let home = repository.home();
+    let git = |words: &[&str]| output(program("git", home).args(words));
+    git(&["clone", "-q", "-b", "leases", "leases.git", "by-hand"]);
+    let invented = format!("{{\"commit\":\"{}\",\"sequence\":{}}}\n", "9".repeat(40), u64::MAX);
+    std::fs::write(home.join("by-hand/configuration"), invented).unwrap();
+    let key = format!("user.signingkey={}", home.join("carol").display());
+    let user = ["-c", "user.name=c", "-c", "user.email=c@example.org", "-c", "gpg.format=ssh"];
+    let commit = ["-c", &key, "-C", "by-hand", "commit", "-q", "-S", "-a", "-m", "by hand"];
+    git(&[&user[..], &commit].concat());
+    git(&["-C", "by-hand", "push", "-q", "origin", "leases"]);
+    declare(&repository, &network(&guest(2, ""), "10.0.0.0/24"));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    let says = ["+ 10.0.0.3 (za) for `g2`", "another node settled a newer commit"];
+    is(&node, &["ipam", "allocate"], 4, &says);
+    is(&node, &["ipam", "list"], 0, &["10.0.0.2  za    va    g1     02:00:00:00:00:01  declared"]);
+    // When the configuration was read an hour later and has no such commit, it is settled.
+    let since = home.join("root-n1/var/lib/weft/leases.unknown");
+    std::fs::write(&since, "{\"since\":\"2026-01-01T00:00:00Z\"}").unwrap();
+    is(&node, &["ipam", "allocate"], 0, &["~ 10.0.0.2 (za) of `g1` is given up"]);
+    assert!(!since.exists() || !node.run(&["ipam", "check"]).all().contains("newer"));
+    is(&node, &["ipam", "allocate"], 0, &["everybody"]);
 }
 
 #[test]
@@ -202,6 +246,26 @@ fn the_agent_looks_after_addresses() {
     until("the second guest", &|| holds("10.0.0.3"));
     let says = || node.run(&["status"]).all();
     until("the status", &|| says().contains("leases   2 held; everybody has the addresses"));
+    // A program asks it for an address of its own, by its socket.
+    let ask = |line: &str| {
+        let mut socket = UnixStream::connect(node.root.join("run/weft/socket")).unwrap();
+        socket.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let answer: serde_json::Value = serde_json::from_reader(&socket).unwrap();
+        (answer["exit"].as_u64().unwrap(), answer["text"].as_str().unwrap().to_owned(), answer)
+    };
+    let (exit, text, answer) = ask("allocate g9 va 02:00:00:00:00:99");
+    assert_eq!((exit, text.as_str()), (0, "10.0.0.4"));
+    assert_eq!(answer["document"]["leases"][0]["state"], "set");
+    assert!(holds("10.0.0.4"));
+    let (exit, text, _) = ask("allocate g8 va 02:00:00:00:00:98 10.0.0.4");
+    assert!(exit == 4 && text.contains("held by `g9`"), "{text}");
+    let (exit, text, _) = ask("allocate g1 va 02:00:00:00:00:01");
+    assert!(exit == 1 && text.contains("is declared"), "{text}");
+    let (exit, text, _) = ask("allocate g1 va");
+    assert!(exit == 1 && text.contains("does not know this request"), "{text}");
+    let (exit, _, answer) = ask("leases");
+    assert_eq!((exit, answer["document"]["leases"].as_array().unwrap().len()), (0, 3));
+    is(&node, &["ipam", "release", "10.0.0.4", "--now"], 0, &["10.0.0.4 is free"]);
     // A server that is gone holds up nobody.
     std::fs::remove_dir_all(repository.home().join("leases.git")).unwrap();
     declare(&repository, &network(&guest(1, ""), "10.0.0.0/24"));

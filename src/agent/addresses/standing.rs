@@ -13,6 +13,7 @@ use super::{AddressesError, Outcome, law, others, remembered, settle, tell_hosts
 use crate::agent::error::chain;
 use crate::agent::found::fingerprint;
 use crate::agent::leases::{Branch, Settled, Starter};
+use crate::agent::names::Registrar;
 use crate::agent::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
 use crate::sync::worker::Cancel;
@@ -154,6 +155,7 @@ pub struct Lookout {
     task: Option<JoinHandle<()>>,
     cancel: Cancel,
     done: Arc<Mutex<Option<Done>>>,
+    names: Registrar,
 }
 
 /// When addresses were looked after without a failure for the last time.
@@ -178,6 +180,7 @@ impl Lookout {
         (program, root): (&Utf8Path, Option<&Utf8Path>),
         runs: Option<ObjectId>,
     ) {
+        self.names.begin(host, settings, (program, root), runs, &self.cancel);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
         let watches_guests = settings.watches_guests();
         if settings.leases.is_none() || is_at_it {

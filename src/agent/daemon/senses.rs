@@ -1,11 +1,15 @@
 //! What reaches a running agent beside the ends of its turns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::DaemonError;
+use super::{Asked, Daemon, DaemonError, Desk, Ends};
+use crate::agent::hand::OfNode;
+use crate::host::Host;
 
 /// Where events come from, beside turns.
 pub(super) struct Senses {
@@ -26,5 +30,19 @@ impl Senses {
             interrupt: listen(SignalKind::interrupt())?,
             heartbeat,
         })
+    }
+}
+
+impl<H: Host + 'static> Daemon<H> {
+    /// What the socket is answered from.
+    pub(super) fn desk(
+        &self,
+        asks: mpsc::Sender<Asked>,
+        ends: &Ends,
+        busy: mpsc::Sender<()>,
+    ) -> Desk {
+        let (host, program) = (Arc::clone(&self.host), self.program.clone());
+        let counter = Arc::new(OfNode { host, program, root: self.root.clone() });
+        Desk { counter, asks, condition: ends.condition.subscribe(), busy }
     }
 }

@@ -35,6 +35,24 @@ pub const OF_LEASES: &[Reason] = &[
         fix: "Push the branch that stands on the commit which the message names. If it was taken back on purpose, remove `/var/lib/weft/leases.taken` on every node.",
     },
     Reason {
+        code: "ledger-foreign",
+        title: "the branch is not known to keep leases of this cluster",
+        why: "A file `weft.json` at its top names the cluster and the format, so that one cluster's signed leases are never taken for another's.",
+        fix: "Name the branch of this cluster in the node's settings, or one that does not exist yet: the first node that writes makes it.",
+    },
+    Reason {
+        code: "ledger-broken",
+        title: "something on the branch of leases is no lease",
+        why: "What cannot be read may stand for an address, so none is given out. The commit is not taken, and those of the last time stay in force.",
+        fix: "Take the branch back to the commit before, or correct the file that the message names in a commit signed by one of the `allocators`.",
+    },
+    Reason {
+        code: "ledger-gone",
+        title: "the branch of leases is gone",
+        why: "This node took a commit of it before: a new branch would give out addresses a second time.",
+        fix: "Push the branch again: each node has the commit that the message names in `/var/cache/weft/leases`. If it is meant to begin anew, remove `/var/lib/weft/leases.taken` on every node.",
+    },
+    Reason {
         code: "ledger-too-large",
         title: "there are more leases than are read",
         why: "What is read is bounded, whoever writes it.",

@@ -10,6 +10,9 @@ use crate::value::BranchName;
 /// How long an address stays its guest's where the settings do not say.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
+/// How often names are looked at where the settings do not say.
+const NAMES_EVERY: Duration = Duration::from_secs(300);
+
 /// How long a guest that starts waits for its addresses where the settings do not say.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -20,6 +23,16 @@ choices! {
         "start" Start,
         /// It does not start.
         "refuse" Refuse,
+    }
+}
+
+choices! {
+    /// How names of guests come into DNS.
+    pub enum NamesBy as "a way with names" {
+        /// A person looks at a plan, and says so (`weft ipam plan`, `weft ipam apply`).
+        "plan" Plan,
+        /// The agent does it, one node at a time.
+        "apply" Apply,
     }
 }
 
@@ -50,6 +63,11 @@ declaration! {
         optional "grace" grace: GraceLength,
         /// Guests of Proxmox VE that are not declared. They get no addresses when absent.
         optional "pve-guests" pve_guests: PveGuests,
+        /// How names of guests come into the DNS servers of zones. `plan` when absent.
+        optional "names" names: NamesBy,
+        /// How often the agent looks whether names are registered, when nothing changed.
+        /// `5m` when absent.
+        optional "names-every" names_every: ShortTime,
     }
 }
 
@@ -69,6 +87,14 @@ impl Settings {
     /// Whether guests of Proxmox VE that are not declared get addresses.
     pub fn watches_guests(&self) -> bool {
         self.leases.as_ref().is_some_and(|leases| leases.value.pve_guests.is_some())
+    }
+
+    /// Whether the agent registers names by itself, and how often it looks.
+    pub fn registers_names(&self) -> Option<Duration> {
+        let leases = self.leases.as_ref().map(|leases| &leases.value)?;
+        let by = leases.names.as_ref().map_or(NamesBy::Plan, |names| names.value);
+        let every = leases.names_every.as_ref();
+        (by == NamesBy::Apply).then(|| every.map_or(NAMES_EVERY, |every| every.value.duration()))
     }
 
     /// How long a guest that starts waits for its addresses, and what becomes of it when it

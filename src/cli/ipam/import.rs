@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use camino::Utf8PathBuf;
 
+use super::failure::failed;
 use super::{open, tell_hosts, words};
 use crate::agent::leases::Decision;
 use crate::agent::settings::Settings;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::node::{self, Node, failed};
+use crate::cli::node::{self, Node};
 use crate::cli::output::Output;
 use crate::cli::source;
 use crate::declare::pve::addresses;
@@ -39,12 +40,14 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let text = source::file(&arguments.file, MAX_BYTES)?;
-    let taken = addresses::state(arguments.file.as_str(), &text).map_err(|error| failed(&error))?;
+    let taken =
+        addresses::state(arguments.file.as_str(), &text).map_err(|error| node::failed(&error))?;
     let desk = open(node, settings, &program)?;
     let network = &desk.law.network;
+    let pools = Pools::of(network);
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for taken in taken.iter().filter(|taken| !taken.gateway) {
-        match lease(network, taken) {
+        match lease(network, &pools, taken) {
             Ok(lease) => found.push(lease),
             Err(why) => left_out.push(format!("{} ({}): {why}", taken.address, taken.zone)),
         }
@@ -73,7 +76,7 @@ pub(super) fn run(
             }
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     tell_hosts(node, settings)?;
     for line in left_out.iter().chain(&held_by_others) {
         Output::notice(format!("left out: {line}"));
@@ -81,7 +84,11 @@ pub(super) fn run(
     Ok(words::say(output, &allocation, true))
 }
 
-fn lease(network: &Network, taken: &addresses::Taken) -> Result<(ZoneId, IpAddr, Lease), String> {
+fn lease(
+    network: &Network,
+    pools: &Pools,
+    taken: &addresses::Taken,
+) -> Result<(ZoneId, IpAddr, Lease), String> {
     let zone: ZoneId = taken.zone.parse().map_err(|error| format!("{error}"))?;
     let address: IpAddr = taken.address.parse().map_err(|_| "it is no address".to_owned())?;
     let declared = network.zones.get(&zone).ok_or("the zone is not declared")?;
@@ -90,7 +97,7 @@ fn lease(network: &Network, taken: &addresses::Taken) -> Result<(ZoneId, IpAddr,
         of.is_some_and(|of| of.subnets().any(|(prefix, _)| prefix.as_str() == taken.prefix))
     };
     let vnet = declared.vnets.keys().find(is_it).ok_or("no vnet of the zone has the subnet")?;
-    if Pools::of(network).keep(&zone, address) {
+    if pools.keep(&zone, address) {
         return Err("it is the router's, or the subnet keeps it for itself".to_owned());
     }
     let mac = taken.mac.as_deref().ok_or("nobody's hardware address is known")?;

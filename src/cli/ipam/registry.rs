@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::failure::failed as of_leases;
 use super::{Leave, open};
 use crate::agent::names;
 use crate::agent::settings::Settings;
+use crate::agent::writer;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::node::{self, Node, failed};
 use crate::cli::output::{Output, counted};
@@ -20,10 +22,34 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held = desk.branch.read(&desk.law.allocators).map_err(|error| failed(&error))?;
+    let held = desk.branch.read(&desk.law.allocators).map_err(of_leases)?;
+    let is_behind = desk.law.is_behind(&node.host, &held).map_err(|error| failed(&error))?;
+    if apply && is_behind {
+        let message =
+            "another node settled a newer commit of the configuration, whose names are others";
+        return Err(
+            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
+        );
+    }
     let leave = names::Leave { force: leave.force, adopt: leave.adopt };
-    let plan = names::plan(&node.host, settings, &desk.law.network, &held.leases, leave)
-        .map_err(|error| failed(&error))?;
+    let planned = || {
+        let before = held.writer.as_ref().map(|of| &of.zones);
+        names::plan(&node.host, settings, &desk.law.network, &held.leases, (leave, before))
+            .map_err(|error| failed(&error))
+    };
+    let mut plan = planned()?;
+    // One node at a time writes, and goes by what it sees then.
+    let writing = if apply && !plan.is_empty() {
+        let writing =
+            writer::begin(&node.host, &desk.branch, &desk.law.allocators, &settings.node.value);
+        let writing = writing.map_err(of_leases)?.map_err(|other| {
+            Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
+        })?;
+        plan = planned()?;
+        Some(writing)
+    } else {
+        None
+    };
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
     let shown = plan.to_string();
@@ -42,7 +68,13 @@ pub(super) fn run(
             (true, true) => Exit::Ok,
         });
     }
-    let outcome = names::carry_out(&node.host, plan).map_err(|error| failed(&error))?;
+    let zones = names::zones_of(&plan);
+    let until = writing.as_ref().map(|writing| writing.until);
+    let outcome = names::carry_out(&node.host, plan, until).map_err(|error| failed(&error))?;
+    if let Some(writing) = writing {
+        // Whether all is registered is for the agents to see.
+        writing.end(None, &zones).map_err(of_leases)?;
+    }
     for refused in &outcome.refused {
         output.say(format!("not done: {refused}"));
     }

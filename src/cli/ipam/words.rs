@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value as Json, json};
 
+use crate::agent::hand::document;
 use crate::cli::failure::Exit;
 use crate::cli::output::Output;
 use crate::network::{Lease, Origin};
@@ -49,31 +50,12 @@ fn state(lease: &Lease) -> String {
     }
 }
 
-/// One lease for programs.
-pub(super) fn json((zone, address): &(ZoneId, IpAddr), lease: &Lease) -> Json {
-    json!({
-        "zone": zone,
-        "address": address,
-        "vnet": lease.vnet,
-        "guest": lease.guest,
-        "mac": lease.mac,
-        "hostname": lease.hostname,
-        "state": match (lease.released, lease.origin) {
-            (Some(_), _) => "released",
-            (None, Origin::Declared) => "declared",
-            (None, Origin::Found) => "found",
-            (None, Origin::Set) => "set",
-        },
-        "released": lease.released,
-    })
-}
-
 /// Says what changes or changed, and who does not get what.
 pub(super) fn say(output: Output, allocation: &Allocation, done: bool) -> Exit {
     let Allocation { changes, refused, stranded } = allocation;
     let mut text = String::new();
-    for change in changes {
-        let _ = writeln!(text, "{}", sentence(change));
+    for line in sentences(changes) {
+        let _ = writeln!(text, "{line}");
     }
     for refused in refused {
         let _ = writeln!(text, "refused: {refused}");
@@ -109,9 +91,14 @@ fn of_change(change: &LeaseChange) -> Json {
     json!({
         "zone": change.zone,
         "address": change.address,
-        "before": change.before.as_ref().map(|lease| json(&key, lease)),
-        "after": change.after.as_ref().map(|lease| json(&key, lease)),
+        "before": change.before.as_ref().map(|lease| document(&key, lease)),
+        "after": change.after.as_ref().map(|lease| document(&key, lease)),
     })
+}
+
+/// Each change in words.
+pub(super) fn sentences(changes: &[LeaseChange]) -> impl Iterator<Item = String> {
+    changes.iter().map(sentence)
 }
 
 fn sentence(change: &LeaseChange) -> String {

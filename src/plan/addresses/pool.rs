@@ -78,6 +78,11 @@ impl Pools {
         pool.is_some_and(|pool| pool.prefixes.iter().any(|prefix| prefix.contains(&address)))
     }
 
+    /// Whether a lease of an address of a vnet lies in no subnet of that vnet any more.
+    pub fn strand(&self, (zone, address): &(ZoneId, IpAddr), vnet: &VnetId) -> bool {
+        self.zone(vnet) != Some(zone) || !self.contain(vnet, *address)
+    }
+
     /// Whether no guest of a zone may have an address.
     pub fn keep(&self, zone: &ZoneId, address: IpAddr) -> bool {
         self.kept.contains(&(zone.clone(), address))

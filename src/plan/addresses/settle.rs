@@ -124,21 +124,21 @@ pub struct Allocation {
     pub stranded: Vec<Stranded>,
 }
 
+/// How far the clock of who gave an address up may be ahead of ours.
+const SKEW: Duration = Duration::from_secs(600);
+
 /// Settles who holds which address. Claims are served in this order: who holds an address
-/// keeps it; then fixed addresses; then whoever has none, in the order of `claims`. Of two
-/// families an interface without addresses gets both or neither, but for those fixed. What
-/// `network` declares for a guest is given to no other, whether that guest claims now or not.
+/// keeps it; then fixed addresses, those that others move away from among them; then whoever
+/// has none, in the order of `claims`. Of two families an interface without addresses gets
+/// both or neither, but for those fixed. What `network` declares for a guest is given to no
+/// other, whether that guest claims now or not.
 pub fn allocate(network: &Network, leases: &Leases, claims: &[Claim], terms: &Terms) -> Allocation {
-    let mut work = Work::new(network, leases, terms);
-    // Who moves away makes room for another who is declared to come.
+    let pools = Pools::of(network);
+    let mut work = Work::new(network, pools.clone(), leases, terms);
+    // What was given up for want of a claim makes room for another who is declared to come.
     for _ in 0..=claims.len() {
         let before = work.after.clone();
-        work = Work {
-            pools: Pools::of(network),
-            refused: Vec::new(),
-            claimed: BTreeSet::new(),
-            ..work
-        };
+        work = Work { pools: pools.clone(), refused: Vec::new(), claimed: BTreeSet::new(), ..work };
         work.drop_expired();
         work.refresh(claims);
         work.fix(claims);
@@ -151,7 +151,9 @@ pub fn allocate(network: &Network, leases: &Leases, claims: &[Claim], terms: &Te
     work.finish()
 }
 
-type Held = BTreeMap<(VnetId, MacAddress), BTreeSet<IpAddr>>;
+/// An interface: its vnet and its hardware address.
+type Interface = (VnetId, MacAddress);
+type Key = (ZoneId, IpAddr);
 
 struct Work<'a> {
     pools: Pools,
@@ -163,12 +165,11 @@ struct Work<'a> {
     /// Interfaces whose claim is refused.
     refused: Vec<Refused>,
     /// Leases that a claim stands behind.
-    claimed: BTreeSet<(ZoneId, IpAddr)>,
+    claimed: BTreeSet<Key>,
 }
 
 impl<'a> Work<'a> {
-    fn new(network: &Network, leases: &'a Leases, terms: &'a Terms) -> Self {
-        let pools = Pools::of(network);
+    fn new(network: &Network, pools: Pools, leases: &'a Leases, terms: &'a Terms) -> Self {
         let declared = super::claims(network).into_iter();
         let reserved = declared.flat_map(|claim| {
             let zone = pools.zone(&claim.vnet).cloned();
@@ -176,49 +177,45 @@ impl<'a> Work<'a> {
             let keys = fixed.filter_map(move |address| Some((zone.clone()?, address)));
             keys.map(move |key| (key, claim.clone()))
         });
+        let (refused, claimed) = (Vec::new(), BTreeSet::new());
         Self {
             reserved: reserved.collect(),
             pools,
             before: leases,
             after: leases.clone(),
             terms,
-            refused: Vec::new(),
-            claimed: BTreeSet::new(),
+            refused,
+            claimed,
         }
     }
 
-    /// What was given up longer ago than the grace is nobody's, and may be claimed anew.
+    /// What was given up longer ago than the grace is nobody's, and may be claimed anew. What
+    /// was given up by a clock that is far ahead has its grace from now.
     fn drop_expired(&mut self) {
-        let Terms { now, grace, .. } = self.terms;
+        let Terms { now, grace, .. } = *self.terms;
         self.after.retain(|_, lease| {
-            let age = lease.released.map(|released| now.duration_since(released).unsigned_abs());
-            age.is_none_or(|age| age < *grace)
+            let Some(released) = lease.released else { return true };
+            if released.duration_since(now).unsigned_abs() > SKEW && released > now {
+                lease.released = Some(now);
+            }
+            released > now || now.duration_since(released).unsigned_abs() < grace
         });
-    }
-
-    fn held(&self) -> Held {
-        let mut held = Held::new();
-        for ((_, address), lease) in &self.after {
-            let interface = (lease.vnet.clone(), lease.mac.clone());
-            held.entry(interface).or_default().insert(*address);
-        }
-        held
     }
 
     /// Who holds an address that it may have keeps it.
     fn refresh(&mut self, claims: &[Claim]) {
-        let held = self.held();
+        let mut held: BTreeMap<(ZoneId, Interface), Vec<IpAddr>> = BTreeMap::new();
+        for ((zone, address), lease) in &self.after {
+            held.entry((zone.clone(), interface_of(lease))).or_default().push(*address);
+        }
         for claim in claims {
             let Some(zone) = self.pools.zone(&claim.vnet).cloned() else { continue };
-            let addresses =
-                held.get(&(claim.vnet.clone(), claim.mac.clone())).into_iter().flatten();
-            for address in addresses {
+            for address in held.get(&(zone.clone(), interface(claim))).into_iter().flatten() {
                 let is_other =
                     |fixed: &IpAddr| Family::of(*fixed) == Family::of(*address) && fixed != address;
                 if self.pools.contain(&claim.vnet, *address)
                     && !self.pools.keep(&zone, *address)
-                    && !claim.fixed.iter().any(is_other)
-                    && self.after.contains_key(&(zone.clone(), *address))
+                    && (claim.fixed.contains(address) || !claim.fixed.iter().any(is_other))
                 {
                     self.put(&zone, *address, claim);
                 }
@@ -226,41 +223,121 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Fixed addresses, which nobody else holds.
+    /// Fixed addresses, which nobody else holds who stays. All who move do so at once, so
+    /// that a row of them, or two that exchange theirs, need no free address in between.
     fn fix(&mut self, claims: &[Claim]) {
+        let mut wishes = self.wishes(claims);
+        // Who moves to fixed addresses of a family, and so from all others of it.
+        let mut moving: BTreeSet<(Interface, Family)> = claims
+            .iter()
+            .filter(|claim| self.pools.zone(&claim.vnet).is_some())
+            .flat_map(|claim| claim.fixed.iter().map(|at| (interface(claim), Family::of(*at))))
+            .collect();
+        let stopped = self.stopped();
+        moving.retain(|(of, family)| {
+            stopped.get(of).is_none_or(|families| !families.contains(family))
+        });
+        let mut in_the_way: BTreeMap<(Interface, Family), Vec<Key>> = BTreeMap::new();
+        let mut blocked = Vec::new();
+        for (key, claim) in &wishes {
+            // What was given up may go to whom it is declared for.
+            let lease = self.after.get(key).filter(|lease| lease.released.is_none());
+            let Some(holder) = lease.map(interface_of).filter(|one| *one != interface(claim))
+            else {
+                continue;
+            };
+            let holder = (holder, Family::of(key.1));
+            if !moving.contains(&holder) {
+                blocked.push(key.clone());
+            }
+            in_the_way.entry(holder).or_default().push(key.clone());
+        }
+        // Who cannot move stays in the way of others.
+        while let Some(key) = blocked.pop() {
+            let Some(claim) = wishes.remove(&key) else { continue };
+            let holder = self.after[&key].guest.clone();
+            self.refuse(claim, Refusal::Held(key.1, holder));
+            let stays = (interface(claim), Family::of(key.1));
+            if moving.remove(&stays) {
+                blocked.extend(in_the_way.get(&stays).into_iter().flatten().cloned());
+            }
+        }
+        for ((zone, address), claim) in wishes {
+            self.put(&zone, address, claim);
+        }
+    }
+
+    /// Who is to have each fixed address. Of several the one that holds it, else the first by
+    /// origin, vnet and hardware address, whatever the order of claims.
+    fn wishes<'c>(&mut self, claims: &'c [Claim]) -> BTreeMap<Key, &'c Claim> {
+        let mut all: BTreeMap<Key, Vec<&Claim>> = BTreeMap::new();
         for claim in claims {
             let Some(zone) = self.pools.zone(&claim.vnet).cloned() else { continue };
             for address in &claim.fixed {
                 let key = (zone.clone(), *address);
-                let holder = self
-                    .after
-                    .get(&key)
-                    .filter(|lease| (&lease.vnet, &lease.mac) != (&claim.vnet, &claim.mac));
-                // What was given up may go to whom it is declared for.
-                let holder = holder.filter(|lease| lease.released.is_none());
-                let reserved = self
-                    .reserved
-                    .get(&key)
-                    .filter(|other| (&other.vnet, &other.mac) != (&claim.vnet, &claim.mac));
-                let why = match (holder, reserved) {
-                    _ if !self.pools.contain(&claim.vnet, *address) => Refusal::Outside(*address),
-                    _ if self.pools.keep(&zone, *address) => Refusal::Kept(*address),
-                    (Some(lease), _) => Refusal::Held(*address, lease.guest.clone()),
-                    (None, Some(other)) => Refusal::Declared(*address, other.guest.clone()),
-                    (None, None) => {
-                        self.put(&zone, *address, claim);
-                        continue;
-                    }
-                };
-                self.refuse(claim, why);
+                let is_other = |of: Interface| of != interface(claim);
+                let holder = self.after.get(&key).filter(|lease| lease.released.is_none());
+                let is_held = holder.is_some_and(|lease| is_other(interface_of(lease)));
+                let reserved =
+                    self.reserved.get(&key).filter(|other| is_other(interface(other)) && !is_held);
+                if !self.pools.contain(&claim.vnet, *address) {
+                    self.refuse(claim, Refusal::Outside(*address));
+                } else if self.pools.keep(&zone, *address) {
+                    self.refuse(claim, Refusal::Kept(*address));
+                } else if let Some(other) = reserved {
+                    let why = Refusal::Declared(*address, other.guest.clone());
+                    self.refuse(claim, why);
+                } else {
+                    all.entry(key).or_default().push(claim);
+                }
             }
         }
+        let mut wishes = BTreeMap::new();
+        for (key, mut of) in all {
+            let lease = self.after.get(&key).filter(|lease| lease.released.is_none());
+            let holder = lease.map(interface_of);
+            of.sort_by_key(|claim| {
+                (holder != Some(interface(claim)), claim.origin, interface(claim))
+            });
+            let mut of = of.into_iter();
+            let Some(first) = of.next() else { continue };
+            for claim in of.filter(|claim| interface(claim) != interface(first)) {
+                self.refuse(claim, Refusal::Held(key.1, first.guest.clone()));
+            }
+            wishes.insert(key, first);
+        }
+        wishes
+    }
+
+    /// Whose claim is refused, and in which families for a fixed address.
+    fn stopped(&self) -> BTreeMap<Interface, BTreeSet<Family>> {
+        let mut stopped: BTreeMap<Interface, BTreeSet<Family>> = BTreeMap::new();
+        for Refused { vnet, mac, why, .. } in &self.refused {
+            let families = stopped.entry((vnet.clone(), mac.clone())).or_default();
+            families.extend(match why {
+                Refusal::Outside(at)
+                | Refusal::Kept(at)
+                | Refusal::Held(at, _)
+                | Refusal::Declared(at, _) => Some(Family::of(*at)),
+                Refusal::NoSubnet | Refusal::Exhausted(_) => None,
+            });
+        }
+        stopped
+    }
+
+    /// The families in which interfaces have what they claim.
+    fn served(&self) -> BTreeMap<Interface, BTreeSet<Family>> {
+        let mut served: BTreeMap<Interface, BTreeSet<Family>> = BTreeMap::new();
+        for key in &self.claimed {
+            served.entry(interface_of(&self.after[key])).or_default().insert(Family::of(key.1));
+        }
+        served
     }
 
     /// An address for each family that has none.
     fn choose(&mut self, claims: &[Claim]) {
-        let held = self.held();
-        let mut fixed: BTreeSet<(ZoneId, IpAddr)> = self.reserved.keys().cloned().collect();
+        let holders: BTreeSet<Interface> = self.after.values().map(interface_of).collect();
+        let mut fixed: BTreeSet<Key> = self.reserved.keys().cloned().collect();
         for claim in claims {
             let zone = self.pools.zone(&claim.vnet);
             fixed.extend(
@@ -269,32 +346,21 @@ impl<'a> Work<'a> {
                 }),
             );
         }
-        let mut served: BTreeMap<(VnetId, MacAddress), BTreeSet<Family>> = BTreeMap::new();
-        for (zone, address) in &self.claimed {
-            let lease = &self.after[&(zone.clone(), *address)];
-            let key = (lease.vnet.clone(), lease.mac.clone());
-            served.entry(key).or_default().insert(Family::of(*address));
-        }
-        let refused: BTreeSet<_> = self
-            .refused
-            .iter()
-            .map(|refused| (refused.vnet.clone(), refused.mac.clone()))
-            .collect();
+        let mut served = self.served();
+        let stopped = self.stopped();
         for claim in claims {
-            if refused.contains(&(claim.vnet.clone(), claim.mac.clone())) {
+            let of = interface(claim);
+            if stopped.contains_key(&of) {
                 continue;
             }
             let Some(zone) = self.pools.zone(&claim.vnet).cloned() else {
                 // A guest on a vnet without addresses wants none.
-                if !claim.fixed.is_empty()
-                    || held.contains_key(&(claim.vnet.clone(), claim.mac.clone()))
-                {
+                if !claim.fixed.is_empty() || holders.contains(&of) {
                     self.refuse(claim, Refusal::NoSubnet);
                 }
                 continue;
             };
-            let key = (claim.vnet.clone(), claim.mac.clone());
-            let served = served.entry(key).or_default();
+            let served = served.entry(of).or_default();
             let wants_fixed =
                 |family: &Family| claim.fixed.iter().any(|address| Family::of(*address) == *family);
             let missing: Vec<Family> = self
@@ -328,19 +394,19 @@ impl<'a> Work<'a> {
 
     /// Leases without a claim are given up, where all claims are known.
     fn give_up(&mut self, claims: &[Claim]) {
-        // A refused claim keeps what it has.
-        let kept: BTreeSet<_> =
-            self.refused.iter().map(|refused| (&refused.vnet, &refused.mac)).collect();
-        let claiming: BTreeSet<_> = claims.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
+        let claiming: BTreeSet<Interface> = claims.iter().map(interface).collect();
+        let (stopped, served) = (self.stopped(), self.served());
         for (key, lease) in &mut self.after {
-            let interface = (&lease.vnet, &lease.mac);
-            let is_known =
-                claiming.contains(&interface) || self.terms.complete.contains(&lease.origin);
-            if lease.released.is_none()
-                && is_known
-                && !self.claimed.contains(key)
-                && !kept.contains(&interface)
-            {
+            let of = interface_of(lease);
+            let is_known = claiming.contains(&of) || self.terms.complete.contains(&lease.origin);
+            // A refused claim keeps what it has, but for families in which it got all of what
+            // it is to have.
+            let family = Family::of(key.1);
+            let is_kept = stopped.get(&of).is_some_and(|families| {
+                let is_served = served.get(&of).is_some_and(|served| served.contains(&family));
+                families.contains(&family) || !is_served
+            });
+            if lease.released.is_none() && is_known && !self.claimed.contains(key) && !is_kept {
                 lease.released = Some(self.terms.now);
             }
         }
@@ -350,7 +416,11 @@ impl<'a> Work<'a> {
         let key = (zone.clone(), address);
         // A person's word stands until a person takes it back.
         let origin = match self.after.get(&key) {
-            Some(lease) if lease.origin == Origin::Set => Origin::Set,
+            Some(lease)
+                if lease.origin == Origin::Set && interface_of(lease) == interface(claim) =>
+            {
+                Origin::Set
+            }
             _ => claim.origin,
         };
         let lease = Lease {
@@ -370,7 +440,7 @@ impl<'a> Work<'a> {
         self.refused.push(Refused { guest, vnet, mac, why });
     }
 
-    fn finish(self) -> Allocation {
+    fn finish(mut self) -> Allocation {
         let keys: BTreeSet<_> = self.before.keys().chain(self.after.keys()).collect();
         let changes = keys.into_iter().filter_map(|key| {
             let (before, after) = (self.before.get(key), self.after.get(key));
@@ -381,19 +451,29 @@ impl<'a> Work<'a> {
                 after: after.cloned(),
             })
         });
-        let is_stranded = |(zone, address): &(ZoneId, IpAddr), lease: &Lease| {
-            self.pools.zone(&lease.vnet) != Some(zone) || !self.pools.contain(&lease.vnet, *address)
-        };
+        let changes = changes.collect();
         let stranded = self
             .after
             .iter()
-            .filter(|(key, lease)| lease.released.is_none() && is_stranded(key, lease));
+            .filter(|(key, lease)| lease.released.is_none() && self.pools.strand(key, &lease.vnet));
         let stranded = stranded.map(|((zone, address), lease)| Stranded {
             zone: zone.clone(),
             address: *address,
             guest: lease.guest.clone(),
         });
         let stranded = stranded.collect();
-        Allocation { changes: changes.collect(), refused: self.refused, stranded }
+        self.refused.sort_by(|one, other| {
+            let key = |of: &Refused| (of.guest.clone(), of.vnet.clone(), of.mac.clone());
+            key(one).cmp(&key(other))
+        });
+        Allocation { changes, refused: self.refused, stranded }
     }
+}
+
+fn interface(claim: &Claim) -> Interface {
+    (claim.vnet.clone(), claim.mac.clone())
+}
+
+fn interface_of(lease: &Lease) -> Interface {
+    (lease.vnet.clone(), lease.mac.clone())
 }

@@ -24,12 +24,23 @@ fn subnet(gateway: &str, ranges: &[&str]) -> Subnet {
 }
 
 fn network(vnets: &[(&str, &[(&str, Subnet)])]) -> Network {
+    zones(&[("za", vnets)])
+}
+
+type Vnets<'a> = [(&'a str, &'a [(&'a str, Subnet)])];
+
+fn zones(zones: &[(&str, &Vnets<'_>)]) -> Network {
+    let zones = zones.iter().map(|(id, vnets)| (id.parse().unwrap(), zone(vnets)));
+    Network { zones: zones.collect(), ..Network::default() }
+}
+
+fn zone(vnets: &Vnets<'_>) -> Zone {
     let vnets = vnets.iter().map(|(id, subnets)| {
         let subnets = subnets.iter().map(|(prefix, of)| (prefix.parse().unwrap(), of.clone()));
         let traffic = Traffic::Untagged(subnets.collect());
         (id.parse().unwrap(), Vnet { traffic, ..Vnet::default() })
     });
-    let zone = Zone {
+    Zone {
         nodes: Nodes::All,
         mtu: None,
         ipam: None,
@@ -38,8 +49,7 @@ fn network(vnets: &[(&str, &[(&str, Subnet)])]) -> Network {
         bridge_disable_mac_learning: false,
         kind: ZoneKind::Simple,
         vnets: vnets.collect(),
-    };
-    Network { zones: [("za".parse().unwrap(), zone)].into(), ..Network::default() }
+    }
 }
 
 fn claim(guest: u8, fixed: &[&str]) -> Claim {
@@ -239,16 +249,93 @@ fn a_renumbered_subnet_moves_guests_and_a_removed_one_strands_them() {
     assert_eq!(stranded.refused[0].why, Refusal::NoSubnet);
 }
 
+#[test]
+fn a_vnet_that_moves_to_another_zone_takes_nobodys_address() {
+    let subnets = || [("10.0.0.0/24", subnet("10.0.0.1", &[]))];
+    let before = zones(&[("za", &[("va", &subnets())]), ("zb", &[("vb", &subnets())])]);
+    let other = Claim { vnet: "vb".parse().unwrap(), ..claim(2, &[]) };
+    let claims = [claim(1, &[]), other];
+    let leases = written(&Leases::new(), &allocate(&before, &Leases::new(), &claims, &terms(0)));
+    assert_eq!(
+        (addresses(&leases, 1), addresses(&leases, 2)),
+        (vec!["10.0.0.2".to_owned()], vec!["10.0.0.2".to_owned()])
+    );
+    // Its own address is the other guest's in the zone that it comes to.
+    let after = zones(&[("zb", &[("va", &subnets()), ("vb", &subnets())])]);
+    let leases = written(&leases, &allocate(&after, &leases, &claims, &terms(1)));
+    assert_eq!(addresses(&leases, 2), ["10.0.0.2"]);
+    assert_eq!(addresses(&leases, 1), ["10.0.0.3"]);
+}
+
+#[test]
+fn fixed_addresses_are_exchanged_and_passed_on_at_once() {
+    let network = network(&[("va", &[("10.0.0.0/16", subnet("10.0.0.1", &[]))])]);
+    let first = [claim(1, &["10.0.0.5"]), claim(2, &["10.0.0.6"]), claim(3, &["10.0.0.7"])];
+    let leases = allocate(&network, &Leases::new(), &first, &terms(0));
+    let leases = written(&Leases::new(), &leases);
+    // Two exchange theirs, and a third gets none of them.
+    let second = [claim(1, &["10.0.0.6"]), claim(2, &["10.0.0.5"]), claim(3, &["10.0.0.7"])];
+    let leases = written(&leases, &allocate(&network, &leases, &second, &terms(1)));
+    let got: Vec<_> = (1..=3).map(|guest| addresses(&leases, guest).join(" ")).collect();
+    assert_eq!(got, ["10.0.0.6", "10.0.0.5", "10.0.0.7"]);
+    // Three in a ring of which one cannot move: nobody does.
+    let third =
+        [claim(1, &["10.0.0.5"]), claim(2, &["10.0.0.7"]), claim(3, &["10.0.0.6", "10.0.0.1"])];
+    let stuck = allocate(&network, &leases, &third, &terms(2));
+    assert_eq!((stuck.changes.len(), stuck.refused.len()), (0, 4), "{stuck:?}");
+    // A long row in which each waits for the next.
+    let of = |guest: u16, at: u16| {
+        let [high, low] = guest.to_be_bytes();
+        let [third, fourth] = (at + 256).to_be_bytes();
+        Claim {
+            mac: format!("02:00:00:00:{high:02x}:{low:02x}").parse().unwrap(),
+            guest: format!("g{guest:05}").parse().unwrap(),
+            ..claim(0, &[&format!("10.0.{third}.{fourth}")])
+        }
+    };
+    let row: Vec<_> = (0..2000).map(|guest| of(guest, guest)).collect();
+    let leases = written(&Leases::new(), &allocate(&network, &Leases::new(), &row, &terms(0)));
+    let moved: Vec<_> = (0..2000).map(|guest| of(guest, guest + 1)).collect();
+    let begun = std::time::Instant::now();
+    let allocation = allocate(&network, &leases, &moved, &terms(1));
+    assert_eq!((allocation.refused.len(), allocation.changes.len()), (0, 2001));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_clock_that_is_ahead_keeps_no_address_for_ever() {
+    let network = network(&[("va", &[("10.0.0.0/24", subnet("10.0.0.1", &[]))])]);
+    let leases = allocate(&network, &Leases::new(), &[claim(1, &[])], &terms(0));
+    let leases = written(&Leases::new(), &leases);
+    let given_up = |at: i64| {
+        let mut leases = leases.clone();
+        for lease in leases.values_mut() {
+            lease.released = Timestamp::from_second(at).ok();
+        }
+        leases
+    };
+    let settle =
+        |leases: &Leases, at| written(leases, &allocate(&network, leases, &[], &terms(at)));
+    // A little ahead is nothing to write about.
+    assert_eq!(settle(&given_up(300), 0), given_up(300));
+    // Far ahead has its grace from now, and no more.
+    let far = settle(&given_up(1_000_000_000), 100);
+    assert_eq!(far, given_up(100));
+    assert_eq!(settle(&far, 3600), far);
+    assert_eq!(settle(&far, 3701), Leases::new());
+}
+
 fn a_claim() -> impl Strategy<Value = Claim> {
     let fixed = prop_oneof![3 => Just(None), 1 => (0_u8..16).prop_map(Some)];
-    (0_u8..12, fixed, prop::bool::ANY).prop_map(|(guest, fixed, second)| {
-        let fixed = fixed.map(|last| format!("10.0.{}.{last}", u8::from(second)));
+    (0_u8..12, fixed, prop::bool::ANY, prop::bool::ANY).prop_map(|(guest, fixed, second, other)| {
+        let fixed = fixed.map(|last| format!("10.0.{}.{last}", u8::from(second && other)));
         let vnet = if second { "vb" } else { "va" };
         let fixed: Vec<&str> = fixed.iter().map(String::as_str).collect();
         Claim { vnet: vnet.parse().unwrap(), ..claim(guest, &fixed) }
     })
 }
 
+/// Two vnets of one zone, or each of its own, whose prefixes are the same.
 fn some_network() -> impl Strategy<Value = Network> {
     let subnet = |last: u8| {
         let range = prop::option::of((0_u8..16, 0_u8..16));
@@ -262,11 +349,17 @@ fn some_network() -> impl Strategy<Value = Network> {
         })
     };
     let six = prop::option::of(Just(super::tests::subnet("fd00::1", &["fd00::-fd00::6"])));
-    (subnet(0), subnet(1), six).prop_map(|(first, second, six)| {
-        let mut va = vec![("10.0.0.0/28", first)];
-        va.extend(six.map(|six| ("fd00::/64", six)));
-        network(&[("va", &va), ("vb", &[("10.0.1.0/28", second)])])
-    })
+    (subnet(0), subnet(1), subnet(0), six, prop::bool::ANY).prop_map(
+        |(first, second, other, six, apart)| {
+            let mut va = vec![("10.0.0.0/28", first)];
+            va.extend(six.map(|six| ("fd00::/64", six)));
+            if apart {
+                zones(&[("za", &[("va", &va)]), ("zb", &[("vb", &[("10.0.0.0/28", other)])])])
+            } else {
+                network(&[("va", &va), ("vb", &[("10.0.1.0/28", second)])])
+            }
+        },
+    )
 }
 
 proptest! {
@@ -295,17 +388,24 @@ proptest! {
             let mut reversed = claims.clone();
             reversed.reverse();
             for claim in &claims {
-                let zone: crate::value::ZoneId = "za".parse().unwrap();
-                let of = |leases: &Leases| -> BTreeSet<IpAddr> {
-                    let live = leases.iter().filter(|(_, lease): &(_, &Lease)| {
+                let zone = pools.zone(&claim.vnet).unwrap().clone();
+                let is_refused = allocation.refused.iter()
+                    .any(|refused| refused.mac == claim.mac && refused.vnet == claim.vnet);
+                let live = |leases: &Leases, is_here: bool| leases.iter()
+                    .filter(|((of, _), lease)| {
                         lease.mac == claim.mac && lease.vnet == claim.vnet
-                            && lease.released.is_none()
+                            && lease.released.is_none() && (*of == zone) == is_here
+                    })
+                    .count();
+                prop_assert!(is_refused || live(&after, false) == 0, "an address in another zone");
+                let of = |leases: &Leases| -> BTreeSet<IpAddr> {
+                    let live = leases.iter().filter(|((of, _), lease): &(&(crate::value::ZoneId, IpAddr), &Lease)| {
+                        lease.mac == claim.mac && lease.vnet == claim.vnet
+                            && lease.released.is_none() && *of == zone
                     });
                     live.map(|((_, address), _)| *address).collect()
                 };
                 let (had, has) = (of(&leases), of(&after));
-                let is_refused = allocation.refused.iter()
-                    .any(|refused| refused.mac == claim.mac && refused.vnet == claim.vnet);
                 for address in &has {
                     prop_assert!(is_refused || !pools.keep(&zone, *address), "{address}");
                     prop_assert!(is_refused || pools.contain(&claim.vnet, *address), "{address}");

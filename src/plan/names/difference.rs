@@ -17,15 +17,25 @@ pub struct Rule<'a> {
     pub cluster: &'a ClusterName,
     /// Time to live of sets that are all ours, in seconds.
     pub ttl: u32,
-    /// Whether what is as wanted becomes ours, where it is nobody's: without a mark of
-    /// another cluster.
-    pub adopt: bool,
+    /// What becomes ours that somebody else made.
+    pub adopt: Adopt<'a>,
     /// Where marks are written.
     pub way: Way,
     /// Addresses whose records of ours stay, wanted or not.
     pub stranded: &'a BTreeSet<IpAddr>,
     /// The names that are looked at; all where there is none.
     pub only: Option<&'a BTreeSet<Fqdn>>,
+}
+
+/// What becomes ours though somebody else made it: never what another cluster has marked.
+#[derive(Clone, Copy, Debug)]
+pub enum Adopt<'a> {
+    /// Nothing.
+    Nothing,
+    /// Whatever is as wanted.
+    AsWanted,
+    /// Of that, what was shown: types and contents by name.
+    Shown(&'a BTreeMap<Fqdn, BTreeSet<(RecordKind, String)>>),
 }
 
 /// What is done about a zone.
@@ -76,6 +86,8 @@ pub struct Edit {
     pub added: BTreeMap<String, BTreeSet<Holder>>,
     /// What is removed.
     pub removed: BTreeSet<String>,
+    /// What was somebody else's and becomes ours as it is.
+    pub adopted: BTreeSet<String>,
     /// What is ours and was switched off by somebody.
     pub switched_on: BTreeSet<String>,
     /// The time to live before and after, in seconds.
@@ -131,6 +143,11 @@ impl NameChange {
 
 impl Edit {
     fn is_empty(&self) -> bool {
+        self.adopted.is_empty() && self.leaves_the_set()
+    }
+
+    /// Whether the set itself, with its comments, stays as it is.
+    fn leaves_the_set(&self) -> bool {
         self.added.is_empty()
             && self.removed.is_empty()
             && self.switched_on.is_empty()
@@ -143,7 +160,7 @@ impl Edit {
 pub fn difference(zone: &Fqdn, wanted: &WantedZone, found: &Found, rule: &Rule<'_>) -> Difference {
     let mut difference = Difference::default();
     let nothing = BTreeMap::new();
-    let of_others = if rule.adopt { mark::of_others(found, rule.cluster) } else { BTreeSet::new() };
+    let of_others = mark::of_others(found, rule.cluster);
     let marked = found.names.iter().filter_map(|(name, sets)| {
         let is_ours = |comment| mark::in_comment(comment, rule.cluster).is_some();
         let in_comments = sets.values().flat_map(|set| &set.comments).any(is_ours);
@@ -212,9 +229,11 @@ impl AtName<'_> {
             let empty = BTreeSet::new();
             let marked = marked.get(&kind).unwrap_or(&empty);
             let outcome = self.compare_set(kind, set, marked, &mut counts, &mut refused);
+            if !outcome.edit.leaves_the_set() {
+                change.writes.push(outcome.write);
+            }
             if !outcome.edit.is_empty() {
                 change.edits.push(outcome.edit);
-                change.writes.push(outcome.write);
             }
             if !outcome.ours.is_empty() {
                 ours.insert(kind, outcome.ours);
@@ -260,40 +279,57 @@ impl AtName<'_> {
             kind,
             added: BTreeMap::new(),
             removed: BTreeSet::new(),
+            adopted: BTreeSet::new(),
             switched_on: BTreeSet::new(),
             ttl: None,
             mark: false,
         };
+        foreign.retain(|(content, record)| {
+            let is_adopted =
+                wanted.contains_key(content) && !record.disabled && self.may_adopt(kind, content);
+            if is_adopted && records.insert(content.clone(), (*record).clone()).is_none() {
+                edit.adopted.insert(content.clone());
+            }
+            !is_adopted
+        });
+        let is_shared = !marked.is_empty() || !edit.adopted.is_empty();
         for (content, holders) in wanted {
+            if edit.adopted.contains(content) {
+                continue;
+            }
             if records.contains_key(content) {
                 counts.unchanged += 1;
                 continue;
             }
-            let mut refuse =
-                |why| refused.push(Refused { of: Subject::Holders(holders.clone()), why });
-            match foreign.iter().position(|(found, _)| found == content) {
-                Some(at) if foreign[at].1.disabled => {
-                    refuse(Refusal::Disabled(self.name.clone(), kind, content.clone()));
+            let found = || foreign.iter().map(|(content, _)| content.clone()).collect();
+            let why = match foreign.iter().find(|(found, _)| found == content) {
+                Some((_, record)) if record.disabled => {
+                    Refusal::Disabled(self.name.clone(), kind, content.clone())
                 }
-                Some(at) if self.may_adopt(kind, content) => {
-                    let (content, record) = foreign.remove(at);
-                    records.insert(content, record.clone());
+                Some(_) => {
+                    counts.of_others += 1;
+                    continue;
                 }
-                Some(_) => counts.of_others += 1,
                 // An address has one name, unless all who say so agree to several.
-                None if kind == RecordKind::Ptr && !foreign.is_empty() => {
-                    refuse(Refusal::Foreign {
-                        name: self.name.clone(),
-                        wanted: content.clone(),
-                        found: foreign.iter().map(|(content, _)| content.clone()).collect(),
-                    });
-                }
+                None if kind == RecordKind::Ptr && !foreign.is_empty() => Refusal::Foreign {
+                    name: self.name.clone(),
+                    wanted: content.clone(),
+                    found: found(),
+                },
+                // A name that is somebody else's leads where it led before.
+                None if !is_shared && self.is_nobodys(kind, &foreign) => Refusal::NameOfOthers {
+                    name: self.name.clone(),
+                    wanted: content.clone(),
+                    found: found(),
+                },
                 None => {
                     edit.added.insert(content.clone(), holders.clone());
                     let record = Record { content: content.clone(), disabled: false };
                     records.insert(content.clone(), record);
+                    continue;
                 }
-            }
+            };
+            refused.push(Refused { of: Subject::Holders(holders.clone()), why });
         }
         records.retain(|content, record| {
             if !wanted.contains_key(content) && !self.is_stranded(kind, content) {
@@ -329,8 +365,23 @@ impl AtName<'_> {
     }
 
     fn may_adopt(&self, kind: RecordKind, content: &str) -> bool {
-        let key = || (self.name.clone(), kind, content.to_owned());
-        self.rule.adopt && !self.of_others.contains(&key())
+        let is_meant = match self.rule.adopt {
+            Adopt::Nothing => false,
+            Adopt::AsWanted => true,
+            Adopt::Shown(shown) => shown
+                .get(self.name)
+                .is_some_and(|shown| shown.contains(&(kind, content.to_owned()))),
+        };
+        is_meant && !self.is_of_a_cluster(kind, content)
+    }
+
+    /// Whether some of what others have is no other cluster's: clusters may share a name.
+    fn is_nobodys(&self, kind: RecordKind, foreign: &[(String, &Record)]) -> bool {
+        foreign.iter().any(|(content, _)| !self.is_of_a_cluster(kind, content))
+    }
+
+    fn is_of_a_cluster(&self, kind: RecordKind, content: &str) -> bool {
+        self.of_others.contains(&(self.name.clone(), kind, content.to_owned()))
     }
 
     fn is_stranded(&self, kind: RecordKind, content: &str) -> bool {

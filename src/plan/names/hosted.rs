@@ -25,8 +25,9 @@ pub fn assign(
 ) -> (BTreeMap<Fqdn, WantedZone>, Vec<Refused>) {
     let mut assigned: BTreeMap<Fqdn, WantedZone> = BTreeMap::new();
     let mut refused = Vec::new();
+    let of_addresses = reverse::Zones::of(zones.keys());
     for one in &wanted.names {
-        match place(one, wanted, zones) {
+        match place(one, wanted, zones, &of_addresses) {
             Ok((zone, name, kind, content)) => {
                 let names = assigned.entry(zone).or_default();
                 let contents = names.entry(name).or_default().entry(kind).or_default();
@@ -45,6 +46,7 @@ fn place(
     one: &WantedName,
     wanted: &WantedOnServer,
     zones: &BTreeMap<Fqdn, Hosted>,
+    of_addresses: &reverse::Zones<'_>,
 ) -> Result<(Fqdn, Fqdn, RecordKind, String), Refusal> {
     let (zone, name, kind, content) = match &one.direction {
         Registered::Forward(dnszone) => {
@@ -57,7 +59,7 @@ fn place(
             (zone, one.name.clone(), kind, one.address.to_string())
         }
         Registered::Reverse(subnet) => {
-            let Some(place) = reverse::place(one.address, zones.keys()) else {
+            let Some(place) = of_addresses.place(one.address) else {
                 return Err(Refusal::NoReverseZone {
                     name: Fqdn::of_address(one.address),
                     create: reverse::proposal(*subnet, wanted.reverse_mask_v6),

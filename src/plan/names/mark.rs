@@ -49,10 +49,22 @@ impl Found {
         name.labels().nth(1) == Some(LABEL)
     }
 
-    /// The names that must be read for the marks of a name to be known: itself, and where a
-    /// cluster's TXT records are.
-    pub fn names_for(name: &Fqdn, cluster: &ClusterName) -> impl Iterator<Item = Fqdn> {
-        std::iter::once(name.clone()).chain(name_of_marks(name, cluster))
+    /// The names that must be read for the marks of a name to be known: itself, and where the
+    /// TXT records of these clusters are.
+    pub fn names_for<'a>(
+        name: &Fqdn,
+        clusters: impl Iterator<Item = &'a ClusterName>,
+    ) -> impl Iterator<Item = Fqdn> {
+        let marks = clusters.filter_map(|cluster| name_of_marks(name, cluster));
+        std::iter::once(name.clone()).chain(marks)
+    }
+
+    /// The clusters that have marked something in TXT records.
+    pub fn clusters(&self) -> BTreeSet<ClusterName> {
+        let texts = self.names.values().filter_map(|sets| sets.get(&RecordKind::Txt));
+        let records = texts.flat_map(|set| &set.records);
+        let named = records.filter_map(|record| read_text(&record.content)?.0.parse().ok());
+        named.collect()
     }
 }
 

@@ -18,7 +18,7 @@ mod show;
 mod tests;
 mod wanted;
 
-pub use difference::{Counts, Difference, Edit, NameChange, Rule, Write, difference};
+pub use difference::{Adopt, Counts, Difference, Edit, NameChange, Rule, Write, difference};
 pub use fqdn::Fqdn;
 pub use hosted::{Hosted, WantedZone, assign};
 pub use limit::Limits;

@@ -66,6 +66,15 @@ pub enum Refusal {
         /// What is said.
         found: Vec<String>,
     },
+    /// Somebody else says where the name leads.
+    NameOfOthers {
+        /// The name.
+        name: Fqdn,
+        /// The address that would have been added.
+        wanted: String,
+        /// The addresses that are there.
+        found: Vec<String>,
+    },
     /// Somebody else's record with this content is there, and switched off.
     Disabled(Fqdn, RecordKind, String),
     /// More would be removed than the limits allow.
@@ -137,6 +146,11 @@ impl fmt::Display for Refusal {
                 f,
                 "`{name}` is called `{}` by somebody else, so it is not called `{wanted}`; remove that PTR if it is wrong",
                 found.join("`, `")
+            ),
+            Self::NameOfOthers { name, wanted, found } => write!(
+                f,
+                "`{name}` is somebody else's name of {}, so {wanted} is not added; give the guest another `hostname`, or remove what is there",
+                found.join(", ")
             ),
             Self::Disabled(name, kind, content) => write!(
                 f,

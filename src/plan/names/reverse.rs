@@ -1,5 +1,6 @@
 //! Where the name of an address belongs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -15,27 +16,57 @@ pub(super) struct Place<'a> {
     pub(super) name: Fqdn,
 }
 
-/// The zone that covers the fewest addresses, this one among them: any number of labels of
-/// IPv4 and nibbles of IPv6, or a part of 256 addresses (RFC 2317), whose names the zone
-/// above leads to by CNAMEs.
-pub(super) fn place<'a>(
-    address: IpAddr,
-    zones: impl Iterator<Item = &'a Fqdn>,
-) -> Option<Place<'a>> {
-    let name = Fqdn::of_address(address);
-    let places = zones.filter_map(|zone| {
-        if name.is_within(zone) {
+/// The zones of a server, in which the one of an address is found without a look at all.
+pub(super) struct Zones<'a> {
+    all: BTreeSet<&'a Fqdn>,
+    /// Zones that may hold a part of 256 addresses (RFC 2317), by what is above them.
+    parts: BTreeMap<&'a str, Vec<&'a Fqdn>>,
+}
+
+impl<'a> Zones<'a> {
+    pub(super) fn of(zones: impl Iterator<Item = &'a Fqdn>) -> Self {
+        let all: BTreeSet<_> = zones.collect();
+        let mut parts: BTreeMap<&str, Vec<&Fqdn>> = BTreeMap::new();
+        for zone in &all {
+            let part = zone.as_str().split_once('.').filter(|(first, above)| {
+                first.contains(['/', '-']) && above.ends_with(".in-addr.arpa.")
+            });
+            if let Some((_, above)) = part {
+                parts.entry(above).or_default().push(zone);
+            }
+        }
+        Self { all, parts }
+    }
+
+    /// The zone that covers the fewest addresses, this one among them: any number of labels of
+    /// IPv4 and nibbles of IPv6, or a part of 256 addresses, whose names the zone above leads
+    /// to by CNAMEs.
+    pub(super) fn place(&self, address: IpAddr) -> Option<Place<'a>> {
+        let name = Fqdn::of_address(address);
+        let whole = std::iter::once(name.clone()).chain(name.above());
+        let whole = whole.into_iter().find_map(|above| self.all.get(&above).copied());
+        let whole = whole.map(|zone| {
             let bits_of_label = if address.is_ipv4() { 8 } else { 4 };
             // Two labels of a zone of addresses are no part of an address.
             let bits = zone.labels().count().saturating_sub(2) * bits_of_label;
-            return Some((bits, Place { zone, name: name.clone() }));
-        }
-        let IpAddr::V4(address) = address else { return None };
-        let part = Part::of(zone, address)?;
-        let name = Fqdn::below(&part.last.to_string(), zone)?;
-        Some((part.bits, Place { zone, name }))
-    });
-    places.max_by_key(|(bits, _)| *bits).map(|(_, place)| place)
+            (bits, Place { zone, name: name.clone() })
+        });
+        let part = |address: Ipv4Addr| {
+            let (_, above) = name.as_str().split_once('.')?;
+            let zones = self.parts.get(above)?.iter();
+            let places = zones.filter_map(|zone| {
+                let part = Part::of(zone, address)?;
+                let name = Fqdn::below(&part.last.to_string(), zone)?;
+                Some((part.bits, Place { zone, name }))
+            });
+            places.max_by_key(|(bits, _)| *bits)
+        };
+        let part = match address {
+            IpAddr::V4(address) => part(address),
+            IpAddr::V6(_) => None,
+        };
+        whole.into_iter().chain(part).max_by_key(|(bits, _)| *bits).map(|(_, place)| place)
+    }
 }
 
 /// A part of 256 addresses.
@@ -122,7 +153,7 @@ mod tests {
 
     fn found(address: &str, zones: &[&str]) -> Option<(String, String)> {
         let zones: Vec<Fqdn> = zones.iter().map(|zone| name(zone)).collect();
-        let place = place(address.parse().expect("an address"), zones.iter())?;
+        let place = Zones::of(zones.iter()).place(address.parse().expect("an address"))?;
         Some((place.zone.to_string(), place.name.to_string()))
     }
 
@@ -207,7 +238,8 @@ mod tests {
             let subnet: IpNet = subnet.parse().unwrap();
             let proposed = proposal(subnet, mask);
             assert_eq!(proposed.as_str(), zone);
-            let place = place(subnet.network(), [&proposed].into_iter()).expect("it holds it");
+            let zones = Zones::of(std::iter::once(&proposed));
+            let place = zones.place(subnet.network()).expect("it holds it");
             assert_eq!(address_of(&place.name), Some(subnet.network()));
         }
         assert_eq!(address_of(&name("5.0/25.2.0.192.in-addr.arpa.")), "192.0.2.5".parse().ok());

@@ -23,7 +23,7 @@ impl fmt::Display for NameChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         for edit in &self.edits {
-            let Edit { kind, added, removed, switched_on, ttl, mark } = edit;
+            let Edit { kind, added, removed, adopted, switched_on, ttl, mark } = edit;
             for (content, holders) in added {
                 let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
                 writeln!(f, "+ {name} {kind} {content} ({})", holders.join(", "))?;
@@ -31,13 +31,16 @@ impl fmt::Display for NameChange {
             for content in removed {
                 writeln!(f, "- {name} {kind} {content}")?;
             }
+            for content in adopted {
+                writeln!(f, "~ {name} {kind} {content}: taken over")?;
+            }
             for content in switched_on {
                 writeln!(f, "~ {name} {kind} {content}: switched on again")?;
             }
             if let Some((before, after)) = ttl {
                 writeln!(f, "~ {name} {kind}: TTL {before} becomes {after}")?;
             }
-            if *mark && added.is_empty() && removed.is_empty() {
+            if *mark && added.is_empty() && removed.is_empty() && adopted.is_empty() {
                 writeln!(f, "~ {name} {kind}: its mark is renewed")?;
             }
         }

@@ -74,7 +74,8 @@ fn written(mut found: Found, changes: &[NameChange]) -> Found {
 /// Judges, writes, and sees that there is nothing left to do.
 fn settle(wanted: &WantedZone, found: Found, way: Way) -> (Difference, Found) {
     let (lab, nobody) = (cluster("lab"), BTreeSet::new());
-    let rule = Rule { cluster: &lab, ttl: TTL, adopt: false, way, stranded: &nobody, only: None };
+    let adopt = Adopt::Nothing;
+    let rule = Rule { cluster: &lab, ttl: TTL, adopt, way, stranded: &nobody, only: None };
     let first = difference(&name(ZONE), wanted, &found, &rule);
     let after = written(found, &first.changes);
     let second = difference(&name(ZONE), wanted, &after, &rule);
@@ -117,19 +118,67 @@ fn records_of_others_in_a_set_stay_with_their_time_and_remarks() {
     let of_alice =
         found(&[(host, RecordKind::A, set(60, &["192.0.2.1"], std::slice::from_ref(&remark)))]);
     let ours = wanted(&[(host, RecordKind::A, "10.0.0.5")]);
-    let (_, after) = settle(&ours, of_alice.clone(), Way::Comments);
-    assert_eq!(contents(&after, host, RecordKind::A), ["10.0.0.5", "192.0.2.1"]);
-    let both = after.rrset(&name(host), RecordKind::A).unwrap();
-    assert_eq!((both.ttl, &both.comments[0]), (60, &remark));
-    assert_eq!(both.comments[1].content, "cluster lab: 10.0.0.5");
-    assert_eq!(settle(&WantedZone::new(), after, Way::Comments).1, of_alice);
-    // Without comments it is the same, but for the remark that nobody can make.
+    for way in [Way::Comments, Way::Text] {
+        // What is ours was there first, and somebody adds to it.
+        let (_, mut both) = settle(&ours, Found::default(), way);
+        let set = both.names.get_mut(&name(host)).unwrap().get_mut(&RecordKind::A).unwrap();
+        set.records.push(record("192.0.2.1"));
+        set.ttl = 60;
+        if way == Way::Comments {
+            set.comments.insert(0, remark.clone());
+        }
+        let (_, after) = settle(&ours, both, way);
+        assert_eq!(contents(&after, host, RecordKind::A), ["10.0.0.5", "192.0.2.1"]);
+        let set = after.rrset(&name(host), RecordKind::A).unwrap();
+        assert_eq!(set.ttl, 60);
+        // Another of ours joins it.
+        let more = wanted(&[(host, RecordKind::A, "10.0.0.6"), (host, RecordKind::A, "10.0.0.5")]);
+        let (_, after) = settle(&more, after, way);
+        assert_eq!(contents(&after, host, RecordKind::A).len(), 3);
+        let (_, alone) = settle(&WantedZone::new(), after, way);
+        assert_eq!(contents(&alone, host, RecordKind::A), ["192.0.2.1"]);
+        assert_eq!(alone.names.len(), 1);
+        if way == Way::Comments {
+            assert_eq!(alone, of_alice);
+        }
+    }
+}
+
+#[test]
+fn a_guest_with_the_name_of_others_changes_nothing_of_it() {
+    let host = "www.sdn.example.";
     let of_alice = found(&[(host, RecordKind::A, set(60, &["192.0.2.1"], &[]))]);
-    let (_, after) = settle(&ours, of_alice.clone(), Way::Text);
+    let ours = wanted(&[
+        (host, RecordKind::A, "10.0.0.5"),
+        (host, RecordKind::Aaaa, "2001:db8::5"),
+        ("db.sdn.example.", RecordKind::A, "10.0.0.6"),
+    ]);
+    for way in [Way::Comments, Way::Text] {
+        let (first, after) = settle(&ours, of_alice.clone(), way);
+        assert_eq!(contents(&after, host, RecordKind::A), ["192.0.2.1"]);
+        assert_eq!(contents(&after, "db.sdn.example.", RecordKind::A), ["10.0.0.6"]);
+        let said: Vec<String> = first.refused.iter().map(ToString::to_string).collect();
+        assert!(
+            said.len() == 1
+                && said[0].contains("is somebody else's name of 192.0.2.1, so 10.0.0.5"),
+            "{said:?}"
+        );
+    }
+    // What is as wanted is adopted, and then others of ours join it.
+    let two = wanted(&[(host, RecordKind::A, "10.0.0.5"), (host, RecordKind::A, "192.0.2.1")]);
+    let (lab, nobody, shown) = (cluster("lab"), BTreeSet::new(), BTreeMap::new());
+    let adopting = |adopt| {
+        let (way, only) = (Way::Comments, None);
+        let rule = Rule { cluster: &lab, ttl: TTL, adopt, way, stranded: &nobody, only };
+        difference(&name(ZONE), &two, &of_alice, &rule)
+    };
+    let adopted = adopting(Adopt::AsWanted);
+    assert!(adopted.changes[0].to_string().contains("A 192.0.2.1: taken over"));
+    let after = written(of_alice.clone(), &adopted.changes);
     assert_eq!(contents(&after, host, RecordKind::A), ["10.0.0.5", "192.0.2.1"]);
-    let mark = contents(&after, "lab._weft.web.sdn.example.", RecordKind::Txt);
-    assert_eq!(mark, ["\"weft1\" \"lab\" \"A\" \"10.0.0.5\""]);
-    assert_eq!(settle(&WantedZone::new(), after, Way::Text).1, of_alice);
+    assert_eq!(settle(&two, after, Way::Comments).0.counts.unchanged, 2);
+    // Of what was not shown nothing is adopted.
+    assert_eq!(adopting(Adopt::Shown(&shown)).changes, []);
 }
 
 #[test]
@@ -146,7 +195,7 @@ fn what_is_already_there_is_its_makers() {
     let rule = Rule {
         cluster: &lab,
         ttl: TTL,
-        adopt: true,
+        adopt: Adopt::AsWanted,
         way: Way::Comments,
         stranded: &nobody,
         only: None,
@@ -260,7 +309,7 @@ fn a_stranded_address_keeps_what_is_registered_for_it() {
         let mut rule = Rule {
             cluster: &lab,
             ttl: TTL,
-            adopt: false,
+            adopt: Adopt::Nothing,
             way: Way::Text,
             stranded: &nobody,
             only: None,

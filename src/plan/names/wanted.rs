@@ -1,7 +1,7 @@
 //! Which names are to be registered, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -122,6 +122,28 @@ pub fn wanted(network: &Network, leases: &Leases) -> Wanted {
         .map(|(zone, server)| Refused { of: Subject::Zone(zone), why: Refusal::NoServer(server) });
     wanted.refused.extend(missing);
     wanted
+}
+
+impl Wanted {
+    /// All that is to be registered and with what, one line each. Equal exactly if the same is
+    /// wanted.
+    pub fn lines(&self) -> String {
+        let mut lines = String::new();
+        for (id, server) in &self.servers {
+            let _ = writeln!(lines, "{id} {}", server.ttl);
+            for WantedName { holder, name, address, direction } in &server.names {
+                let place = match direction {
+                    Registered::Forward(zone) => zone.to_string(),
+                    Registered::Reverse(subnet) => subnet.to_string(),
+                };
+                let _ = writeln!(lines, "{id} {name} {address} {place} {holder}");
+            }
+        }
+        for address in &self.stranded {
+            let _ = writeln!(lines, "{address}");
+        }
+        lines
+    }
 }
 
 /// Where an address lies.

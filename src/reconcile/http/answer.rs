@@ -38,13 +38,14 @@ pub(super) fn judge(head: &Parts, body: Vec<u8>, secret: &Secret) -> Result<Answ
 }
 
 /// The value in a body of JSON.
-pub(super) fn json<T: DeserializeOwned>(answer: &Answer) -> Result<T, HttpError> {
+pub(super) fn json<T: DeserializeOwned>(answer: &Answer, secret: &Secret) -> Result<T, HttpError> {
+    // What is wrong with an answer is said in its own words, too.
+    let shown = |text: &str| printable(&without(text, secret));
     if answer.kind != "application/json" && !answer.kind.ends_with("+json") {
-        let said = printable(&said(&answer.kind, &answer.body));
-        let kind = printable(&answer.kind);
+        let (kind, said) = (shown(&answer.kind), shown(&said(&answer.kind, &answer.body)));
         return Err(HttpError::Nonsense(format!("`{kind}` instead of JSON: {said}")));
     }
-    serde_json::from_slice(&answer.body).map_err(|e| HttpError::Nonsense(printable(&e.to_string())))
+    serde_json::from_slice(&answer.body).map_err(|e| HttpError::Nonsense(shown(&e.to_string())))
 }
 
 /// The words in a body: the usual fields of errors in JSON, the title of a page, plain text.
@@ -85,7 +86,14 @@ fn without(said: &str, secret: &Secret) -> String {
         // `Token SECRET` is no less secret without its first word.
         secret => {
             let last = secret.rsplit(' ').next().unwrap_or(secret);
-            said.replace(secret, "[masked]").replace(last, "[masked]")
+            // As it is, and as JSON writes it.
+            let forms = [secret, last].map(|form| (form, form.escape_default().to_string()));
+            forms
+                .iter()
+                .filter(|(form, _)| !form.is_empty())
+                .fold(said.to_owned(), |said, (form, escaped)| {
+                    said.replace(form, "[masked]").replace(escaped, "[masked]")
+                })
         }
     }
 }
@@ -156,7 +164,8 @@ mod tests {
     fn json_is_said_to_be_json_and_is() {
         let answer = |kind: &str, body: &str| {
             let answer = Answer { status: 200, kind: kind.to_owned(), body: body.into() };
-            json::<Vec<u8>>(&answer).map_err(|error| error.to_string())
+            let secret = Secret::new("Token hunter2".to_owned());
+            json::<Vec<u8>>(&answer, &secret).map_err(|error| error.to_string())
         };
         assert_eq!(answer("application/json", "[1, 2]"), Ok(vec![1, 2]));
         for (kind, body, says) in [
@@ -165,6 +174,9 @@ mod tests {
             ("application/json", "[1, \"2\"]", "invalid type"),
             ("text/html", "<title>Log in</title>", "a web page, `Log in`"),
             ("", "[1, 2]", "instead of JSON"),
+            ("text/plain", "you said Token hunter2", "you said [masked]"),
+            ("hunter2", "[]", "`[masked]` instead of JSON"),
+            ("application/json", "[\"hunter2\"]", "string \"[masked]\""),
         ] {
             let said = answer(kind, body).unwrap_err();
             assert!(said.contains(says), "{said}");

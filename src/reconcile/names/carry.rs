@@ -10,10 +10,10 @@ use std::fmt;
 use std::thread;
 use std::time::Instant;
 
-use super::{Plan, PlannedServer, PlannedZone, Terms, of_server, rule};
+use super::{Plan, PlannedServer, PlannedZone, Terms, of_server};
 use crate::plan::names::{
-    Difference, Found, Fqdn, NameChange, Refusal, Refused, Subject, Wanted, WantedZone, Way,
-    difference,
+    Adopt, Difference, Found, Fqdn, NameChange, RecordKind, Refusal, Refused, Rule, Subject,
+    Wanted, WantedZone, Way, difference,
 };
 use crate::reconcile::http::HttpError;
 use crate::reconcile::powerdns::keeps_no_comments;
@@ -38,6 +38,12 @@ pub struct Outcome {
 
 /// Carries out a plan, zone by zone, one request to a server at a time.
 pub fn carry_out(plan: Plan) -> Outcome {
+    carry_out_until(plan, None)
+}
+
+/// The same, but nothing is asked or written any more after a time.
+pub fn carry_out_until(plan: Plan, until: Option<Instant>) -> Outcome {
+    let is_over = || until.is_some_and(|until| Instant::now() >= until);
     let Plan { servers, refused, wanted, terms } = plan;
     let mut outcome = Outcome::default();
     let mut works: Vec<Work<'_>> = Vec::new();
@@ -47,7 +53,11 @@ pub fn carry_out(plan: Plan) -> Outcome {
     }
     while works.iter().any(|work| !work.open.is_empty()) {
         for work in works.iter_mut().filter(|work| !work.open.is_empty()) {
-            work.round(&mut outcome);
+            if is_over() {
+                work.end(&mut outcome, "the time for writing is over");
+            } else {
+                work.round(&mut outcome, &is_over);
+            }
         }
         if works.iter().any(|work| !work.open.is_empty()) {
             thread::sleep(terms.settle);
@@ -66,6 +76,8 @@ struct Work<'a> {
     way: Way,
     /// What was planned for each name.
     planned: BTreeMap<&'a Fqdn, &'a NameChange>,
+    /// What was planned to become ours.
+    adopted: BTreeMap<Fqdn, BTreeSet<(RecordKind, String)>>,
     /// The names that are not known to be as wanted.
     open: BTreeSet<Fqdn>,
     /// The most names of one request.
@@ -86,14 +98,37 @@ impl<'a> Work<'a> {
     ) -> Self {
         let planned: BTreeMap<_, _> =
             zone.changes.iter().map(|change| (&change.name, change)).collect();
+        let mut adopted = BTreeMap::new();
+        for change in &zone.changes {
+            let edits = change.edits.iter();
+            let of: BTreeSet<_> = edits
+                .flat_map(|edit| edit.adopted.iter().map(|content| (edit.kind, content.clone())))
+                .collect();
+            if !of.is_empty() {
+                adopted.insert(change.name.clone(), of);
+            }
+        }
         let open = planned.keys().map(|name| (*name).clone()).collect();
         let (batch, least, rounds) = (BATCH, usize::MAX, 0);
         let (way, late) = (zone.way, 0);
-        Self { server, zone, wanted, terms, way, planned, open, batch, late, least, rounds }
+        Self {
+            server,
+            zone,
+            wanted,
+            terms,
+            way,
+            planned,
+            adopted,
+            open,
+            batch,
+            late,
+            least,
+            rounds,
+        }
     }
 
     /// Reads, judges, writes.
-    fn round(&mut self, outcome: &mut Outcome) {
+    fn round(&mut self, outcome: &mut Outcome, is_over: &dyn Fn() -> bool) {
         let began = Instant::now();
         let found = match self.read() {
             Ok(found) => found,
@@ -117,6 +152,9 @@ impl<'a> Work<'a> {
         }
         let mut is_first = true;
         while let Some(batch) = batches.pop() {
+            if is_over() {
+                return;
+            }
             // What was read long ago may be somebody's by now: read it again first, unless
             // the server never answers sooner.
             if began.elapsed() > self.terms.settle && (!is_first || self.late < MOST_LATE) {
@@ -159,9 +197,13 @@ impl<'a> Work<'a> {
     }
 
     fn read(&self) -> Result<Found, HttpError> {
-        let cluster = &self.terms.cluster;
-        let names = self.open.iter().flat_map(|name| Found::names_for(name, cluster)).collect();
-        self.server.server.at(&self.zone.listed, &names, self.zone.sets)
+        let PlannedZone { listed, clusters, sets, .. } = self.zone;
+        // What becomes ours must not be anybody's by now: all marks are looked at.
+        if self.open.iter().any(|name| self.adopted.contains_key(name)) {
+            return self.server.server.whole(listed);
+        }
+        let names = self.open.iter().flat_map(|name| Found::names_for(name, clusters.iter()));
+        self.server.server.at(listed, &names.collect(), *sets)
     }
 
     /// What is still to do, of what was planned.
@@ -171,7 +213,14 @@ impl<'a> Work<'a> {
             .iter()
             .filter_map(|name| Some((name.clone(), self.zone.wanted.get(name)?.clone())))
             .collect();
-        let rule = rule(self.terms, self.server.ttl, self.way, self.wanted, Some(&open));
+        let rule = Rule {
+            cluster: &self.terms.cluster,
+            ttl: self.server.ttl,
+            adopt: Adopt::Shown(&self.adopted),
+            way: self.way,
+            stranded: &self.wanted.stranded,
+            only: Some(&open),
+        };
         let Difference { changes, refused, .. } =
             difference(&self.zone.name, &wanted, found, &rule);
         for refused in refused {

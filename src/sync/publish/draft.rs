@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::signing::{SigningKey, SigningKeyError};
 use crate::sync::commit;
 use crate::sync::objects::Kind;
-use crate::sync::store::Store;
+use crate::sync::store::{EMPTY_TREE, Store};
 use crate::sync::tree::{self, Directories, DirectoryError, Entry, MAX_DEPTH, Mode};
 use crate::value::{ObjectId, RepoPath};
 
@@ -75,7 +75,7 @@ pub fn draft(
         Writing { directories: Directories::new(store), objects: Vec::new(), seen: HashSet::new() };
     let entries = writing.directory(top, &top_node, "", 0)?;
     let tree = writing.add(Kind::Tree, tree::write(&entries))?;
-    if top == Some(tree) {
+    if top.unwrap_or(EMPTY_TREE) == tree {
         return Ok(None);
     }
     let plain = |text: &str| -> String {

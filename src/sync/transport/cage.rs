@@ -20,7 +20,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{close, getuid};
 
 use crate::sync::origin::Origin;
-use crate::sync::protocol::{Cage, Fetch};
+use crate::sync::protocol::{Cage, Fetch, FetchLimits};
 
 /// The newest rules that were tried with this code. A kernel that knows fewer keeps
 /// those that it knows.
@@ -29,6 +29,10 @@ const ABI_TRIED: ABI = ABI::V6;
 /// The memory that the process may fill, in bytes. What libgit2 reads is bounded before;
 /// this bounds what it makes of an answer without end.
 const MEMORY: u64 = 36 << 20;
+/// What is added for each object that a fetch may bring beyond the usual number, in bytes.
+const MEMORY_OF_AN_OBJECT: u64 = 200;
+/// The most that is added.
+const MOST_MEMORY: u64 = 256 << 20;
 /// The addresses that it may use, in bytes: with the libraries, and files that are mapped.
 const ADDRESSES: u64 = 1 << 30;
 /// The largest file that it may write, in bytes: a pack of the most that a fetch brings,
@@ -90,18 +94,29 @@ pub(super) fn enter() -> Result<(), String> {
     close_inherited();
     for (resource, wanted) in [
         (Resource::RLIMIT_CORE, 0),
-        (Resource::RLIMIT_DATA, MEMORY),
         (Resource::RLIMIT_AS, ADDRESSES),
         (Resource::RLIMIT_FSIZE, FILE),
         (Resource::RLIMIT_NOFILE, FILES.unsigned_abs().into()),
         (Resource::RLIMIT_NPROC, 0),
         (Resource::RLIMIT_CPU, SECONDS),
     ] {
-        getrlimit(resource)
-            .and_then(|(_, hard)| setrlimit(resource, wanted.min(hard), wanted.min(hard)))
-            .map_err(|e| failed(&format!("set {resource:?}"), e))?;
+        limit(resource, wanted, wanted).map_err(|e| failed(&format!("set {resource:?}"), e))?;
     }
-    Ok(())
+    limit(Resource::RLIMIT_DATA, MEMORY, MEMORY + MOST_MEMORY)
+        .map_err(|e| failed("bound the memory", e))
+}
+
+/// Bounds the memory for good by how many objects a fetch may bring, before it is begun.
+pub(super) fn bound_memory(objects: u32) -> Result<(), String> {
+    let more = objects.saturating_sub(FetchLimits::default().objects);
+    let memory = MEMORY + (u64::from(more) * MEMORY_OF_AN_OBJECT).min(MOST_MEMORY);
+    limit(Resource::RLIMIT_DATA, memory, memory)
+        .map_err(|e| format!("cannot bound the memory: {e}"))
+}
+
+fn limit(resource: Resource, wanted: u64, most: u64) -> Result<(), nix::Error> {
+    let (_, hard) = getrlimit(resource)?;
+    setrlimit(resource, wanted.min(hard), most.min(hard))
 }
 
 /// Closes every descriptor but those of the conversation.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 use weft::value::DnsId;
 
+use super::proxy::Proxy;
 use super::*;
 
 const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Lmdb];
@@ -145,6 +146,73 @@ fn two_clusters_share_a_zone_and_a_name() {
         let one = "web.sdn.example. 300 A 10.0.0.6";
         assert!(server.records("sdn.example.").iter().any(|line| line == one), "{backend:?}");
     }
+}
+
+/// In a zone that holds much, a name is read by itself, with the marks of all clusters.
+#[test]
+fn one_name_of_a_large_zone_is_read_by_itself() {
+    for backend in BACKENDS {
+        let Some(server) = server(backend) else { continue };
+        let foreign: Vec<_> = (0..150)
+            .map(|number| {
+                json!({"name": format!("f{number}.sdn.example."), "type": "A", "changetype": "REPLACE", "ttl": 60,
+                    "records": [{"content": "192.0.2.9", "disabled": false}]})
+            })
+            .collect();
+        server.ask("PATCH", "/zones/sdn.example.", Some(&json!({ "rrsets": foreign })));
+        let proxy = Proxy::start(server.port, None);
+        let mut clusters = ["lab", "other"].map(|name| {
+            Cluster::new(
+                name,
+                &proxy.url("http"),
+                "",
+                "  va: {zone: za}\n  vb:\n    zone: za\n    subnets: {10.0.0.0/24: {}}\n",
+            )
+        });
+        clusters[0].hold_on("vb", "web", "10.0.0.5");
+        clusters[1].hold_on("vb", "web", "10.0.0.6");
+        clusters[1].settle();
+        clusters[0].settle();
+        let alone = "GET /api/v1/servers/localhost/zones/sdn.example.?rrset_name=";
+        let before = proxy.count(alone);
+        assert!(before > 0, "{backend:?}");
+        // A second of ours joins, beside another cluster's.
+        clusters[0].hold_on("vb", "web", "10.0.0.7");
+        let (_, outcome) = clusters[0].settle();
+        assert_eq!(outcome.refused, [], "{backend:?}");
+        assert!(proxy.count(alone) > before);
+        let all = "web.sdn.example. 300 A 10.0.0.5 10.0.0.6 10.0.0.7";
+        let records = server.records("sdn.example.");
+        assert!(records.iter().any(|line| line == all), "{backend:?} {records:?}");
+        assert_eq!(records.len(), 151);
+    }
+}
+
+/// What becomes ours is what was shown, and nobody's when it does.
+#[test]
+fn nothing_else_is_adopted_than_what_was_planned() {
+    let Some(server) = server(Backend::Sqlite) else { return };
+    let mut cluster = Cluster::new("lab", &server.url(), "", VNETS);
+    cluster.terms.adopt = true;
+    for (guest, address) in [("web", "10.0.0.5"), ("db", "10.0.0.6"), ("new", "10.0.0.7")] {
+        cluster.hold(guest, address);
+    }
+    for (name, address) in [("web", "10.0.0.5"), ("db", "10.0.0.6")] {
+        server.set("sdn.example.", &format!("{name}.sdn.example."), "A", 60, &[address]);
+    }
+    let plan = cluster.plan();
+    let shown = plan.to_string();
+    assert!(shown.contains("~ web.sdn.example. A 10.0.0.5: taken over"), "{shown}");
+    // Meanwhile another cluster takes one of them over, and a third record is made.
+    let text = "\"weft1\" \"other\" \"A\" \"10.0.0.6\"";
+    server.set("sdn.example.", "other._weft.db.sdn.example.", "TXT", 60, &[text]);
+    server.set("sdn.example.", "new.sdn.example.", "A", 60, &["10.0.0.7"]);
+    carry_out(plan);
+    let records = server.records("sdn.example.");
+    let has = |line: &str| records.iter().any(|one| one == line);
+    assert!(has("web.sdn.example. 300 A 10.0.0.5"), "{records:?}");
+    assert!(has("db.sdn.example. 60 A 10.0.0.6"), "{records:?}");
+    assert!(has("new.sdn.example. 60 A 10.0.0.7"), "{records:?}");
 }
 
 #[test]

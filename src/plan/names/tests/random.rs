@@ -158,7 +158,7 @@ proptest! {
         if let Some(name) = Fqdn::read(&text).or_else(|| Fqdn::read(&format!("{text}.in-addr.arpa."))) {
             let _ = (address_of(&name), mark::marked_name(&name, &cluster), name.above().count());
             prop_assert!(name.is_within(&name));
-            let _ = reverse::place("10.0.0.1".parse().unwrap(), [&name].into_iter());
+            let _ = reverse::Zones::of(std::iter::once(&name)).place("10.0.0.1".parse().unwrap());
         }
     }
 }
