@@ -150,7 +150,7 @@ fn of_two_agents_one_writes() {
     // Each took the right when nobody had it, and wrote nothing twice.
     let log = scene.git(&["log", "--reverse", "--format=%s", "leases", "--", "writer"]);
     let lines: Vec<&str> = log.lines().collect();
-    assert!(lines.len() >= 4 && lines.len() % 2 == 0, "{log}");
+    assert!(lines.len() >= 4 && lines.len().is_multiple_of(2), "{log}");
     for pair in lines.chunks(2) {
         let node = pair[0].strip_suffix(" writes").unwrap_or_else(|| panic!("{log}"));
         assert_eq!(pair[1], format!("{node} wrote"), "{log}");
