@@ -166,7 +166,7 @@ pub enum ControlError {
 
 /// Asks the agent that listens at a whole path of this machine, and waits for as long
 /// as it takes. `None` when no agent listens there.
-pub fn ask(path: &Utf8Path, ask: Ask) -> Result<Option<Answer>, ControlError> {
+pub fn ask(path: &Utf8Path, ask: &Ask) -> Result<Option<Answer>, ControlError> {
     let Some(mut stream) = host::connect(path)? else { return Ok(None) };
     stream.write_all(format!("{}\n", ask.line()).as_bytes()).map_err(ControlError::Broken)?;
     let mut answer = Vec::new();

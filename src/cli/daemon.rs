@@ -58,6 +58,6 @@ pub(super) fn run(node: &Node) -> Result<Exit, Failure> {
 /// Asks the agent that owns a node for a turn, and waits for its end. `None` when no
 /// agent listens.
 pub(super) fn ask(node: &Node, purpose: Purpose, manual: bool) -> Result<Option<Answer>, Failure> {
-    control::ask(&node.shown(Utf8Path::new(SOCKET)), Ask::Turn { purpose, manual })
+    control::ask(&node.shown(Utf8Path::new(SOCKET)), &Ask::Turn { purpose, manual })
         .map_err(|error| failed(&error))
 }
