@@ -1,7 +1,9 @@
 //! The files of dnsmasq: one instance for each zone with `dhcp` (`pve-rendering.md` §3).
 //!
-//! Simple zones are as the reference has them, also on nodes that a zone is not on. That EVPN zones
-//! can have DHCP is weft's own: the gateway is there on every node, and so is dnsmasq.
+//! Simple zones are as the reference has them, also on nodes that a zone is not on. That others
+//! can have DHCP is weft's own: of an EVPN zone the gateway is there on every node, and so is
+//! dnsmasq; in VLAN, QinQ and VXLAN zones, whose router is outside, the nodes of `dhcp-servers`
+//! have an address on the vnet and answer by it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,8 +22,8 @@ const POOL: &str = "has-a-pool";
 const POOL_TIME: &str = "1h";
 
 /// The MTU that guests are told where a zone says nothing.
-const SIMPLE_MTU: u32 = 1500;
-const EVPN_MTU: u32 = 1450;
+const PLAIN_MTU: u32 = 1500;
+const TUNNEL_MTU: u32 = 1450;
 
 /// What dnsmasq should have on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,32 +50,41 @@ pub(super) fn render(network: &Network, node: &NodeName) -> Dnsmasq {
     let mut dnsmasq = Dnsmasq::default();
     for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.dhcp.is_some()) {
         let is_here = zone.nodes.contains(node);
+        // Where the router is outside, only nodes that have an address there can answer.
+        let is_server = |vnet: &Vnet| vnet.dhcp_servers_on(node).next().is_some();
+        let serves = is_here && zone.vnets.values().any(is_server);
         let default_mtu = match zone.kind {
-            ZoneKind::Simple => SIMPLE_MTU,
-            ZoneKind::Evpn(_) if is_here => EVPN_MTU,
+            ZoneKind::Simple => PLAIN_MTU,
+            ZoneKind::Evpn(_) if is_here => TUNNEL_MTU,
+            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) if serves => PLAIN_MTU,
+            ZoneKind::Vxlan(_) if serves => TUNNEL_MTU,
             _ => continue,
         };
         if !is_here {
             let message = "the zone is not on this node, and its dnsmasq is, as with Proxmox VE";
             dnsmasq.notes.push(Note::new(Subject::Zone(id.clone()), message));
         }
-        dnsmasq.zone(id, zone, zone.mtu.map_or(default_mtu, Mtu::get));
+        dnsmasq.zone(id, zone, node, zone.mtu.map_or(default_mtu, Mtu::get));
     }
     dnsmasq
 }
 
 impl Dnsmasq {
-    fn zone(&mut self, id: &ZoneId, zone: &Zone, mtu: u32) {
+    fn zone(&mut self, id: &ZoneId, zone: &Zone, node: &NodeName, mtu: u32) {
         self.files.insert(Managed::DnsmasqBus(id.clone()), bus(id));
         self.files.insert(Managed::DnsmasqOptions(id.clone()), options(id));
         let has_pool =
             |vnet: &Vnet| vnet.subnets().any(|(_, subnet)| !subnet.dhcp_pools.is_empty());
         let pools = zone.vnets.values().any(has_pool);
         self.files.insert(Managed::DnsmasqZone(id.clone()), defaults(id, mtu, pools));
-        let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || zone.kind == ZoneKind::Simple;
+        let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || is_untagged(&zone.kind);
+        let answers = |subnet: &Subnet| match zone.kind {
+            ZoneKind::Simple | ZoneKind::Evpn(_) => true,
+            _ => subnet.dhcp_servers.contains_key(node),
+        };
         for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
             let mut text = String::new();
-            for (prefix, subnet) in of.subnets() {
+            for (prefix, subnet) in of.subnets().filter(|(_, subnet)| answers(subnet)) {
                 let message = serve(id, prefix, subnet, &mut text);
                 let subject = || Subject::Vnet(vnet.clone());
                 self.notes.extend(message.map(|message| Note::new(subject(), message)));
@@ -87,6 +98,11 @@ impl Dnsmasq {
             }
         }
     }
+}
+
+/// Whether a vnet without a tag has a bridge.
+fn is_untagged(kind: &ZoneKind) -> bool {
+    matches!(kind, ZoneKind::Simple | ZoneKind::Qinq(_))
 }
 
 /// The lines of one subnet, and what is wrong with them. Addresses of known guests come from

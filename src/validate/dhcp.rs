@@ -14,10 +14,6 @@ use crate::value::{AddressRange, At, Cidr, Place};
 /// A zone with DHCP has an IPAM that chooses the addresses.
 pub(super) fn has_ipam(declared: &Declared, report: &mut Report) {
     for (id, zone) in &declared.zones {
-        // Of another type the option itself is what is wrong.
-        if !matches!(zone.value.kind.value, ZoneType::Simple | ZoneType::Evpn) {
-            continue;
-        }
         if let (Some(dhcp), None) = (&zone.value.dhcp, &zone.value.ipam) {
             let message = format!("zone `{id}` has `dhcp` and no `ipam`");
             report.push(Finding::new(Code::DhcpWithoutIpam, message, &dhcp.place));

@@ -12,14 +12,16 @@ use crate::declare::vnet::Vnet;
 use crate::declare::{Declared, Entry};
 use crate::value::{At, GuestName, Place, VnetId};
 
-fn nics(declared: &Declared) -> impl Iterator<Item = (&GuestName, &Nic)> {
+/// Every interface of every guest.
+pub(super) fn nics(declared: &Declared) -> impl Iterator<Item = (&GuestName, &Nic)> {
     declared
         .guests
         .iter()
         .flat_map(|(name, guest)| guest.value.nics.value.iter().map(move |nic| (name, nic)))
 }
 
-fn addresses(nic: &Nic) -> impl Iterator<Item = &At<IpAddr>> {
+/// The fixed addresses of an interface.
+pub(super) fn addresses(nic: &Nic) -> impl Iterator<Item = &At<IpAddr>> {
     nic.addresses.iter().flat_map(|addresses| &addresses.value)
 }
 
