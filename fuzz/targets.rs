@@ -97,7 +97,7 @@ pub(crate) fn hosts(bytes: &[u8]) {
     }
     let second = hosts::hosts(&zone, &leases, &first.text, &first.own);
     assert_eq!((&second.text, second.dropped.len()), (&first.text, 0));
-    hosts::forgotten(found, &first.own, found);
+    hosts::forgotten(&first.own, &second.own, found);
 }
 
 /// A node's own `frr.conf.local`: whatever it says, the merge ends, and no control character

@@ -30,7 +30,8 @@ use crate::sync::{AnchorError, Anchors, FailureCode, Store, TransportError, Tree
 use crate::validate;
 use crate::value::ObjectId;
 
-pub use self::hosts::tell_hosts;
+pub use self::hosts::{Told, tell_hosts};
+pub(super) use self::record::remember;
 pub use self::record::{RECORD, Remembered, remembered};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 
@@ -151,8 +152,8 @@ pub fn all_claims(law: &Law, others: &[Claim]) -> Vec<Claim> {
     declared.into_iter().chain(others).collect()
 }
 
-/// Settles the addresses of all guests that are declared, and of `others`, and remembers
-/// what is held. `complete` says of whom beside the declared ones every guest is known.
+/// Settles the addresses of all guests that are declared, and of `others`. `complete` says of
+/// whom beside the declared ones every guest is known.
 pub fn settle<H: Host>(
     host: &H,
     branch: &Branch<'_, H>,
@@ -160,47 +161,56 @@ pub fn settle<H: Host>(
     others: &[Claim],
     complete: &[Origin],
 ) -> Result<Outcome, AddressesError> {
-    let all = all_claims(law, others);
-    let terms = Terms {
-        now: host.now(),
-        grace: branch.grace(),
-        complete: complete.iter().copied().chain([Origin::Declared]).collect(),
-    };
+    let complete = complete.iter().copied().chain([Origin::Declared]).collect();
+    let terms = Terms { now: host.now(), grace: branch.grace(), complete };
+    let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
+    settle_claims(branch, law, &all_claims(law, others), &terms, &message, true)
+}
+
+/// Settles some claims, and leaves all others as they are. `message` is what the commit says.
+pub fn settle_some<H: Host>(
+    host: &H,
+    branch: &Branch<'_, H>,
+    law: &Law,
+    claims: &[Claim],
+    message: &str,
+) -> Result<Outcome, AddressesError> {
+    let terms = Terms { now: host.now(), grace: branch.grace(), complete: BTreeSet::new() };
+    let outcome = settle_claims(branch, law, claims, &terms, message, false)?;
+    Ok(Outcome { stranded: Vec::new(), ..outcome })
+}
+
+/// `all` says whether the claims are all that there are, so that the configuration counts as
+/// settled.
+fn settle_claims<H: Host>(
+    branch: &Branch<'_, H>,
+    law: &Law,
+    claims: &[Claim],
+    terms: &Terms,
+    message: &str,
+    all: bool,
+) -> Result<Outcome, AddressesError> {
     let mut allocation = Allocation::default();
     let mut behind = false;
-    let message = format!("leases: settled for configuration {}", law.configuration.commit.short());
-    let settled = branch.settle(&law.allocators, &message, |held| {
+    let settled = branch.settle(&law.allocators, message, |held| {
         behind = is_behind(held, &law.configuration);
         if behind {
             allocation = Allocation::default();
             return Decision::default();
         }
-        allocation = allocate(&law.network, &held.leases, &all, &terms);
+        allocation = allocate(&law.network, &held.leases, claims, terms);
         let is_newer = held.configuration.is_none_or(|before| before != law.configuration);
         let matters = !allocation.changes.is_empty() || !held.leases.is_empty();
         Decision {
             changes: allocation.changes.clone(),
-            configuration: (is_newer && matters).then_some(law.configuration),
+            configuration: (all && is_newer && matters).then_some(law.configuration),
         }
     })?;
-    record::remember(host, settled.tip, &settled.leases)?;
     let Allocation { refused, stranded, .. } = allocation;
     Ok(Outcome { settled, refused, stranded, behind })
-}
-
-/// Remembers what was settled otherwise than by [`settle`].
-pub fn remember(host: &impl Host, settled: &Settled) -> Result<(), AddressesError> {
-    record::remember(host, settled.tip, &settled.leases)
 }
 
 /// Whether another node settled a commit that is above this one's.
 fn is_behind(held: &Held, configuration: &Configuration) -> bool {
     held.configuration.is_some_and(|before| before.sequence > configuration.sequence)
-}
-
-/// Reads what is held, and remembers it.
-pub fn read<H: Host>(host: &H, branch: &Branch<'_, H>, law: &Law) -> Result<Held, AddressesError> {
-    let held = branch.read(&law.allocators)?;
-    record::remember(host, held.tip, &held.leases)?;
-    Ok(held)
 }

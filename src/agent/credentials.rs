@@ -18,7 +18,7 @@ use crate::sync::origin::Origin;
 use crate::sync::protocol::{Failure, FailureCode};
 use crate::sync::remote::Scheme;
 use crate::sync::{Access, Login};
-use crate::value::{Principal, Secret};
+use crate::value::{CredentialId, Principal, Secret, ServiceUrl};
 
 /// The largest file of certificate authorities, in bytes: the system's own has 220 KB.
 const MAX_AUTHORITIES_BYTES: u64 = 384 * 1024;
@@ -217,6 +217,35 @@ pub(super) fn access(
     })
 }
 
+/// The secret that a declaration names, where the settings bind it to that very server: what
+/// is declared elsewhere is told nothing. Why there is none goes to the log.
+pub(super) fn for_server(
+    host: &impl Host,
+    settings: &Settings,
+    id: &CredentialId,
+    server: &ServiceUrl,
+) -> Option<Secret> {
+    let bound = settings.credentials.as_ref().and_then(|all| all.value.get(id));
+    let credential = bound.map(|bound| &bound.value)?;
+    if of_url(server).as_ref() != Some(&credential.origin.value) {
+        tracing::warn!(credential = %id, "the server that is declared is not the one that the credential is bound to");
+        return None;
+    }
+    match word(host, credential.file.value.as_ref()) {
+        Ok(secret) => Some(secret),
+        Err(failure) => {
+            tracing::warn!(credential = %id, "{}", failure.message);
+            None
+        }
+    }
+}
+
+/// The server of a URL.
+fn of_url(url: &ServiceUrl) -> Option<Origin> {
+    let text = url.to_string();
+    text.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").parse().ok()
+}
+
 fn login(host: &impl Host, credential: &Credential) -> Result<Login, Failure> {
     let user = credential.user.as_ref().map(|user| user.value.to_string());
     let file = credential.file.value.as_ref();
@@ -238,7 +267,7 @@ fn login(host: &impl Host, credential: &Credential) -> Result<Login, Failure> {
 }
 
 /// A secret of one line.
-pub(super) fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
+fn word(host: &impl Host, path: &Utf8Path) -> Result<Secret, Failure> {
     let text = secret(host, path)?;
     let word = text.expose().trim_end_matches(['\r', '\n']);
     if word.is_empty() || word.len() > MAX_WORD_BYTES || word.chars().any(char::is_control) {

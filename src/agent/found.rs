@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::declare::pve::guest::{self, Guest, Hypervisor, MAX_BYTES};
+use crate::declare::pve::guest::{self, Guest, Hypervisor, MAX_BYTES, Nic};
 use crate::declare::pve::members::{self, Members};
 use crate::host::{Host, HostError};
 use crate::network::{Network, Origin};
@@ -102,23 +102,40 @@ pub fn fingerprint(host: &impl Host) -> Result<Digest, HostError> {
     Ok(Digest::of(text.as_bytes()))
 }
 
-/// What one guest of this node claims; `None` where this node has no such guest.
-pub fn found_here(
-    host: &impl Host,
-    network: &Network,
+/// One guest of this node.
+#[derive(Debug)]
+pub struct GuestHere {
     number: u32,
-) -> Result<Option<Result<Vec<Claim>, String>>, HostError> {
+    hypervisor: Hypervisor,
+    guest: Guest,
+}
+
+/// One guest of this node, or why its file cannot be read; `None` where this node has no such
+/// guest.
+pub fn guest_here(
+    host: &impl Host,
+    number: u32,
+) -> Result<Option<Result<GuestHere, String>>, HostError> {
     for hypervisor in Hypervisor::ALL {
         let directory = Utf8Path::new(ROOT).join(hypervisor.directory());
         let path = directory.join(format!("{number}.conf"));
         if let Some(guest) = read(host, &path, hypervisor)? {
-            let pools = Pools::of(network);
-            return Ok(Some(
-                guest.map(|guest| claims(network, &pools, number, hypervisor, &guest)),
-            ));
+            return Ok(Some(guest.map(|guest| GuestHere { number, hypervisor, guest })));
         }
     }
     Ok(None)
+}
+
+impl GuestHere {
+    /// What it claims.
+    pub fn claims(&self, network: &Network) -> Vec<Claim> {
+        claims(network, &Pools::of(network), self.number, self.hypervisor, &self.guest)
+    }
+
+    /// Its interfaces on bridges.
+    pub fn nics(&self) -> impl Iterator<Item = &Nic> {
+        self.guest.nics.values()
+    }
 }
 
 fn members(host: &impl Host, found: &mut FoundGuests) -> Result<Option<Members>, HostError> {

@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::addresses;
 use super::credentials;
 use super::settings::{LeaseBranch, Settings};
 use crate::declare;
@@ -199,16 +200,18 @@ impl<'a, H: Host> Branch<'a, H> {
         self.settings.key.is_some()
     }
 
-    /// What is held now.
+    /// What is held now. The node remembers it.
     pub fn read(&self, allocators: &Allocators) -> Result<Held, LeasesError> {
         let _lock = self.lock()?;
         let (_, ledger) = self.fetch(allocators)?;
-        self.take(ledger)
+        let held = self.take(ledger)?;
+        addresses::remember(self.host, held.tip, &held.leases)?;
+        Ok(held)
     }
 
     /// Lets `decide` say what changes, from what is held, and publishes that as one commit.
     /// Where somebody else was first, it is asked again about what is held then. Nothing is
-    /// published where it changes nothing.
+    /// published where it changes nothing. The node remembers what is held then.
     pub fn settle(
         &self,
         allocators: &Allocators,
@@ -234,7 +237,10 @@ impl<'a, H: Host> Branch<'a, H> {
                 leases_of.chain(configuration).collect();
             let who = ("weft", message, self.host.now());
             let draft = draft(Store::new(&worker), base, &files, who, &key)?;
-            let Some(draft) = draft else { return Ok(Settled { tip: base, leases, changes }) };
+            let Some(draft) = draft else {
+                addresses::remember(self.host, base, &leases)?;
+                return Ok(Settled { tip: base, leases, changes });
+            };
             drop(worker);
             let publisher = self.starter.start(self.deadline)?;
             let branch = self.settings.branch();
@@ -243,6 +249,7 @@ impl<'a, H: Host> Branch<'a, H> {
                 Ok(()) => {
                     self.remember(draft.commit)?;
                     let leases = changed(leases, &changes);
+                    addresses::remember(self.host, Some(draft.commit), &leases)?;
                     return Ok(Settled { tip: Some(draft.commit), leases, changes });
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.

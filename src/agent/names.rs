@@ -11,12 +11,11 @@ use thiserror::Error;
 use super::credentials;
 use super::settings::Settings;
 use crate::host::{Host, HostError};
-use crate::network::{Leases, Network};
+use crate::network::{Dns, Leases, Network};
 use crate::plan::names::{Fqdn, Limits};
 use crate::reconcile::http::Bounds;
 use crate::reconcile::names::{self, Access, Outcome, Plan, Terms};
-use crate::sync::origin::Origin;
-use crate::value::{DnsId, ServiceUrl};
+use crate::value::DnsId;
 
 /// The zones that hold something of ours, so that what is no longer wanted is found.
 pub const ZONES: &str = "/var/lib/weft/names.json";
@@ -111,24 +110,9 @@ fn zones(host: &impl Host) -> Result<BTreeMap<DnsId, BTreeSet<Fqdn>>, NamesError
 /// The keys of the servers that the settings bind to them: what is declared elsewhere sends
 /// nothing there.
 fn access(host: &impl Host, settings: &Settings, network: &Network) -> BTreeMap<DnsId, Access> {
-    let mut access = BTreeMap::new();
-    for (id, dns) in &network.dns {
-        let bound = settings.credentials.as_ref().and_then(|all| all.value.get(&dns.key));
-        let Some(credential) = bound.map(|bound| &bound.value) else { continue };
-        if of_url(&dns.url).as_ref() != Some(&credential.origin.value) {
-            tracing::warn!(credential = %dns.key, "the server that is declared is not the one that the credential is bound to");
-            continue;
-        }
-        match credentials::word(host, credential.file.value.as_ref()) {
-            Ok(key) => drop(access.insert(id.clone(), Access { key, authorities: None })),
-            Err(failure) => tracing::warn!(credential = %dns.key, "{}", failure.message),
-        }
-    }
-    access
-}
-
-/// The server of a URL.
-pub(super) fn of_url(url: &ServiceUrl) -> Option<Origin> {
-    let text = url.to_string();
-    text.splitn(4, '/').take(3).collect::<Vec<_>>().join("/").parse().ok()
+    let key = |(id, dns): (&DnsId, &Dns)| {
+        let key = credentials::for_server(host, settings, &dns.key, &dns.url)?;
+        Some((id.clone(), Access { key, authorities: None }))
+    };
+    network.dns.iter().filter_map(key).collect()
 }

@@ -210,6 +210,17 @@ impl Quarantine {
         excused
     }
 
+    /// Lets a rendering that was undone once wait for what does not work without it either.
+    /// Says whether there is one.
+    pub fn soften(&mut self, rendering: Digest, waits_for: &[Sign]) -> bool {
+        // Twice is no accident.
+        let mut held = self.held.iter_mut();
+        let held = held.find(|held| held.rendering == rendering && held.failures == 1);
+        let Some(held) = held else { return false };
+        (held.until, held.waits_for) = (None, waits_for.to_vec());
+        true
+    }
+
     /// Forgets a rendering, because it runs now. Says whether it was held.
     pub fn release(&mut self, rendering: Digest) -> bool {
         let before = self.held.len();
@@ -271,6 +282,17 @@ pub fn remember(host: &impl Host, outcome: &Outcome) {
     warn_of(result);
 }
 
+/// Takes in that what was down in a window is no better with the earlier state back, where
+/// it is all of it.
+pub fn soften(host: &impl Host, outcome: &Outcome) {
+    let Outcome::RolledBack { entry, failure } = outcome else { return };
+    if let (Failure::Window { persists, .. }, Some((rendering, _))) = (failure, of_commit(entry))
+        && !failure.is_of_the_change()
+    {
+        warn_of(changed(host, |quarantine| quarantine.soften(rendering, persists)));
+    }
+}
+
 fn undone(host: &impl Host, entry: &Entry, failure: &Failure) -> Result<(), QuarantineError> {
     if matches!(failure, Failure::Superseded) {
         return changed(host, |quarantine| {
@@ -290,7 +312,6 @@ fn undone(host: &impl Host, entry: &Entry, failure: &Failure) -> Result<(), Quar
     };
     match failure {
         failure if failure.is_of_the_change() => hold(host, entry, &reason),
-        Failure::Window { persists, .. } => excuse(persists),
         Failure::Interrupted => excuse(&[]),
         _ => Ok(()),
     }

@@ -70,7 +70,7 @@ pub const ALL: &[Reason] = &[
     Reason {
         code: "pve-disagrees",
         title: "what Proxmox VE applied means something else than the commit",
-        why: "With `pve: refuse` both are kept equal by people: an apply in the panel, or a boot, would write other files than weft. A commit that brings back what the node ran is exempt.",
+        why: "With `pve: refuse` both are kept equal by people: an apply in the panel, or a boot, would write other files than weft. What weft has no word for, and a cluster file system that is not mounted, may say anything. A commit that brings back what the node ran is exempt.",
         fix: "Bring the one to the other: apply the same change in Proxmox, or import it (`weft import pve`) into the repository; or set `pve: publish`, and weft writes it there.",
     },
     Reason {

@@ -359,6 +359,7 @@ impl<H: Host> Turn<'_, H> {
                 // A way back must not ask for what may be broken.
                 let times = PutOff::times(status.put_off, record.commit);
                 terms.blind = reverts || times >= MOST_PUT_OFF;
+                terms.reverts = reverts;
                 let authority = Authority::Commit(Box::new(planned));
                 let applied = match apply::apply(self.host, authority, &terms) {
                     Err(error @ ApplyError::Blind { .. }) => Err(error),

@@ -69,6 +69,11 @@ fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError>
             quarantine::remember(host, &Outcome::RolledBack { entry, failure });
             Some(words)
         }
+        Recovery::Restored { entry, cause } => Some(format!(
+            "an apply of {} is undone ({}); the files of what ran before are back, and the first turn does the rest",
+            subject(&entry),
+            cause.failure()
+        )),
         Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
     };
     Ok(Recovered { words, open: None })
@@ -111,7 +116,7 @@ impl<H: Host> Turn<'_, H> {
                 self.memory.open().window = Some(OpenWindow { number, watch, down });
                 Ok(report)
             }
-            Progress::Ended(outcome) => self.ended(&outcome),
+            Progress::Ended(outcome) => self.ended(outcome),
         }
     }
 
@@ -187,7 +192,7 @@ impl<H: Host> Turn<'_, H> {
     pub(super) fn undo(&self, entry: &Entry, failure: Failure) -> Result<Report, TurnError> {
         let outcome = apply::undo(self.host, entry.record.number, failure)?;
         self.memory.open().window = None;
-        self.ended(&outcome)
+        self.ended(outcome)
     }
 
     /// `weft rollback`: back to a generation, the one before when none is named, which
@@ -287,8 +292,12 @@ impl<H: Host> Turn<'_, H> {
     }
 
     /// What came of a window.
-    pub(super) fn ended(&self, outcome: &Outcome) -> Result<Report, TurnError> {
-        quarantine::remember(self.host, outcome);
+    pub(super) fn ended(&self, mut outcome: Outcome) -> Result<Report, TurnError> {
+        // At once: whoever dies while it is looked again must not try it again.
+        quarantine::remember(self.host, &outcome);
+        apply::look_again(self.host, &mut outcome);
+        quarantine::soften(self.host, &outcome);
+        let outcome = &outcome;
         let mut report = self.unchanged()?;
         report.status.window = None;
         let record = match outcome {

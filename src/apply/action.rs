@@ -5,7 +5,7 @@ use std::fmt;
 use super::files::on_node;
 use super::{ApplyError, network, services};
 use crate::host::{FoundFile, Host, HostError};
-use crate::plan::{NetworkStep, Plan, ServiceStep, Step};
+use crate::plan::{NetworkStep, Plan, ServiceStep, Services, Step};
 use crate::render::{Managed, without_version};
 
 /// A change of one file, or of the running network.
@@ -29,6 +29,14 @@ impl Action {
             Self::Remove(managed) => host.remove(&managed.path()),
             Self::Network(step) => network::change(host, step, complaints),
             Self::Service(step) => services::change(host, step, complaints),
+        }
+    }
+
+    /// What is done instead on a way back ([`ServiceStep::of_way_back`]).
+    pub(super) fn of_way_back(self, services: &Services) -> Self {
+        match self {
+            Self::Service(step) => Self::Service(step.of_way_back(services)),
+            action => action,
         }
     }
 

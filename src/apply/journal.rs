@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Link, StateError};
-use crate::host::{Host, HostError, TEMPORARY};
+use crate::host::{Host, HostError};
 use crate::plan::{GuestPort, Mismatch, Window};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
@@ -151,7 +151,17 @@ impl Journal {
         Ok(Self { entries: read_of(host, <[_]>::to_vec)? })
     }
 
-    /// Every entry, oldest first.
+    /// The same from what runs on: a way back must not ask for an entry of the past that
+    /// cannot be read any more.
+    pub fn recent(host: &impl Host) -> Result<Self, StateError> {
+        let recent = |names: &[(u64, State)]| {
+            let runs = names.iter().rposition(|(_, state)| *state == State::Confirmed);
+            names[runs.unwrap_or(0)..].to_vec()
+        };
+        Ok(Self { entries: read_of(host, recent)? })
+    }
+
+    /// Every entry that was read, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -282,18 +292,33 @@ fn path(number: u64, state: State) -> Utf8PathBuf {
     Utf8Path::new(DIRECTORY).join(format!("{number:08}.{state}"))
 }
 
+/// The entries by their names. A name that no version of weft would give, such as that of a
+/// copy which somebody made, is nobody's word and stops no way back.
 fn names(host: &impl Host) -> Result<Vec<(u64, State)>, StateError> {
     let mut found = Vec::new();
     for name in host.list(Utf8Path::new(DIRECTORY))? {
-        if !name.starts_with(TEMPORARY) {
-            found.push(parse(&name).ok_or_else(|| {
+        match parse(&name) {
+            Some(entry) => found.push(entry),
+            None if is_of_weft(&name) => {
                 let path = Utf8Path::new(DIRECTORY).join(&name);
-                StateError::damaged(path, "is not the name of an entry".to_owned())
-            })?);
+                let message = "says a state that this version does not know".to_owned();
+                return Err(StateError::damaged(path, message));
+            }
+            None => {}
         }
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether a name has the form of an entry's.
+fn is_of_weft(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(number, state)| {
+        number.len() >= 8
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && !state.is_empty()
+            && state.bytes().all(|byte| byte.is_ascii_lowercase())
+    })
 }
 
 fn parse(name: &str) -> Option<(u64, State)> {

@@ -50,7 +50,7 @@ pub use kept::{Kept, kept};
 pub use network::Unmet;
 pub use prepare::Restored;
 pub use recover::{Cause, Recovery, recover, recover_at_boot};
-pub use watch::{Progress, confirm, is_open, undo, watch};
+pub use watch::{Progress, confirm, is_open, look_again, undo, watch};
 
 /// The lock of the process that changes the node.
 pub const LOCK: &str = "/run/weft/lock";

@@ -140,7 +140,7 @@ fn of_plan(
         record.previous = found.link();
         drafts.push(found);
     }
-    let actions = actions(host, plan)?;
+    let mut actions = actions(host, plan)?;
     let contents = contents(host, plan, &actions, previous.as_ref())?;
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
     let back = match previous.as_ref().filter(spoken) {
@@ -168,7 +168,11 @@ fn of_plan(
     let network = running_network(host, &mut record, &back, (new, sysctls))?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs)?;
+        services::note(&mut record, &services, &runs, terms.reverts)?;
+        if terms.reverts {
+            actions = actions.into_iter().map(|action| action.of_way_back(&runs)).collect();
+            record.steps = actions.iter().map(Action::to_string).collect();
+        }
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
     if !actions.is_empty()
@@ -178,7 +182,10 @@ fn of_plan(
         let opening = Opening {
             class: plan.class,
             touches_management: plan.touches_management,
-            carrying_out: EACH_INTERFACE.saturating_mul(interfaces).min(MOST_CARRYING_OUT),
+            carrying_out: EACH_INTERFACE
+                .saturating_mul(interfaces)
+                .saturating_add(services.time())
+                .min(MOST_CARRYING_OUT),
         };
         record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
     }
@@ -369,8 +376,14 @@ fn of_generation(
     let before = texts(on_node(host, files.names())?);
     let services = ServiceTarget::between(before, files.texts(host)?);
     if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs)?;
-        actions.extend(services.steps(&runs).into_iter().map(Action::Service));
+        services::note(&mut record, &services, &runs, true)?;
+        actions.extend(
+            services
+                .steps(&runs)
+                .into_iter()
+                .map(|step| step.of_way_back(&runs))
+                .map(Action::Service),
+        );
     }
     if same && actions.is_empty() {
         return Ok(Prepared::Nothing(running.clone()));

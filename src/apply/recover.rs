@@ -38,6 +38,14 @@ pub enum Recovery {
         /// Why it is undone.
         cause: Cause,
     },
+    /// The files of the previous generation are back before the network comes up from them.
+    /// What runs is brought there by [`recover`].
+    Restored {
+        /// What had been tried.
+        entry: Entry,
+        /// Why it is undone.
+        cause: Cause,
+    },
     /// The node could not be brought to a generation, or the running one is damaged.
     /// The network is kept as it is.
     Degraded {
@@ -74,7 +82,7 @@ impl Cause {
 /// does no harm. An error says that the journal itself cannot be relied on, and that
 /// nothing was changed.
 pub fn recover(host: &impl Host) -> Result<Recovery, ApplyError> {
-    let journal = Journal::read(host)?;
+    let journal = Journal::recent(host)?;
     tidy::check_complete(host, &journal)?;
     if let Some(newest) = journal.entries().last() {
         // A process that died after a rename may not have flushed it. What is reported
@@ -92,7 +100,7 @@ pub fn recover(host: &impl Host) -> Result<Recovery, ApplyError> {
             warn!(%error, "leftovers of an apply cannot be removed");
         }
     }
-    let running = Journal::read(host)?.running().cloned();
+    let running = Journal::recent(host)?.running().cloned();
     match (recovery, running) {
         (Recovery::Degraded { entry, obstacle }, _) => Ok(Recovery::Degraded { entry, obstacle }),
         (recovery, Some(entry)) => {
@@ -112,10 +120,11 @@ fn discard(host: &impl Host, entry: &Entry) -> Result<Recovery, ApplyError> {
     }
 }
 
-/// Settles by files alone what was interrupted when the machine went down, before its
-/// network comes up from them.
+/// Puts the files back of what was interrupted when the machine went down, before its
+/// network comes up from them. The entry stays unsettled: services were enabled and disabled
+/// too, which is undone when they can be.
 pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
-    let journal = Journal::read(host)?;
+    let journal = Journal::recent(host)?;
     tidy::check_complete(host, &journal)?;
     let Some(entry) = journal.unsettled() else { return Ok(Recovery::Nothing) };
     if entry.state == State::Intent {
@@ -129,16 +138,15 @@ pub fn recover_at_boot(host: &impl Host) -> Result<Recovery, ApplyError> {
     let put_back = || -> Result<Option<Entry>, StateError> {
         let Claim::Ours(armed) = claim(host, entry)? else { return Ok(None) };
         Way::load(host, &armed.record)?.back().put_back(host)?;
-        let ended = armed.turn(host, State::RolledBack)?;
         // What ifupdown2 remembers of the network that went down would keep it from
         // making some of it again.
         if let Err(error) = host.remove(Utf8Path::new(IFUPDOWN_STATE)) {
             warn!(%error, "what ifupdown2 remembers stays");
         }
-        Ok(ended)
+        Ok(Some(armed))
     };
     Ok(match put_back() {
-        Ok(Some(entry)) => Recovery::RolledBack { entry, cause },
+        Ok(Some(entry)) => Recovery::Restored { entry, cause },
         Ok(None) => return Err(ApplyError::Overtaken { number: entry.record.number }),
         Err(obstacle) => Recovery::Degraded { entry: entry.clone(), obstacle },
     })
@@ -163,6 +171,10 @@ fn settle(host: &impl Host, entry: &Entry) -> Result<Recovery, ApplyError> {
     let cause = cause(host, entry)?;
     if entry.state == State::Applied && entry.record.window.is_some() {
         if cause == Cause::Interrupted {
+            // Who watched may be gone with everything else that ran.
+            if let Err(error) = host.guard(entry.record.number) {
+                warn!(%error, "the watchdog of an open window does not start again");
+            }
             return Ok(Recovery::Open { entry: entry.clone() });
         }
     } else if entry.state == State::Applied {

@@ -53,13 +53,14 @@ pub(super) fn read(
 /// # Errors
 ///
 /// Where FRR hangs that would have to take something: neither the change nor its way back
-/// could be proven.
+/// could be proven. A way back (`is_way_back`) is not kept by that.
 pub(super) fn note(
     record: &mut Record,
     target: &ServiceTarget,
     services: &Services,
+    is_way_back: bool,
 ) -> Result<(), ApplyError> {
-    if target.waits_for_frr(services) {
+    if !is_way_back && target.waits_for_frr(services) {
         return Err(ApplyError::SilentFrr);
     }
     let steps = target.steps(services);
@@ -96,7 +97,7 @@ pub(super) fn settle(
     loop {
         let Some(services) = read(host, target)? else { return Ok(()) };
         let mut mismatches = target.verify(&services);
-        mismatches.retain(|mismatch| !known.contains(mismatch));
+        mismatches.retain(|mismatch| !known.contains(mismatch) && !target.excuses(mismatch));
         if mismatches.is_empty() {
             return Ok(());
         }

@@ -83,15 +83,21 @@ pub fn confirm(host: &impl Host) -> Result<Option<Entry>, ApplyError> {
 pub fn undo(host: &impl Host, number: u64, failure: Failure) -> Result<Outcome, ApplyError> {
     let entry = entry(host, number)?;
     let way = Way::load(host, &entry.record)?;
-    let mut outcome = roll_back(host, &entry, &way, failure);
-    if let (Outcome::RolledBack { failure, .. }, Some(window)) =
-        (&mut outcome, &entry.record.window)
+    let outcome = roll_back(host, &entry, &way, failure);
+    clear(host);
+    Ok(outcome)
+}
+
+/// Looks whether what was down in a window works again with the previous generation back, and
+/// says in its failure what does not: that is not the change's doing. May take as long as the
+/// longest grace of it, so that what is to be remembered of the outcome is remembered before.
+pub fn look_again(host: &impl Host, outcome: &mut Outcome) {
+    if let Outcome::RolledBack { entry, failure } = outcome
+        && let Some(window) = &entry.record.window
         && let Failure::Window { shortfall: Shortfall::Down(down), persists } = failure
     {
         *persists = persisting(host, window, down);
     }
-    clear(host);
-    Ok(outcome)
 }
 
 fn end(host: &impl Host, entry: &Entry) -> Result<Progress, ApplyError> {

@@ -13,9 +13,9 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::node::{self, Node, failed};
 use super::output::{Output, counted};
-use crate::agent::addresses::{self, Law};
+use crate::agent::addresses::{self, Law, Outcome};
 use crate::agent::found::FoundGuests;
-use crate::agent::leases::{Branch, Decision, Settled, Starter};
+use crate::agent::leases::{Branch, Decision, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Origin};
@@ -168,15 +168,10 @@ fn open<'a>(
     Ok(Desk { branch, law })
 }
 
-/// Remembers what was settled, and tells it to the DHCP servers of this node.
-fn keep(node: &Node, settings: &Settings, settled: &Settled) -> Result<(), Failure> {
-    addresses::remember(&node.host, settled).map_err(|error| failed(&error))?;
-    tell_hosts(node, settings)
-}
-
+/// Tells the DHCP servers of this node what it remembers of leases.
 fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
-    let said = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
-    for line in said {
+    let told = addresses::tell_hosts(&node.host, settings).map_err(|error| failed(&error))?;
+    for line in told.sentences() {
         Output::notice(format!("warning: {line}"));
     }
     Ok(())
@@ -192,7 +187,7 @@ fn list(
     let program = (node::program()?, Cancel::default());
     let fresh = || {
         let desk = open(node, settings, &program)?;
-        let held = addresses::read(&node.host, &desk.branch, &desk.law);
+        let held = desk.branch.read(&desk.law.allocators);
         held.map(|held| (held.tip, held.leases)).map_err(|error| failed(&error))
     };
     let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
@@ -234,6 +229,16 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
     let (claims, complete) = (&found.claims, found.all_known());
     let outcome = addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete)
         .map_err(|error| failed(&error))?;
+    told(node, settings, output, outcome)
+}
+
+/// Tells what was settled to the DHCP servers of this node, and says it.
+fn told(
+    node: &Node,
+    settings: &Settings,
+    output: Output,
+    outcome: Outcome,
+) -> Result<Exit, Failure> {
     if outcome.behind {
         let message =
             "another node settled a newer commit of the configuration; this one only reads";
@@ -278,24 +283,11 @@ fn allocate_one(
         return Err(Failure::new(Exit::Refused, message)
             .hint("write the address into `guests:` of the configuration"));
     }
-    let terms = Terms {
-        now: node.host.now(),
-        grace: desk.branch.grace(),
-        complete: std::collections::BTreeSet::new(),
-    };
-    let mut allocation = Allocation::default();
     let message = format!("leases: {} by hand", claim.guest);
-    let claims = [claim.clone()];
-    let settled = desk
-        .branch
-        .settle(&desk.law.allocators, &message, |held| {
-            allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
-            allocation.stranded.clear();
-            Decision { changes: allocation.changes.clone(), configuration: None }
-        })
+    let claims = std::slice::from_ref(claim);
+    let outcome = addresses::settle_some(&node.host, &desk.branch, &desk.law, claims, &message)
         .map_err(|error| failed(&error))?;
-    keep(node, settings, &settled)?;
-    Ok(words::say(output, &allocation, true))
+    told(node, settings, output, outcome)
 }
 
 fn release(
@@ -350,7 +342,7 @@ fn release(
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
-    keep(node, settings, &settled)?;
+    tell_hosts(node, settings)?;
     let message = if at_once {
         format!("{address} is free")
     } else {
@@ -365,8 +357,7 @@ fn release(
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held =
-        addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
+    let held = desk.branch.read(&desk.law.allocators).map_err(|error| failed(&error))?;
     let found = others(node, settings, &desk)?;
     let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
     let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };

@@ -1,12 +1,12 @@
 //! `weft pve`: what Proxmox VE calls.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
-use super::node::{self, Node, failed};
+use super::node::{self, Node};
 use super::output::Output;
 use crate::agent::error::chain;
 use crate::agent::leases::Starter;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 enum Verb {
     /// What a hookscript of a guest runs: before the guest starts, each of its interfaces on
     /// a vnet gets its addresses. Exit 4 when it has none and the settings say that it must
-    /// not start; Proxmox does not start it then.
+    /// not start; Proxmox does not start it then. Settings that cannot be read stop nobody.
     Hook {
         /// The number of the guest.
         #[arg(value_name = "VMID")]
@@ -41,22 +41,27 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
     if phase != "pre-start" {
         return Ok(Exit::Ok);
     }
-    let settings = node.settings()?;
-    let (wait, without) = settings.starting();
-    let why = match provided(node, settings, *number, wait)? {
-        Some(Ok(Provided::Lacking(why))) => why,
-        Some(Ok(provided)) => {
-            let words = match provided {
-                Provided::Nothing => "nothing is weft's to provide",
-                Provided::Known => "every interface has its addresses",
-                Provided::Settled | Provided::Lacking(_) => "every interface got its addresses",
-            };
-            output.say(format!("guest {number}: {words}"));
-            output.document(&json!({ "ok": true, "message": words }));
-            return Ok(Exit::Ok);
+    let (why, without) = match node.settings() {
+        // Whether guests start without is for the settings to say, and these say nothing.
+        Err(failure) => (failure.message().to_owned(), WithoutAddress::Start),
+        Ok(settings) => {
+            let (wait, without) = settings.starting();
+            match provided(node, settings, *number, wait) {
+                Ok(Provided::Lacking(why)) | Err(why) => (why, without),
+                Ok(provided) => {
+                    let words = match provided {
+                        Provided::Nothing => "nothing is weft's to provide",
+                        Provided::Known => "every interface has its addresses",
+                        Provided::Settled | Provided::Lacking(_) => {
+                            "every interface got its addresses"
+                        }
+                    };
+                    output.say(format!("guest {number}: {words}"));
+                    output.document(&json!({ "ok": true, "message": words }));
+                    return Ok(Exit::Ok);
+                }
+            }
         }
-        Some(Err(error)) => error,
-        None => format!("no server of leases answered within {} s", wait.as_secs()),
     };
     let message = format!("guest {number}: {why}");
     match without {
@@ -70,25 +75,33 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
     }
 }
 
-/// What came of it; `None` where it took too long. What is still at work then ends with this
-/// process, and has published everything or nothing.
+/// What came of it, or why nothing did, as after `wait`. What is still at work then ends with
+/// this process, and has published everything or nothing.
 fn provided(
     node: &Node,
     settings: Settings,
     number: u32,
     wait: Duration,
-) -> Result<Option<Result<Provided, String>>, Failure> {
-    let (program, host, root) = (node::program()?, node.host.clone(), node.root.clone());
+) -> Result<Provided, String> {
+    let program = node::program().map_err(|failure| failure.to_string())?;
+    let (host, root) = (node.host.clone(), node.root.clone());
     let (tell, told) = mpsc::channel();
+    let waits = Arc::new(Mutex::new(None));
+    let last = Arc::clone(&waits);
     std::thread::Builder::new()
         .name("provide".to_owned())
         .spawn(move || {
             let cancel = Cancel::default();
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
-            let provided = provide(&host, &settings, starter, number);
+            let waits = |why| *waits.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+            let provided = provide(&host, &settings, starter, number, waits);
             // Whoever waited may be gone.
             let _ = tell.send(provided.map_err(|error| chain(&error)));
         })
-        .map_err(|error| failed(&error))?;
-    Ok(told.recv_timeout(wait).ok())
+        .map_err(|error| chain(&error))?;
+    told.recv_timeout(wait).unwrap_or_else(|_| {
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let why = last.map(|why| format!(": {why}")).unwrap_or_default();
+        Err(format!("no server of leases answered within {} s{why}", wait.as_secs()))
+    })
 }

@@ -16,8 +16,9 @@ pub enum EditError {
     /// There is no role of that name.
     #[error("there is no role `{0}`")]
     NoRole(Word),
-    /// The list is written in a form in which it cannot be changed without changing more.
-    #[error("the principals of role `{0}` are written in a form that is not changed here")]
+    /// The list, by what it is called, is written in a form in which it cannot be changed
+    /// without changing more.
+    #[error("{0} are written in a form that is not changed here")]
     OtherForm(String),
 }
 
@@ -56,7 +57,8 @@ pub fn without_signer(
 
 /// A policy in which a principal is a member of a role.
 pub fn with_member(text: &str, role: &Word, principal: &Principal) -> Result<String, EditError> {
-    let other = || EditError::OtherForm(role.to_string());
+    let path = ["roles", role.as_str(), "principals"];
+    let other = || EditError::OtherForm(called(&path));
     let tree = tree(text).ok_or_else(other)?;
     let missing = || EditError::NoRole(role.clone());
     let roles = entry(&tree, "roles").ok_or_else(missing)?.1;
@@ -88,30 +90,27 @@ pub fn with_member(text: &str, role: &Word, principal: &Principal) -> Result<Str
         let value = Value::Scalar { text: principal.to_string(), quoted: name.starts_with('"') };
         items.push(Node { place: place.clone(), value });
     };
-    checked(new, tree, role.as_str(), wanted).ok_or_else(other)
+    checked(new, tree, &path, wanted).ok_or_else(other)
 }
 
-/// A policy in which a principal is a member of no role.
+/// A policy in which a principal is a member of no role, and writes no leases.
 pub fn without_member(text: &str, principal: &Principal) -> Result<String, EditError> {
     let mut text = text.to_owned();
-    while let Some((role, new)) = without_one(&text, principal) {
-        text = new.ok_or(EditError::OtherForm(role))?;
+    while let Some((list, new)) = without_one(&text, principal) {
+        text = new.ok_or(EditError::OtherForm(list))?;
     }
     Ok(text)
 }
 
-/// The first role that a principal is a member of, and the policy in which it is there no
-/// more.
+/// What the first list is called that a principal stands in, and the policy in which it stands
+/// there no more.
 fn without_one(text: &str, principal: &Principal) -> Option<(String, Option<String>)> {
     let tree = tree(text)?;
-    let Value::Map(roles) = &entry(&tree, "roles")?.1.value else { return None };
-    let found = roles.iter().find_map(|(role, written)| {
-        let (key, list) = entry(written, "principals")?;
-        let Value::List(items) = &list.value else { return None };
-        let at = items.iter().position(|item| is(item, principal))?;
-        Some((role.text.clone(), key, list, items, at))
-    });
-    let (role, key, list, items, at) = found?;
+    let (path, (key, list)) = lists(&tree).into_iter().find(|(_, (_, list))| {
+        matches!(&list.value, Value::List(items) if items.iter().any(|item| is(item, principal)))
+    })?;
+    let Value::List(items) = &list.value else { return None };
+    let at = items.iter().position(|item| is(item, principal))?;
     let (own, mut new) = (bytes(&items[at].place), text.to_owned());
     if is_flow(text, list) {
         let next = items.get(at + 1).map(|next| bytes(&next.place).start);
@@ -132,24 +131,47 @@ fn without_one(text: &str, principal: &Principal) -> Option<(String, Option<Stri
             new.insert_str(bytes(&key.place).end + colon + 1, " []");
         }
     }
-    let name = role.clone();
-    let new = checked(new, tree, &name, |items, _| {
+    let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let new = checked(new, tree, &path, |items, _| {
         items.remove(at);
     });
-    Some((role, new))
+    Some((called(&path), new))
 }
 
-/// A text that differs from the tree of the one before in the members of one role alone.
+/// A list with its key, and the keys that lead to it.
+type Found<'t> = (Vec<&'t str>, (&'t Key, &'t Node));
+
+/// The lists of names: the principals of each role, and who writes leases.
+fn lists(tree: &Node) -> Vec<Found<'_>> {
+    let roles = match entry(tree, "roles").map(|(_, roles)| &roles.value) {
+        Some(Value::Map(roles)) => roles.as_slice(),
+        _ => &[],
+    };
+    let principals = roles.iter().filter_map(|(role, written)| {
+        Some((vec!["roles", role.text.as_str(), "principals"], entry(written, "principals")?))
+    });
+    let allocators = entry(tree, "allocators").map(|found| (vec!["allocators"], found));
+    principals.chain(allocators).collect()
+}
+
+/// What a list is called, by the keys that lead to it.
+fn called(path: &[&str]) -> String {
+    match path {
+        ["roles", role, ..] => format!("the principals of role `{role}`"),
+        path => format!("the `{}`", path.join("`, `")),
+    }
+}
+
+/// A text that differs from the tree of the one before in one list alone.
 fn checked(
     new: String,
     mut tree: Node,
-    role: &str,
+    path: &[&str],
     change: impl FnOnce(&mut Vec<Node>, &Place),
 ) -> Option<String> {
     let place = tree.place.clone();
-    let list = entry_mut(&mut tree, "roles")
-        .and_then(|roles| entry_mut(roles, role))
-        .and_then(|written| entry_mut(written, "principals"))?;
+    let list = path.iter().try_fold(&mut tree, |node, key| entry_mut(node, key))?;
     let Value::List(items) = &mut list.value else { return None };
     change(items, &place);
     self::tree(&new).is_some_and(|made| made.means(&tree)).then_some(new)
@@ -251,6 +273,22 @@ mainline: any   # later: merges
         let cleo = BLOCK.replace("    principals:\n    - cleo@x\n", "    principals: []\n");
         assert_eq!(without("cleo@x"), cleo.replace("'bob@x',   cleo@x]", "'bob@x']"));
         assert_eq!(without("dan@x"), BLOCK);
+    }
+
+    #[test]
+    fn who_writes_leases_goes_too() {
+        for (list, less) in [
+            ("allocators: [cleo@x, dan@x]  # nodes\n", "allocators: [dan@x]  # nodes\n"),
+            ("allocators:\n  - cleo@x\n", "allocators: []\n"),
+        ] {
+            let without = without_member(&format!("{BLOCK}{list}"), &name("cleo@x")).unwrap();
+            assert_eq!(
+                without,
+                format!("{}{less}", without_member(BLOCK, &name("cleo@x")).unwrap())
+            );
+        }
+        let odd = "roles: {root: {principals: [ann@x]}}\nallocators: [\"dan@x\", *x]\n";
+        assert_eq!(without_member(odd, &name("dan@x")).unwrap(), odd);
     }
 
     #[test]

@@ -311,6 +311,11 @@ impl Policy {
         self.allocators.contains(principal)
     }
 
+    /// Who may write leases of addresses, in the order of their names.
+    pub fn allocators(&self) -> &BTreeSet<Principal> {
+        &self.allocators
+    }
+
     /// How much a commit may take away from a node.
     pub fn removal(&self) -> &Removal {
         &self.removal

@@ -35,6 +35,9 @@ const ORDER: [(&str, Option<Kind>); 8] = [
     (RUNNING, None),
 ];
 
+/// The kinds whose files hold secrets.
+const SERVERS: [Kind; 2] = [Kind::Ipams, Kind::Dns];
+
 /// The kinds that Proxmox applies and weft has no word for.
 const BEYOND: [Kind; 2] = [Kind::RouteMaps, Kind::PrefixLists];
 
@@ -51,6 +54,39 @@ pub struct Record {
     /// By the name of a file, the digests of what it means that weft may replace: what weft
     /// wrote, or what a person let it take over.
     pub contents: BTreeMap<String, BTreeSet<Digest>>,
+    /// The secrets that weft may replace; none where it wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
+}
+
+/// By what secrets are known again without being known: digests of each together with a salt,
+/// which is nowhere but here, so that nobody who sees one can try words until one fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// The salt.
+    pub salt: Digest,
+    /// By the name of a file, the digests of the secrets in it that weft wrote, or that a
+    /// person let it take over.
+    pub secrets: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+impl Seal {
+    /// One without secrets.
+    pub fn new(salt: Digest) -> Self {
+        Self { salt, secrets: BTreeMap::new() }
+    }
+
+    fn of(&self, file: &str, id: &str, secret: &str) -> Digest {
+        // Neither the name of a file nor an id holds a line feed.
+        let text = Secret::new(format!("{}\n{file}\n{id}\n{secret}", self.salt));
+        Digest::of(text.expose().as_bytes())
+    }
+
+    fn knows(&self, file: &str, id: &str, secret: &str) -> bool {
+        let known = self.secrets.get(file);
+        known.is_some_and(|known| known.contains(&self.of(file, id, secret)))
+    }
 }
 
 /// A publication.
@@ -109,12 +145,22 @@ impl Found {
     }
 
     fn digest(&self, kind: Option<Kind>) -> Digest {
-        let mut meaning = self.meaning(kind);
-        if let Some(secret) = kind.and_then(secret) {
-            let objects = meaning.values_mut().flat_map(BTreeMap::values_mut);
-            objects.for_each(|values| drop(values.remove(secret)));
-        }
+        let meaning = match kind {
+            Some(kind) => [(kind.key(), self.public(kind))].into(),
+            None => self.meaning(None),
+        };
         Digest::of(format!("{meaning:?}").as_bytes())
+    }
+
+    /// The objects of a kind without their secrets.
+    fn public(&self, kind: Kind) -> Spelled {
+        let mut objects = self.sections.spelled(kind);
+        if let Some(secret) = secret(kind) {
+            for values in objects.values_mut() {
+                values.remove(secret);
+            }
+        }
+        objects
     }
 
     /// What a file says: of the running configuration all kinds.
@@ -123,6 +169,25 @@ impl Found {
             Some(kind) => [(kind.key(), self.sections.spelled(kind))].into(),
             None => Kind::APPLIED.iter().map(|k| (k.key(), self.running.spelled(*k))).collect(),
         }
+    }
+
+    /// By name, the secrets in each file of servers, sealed.
+    pub fn secrets(&self, seal: &Seal) -> BTreeMap<&'static str, BTreeSet<Digest>> {
+        let of_kind = |kind: Kind| {
+            let secrets = self.secrets_of(kind).into_iter();
+            let file = kind.file();
+            (file, secrets.map(|(id, secret)| seal.of(file, &id, secret.expose())).collect())
+        };
+        SERVERS.map(of_kind).into()
+    }
+
+    /// By id, the secret of each server that has one.
+    fn secrets_of(&self, kind: Kind) -> BTreeMap<String, Secret> {
+        let servers = self.sections.spelled(kind).into_iter();
+        let secret = |(id, mut values): (String, BTreeMap<String, String>)| {
+            Some((id, Secret::new(values.remove(secret(kind)?)?)))
+        };
+        servers.filter_map(secret).collect()
     }
 
     fn is_empty(&self, kind: Option<Kind>) -> bool {
@@ -197,6 +262,13 @@ impl<'a> Wanted<'a> {
         kinds.map(|(name, kind)| (*name, self.read.digest(*kind))).collect()
     }
 
+    /// By name, the secrets in each file that is exported, sealed.
+    pub fn secrets(&self, seal: &Seal) -> BTreeMap<&'static str, BTreeSet<Digest>> {
+        let mut secrets = self.read.secrets(seal);
+        secrets.retain(|name, _| self.has(name));
+        secrets
+    }
+
     /// Files of services are left alone where they are not exported; the others are
     /// empty then.
     fn has(&self, name: &str) -> bool {
@@ -221,13 +293,15 @@ impl<'a> Wanted<'a> {
             ORDER.iter().filter(|(name, kind)| self.has(name) && differs(*kind)).collect();
         let of_services = |name: &str| matches!(name, "ipams.cfg" | "dns.cfg");
         let is_bare = ORDER.iter().all(|(name, kind)| of_services(name) || found.is_empty(*kind));
+        let seal = record.and_then(|record| record.seal.as_ref());
         let ours = |name: &str, kind: Option<Kind>| {
             let digest = found.digest(kind);
             let known = record.and_then(|record| record.contents.get(name));
-            digest == self.read.digest(kind)
-                || self.only_adds(found, kind)
-                || known.is_some_and(|known| known.contains(&digest))
-                || (record.is_none() && is_bare && !of_services(name))
+            self.edited_secrets(found, kind, seal).is_empty()
+                && (digest == self.read.digest(kind)
+                    || self.only_adds(found, kind)
+                    || known.is_some_and(|known| known.contains(&digest))
+                    || (record.is_none() && is_bare && !of_services(name)))
         };
         let foreign: Vec<_> =
             differing.iter().filter(|(name, kind)| !ours(name, *kind)).copied().collect();
@@ -235,7 +309,7 @@ impl<'a> Wanted<'a> {
             return Verdict::Edited(
                 foreign
                     .into_iter()
-                    .flat_map(|(name, kind)| self.edits(found, name, *kind))
+                    .flat_map(|(name, kind)| self.edits(found, name, *kind, seal))
                     .collect(),
             );
         }
@@ -245,31 +319,57 @@ impl<'a> Wanted<'a> {
         Verdict::Write(differing.into_iter().map(|(name, _)| (*name, self.text(name))).collect())
     }
 
+    /// The servers whose secrets are neither what is wanted nor what weft wrote.
+    fn edited_secrets(
+        &self,
+        found: &Found,
+        kind: Option<Kind>,
+        seal: Option<&Seal>,
+    ) -> BTreeSet<String> {
+        let Some(kind) = kind.filter(|kind| SERVERS.contains(kind)) else {
+            return BTreeSet::new();
+        };
+        let wanted = self.read.secrets_of(kind);
+        let is_ours = |id: &str, secret: &Secret| {
+            wanted.get(id).is_some_and(|wanted| wanted.expose() == secret.expose())
+                || seal.is_some_and(|seal| seal.knows(kind.file(), id, secret.expose()))
+        };
+        let found = found.secrets_of(kind).into_iter();
+        found.filter(|(id, secret)| !is_ours(id, secret)).map(|(id, _)| id).collect()
+    }
+
     /// Whether a file of servers stays as it is but for more of them, and their secrets.
     fn only_adds(&self, found: &Found, kind: Option<Kind>) -> bool {
-        let Some((kind, secret)) = kind.and_then(|kind| Some((kind, secret(kind)?))) else {
-            return false;
-        };
-        let public = |mut values: BTreeMap<String, String>| {
-            values.remove(secret);
-            values
-        };
-        let wanted = self.read.sections.spelled(kind);
-        let same = |(id, values): (String, BTreeMap<String, String>)| {
-            wanted.get(&id).cloned().map(public) == Some(public(values))
-        };
-        found.sections.spelled(kind).into_iter().all(same)
+        let Some(kind) = kind.filter(|kind| SERVERS.contains(kind)) else { return false };
+        let wanted = self.read.public(kind);
+        found.public(kind).iter().all(|(id, values)| wanted.get(id) == Some(values))
     }
 
     /// What a person would see as different, without values: some are secrets.
-    fn edits(&self, found: &Found, name: &str, kind: Option<Kind>) -> Vec<String> {
+    fn edits(
+        &self,
+        found: &Found,
+        name: &str,
+        kind: Option<Kind>,
+        seal: Option<&Seal>,
+    ) -> Vec<String> {
         let said = |what: String| format!("{name}: {what}");
         match kind {
             Some(kind @ (Kind::Ipams | Kind::Dns)) => {
-                let wanted = self.read.sections.spelled(kind);
-                let others = found.sections.spelled(kind);
-                let others = others.iter().filter(|(id, values)| wanted.get(*id) != Some(values));
-                others.map(|(id, _)| said(format!("{} {id} is another one", kind.one()))).collect()
+                let (wanted, others) = (self.read.public(kind), found.public(kind));
+                let edited = self.edited_secrets(found, Some(kind), seal);
+                let others = others.iter().filter_map(|(id, values)| {
+                    let server = format!("{} {}", kind.one(), id.escape_debug());
+                    if wanted.get(id) != Some(values) {
+                        Some(said(format!("{server} is another one")))
+                    } else if edited.contains(id) {
+                        let key = secret(kind).unwrap_or_default();
+                        Some(said(format!("{server} has another `{key}`")))
+                    } else {
+                        None
+                    }
+                });
+                others.collect()
             }
             Some(kind) => {
                 let unequal = found.sections.difference(&self.read.sections);

@@ -24,15 +24,47 @@ const PLACES: &[Place] = &[
     Place { directory: "/etc/libvirt/qemu", end: ".xml", bridges: of_libvirt },
 ];
 
+/// What Proxmox VE keeps of its cluster file system on the disk, and what is there while that
+/// is mounted.
+const DATABASE: &str = "/var/lib/pve-cluster";
+const DATABASE_NAME: &str = "config.db";
+const MOUNTED: &str = "/etc/pve";
+const MEMBERS: &str = ".members";
+
+/// Whether the configuration of guests is away that a node has: Proxmox VE is installed, and
+/// its cluster file system is not mounted.
+fn is_away(host: &impl Host) -> Result<bool, HostError> {
+    let has = |directory: &str, name: &str| -> Result<bool, HostError> {
+        Ok(host.list(Utf8Path::new(directory))?.iter().any(|found| found == name))
+    };
+    Ok(has(DATABASE, DATABASE_NAME)? && !has(MOUNTED, MEMBERS)?)
+}
+
 /// The guests that are configured on a node, with each bridge that they name.
+///
+/// # Errors
+///
+/// Where they cannot be known: a guest that is not seen would lose its bridge.
 pub fn configured_guests(host: &impl Host) -> Result<Vec<ConfiguredGuest>, HostError> {
+    if is_away(host)? {
+        let message = "is not mounted, so that nobody knows which guests need which bridge; \
+                       start `pve-cluster.service`";
+        return Err(HostError::Program {
+            program: MOUNTED.to_owned(),
+            message: message.to_owned(),
+        });
+    }
     let mut guests = Vec::new();
     for Place { directory, end, bridges } in PLACES {
         let directory = Utf8Path::new(directory);
         for name in host.list(directory)?.into_iter().filter(|name| name.ends_with(*end)) {
             let path = directory.join(name);
             // Removed meanwhile, or no file: no guest.
-            let Ok(Some(file)) = host.read(&path, LIMIT) else { continue };
+            let file = match host.read(&path, LIMIT) {
+                Ok(Some(file)) => file,
+                Ok(None) | Err(HostError::NotAFile { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             let text = String::from_utf8_lossy(&file.bytes);
             let named = bridges(&text).into_iter().map(|bridge| ConfiguredGuest {
                 file: path.to_string(),

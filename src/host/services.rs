@@ -137,11 +137,35 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
 /// Whether the program that will read a file takes it; `copy` is where it lies now.
 pub(super) fn check(managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
     match managed {
-        Managed::Frr => run("vtysh", &["-C", "-f", copy.as_str()], SERVICE_TIME),
+        Managed::Frr => run("vtysh", &["-C", "-f", copy.as_str()], SERVICE_TIME).map_err(masked),
         Managed::DnsmasqZone(_) | Managed::DnsmasqVnet(..) => {
             run("dnsmasq", &["--test", &format!("--conf-file={copy}")], SERVICE_TIME)
         }
         _ => Ok(()),
+    }
+}
+
+/// What FRR complains about it shows, and everybody may read a status: what follows the word
+/// is a secret.
+fn masked(error: HostError) -> HostError {
+    match error {
+        HostError::Program { program, message } => {
+            let mut words = message.split(' ');
+            let mut shown = Vec::new();
+            while let Some(word) = words.next() {
+                shown.push(word);
+                if matches!(word, "password" | "key-string" | "authentication-key") {
+                    shown.push("***");
+                    // How it is written may come before it: `password 8 HASH`.
+                    let next = words.next().unwrap_or_default();
+                    if next.len() == 1 {
+                        words.next();
+                    }
+                }
+            }
+            HostError::Program { program, message: shown.join(" ") }
+        }
+        error => error,
     }
 }
 
@@ -325,4 +349,41 @@ fn is_running(process: Pid, program: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let rest = stat.split_once(&format!(" ({program}) ")).map(|(_, rest)| rest);
     rest.is_some_and(|rest| !rest.starts_with(['Z', 'X']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostError, frr_lives, masked};
+
+    #[test]
+    fn what_frr_complains_about_shows_no_password() {
+        let masked = |message: &str| {
+            let error = HostError::Program { program: "vtysh".into(), message: message.into() };
+            masked(error).to_string()
+        };
+        let line = "line 3: % Unknown command: neighbor 10.0.0.1 password hunter2 x";
+        assert_eq!(
+            masked(line),
+            "`vtysh` line 3: % Unknown command: neighbor 10.0.0.1 password *** x"
+        );
+        assert_eq!(masked("password 8 hash"), "`vtysh` password ***");
+        assert_eq!(masked("no such thing"), "`vtysh` no such thing");
+    }
+
+    #[test]
+    fn a_daemon_lives_whose_process_has_its_name() {
+        let place = tempfile::tempdir().expect("a directory");
+        let directory = camino::Utf8Path::from_path(place.path()).expect("UTF-8");
+        let put = |name: &str, text: &str| std::fs::write(directory.join(name), text).expect("put");
+        assert!(!frr_lives(directory) && !frr_lives(&directory.join("none")));
+        let own = std::fs::read_to_string("/proc/self/comm").expect("a name");
+        let number = std::process::id().to_string();
+        // Another's number, no number, its watcher.
+        put("bgpd.pid", &number);
+        put("zebra.pid", "none\n");
+        put("watchfrr.pid", &number);
+        assert!(!frr_lives(directory), "{own}");
+        put(&format!("{}.pid", own.trim()), &number);
+        assert!(frr_lives(directory));
+    }
 }

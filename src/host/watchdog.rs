@@ -46,6 +46,15 @@ impl Watching {
         Ok(watching)
     }
 
+    /// Whether its process lives, by the arguments that it was started with: its number may be
+    /// another's since.
+    fn is_alive(self) -> bool {
+        let words = std::fs::read(format!("/proc/{}/cmdline", self.process)).unwrap_or_default();
+        let number = self.number.to_string();
+        let mut words = words.split(|byte| *byte == 0).skip(1);
+        words.next() == Some(b"watchdog") && words.next() == Some(number.as_bytes())
+    }
+
     /// Takes back what it said, unless another watches by now.
     pub fn end(self, host: &impl Host) -> Result<(), HostError> {
         if read(host)? == Some(self) { host.remove(Utf8Path::new(PATH)) } else { Ok(()) }
@@ -70,8 +79,11 @@ pub(super) fn uptime() -> Result<Uptime, HostError> {
     })
 }
 
-/// Starts the watchdog of an entry, and waits until it watches.
+/// Starts the watchdog of an entry, unless it watches, and waits until it does.
 pub(super) fn start(host: &Linux, number: u64) -> Result<(), HostError> {
+    if read(host)?.is_some_and(|watching| watching.number == number && watching.is_alive()) {
+        return Ok(());
+    }
     host.remove(Utf8Path::new(PATH))?;
     let weft = own_program()?;
     let entry = number.to_string();
@@ -81,6 +93,8 @@ pub(super) fn start(host: &Linux, number: u64) -> Result<(), HostError> {
         let properties = [
             "--property=Restart=on-failure",
             "--property=RestartSec=1",
+            // However often it fails: nobody else undoes the change.
+            "--property=StartLimitIntervalSec=0",
             "--property=OOMScoreAdjust=-900",
         ];
         let words = [

@@ -114,12 +114,17 @@ impl Host {
 }
 
 /// The addresses that a zone's dnsmasq has given out and should forget, by its own file of
-/// leases (`given`): those that its hosts (`text`) give to somebody else, and those of the
-/// lines of `before` that nobody has any more. Leases of IPv6 name no hardware address: there
-/// it counts that the line of `before` named another interface. All others are left alone.
-pub fn forgotten(text: &str, before: &BTreeSet<String>, given: &str) -> BTreeSet<IpAddr> {
-    let now = holders(text.lines());
-    let earlier = holders(before.iter().map(String::as_str));
+/// leases (`given`): those that weft's own lines (`own`) give to somebody else, and those that
+/// its lines of `before` gave to whom no line of weft's gives them now. Leases of IPv6 name no
+/// hardware address: there it counts that the line of `before` named another interface. All
+/// others are left alone: what lines of other people say is theirs.
+pub fn forgotten(
+    own: &BTreeSet<String>,
+    before: &BTreeSet<String>,
+    given: &str,
+) -> BTreeSet<IpAddr> {
+    let now = holders(own);
+    let earlier = holders(before);
     let is_stale = |address: &IpAddr, mac: Option<&MacAddress>| match (
         now.get(address),
         earlier.get(address),
@@ -127,8 +132,9 @@ pub fn forgotten(text: &str, before: &BTreeSet<String>, given: &str) -> BTreeSet
     ) {
         (Some(holders), _, Some(mac)) => !holders.contains(mac),
         (Some(holders), Some(earlier), None) => earlier.is_disjoint(holders),
-        (Some(_), None, None) => false,
-        (None, earlier, _) => earlier.is_some(),
+        (None, Some(earlier), Some(mac)) => earlier.contains(mac),
+        (None, Some(_), None) => true,
+        (Some(_) | None, None, _) => false,
     };
     // `EXPIRY MAC ADDRESS NAME CLIENT`, of IPv6 with another number in the place of the MAC.
     let leases = given.lines().filter_map(|line| {
@@ -140,9 +146,9 @@ pub fn forgotten(text: &str, before: &BTreeSet<String>, given: &str) -> BTreeSet
 }
 
 /// Who has which address by lines of hosts.
-fn holders<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<IpAddr, BTreeSet<MacAddress>> {
+fn holders(lines: &BTreeSet<String>) -> BTreeMap<IpAddr, BTreeSet<MacAddress>> {
     let mut holders: BTreeMap<IpAddr, BTreeSet<MacAddress>> = BTreeMap::new();
-    for host in lines.map(Host::read) {
+    for host in lines.iter().map(|line| Host::read(line)) {
         for address in host.addresses {
             holders.entry(address).or_default().extend(host.mac.clone());
         }
@@ -236,7 +242,10 @@ mod tests {
 
     #[test]
     fn dnsmasq_forgets_what_it_gave_to_somebody_else() {
-        let text = "BC:24:11:00:00:09,10.0.0.9,[fd00::9]\nBC:24:11:00:00:0a,10.0.0.10,[fd00::10]\n";
+        let own = set(&[
+            "BC:24:11:00:00:09,10.0.0.9,[fd00::9]",
+            "BC:24:11:00:00:0a,10.0.0.10,[fd00::10]",
+        ]);
         let before = set(&[
             "BC:24:11:00:00:09,10.0.0.9,[fd00::9]",
             "BC:24:11:00:00:0b,10.0.0.11,[fd00::10]",
@@ -252,8 +261,28 @@ mod tests {
                      0 999 fd00::11 * 00:03\n\
                      0 999 fd00::12 * 00:03\n\
                      nonsense\n";
-        let forgotten = forgotten(text, &before, given);
+        let forgotten = forgotten(&own, &before, given);
         let shown: Vec<String> = forgotten.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["10.0.0.10", "10.0.0.11", "fd00::10", "fd00::11"]);
+    }
+    /// A line that names no hardware address, and one that names two: whoever got the address
+    /// by either keeps it, and so does who has one that was weft's to give before.
+    #[test]
+    fn dnsmasq_keeps_what_lines_of_others_gave() {
+        let found = "web,10.0.0.66\nBC:24:11:00:00:01,BC:24:11:00:00:02,10.0.0.67\n\
+                     BC:24:11:00:00:03,10.0.0.68\n";
+        let before = set(&["BC:24:11:00:00:68,10.0.0.68"]);
+        let leases = leases(&[("10.0.0.9", "09", "va")]);
+        let hosts = hosts(&zone(), &leases, found, &before);
+        assert_eq!(hosts.kept.len(), 3);
+        let given = "0 bc:24:11:00:00:66 10.0.0.66 web *\n\
+                     0 bc:24:11:00:00:02 10.0.0.67 * *\n\
+                     0 bc:24:11:00:00:03 10.0.0.68 * *\n\
+                     0 bc:24:11:00:00:08 10.0.0.9 * *\n";
+        let forgotten = forgotten(&hosts.own, &before, given);
+        assert_eq!(
+            forgotten.into_iter().collect::<Vec<_>>(),
+            ["10.0.0.9".parse::<IpAddr>().unwrap()]
+        );
     }
 }

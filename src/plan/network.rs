@@ -67,6 +67,12 @@ impl Target {
         self.before.contains_key(name) || implied()
     }
 
+    /// Whether an interface is to stay as it is.
+    pub fn leaves(&self, name: &str) -> bool {
+        let before = self.before.get(name);
+        before.is_some() && before == self.wanted.get(name)
+    }
+
     /// Whether anything of it is there.
     pub fn is_running(&self, kernel: &Kernel) -> bool {
         self.wanted

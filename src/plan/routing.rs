@@ -1,5 +1,6 @@
 //! What stands in a configuration of FRR, as far as two of them can be compared.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -70,11 +71,35 @@ fn is_head(words: &str) -> bool {
 /// lists and route maps that decide what is told. As it is written, and as FRR shows it: of
 /// what it has other words for, or hides because it is the default, nothing can be said.
 pub(super) fn essentials(text: &str) -> Vec<(String, Essential)> {
-    let found = numbered(text).into_iter().filter_map(|(_, path)| {
+    let numbered = numbered(text);
+    let grouped = grouped(&numbered);
+    let found = numbered.iter().filter_map(|(_, path)| {
         let statement = path.join(BELOW);
-        Some((statement, Essential::of(&path)?))
+        // What a group says of its members FRR does not repeat.
+        let is_repeated =
+            member(path).is_some_and(|(key, verb)| verb == "remote-as" && grouped.contains(&key));
+        let essential = Essential::of(path).filter(|_| !is_repeated)?;
+        Some((statement, essential))
     });
     found.collect()
+}
+
+/// The process and the neighbour that a line is about, and what it says of it.
+fn member(path: &[String]) -> Option<((&str, &str), &str)> {
+    let [process, line] = path else { return None };
+    let mut words = line.split(' ');
+    let (Some("neighbor"), Some(peer), Some(verb)) = (words.next(), words.next(), words.next())
+    else {
+        return None;
+    };
+    // `neighbor GROUP peer-group` makes one, and names no member.
+    (verb != "peer-group" || words.next().is_some()).then_some(((process, peer), verb))
+}
+
+/// The neighbours that are members of a group.
+fn grouped(numbered: &[(usize, Vec<String>)]) -> BTreeSet<(&str, &str)> {
+    let members = numbered.iter().filter_map(|(_, path)| member(path));
+    members.filter(|(_, verb)| *verb == "peer-group").map(|(key, _)| key).collect()
 }
 
 /// A statement, as far as it is compared, behind those that it stands below.
@@ -99,7 +124,10 @@ impl Essential {
         let compared = match words.as_slice() {
             ["neighbor", _, "peer-group"] | ["neighbor", _, "bfd", ..] => 3,
             ["neighbor", peer, "remote-as" | "peer-group", _] if is_address(peer) => 4,
-            ["neighbor", _, "route-map", _, "in" | "out"] => 5,
+            // FRR moves one that stands in no family into one.
+            ["neighbor", _, "route-map", _, "in" | "out"] => {
+                return Self::below(&above[..1], canonical(&words));
+            }
             // Of others it may be the default.
             ["neighbor", _, "activate"]
                 if above.iter().any(|a| a == "address-family l2vpn evpn") =>
@@ -130,12 +158,19 @@ fn of_list(words: &[&str]) -> Option<String> {
     let words = [&words[..number], after].concat();
     let is_prefix = |word: &str| word == "any" || word.parse::<IpNet>().is_ok();
     let compared = match words.as_slice() {
-        ["ip" | "ipv6", "prefix-list", _, "permit" | "deny", prefix, ..] if is_prefix(prefix) => {
-            words.len()
+        ["ip" | "ipv6", "prefix-list", _, "permit" | "deny", prefix, bounds @ ..]
+            if is_prefix(prefix) =>
+        {
+            let mut bounds: Vec<&[&str]> = bounds.chunks(2).collect();
+            bounds.sort_unstable();
+            let words = [&words[..5], &bounds.concat()].concat();
+            return Some(canonical(&words));
         }
         ["access-list", _, "permit" | "deny", prefix] if is_prefix(prefix) => 4,
         ["ipv6", "access-list", _, "permit" | "deny", prefix] if is_prefix(prefix) => 5,
         ["ip" | "ipv6", "protocol", _, "route-map", _] => 5,
+        // FRR moves one that names a VRF below that.
+        ["ip" | "ipv6", "route", ..] if words.contains(&"vrf") => return None,
         ["ip" | "ipv6", "route", prefix, via, ..] if is_prefix(prefix) => {
             // How FRR shows a route that leads nowhere differs from version to version.
             if via.parse::<IpAddr>().is_ok() { 4 } else { 3 }
@@ -239,6 +274,17 @@ mod tests {
             otherwise.sort();
             assert_ne!(otherwise, has, "{other}");
         }
+        let bounds = |bounds| of(&format!("ip prefix-list a permit 10.0.0.0/8 {bounds}\n"));
+        assert_eq!(bounds("ge 16 le 24"), bounds("le 24 ge 16"));
+        // What FRR moves to another place, or does not repeat, is not missed.
+        let written = "router bgp 1\n neighbor G peer-group\n neighbor G remote-as 2\n \
+            neighbor 10.0.0.2 remote-as 2\n neighbor 10.0.0.2 peer-group G\n \
+            neighbor G route-map m in\n";
+        let shown = "router bgp 1\n neighbor G peer-group\n neighbor G remote-as 2\n \
+            neighbor 10.0.0.2 peer-group G\n address-family ipv4 unicast\n  \
+            neighbor G route-map m in\n";
+        assert_eq!(of(written), of(shown));
+        assert!(of("ip route 10.0.0.0/8 10.0.0.1 vrf z\n").is_empty());
         // What FRR may say in other words is not compared.
         assert!(of("access-list x permit ip host 10.0.0.1 any\n").is_empty());
     }

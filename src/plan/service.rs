@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::routing::{self, Essential};
 use super::verify::Mismatch;
@@ -68,6 +69,18 @@ impl fmt::Display for ServiceStep {
     }
 }
 
+impl ServiceStep {
+    /// What is done instead on a way back, which an FRR that hangs must not stop: it is
+    /// started anew, and reads its files.
+    #[must_use]
+    pub fn of_way_back(self, services: &Services) -> Self {
+        match self {
+            Self::ReloadFrr | Self::EmptyFrr if services.frr == Frr::Silent => Self::RestartFrr,
+            step => step,
+        }
+    }
+}
+
 /// What FRR does on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Frr {
@@ -101,6 +114,12 @@ pub struct Services {
     /// Whether the dnsmasq that is of no zone runs.
     pub default_dnsmasq: bool,
 }
+
+/// What FRR may take for each statement that comes or goes: its reload starts a program for
+/// each that goes.
+const EACH_STATEMENT: Duration = Duration::from_millis(250);
+/// What the dnsmasq of a zone may take to end and begin.
+const EACH_ZONE: Duration = Duration::from_secs(1);
 
 /// What a mismatch of FRR is of.
 const FRR: &str = "FRR";
@@ -207,8 +226,12 @@ impl ServiceTarget {
         (lacks || self.changes(&Managed::Frr)).then_some(ServiceStep::ReloadFrr)
     }
 
-    /// What FRR should have taken and has not. Of a process that did not begin, only that.
+    /// What FRR should have taken and has not. Of a process that did not begin, only that. Of
+    /// an FRR that does not answer it is not known.
     fn lacking(&self, services: &Services) -> Vec<String> {
+        if services.frr == Frr::Silent {
+            return Vec::new();
+        }
         let wanted = self.wanted.get(&Managed::Frr);
         let wanted = wanted.map(|text| String::from_utf8_lossy(text)).unwrap_or_default();
         let running = routing::essentials(services.frr.running().unwrap_or_default());
@@ -222,6 +245,19 @@ impl ServiceTarget {
         lacking.map(|(statement, _)| statement).collect()
     }
 
+    /// How long bringing services there may take, before everything can be asked to work.
+    pub fn time(&self) -> Duration {
+        let statements = |texts: &Texts| -> BTreeSet<String> {
+            let text = texts.get(&Managed::Frr).map(|text| String::from_utf8_lossy(text));
+            routing::statements(&text.unwrap_or_default()).into_iter().collect()
+        };
+        let (before, wanted) = (statements(&self.before), statements(&self.wanted));
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let statements = count(before.symmetric_difference(&wanted).count());
+        let zones = count(self.zones().len());
+        EACH_STATEMENT.saturating_mul(statements).saturating_add(EACH_ZONE.saturating_mul(zones))
+    }
+
     /// Whether FRR would have to take a configuration that it cannot be asked for afterwards.
     pub fn waits_for_frr(&self, services: &Services) -> bool {
         let mut steps = self.steps(services).into_iter();
@@ -230,28 +266,34 @@ impl ServiceTarget {
     }
 
     /// What runs otherwise than it should before anything is done, which a way back need not
-    /// bring. Of an FRR that does not answer nothing is known.
+    /// bring.
     pub fn unmet(&self, services: &Services) -> Vec<Mismatch> {
         let mut unmet = self.back().verify(services);
-        unmet.retain(|mismatch| services.frr != Frr::Silent || mismatch.interface != FRR);
+        // It would be no news later.
+        unmet.retain(|mismatch| *mismatch != silence());
         unmet
+    }
+
+    /// Whether a mismatch has nothing to do with what changes: an FRR that does not answer,
+    /// and is to take nothing.
+    pub fn excuses(&self, mismatch: &Mismatch) -> bool {
+        *mismatch == silence() && !self.changes(&Managed::Frr)
     }
 
     /// Everything that runs otherwise than wanted.
     pub fn verify(&self, services: &Services) -> Vec<Mismatch> {
-        let mut found: Vec<Mismatch> = self
-            .lacking(services)
-            .into_iter()
-            .map(|line| {
-                let why = match &services.frr {
-                    Frr::Off => "it does not run",
-                    Frr::Silent => "it runs and does not answer",
-                    Frr::Runs(_) if line.contains(routing::BELOW) => "it did not take it",
-                    Frr::Runs(_) => "look whether its daemon runs",
-                };
-                Mismatch::new(FRR, format!("has no `{line}`; {why}"))
-            })
-            .collect();
+        let mut found = Vec::new();
+        if services.frr == Frr::Silent && self.wanted.contains_key(&Managed::Frr) {
+            found.push(silence());
+        }
+        found.extend(self.lacking(services).into_iter().map(|line| {
+            let why = match &services.frr {
+                Frr::Runs(_) if line.contains(routing::BELOW) => "it did not take it",
+                Frr::Runs(_) => "look whether its daemon runs",
+                Frr::Off | Frr::Silent => "it does not run",
+            };
+            Mismatch::new(FRR, format!("has no `{line}`; {why}"))
+        }));
         for zone in zones(&self.wanted) {
             if !services.dnsmasq.contains(zone) {
                 found.push(Mismatch::new(format!("dnsmasq@{zone}"), "does not run, or not answer"));
@@ -262,6 +304,11 @@ impl ServiceTarget {
         }
         found
     }
+}
+
+/// That FRR hangs.
+fn silence() -> Mismatch {
+    Mismatch::new(FRR, "runs and does not answer")
 }
 
 /// The zones that have a dnsmasq by their files.
@@ -323,7 +370,8 @@ mod tests {
             (&[], &[&interfaces], &default, ""),
             (&[&frr, &on], &[&frr, &on], &runs, ""),
             (&[&frr], &[&frr], &nothing, "reload FRR"),
-            (&[&frr], &[&frr], &silent, "reload FRR"),
+            (&[&frr], &[&frr], &silent, ""),
+            (&[], &[&frr], &silent, "reload FRR"),
             (&[&frr], &[], &silent, empty),
             (&[], &[&frr], &runs, "reload FRR"),
             (&[&frr, &off], &[&frr, &on], &runs, restart),

@@ -59,6 +59,8 @@ pub struct Terms {
     /// Whether a change is made although something does not answer that would say what
     /// works.
     pub blind: bool,
+    /// Whether the change brings back what ran before.
+    pub reverts: bool,
     /// What is looked at.
     pub watchlist: Watchlist,
 }
@@ -152,6 +154,7 @@ impl Default for Terms {
             reserve: Duration::from_secs(30),
             manual: false,
             blind: false,
+            reverts: false,
             watchlist: Watchlist::default(),
         }
     }

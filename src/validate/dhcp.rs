@@ -1,15 +1,19 @@
 //! Rules about DHCP.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::Ipv4Net;
+
+use super::guests;
 use super::report::Report;
 use super::subnets::{Found, all};
 use super::vnets::zone_of;
 use crate::declare::Declared;
 use crate::declare::finding::{Code, Finding};
-use crate::declare::vnet::{DhcpOptionName, DhcpRange, Subnet};
+use crate::declare::vnet::{DhcpOption, DhcpOptionName, DhcpRange, Subnet};
 use crate::declare::zone::ZoneType;
-use crate::value::{AddressRange, At, Cidr, Place};
+use crate::value::{AddressRange, At, Cidr, DnsName, GuestName, Place, VnetId};
 
 /// A zone with DHCP has an IPAM that chooses the addresses.
 pub(super) fn has_ipam(declared: &Declared, report: &mut Report) {
@@ -133,7 +137,12 @@ pub(super) fn pools_are_served(declared: &Declared, report: &mut Report) {
 
 /// A pool holds no address that is somebody's.
 pub(super) fn pools_are_apart(declared: &Declared, report: &mut Report) {
-    for Found { prefix, subnet, .. } in all(declared) {
+    let mut fixed: BTreeMap<&VnetId, BTreeMap<IpAddr, (&GuestName, &Place)>> = BTreeMap::new();
+    for (guest, nic) in guests::nics(declared) {
+        let addresses = guests::addresses(nic).map(|at| (at.value, (guest, &at.place)));
+        fixed.entry(&nic.vnet.value).or_default().extend(addresses);
+    }
+    for Found { vnet_id, prefix, subnet, .. } in all(declared) {
         let Subnet { dhcp_range, dhcp_pool, gateway, .. } = &subnet.value;
         let ranges = dhcp_range.iter().flat_map(|ranges| &ranges.value);
         let mut others: Vec<(AddressRange, String, &Place)> = ranges
@@ -158,12 +167,20 @@ pub(super) fn pools_are_apart(declared: &Declared, report: &mut Report) {
         for written in dhcp_pool.iter().flat_map(|pools| &pools.value) {
             let Some(pool) = range(written) else { continue };
             let place = &written.start_address.place;
-            if let Some((_, what, other)) = others.iter().find(|(other, ..)| other.overlaps(&pool))
-            {
+            let mut holds = |what: &str, other: &Place| {
                 let message = format!("pool {pool} of subnet {prefix} holds {what}");
                 let finding =
                     Finding::new(Code::DhcpPoolOverlap, message, place).also(other, "here");
                 report.push(finding);
+            };
+            if let Some((_, what, other)) = others.iter().find(|(other, ..)| other.overlaps(&pool))
+            {
+                holds(what, other);
+            }
+            let fixed = fixed.get(vnet_id).into_iter();
+            let mut fixed = fixed.flat_map(|fixed| fixed.range(pool.start()..=pool.end()));
+            if let Some((address, (guest, other))) = fixed.next() {
+                holds(&format!("{address}, which is guest `{guest}`'s"), other);
             }
             others.push((pool, "addresses of another pool".to_owned(), place));
         }
@@ -184,6 +201,62 @@ pub(super) fn options_fit(declared: &Declared, report: &mut Report) {
                 report.push(finding);
             }
         }
+    }
+}
+
+/// Options have values of their kind: dnsmasq refuses its whole configuration otherwise.
+pub(super) fn options_have_values(declared: &Declared, report: &mut Report) {
+    for Found { prefix, subnet, .. } in all(declared) {
+        for option in subnet.value.dhcp_options.iter().flat_map(|options| &options.value) {
+            // Those that are none of the family are reported as such.
+            let is_v6 = prefix.net().addr().is_ipv6();
+            if is_v6 && option.name.value != DhcpOptionName::DomainSearch {
+                continue;
+            }
+            if let Some((place, why)) = wrong(option) {
+                let message = format!("`{}` of subnet {prefix} {why}", option.name.value);
+                report.push(Finding::new(Code::DhcpOptionValue, message, place));
+            }
+        }
+    }
+}
+
+/// The first value of an option that is of another kind than those of the option, and why
+/// (RFC 2132, of routes RFC 3442, of domains RFC 3397).
+fn wrong(option: &DhcpOption) -> Option<(&Place, String)> {
+    let values = &option.values.value;
+    let (needs, is_it): (&str, fn(usize, &str) -> bool) = match option.name.value {
+        DhcpOptionName::NtpServer | DhcpOptionName::LogServer => {
+            ("an IPv4 address", |_, text| text.parse::<Ipv4Addr>().is_ok())
+        }
+        DhcpOptionName::DomainName | DhcpOptionName::DomainSearch => {
+            ("a domain", |_, text| text.parse::<DnsName>().is_ok())
+        }
+        DhcpOptionName::ClasslessStaticRoute => ("a prefix and its router by turns", |at, text| {
+            if at % 2 == 0 {
+                text.parse::<Ipv4Net>().is_ok()
+            } else {
+                text.parse::<Ipv4Addr>().is_ok()
+            }
+        }),
+        DhcpOptionName::TftpServer | DhcpOptionName::BootfileName => ("a text", |_, _| true),
+    };
+    let is_single = matches!(
+        option.name.value,
+        DhcpOptionName::DomainName | DhcpOptionName::TftpServer | DhcpOptionName::BootfileName
+    );
+    if let Some((_, other)) =
+        values.iter().enumerate().find(|(at, v)| !is_it(*at, v.value.as_str()))
+    {
+        return Some((&other.place, format!("needs {needs}, not `{}`", other.value)));
+    }
+    let is_paired =
+        option.name.value != DhcpOptionName::ClasslessStaticRoute || values.len().is_multiple_of(2);
+    match values.as_slice() {
+        [] => Some((&option.values.place, "has no value".to_owned())),
+        [_, second, ..] if is_single => Some((&second.place, "takes one value only".to_owned())),
+        [.., last] if !is_paired => Some((&last.place, format!("needs {needs}"))),
+        _ => None,
     }
 }
 

@@ -127,6 +127,7 @@ const RULES: &[Rule] = &[
     dhcp_servers::serve,
     dhcp_servers::are_free,
     dhcp_servers::are_there,
+    dhcp::options_have_values,
     guests::vnets_declared,
     guests::addresses_inside,
     guests::addresses_differ,

@@ -159,9 +159,18 @@ fn leases_are_published_signed_and_read_by_others() {
     );
     // Nothing changes, and nothing is published.
     assert_eq!(cluster.allocate(&two, &[1, 2]).unwrap().tip, first.tip);
+    // What was read or written is remembered, and by nobody who came too late.
+    let remembered = |node: &Node| {
+        let last = weft::agent::addresses::remembered(&node.host).unwrap().unwrap();
+        (last.tip, last.leases)
+    };
+    assert_eq!(remembered(&two), (first.tip, first.leases.clone()));
     let second = cluster.allocate(&two, &[3]).unwrap();
+    assert_eq!(remembered(&two), (second.tip, second.leases.clone()));
+    assert_eq!(remembered(&one), (first.tip, first.leases));
     assert_eq!(second.leases.len(), 3);
     let read = one.branch().read(&cluster.allocators()).unwrap();
+    assert_eq!(remembered(&one), (read.tip, read.leases.clone()));
     assert_eq!((read.tip, read.leases), (second.tip, second.leases));
     // Real git finds nothing wrong with it.
     cluster.git(&["fsck", "--strict", "--no-dangling"]);

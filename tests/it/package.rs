@@ -85,6 +85,21 @@ fn an_apply_is_settled_before_anything_brings_the_network_up() {
     assert!(text.contains("\nPrivateNetwork=yes\n"));
 }
 
+/// What is asked of the cluster file system is asked once it is there; a machine without it
+/// has an agent all the same.
+#[test]
+fn the_agent_comes_after_the_cluster_file_system_and_does_not_need_it() {
+    let text = unit("weft.service");
+    let of = |key: &str| -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(key));
+        lines.flat_map(|line| line.split(' ')).collect()
+    };
+    assert!(of("After=").contains(&"pve-cluster.service"), "{text}");
+    for key in ["Requires=", "Requisite=", "BindsTo=", "PartOf=", "Wants=", "Upholds="] {
+        assert!(!of(key).contains(&"pve-cluster.service"), "{key}");
+    }
+}
+
 #[test]
 fn systemd_finds_no_fault_in_the_units() {
     let directory = tempfile::tempdir().unwrap();

@@ -67,6 +67,10 @@ fn machine(node: &Node<'_>, host: &str, file: &str, text: &str) {
     }
 }
 
+fn hook(number: &'static str) -> [&'static str; 4] {
+    ["pve", "hook", number, "pre-start"]
+}
+
 fn start<'a>(repository: &'a Repository, guests: &str) -> Node<'a> {
     declare(repository, NETWORK);
     let node = node_with(repository, "n1", &format!("  pve-guests: {guests}\n"));
@@ -127,7 +131,6 @@ fn guests_of_the_cluster_have_addresses_until_they_are_gone_everywhere() {
 fn a_guest_has_its_address_before_it_starts() {
     let repository = repository();
     let node = start(&repository, "{wait: 1s, without-address: refuse}");
-    let hook = |number: &'static str| ["pve", "hook", number, "pre-start"];
     node.put("etc/pve/qemu-server/100.conf", WEB.as_bytes());
     node.put("etc/pve/lxc/101.conf", DB.as_bytes());
     is(&node, &hook("100"), 0, &["every interface got its addresses"]);
@@ -141,7 +144,8 @@ fn a_guest_has_its_address_before_it_starts() {
     fs::rename(&leases, repository.home().join("away")).unwrap();
     is(&node, &hook("100"), 0, &["every interface has its addresses"]);
     let began = std::time::Instant::now();
-    is(&node, &hook("101"), 4, &["no server of leases answered within 1 s"]);
+    let why = ["no server of leases answered within 1 s: cannot fetch from remote `leases`"];
+    is(&node, &hook("101"), 4, &why);
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     let settings = fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
     node.put("etc/weft/agent.yaml", settings.replace("refuse", "start").as_bytes());
@@ -159,4 +163,97 @@ fn a_guest_has_its_address_before_it_starts() {
     // A file that cannot be read is no guest without interfaces.
     node.put("etc/pve/qemu-server/102.conf", b"net0: virtio=x,bridge=va\n");
     is(&node, &hook("102"), 4, &["102.conf:1: "]);
+}
+
+#[test]
+fn a_guest_that_nobody_declared_gets_nothing_unasked() {
+    let repository = repository();
+    declare(&repository, NETWORK);
+    let node = node_with(&repository, "n1", "");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    node.put("etc/pve/qemu-server/100.conf", WEB.as_bytes());
+    node.put("etc/pve/qemu-server/102.conf", DECLARED.as_bytes());
+    is(&node, &hook("100"), 0, &["nothing is weft's to provide"]);
+    is(&node, &hook("102"), 0, &["every interface got its addresses"]);
+    let held = node.run(&["--json", "ipam", "list"]).json();
+    assert_eq!(held["leases"].as_array().unwrap().len(), 1, "{held}");
+}
+
+#[test]
+fn what_is_declared_for_a_guest_goes_to_no_other() {
+    let repository = repository();
+    declare(&repository, &NETWORK.replace("10.0.0.50", "10.0.0.2"));
+    let settings = "  pve-guests: {wait: 1s, without-address: refuse}\n";
+    let [node, other] = ["n1", "n2"].map(|name| node_with(&repository, name, settings));
+    is(&node, &["sync"], 0, &["runs commit"]);
+    let hand = ["--vnet", "va", "--mac", "BC:24:11:00:00:99"];
+    let set = [&["ipam", "set", "10.0.0.2", "g9"][..], &hand].concat();
+    is(&node, &set, 4, &["10.0.0.2 is declared for `fixed`"]);
+    node.put("etc/pve/qemu-server/100.conf", WEB.as_bytes());
+    is(&node, &hook("100"), 0, &["every interface got its addresses"]);
+    is(&node, &["ipam", "list"], 0, &["10.0.0.3  za    va    web.shop"]);
+
+    // Another node settles a newer commit: this one knows too little to choose.
+    declare(&repository, &NETWORK.replace("10.0.0.50", "10.0.0.4"));
+    is(&other, &["sync"], 0, &["runs commit"]);
+    is(&other, &["ipam", "allocate"], 0, &["+ 10.0.0.4 (za) for `fixed`"]);
+    is(&node, &hook("100"), 0, &["every interface has its addresses"]);
+    node.put("etc/pve/lxc/101.conf", DB.as_bytes());
+    is(&node, &hook("101"), 4, &["`db` (BC:24:11:00:00:04 on `va`)", "a newer commit"]);
+    is(&node, &[&["ipam", "allocate", "g9"][..], &hand].concat(), 4, &["a newer commit"]);
+    is(&node, &["sync"], 0, &["runs commit"]);
+    is(&node, &hook("101"), 0, &["every interface got its addresses"]);
+}
+
+/// The git server is one of the guests: neither the configuration nor the branch can be read
+/// before it runs.
+#[test]
+fn a_site_that_starts_cold_goes_by_what_it_remembers() {
+    let repository = repository();
+    let node = start(&repository, "{wait: 1s, without-address: refuse}");
+    node.put("etc/pve/qemu-server/100.conf", WEB.as_bytes());
+    node.put("etc/pve/lxc/101.conf", DB.as_bytes());
+    node.put("etc/pve/qemu-server/103.conf", b"net0: virtio=BC:24:11:00:00:07,bridge=vmbr0\n");
+    is(&node, &hook("100"), 0, &["every interface got its addresses"]);
+    fs::remove_file(node.root.join("etc/dnsmasq.d/za/ethers")).unwrap();
+    fs::rename(repository.home().join("leases.git"), repository.home().join("away")).unwrap();
+    fs::remove_dir_all(node.root.join("var/cache/weft")).unwrap();
+    is(&node, &hook("100"), 0, &["every interface has its addresses"]);
+    let hosts = fs::read_to_string(node.root.join("etc/dnsmasq.d/za/ethers")).unwrap();
+    assert_eq!(hosts, "BC:24:11:00:00:01,10.0.0.2\n");
+    is(&node, &hook("101"), 4, &["the configuration's cache is empty"]);
+    is(&node, &hook("103"), 0, &["nothing is weft's to provide"]);
+    // Neither is anything known.
+    fs::remove_file(node.root.join("var/lib/weft/leases.json")).unwrap();
+    is(&node, &hook("100"), 4, &["the configuration's cache is empty"]);
+    is(&node, &hook("103"), 0, &["nothing is weft's to provide"]);
+}
+
+#[test]
+fn only_a_policy_that_could_be_read_keeps_a_guest_from_starting() {
+    let repository = repository();
+    let node = start(&repository, "{wait: 60s, without-address: refuse}");
+    node.put("etc/pve/qemu-server/100.conf", WEB.as_bytes());
+    node.put("etc/pve/lxc/101.conf", DB.as_bytes());
+    is(&node, &hook("100"), 0, &["every interface got its addresses"]);
+    // The DHCP server that serves the guest is not told, and that is no address.
+    let hosts = node.root.join("etc/dnsmasq.d/za/ethers");
+    fs::remove_file(&hosts).unwrap();
+    fs::create_dir(&hosts).unwrap();
+    is(&node, &hook("100"), 4, &["the DHCP server of zone `za` was not told"]);
+    fs::remove_dir(&hosts).unwrap();
+    is(&node, &hook("100"), 0, &["every interface has its addresses"]);
+    // What no waiting mends is said at once.
+    let leases = repository.home().join("leases.git");
+    fs::rename(&leases, repository.home().join("away")).unwrap();
+    fs::create_dir(&leases).unwrap();
+    fs::write(leases.join("a"), "no repository").unwrap();
+    let began = std::time::Instant::now();
+    is(&node, &hook("101"), 4, &["cannot fetch from remote `leases`"]);
+    assert!(began.elapsed().as_secs() < 40, "{:?}", began.elapsed());
+    let settings = fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
+    node.put("etc/weft/agent.yaml", format!("{settings}nonsense: [\n").as_bytes());
+    is(&node, &hook("101"), 0, &["warning: guest 101: the node's settings are wrong"]);
+    fs::remove_file(node.root.join("etc/weft/agent.yaml")).unwrap();
+    is(&node, &hook("101"), 0, &["this node has no settings", "it starts all the same"]);
 }

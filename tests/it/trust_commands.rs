@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::trust::repository::{Repository, make_key, output, program, public_key};
+use super::trust::repository::{POLICY, Repository, make_key, output, program, public_key};
 
 /// What a run of the program said.
 pub(super) struct Said {
@@ -288,6 +288,53 @@ fn people_go_unless_nobody_could_go_on() {
     );
     work.refuses(&["trust", "remove", "alice@example.org"], 4, &["is the last of the role `root`"]);
     work.weft(&["trust", "remove", "bob@example.org"]).is(0, &["no longer in role `root`"]);
+}
+
+/// Who writes leases has a part of their own, with a role or without.
+#[test]
+fn who_writes_leases_is_shown_and_goes() {
+    const ALLOCATORS: &str = "allocators: [carol@example.org, bob@example.org]  # of nodes\n";
+    let work = Work(Repository::with_policy(&format!("{BEFORE}{ALLOCATORS}")));
+    let shown = work.weft(&["trust", "show"]);
+    shown.is(
+        0,
+        &[
+            "bob@example.org: core, operator, writes leases",
+            "carol@example.org: no role, writes leases",
+            "leases of addresses are written by bob@example.org, carol@example.org",
+        ],
+    );
+    assert!(!shown.text.contains("may change nothing"), "{}", shown.text);
+    let said = work.weft(&["trust", "show", "--json"]).json();
+    assert_eq!(said["allocators"], serde_json::json!(["bob@example.org", "carol@example.org"]));
+    let of = |name: &str| {
+        let people = said["people"].as_array().unwrap();
+        people.iter().find(|person| person["principal"] == name).unwrap()["allocator"].clone()
+    };
+    assert_eq!((of("alice@example.org"), of("carol@example.org")), (false.into(), true.into()));
+
+    let print = work.print("carol");
+    work.refuses(
+        &["trust", "remove", "carol@example.org", "--key", &print],
+        4,
+        &["the only key of `carol@example.org`, who writes leases"],
+    );
+    make_key(work.0.home(), "carol2", &["ed25519"]);
+    let said = work.weft(&["trust", "add", "carol@example.org", &work.key("carol2")]);
+    said.is(0, &["carol@example.org writes leases of addresses"]);
+    assert!(!said.text.contains("is in no role"), "{}", said.text);
+    let said = work.weft(&["trust", "remove", "carol@example.org"]);
+    said.is(0, &["carol@example.org no longer writes leases of addresses"]);
+    assert!(!said.text.contains("nobody else does"), "{}", said.text);
+    let left = "allocators: [bob@example.org]  # of nodes\n";
+    assert_eq!(work.read(".weft/policy.yaml"), format!("{BEFORE}{left}"));
+    assert!(!work.read(".weft/allowed_signers").contains("carol@"));
+    // The last one.
+    work.0.write(".weft/policy.yaml", format!("{POLICY}{left}").as_bytes());
+    let said = work.weft(&["trust", "remove", "bob@example.org", "--json"]).json();
+    assert_eq!(said["allocator"], true);
+    assert!(work.read(".weft/policy.yaml").ends_with("allocators: []  # of nodes\n"));
+    work.weft(&["trust", "show"]).is(0, &["nobody writes leases of addresses"]);
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn a_guest_that_was_stopped_or_moved_is_no_loss() {
         reserve: Duration::from_secs(1),
         manual: false,
         blind: false,
+        reverts: false,
         watchlist: Watchlist::default(),
     };
     let now = Uptime { boot: "one".to_owned(), milliseconds: 5 };

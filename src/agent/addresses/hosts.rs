@@ -38,24 +38,42 @@ const NAMED: usize = 20;
 #[serde(deny_unknown_fields)]
 struct Record {
     format: u32,
-    zones: BTreeMap<ZoneId, Told>,
+    zones: BTreeMap<ZoneId, Known>,
 }
 
 /// What weft told the dnsmasq of a zone.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told {
+struct Known {
     /// The lines in the file that are weft's, and while it is being written those of before.
     lines: BTreeSet<String>,
     /// Whether dnsmasq was told.
     taken: bool,
 }
 
+/// What came of telling the DHCP servers of a node.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The zones whose dnsmasq was not told, each with the reason.
+    pub failed: BTreeMap<ZoneId, String>,
+    /// What a person should know of lines that somebody else wrote.
+    pub notes: Vec<String>,
+}
+
+impl Told {
+    /// All of it in sentences.
+    pub fn sentences(self) -> Vec<String> {
+        let failed = self.failed.into_iter().map(|(zone, why)| format!("zone {zone}: {why}"));
+        failed.chain(self.notes).collect()
+    }
+}
+
 /// Brings the hosts of each zone whose dnsmasq is weft's to the leases that this node read
-/// last, and says what a person should know. One zone that fails keeps no other one back.
-pub fn tell_hosts(host: &impl Host, settings: &Settings) -> Result<Vec<String>, AddressesError> {
+/// last. One zone that fails keeps no other one back.
+pub fn tell_hosts(host: &impl Host, settings: &Settings) -> Result<Told, AddressesError> {
+    let mut told = Told::default();
     if settings.mode() != Mode::Apply {
-        return Ok(Vec::new());
+        return Ok(told);
     }
     let zones: Vec<ZoneId> = apply::owned(host)?
         .into_iter()
@@ -66,21 +84,22 @@ pub fn tell_hosts(host: &impl Host, settings: &Settings) -> Result<Vec<String>, 
         })
         .collect();
     if zones.is_empty() {
-        return Ok(Vec::new());
+        return Ok(told);
     }
     let Some(_lock) = lock(host)? else {
-        return Ok(vec!["another process of this node writes the hosts of dnsmasq".to_owned()]);
+        let why = "another process of this node writes the hosts of dnsmasq";
+        told.failed = zones.into_iter().map(|zone| (zone, why.to_owned())).collect();
+        return Ok(told);
     };
-    let Some(last) = remembered(host)? else { return Ok(Vec::new()) };
+    let Some(last) = remembered(host)? else { return Ok(told) };
     let mut record = read(host)?;
-    let mut said = Vec::new();
-    for zone in &zones {
-        match tell(host, zone, &last.leases, &mut record) {
-            Ok(more) => said.extend(more),
-            Err(error) => said.push(format!("zone {zone}: {}", chain(&error))),
+    for zone in zones {
+        match tell(host, &zone, &last.leases, &mut record) {
+            Ok(notes) => told.notes.extend(notes),
+            Err(error) => drop(told.failed.insert(zone, chain(&error))),
         }
     }
-    Ok(said)
+    Ok(told)
 }
 
 fn lock<H: Host>(host: &H) -> Result<Option<H::Lock>, HostError> {
@@ -117,10 +136,10 @@ fn tell(
         host.serve(&ServiceStep::ReloadHosts(zone.clone()))?;
     }
     let given = host.read(&leases_file(zone), MAX_BYTES)?.map(|file| file.text());
-    for address in forgotten(&wanted.text, &earlier, &given.unwrap_or_default()) {
+    for address in forgotten(&wanted.own, &earlier, &given.unwrap_or_default()) {
         host.serve(&ServiceStep::ForgetLease(zone.clone(), address))?;
     }
-    let told = Told { lines: wanted.own, taken: true };
+    let told = Known { lines: wanted.own, taken: true };
     let before = record.zones.insert(zone.clone(), told);
     if before.is_none_or(|before| !before.taken) {
         write(host, record)?;

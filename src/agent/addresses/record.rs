@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::AddressesError;
 use crate::declare::lease;
-use crate::host::Host;
+use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::value::ObjectId;
 
@@ -55,11 +55,13 @@ pub fn remembered(host: &impl Host) -> Result<Option<Remembered>, AddressesError
     Ok(Some(Remembered { tip: record.tip, read: record.read, leases }))
 }
 
-pub(super) fn remember(
+/// Remembers what the branch of leases holds. Whoever calls this has the branch's lock, so that
+/// what was read earlier never takes the place of what was read later.
+pub(in crate::agent) fn remember(
     host: &impl Host,
     tip: Option<ObjectId>,
     leases: &Leases,
-) -> Result<(), AddressesError> {
+) -> Result<(), HostError> {
     let leases = leases.iter().map(|((zone, address), of)| {
         let json = serde_json::from_slice(&lease::write(of)).expect("it was just written");
         (lease::path(zone, *address).to_string(), json)
@@ -67,5 +69,5 @@ pub(super) fn remember(
     let record = Record { format: FORMAT, tip, read: host.now(), leases: leases.collect() };
     let mut text = serde_json::to_vec_pretty(&record).expect("strings and numbers are JSON");
     text.push(b'\n');
-    Ok(host.replace(Utf8Path::new(RECORD), &text, 0o644)?)
+    host.replace(Utf8Path::new(RECORD), &text, 0o644)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AddressesError, Outcome, law, others, read, remembered, settle, tell_hosts};
+use super::{AddressesError, Outcome, law, others, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
 use crate::agent::found::fingerprint;
 use crate::agent::leases::{Branch, Settled, Starter};
@@ -41,6 +41,9 @@ pub struct Standing {
     /// What a person should know of guests that were found, and of what DHCP servers are told.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Whether something failed that the next turn tries again.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// Where [`Standing`] lies on a node.
@@ -61,15 +64,27 @@ pub fn look_after<H: Host>(
     settings: &Settings,
     starter: Starter<'_>,
 ) -> Result<Standing, AddressesError> {
-    let tell = || tell_hosts(host, settings).unwrap_or_else(|error| vec![chain(&error)]);
+    let tell = |notes: &mut Vec<String>| match tell_hosts(host, settings) {
+        Ok(told) => {
+            let is_told = told.failed.is_empty();
+            notes.extend(told.sentences());
+            is_told
+        }
+        Err(error) => {
+            notes.push(chain(&error));
+            false
+        }
+    };
     // What is known already comes first: no server is waited for.
-    let mut notes = tell();
+    let mut notes = Vec::new();
+    let mut is_told = tell(&mut notes);
     let result = settle_or_read(host, settings, starter, &mut notes);
     if result.is_ok() {
-        notes.extend(tell());
+        is_told = tell(&mut notes);
         notes.sort();
         notes.dedup();
     }
+    let again = result.is_err() || !is_told;
     let updated = host.now();
     let standing = match &result {
         Ok(Outcome { settled, refused, stranded, behind }) => {
@@ -88,6 +103,7 @@ pub fn look_after<H: Host>(
                 refused: refused.iter().take(NAMED).map(ToString::to_string).collect(),
                 stranded: stranded.iter().take(NAMED).map(ToString::to_string).collect(),
                 notes,
+                again,
             }
         }
         Err(error) => Standing {
@@ -98,6 +114,7 @@ pub fn look_after<H: Host>(
             refused: Vec::new(),
             stranded: Vec::new(),
             notes,
+            again,
         },
     };
     standing.write(host)?;
@@ -126,7 +143,7 @@ fn settle_or_read<H: Host>(
         notes.extend(found.said);
         return outcome;
     }
-    let held = read(host, &branch, &law)?;
+    let held = branch.read(&law.allocators)?;
     let settled = Settled { tip: held.tip, leases: held.leases, changes: Vec::new() };
     Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false })
 }
@@ -136,17 +153,24 @@ fn settle_or_read<H: Host>(
 pub struct Lookout {
     task: Option<JoinHandle<()>>,
     cancel: Cancel,
+    done: Arc<Mutex<Option<Done>>>,
+}
+
+/// When addresses were looked after without a failure for the last time.
+#[derive(Clone, Copy, Debug)]
+struct Done {
     /// When it is done again, unless something else runs before.
-    due: Option<Instant>,
-    /// The commit for which it was done last.
+    due: Instant,
+    /// The commit for which it was done.
     runs: Option<ObjectId>,
-    /// By what guests of the hypervisor were known when it was done last.
-    guests: Arc<Mutex<Option<Digest>>>,
+    /// By what guests of the hypervisor were known then, where they were looked for.
+    guests: Option<Digest>,
 }
 
 impl Lookout {
     /// Begins to look after them where the settings say where leases are kept: whenever
-    /// something else runs, or a guest of the hypervisor is another one, and now and then.
+    /// something else runs, or a guest of the hypervisor is another one, and now and then; and
+    /// whenever it failed the time before.
     pub fn begin<H: Host + 'static>(
         &mut self,
         host: &Arc<H>,
@@ -154,30 +178,32 @@ impl Lookout {
         (program, root): (&Utf8Path, Option<&Utf8Path>),
         runs: Option<ObjectId>,
     ) {
-        let is_due = self.runs != runs || self.due.is_none_or(|due| Instant::now() >= due);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
         let watches_guests = settings.watches_guests();
-        if settings.leases.is_none() || is_at_it || !(is_due || watches_guests) {
+        if settings.leases.is_none() || is_at_it {
             return;
         }
-        if is_due {
-            (self.runs, self.due) = (runs, Some(Instant::now() + PERIOD));
+        let before = *self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = before.filter(|done| done.runs == runs && Instant::now() < done.due);
+        if before.is_some() && !watches_guests {
+            return;
         }
-        let guests = Arc::clone(&self.guests);
+        let done = Arc::clone(&self.done);
         let (host, settings) = (Arc::clone(host), Arc::clone(settings));
         let (program, root) = (program.to_owned(), root.map(Utf8PathBuf::from));
         let cancel = self.cancel.clone();
         self.task = Some(tokio::task::spawn_blocking(move || {
-            if watches_guests {
-                let now = fingerprint(&*host).ok();
-                let mut last = guests.lock().unwrap_or_else(PoisonError::into_inner);
-                let is_same = std::mem::replace(&mut *last, now) == now;
-                if is_same && !is_due {
-                    return;
-                }
+            let guests = watches_guests.then(|| fingerprint(&*host).ok()).flatten();
+            if guests.is_some() && before.is_some_and(|done| done.guests == guests) {
+                return;
             }
+            let due = Instant::now() + PERIOD;
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
-            match look_after(&*host, &settings, starter) {
+            let standing = look_after(&*host, &settings, starter);
+            let is_done = standing.as_ref().is_ok_and(|standing| !standing.again);
+            *done.lock().unwrap_or_else(PoisonError::into_inner) =
+                is_done.then_some(Done { due, runs, guests });
+            match standing {
                 Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
                 Ok(standing) => {
                     for line in std::iter::once(&standing.message).chain(&standing.notes) {
@@ -194,5 +220,49 @@ impl Drop for Lookout {
     /// Whoever ends does not wait for a server.
     fn drop(&mut self) {
         self.cancel.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::settings;
+    use crate::host::fake::Fake;
+
+    const SETTINGS: &str = "\
+cluster: lab
+node: n1
+mode: apply
+remotes: [{name: origin, url: \"https://git.example/net.git\"}]
+introduction:
+  commit: 0123456789abcdef0123456789abcdef01234567
+  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+leases:
+  remote: {name: leases, url: \"https://git.example/leases.git\", ca: /etc/weft/ca.pem}
+";
+
+    /// What failed is tried again with the next turn, whatever is due.
+    #[tokio::test]
+    async fn a_failure_is_tried_again_with_the_next_turn() {
+        let host = Arc::new(Fake::default());
+        let settings = Arc::new(settings::read(SETTINGS).unwrap());
+        let mut lookout = Lookout::default();
+        for _ in 0..2 {
+            lookout.begin(&host, &settings, (Utf8Path::new("/nowhere"), None), None);
+            lookout.task.take().expect("it was begun").await.unwrap();
+            let standing = standing(&*host).unwrap().unwrap();
+            assert!(
+                standing.again && standing.message.contains("/etc/weft/ca.pem"),
+                "{standing:?}"
+            );
+        }
+        // What was done is not due for a while, but for another commit.
+        let done = || Done { due: Instant::now() + PERIOD, runs: None, guests: None };
+        *lookout.done.lock().unwrap() = Some(done());
+        lookout.begin(&host, &settings, (Utf8Path::new("/nowhere"), None), None);
+        assert!(lookout.task.is_none());
+        let commit = Some(ObjectId::from_bytes([1; 20]));
+        lookout.begin(&host, &settings, (Utf8Path::new("/nowhere"), None), commit);
+        assert!(lookout.task.is_some());
     }
 }

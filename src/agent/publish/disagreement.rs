@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::place;
 use super::standing::some;
+use crate::agent::error::chain;
 use crate::declare::import::{self, KnownNode};
-use crate::declare::pve::{Config, State, Unequal};
+use crate::declare::pve::{Config, Kind, State, Unequal};
 use crate::declare::{self, Declared, Tree, export};
 use crate::host::Host;
 use crate::network::Network;
@@ -15,7 +16,7 @@ use crate::validate;
 use crate::value::{ClusterName, NodeName};
 
 /// Why a commit must not be applied beside what Proxmox has; none where both mean the
-/// same, and where there is no Proxmox.
+/// same. Where the cluster file system is not mounted nothing is known of it.
 pub(in crate::agent) fn disagreement(
     host: &impl Host,
     cluster: &ClusterName,
@@ -30,10 +31,10 @@ pub(in crate::agent) fn disagreement(
     }
     };
     let unread = |why: String| guard(format!("what Proxmox applied cannot be read: {why}"));
-    match place::is_there(host) {
+    match place::is_mounted(host) {
         Ok(true) => {}
-        Ok(false) => return None,
-        Err(error) => return Some(unread(error.to_string())),
+        Ok(false) => return Some(unread(format!("`{}` is not mounted", place::ROOT))),
+        Err(error) => return Some(unread(chain(&error))),
     }
     let theirs = match place::running(host) {
         Ok(text) => text.unwrap_or_else(|| "{}".to_owned()),
@@ -49,18 +50,18 @@ pub(in crate::agent) fn disagreement(
     if unequal.is_empty() {
         return None;
     }
-    let said: Vec<String> = unequal.iter().map(words).collect();
-    Some(guard(format!("what Proxmox applied is not what the commit declares: {}", some(&said))))
+    Some(guard(format!("what Proxmox applied is not what the commit declares: {}", some(&unequal))))
 }
 
-/// How two running configurations differ in what they mean: each as it comes back from
-/// an import, and as it stands where one has no meaning that weft could import.
+/// How two running configurations differ in what they mean, in words: each as it comes back
+/// from an import, and as it stands where one has no meaning that weft could import. What an
+/// import leaves out differs, for weft has no word for it.
 fn compared(
     theirs: &str,
     ours: &str,
     cluster: &ClusterName,
     declared: &Declared,
-) -> Result<Vec<Unequal>, String> {
+) -> Result<Vec<String>, String> {
     let nodes: BTreeMap<NodeName, KnownNode> = declared
         .nodes
         .iter()
@@ -69,16 +70,16 @@ fn compared(
             (name.clone(), KnownNode { address, management: None })
         })
         .collect();
+    let read = |text: &str| {
+        Config::running("sdn/.running-config", text).map_err(|damage| damage.to_string())
+    };
+    let there = read(theirs)?;
     let [own, other] = [theirs, ours].map(|text| meaning(text, cluster, &nodes));
     let (theirs, ours) = match (own?, other?) {
         (Some(theirs), Some(ours)) => (theirs, ours),
         _ => (theirs.to_owned(), ours.to_owned()),
     };
-    let read = |text: &str| Config::running("sdn/.running-config", text);
-    let (theirs, ours) = match (read(&theirs), read(&ours)) {
-        (Ok(theirs), Ok(ours)) => (theirs, ours),
-        (Err(damage), _) | (_, Err(damage)) => return Err(damage.to_string()),
-    };
+    let (theirs, ours) = (read(&theirs)?, read(&ours)?);
     let mut unequal = theirs.difference(&ours);
     // What is not said is a no.
     let is_no = |value: &Option<String>| value.as_ref().is_none_or(|value| value == "0");
@@ -86,7 +87,18 @@ fn compared(
         object.keys.retain(|key| !(is_no(&key.runs) && is_no(&key.wanted)));
     }
     unequal.retain(|object| object.state != State::Changed || !object.keys.is_empty());
-    Ok(unequal)
+    let mut said: Vec<String> = unequal.iter().map(words).collect();
+    for kind in Kind::APPLIED {
+        let known = theirs.spelled(*kind);
+        let left_out = there.spelled(*kind).into_keys().filter(|id| !known.contains_key(id));
+        said.extend(left_out.map(|id| {
+            format!("{} {} is there, and weft has no word for it", kind.one(), id.escape_debug())
+        }));
+    }
+    if there.has_more() {
+        said.push("objects are there of kinds that are newer than weft".to_owned());
+    }
+    Ok(said)
 }
 
 /// A running configuration as an import and an export spell it; `None` where rules do not
@@ -125,12 +137,12 @@ fn words(unequal: &Unequal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::fake::Fake;
 
     fn unequal(theirs: &str, ours: &str) -> Vec<String> {
         let cluster = "lab".parse().expect("a name");
         let declared = Declared::default();
-        let unequal = compared(theirs, ours, &cluster, &declared).expect("it can be read");
-        unequal.iter().map(words).collect()
+        compared(theirs, ours, &cluster, &declared).expect("it can be read")
     }
 
     #[test]
@@ -147,6 +159,54 @@ mod tests {
         // What no rule holds for is compared as it stands.
         let broken = spelled.replace("\"zone\":\"zz\"", "\"zone\":\"none\"");
         assert!(unequal(&broken, ours).iter().any(|said| said.contains("vnet vv")));
+    }
+
+    #[test]
+    fn what_weft_has_no_word_for_is_a_disagreement() {
+        let ours = r#"{"version":1,"zones":{"ids":{"zz":{"type":"simple"}}},"vnets":{"ids":{"vv":{"type":"vnet","zone":"zz"}}}}"#;
+        assert_eq!(unequal(ours, ours), [""; 0]);
+        for (more, said) in [
+            (
+                r#""route-maps":{"ids":{"m_10":{"type":"route-map-entry","action":"permit"}}}"#,
+                "route map entry m_10 is there, and weft has no word for it",
+            ),
+            (
+                r#""prefix-lists":{"ids":{"p":{"type":"prefix-list"}}}"#,
+                "prefix list p is there, and weft has no word for it",
+            ),
+            (
+                r#""controllers":{"ids":{"cc":{"type":"newer"}}}"#,
+                "controller cc is there, and weft has no word for it",
+            ),
+            (
+                r#""wonders":{"ids":{"w":{"type":"w"}}}"#,
+                "objects are there of kinds that are newer than weft",
+            ),
+        ] {
+            let theirs = ours.replace("\"version\":1", &format!("\"version\":1,{more}"));
+            assert_eq!(unequal(&theirs, ours), [said]);
+        }
+        let empty = ours.replace("\"version\":1", r#""version":1,"wonders":{"ids":{}}"#);
+        assert_eq!(unequal(&empty, ours), [""; 0]);
+    }
+
+    /// Whatever lies where the cluster file system is to be mounted: nobody knows what Proxmox
+    /// applied.
+    #[test]
+    fn nothing_is_applied_beside_a_proxmox_that_is_not_there() {
+        let cluster = "lab".parse().expect("a name");
+        let guard = |host: &Fake| {
+            let guard = disagreement(host, &cluster, &Tree::default(), &Network::default());
+            guard.map(|guard| guard.message).unwrap_or_default()
+        };
+        let host = Fake::default();
+        assert!(guard(&host).contains("`/etc/pve` is not mounted"), "{}", guard(&host));
+        host.put("/etc/pve/sdn/.running-config", b"{}", 0o640);
+        assert!(guard(&host).contains("`/etc/pve` is not mounted"), "{}", guard(&host));
+        host.put("/etc/pve/.members", b"{}", 0o440);
+        assert_eq!(guard(&host), "");
+        host.take("/etc/pve/sdn/.running-config");
+        assert_eq!(guard(&host), "");
     }
 
     #[test]

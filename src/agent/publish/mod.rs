@@ -9,6 +9,7 @@
 //! where it cannot be done, a node goes on applying and says why it was not done.
 
 mod disagreement;
+mod look;
 mod place;
 mod secrets;
 mod standing;
@@ -16,7 +17,7 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -26,19 +27,19 @@ pub use takeover::{Takeover, take_over};
 
 pub(super) use disagreement::disagreement;
 
+use self::look::Look;
 use self::place::Said;
 use self::standing::Stopped;
+use super::error::chain;
 use super::settings::{Mode, Pve, Settings};
 use super::status::Running;
-use crate::declare::export::{self, Exported, LeftOut};
-use crate::declare::publish::{FORMAT, Found, Published, RUNNING, Record, Verdict, Wanted};
-use crate::declare::pve::members::Members;
+use crate::declare::publish::{FORMAT, Verdict};
 use crate::declare::{self, Declared, Tree};
 use crate::host::{Host, HostError};
 use crate::network::Network;
 use crate::sync::CommitRecord;
 use crate::validate;
-use crate::value::{ClusterName, CredentialId, Digest, NodeName, Secret};
+use crate::value::{ClusterName, CredentialId, NodeName, Secret};
 
 /// How often the lock is tried in one turn, a second after the other.
 const TRIES: usize = 5;
@@ -66,16 +67,21 @@ pub(super) fn of_turn(
     tree: &Tree,
     running: Option<&Running>,
 ) -> Option<Publication> {
+    let withdraw = |running| {
+        if let Err(error) = withdraw(host, &settings.node.value, running) {
+            tracing::debug!(error = %chain(&error), "what this node said of an earlier commit stays");
+        }
+    };
     if settings.pve() != Pve::Publish || settings.mode() != Mode::Apply {
+        // Who does not publish is not waited for, nor counted.
+        withdraw(None);
         return None;
     }
     let confirmed = |running: &&Running| {
         running.commit.as_ref().is_some_and(|commit| commit.commit == record.commit)
     };
     let Some(running) = running.filter(confirmed) else {
-        if let Err(error) = withdraw(host, &settings.node.value, running) {
-            tracing::debug!(%error, "what this node said of an earlier commit stays");
-        }
+        withdraw(running);
         let why = format!("this node has not confirmed commit {}", record.commit.short());
         let stopped = Stopped::waiting("pve-waits-for-nodes", why);
         return Some(stopped.publication(place::record(host).ok().flatten()));
@@ -123,178 +129,6 @@ pub(super) fn publish(host: &impl Host, subject: &Subject<'_>) -> Publication {
     publication
 }
 
-/// What stands there, beside what a commit is exported as.
-struct Look {
-    found: Found,
-    record: Option<Record>,
-    members: Members,
-    verdict: Verdict,
-    /// The digest of what is exported.
-    export: Digest,
-    /// By name, the digests of what each file is exported as.
-    digests: BTreeMap<&'static str, Digest>,
-    /// The version of the running configuration once it is published.
-    version: u64,
-    left_out: Vec<LeftOut>,
-}
-
-impl Look {
-    fn take(host: &impl Host, subject: &Subject<'_>) -> Result<Self, Stopped> {
-        let (found, record) = (place::found(host)?, place::record(host)?);
-        if let Some(record) = record.as_ref().filter(|record| record.cluster != *subject.cluster) {
-            return Err(Stopped::refused(
-                "pve-edited",
-                format!("another cluster's commits are published there: `{}`", record.cluster),
-            ));
-        }
-        let next = found.version().saturating_add(1);
-        let exported: Exported =
-            export::pve(subject.declared, subject.network, next, subject.secrets);
-        let wanted = Wanted::new(&exported)?;
-        let verdict = wanted.judge(&found, record.as_ref());
-        let applies = matches!(&verdict, Verdict::Write(files) if files.iter().any(|(name, _)| *name == RUNNING));
-        Ok(Self {
-            members: place::members(host, subject.declared)?,
-            version: if applies { next } else { found.version() },
-            verdict,
-            export: wanted.digest(),
-            digests: wanted.digests(),
-            left_out: exported.left_out.iter().filter(|left| matters(left)).cloned().collect(),
-            found,
-            record,
-        })
-    }
-
-    /// Why nothing may be written, whoever confirmed what.
-    fn forbids(&self) -> Result<(), Stopped> {
-        match &self.verdict {
-            Verdict::InPlace | Verdict::Write(_) => Ok(()),
-            Verdict::Edited(edited) => Err(Stopped {
-                edited: edited.clone(),
-                found: self.found.digests().into_iter().map(|(n, d)| (n.to_owned(), d)).collect(),
-                ..Stopped::refused(
-                    "pve-edited",
-                    format!(
-                        "`{}` has what weft did not write, and it is left: {}",
-                        place::SDN,
-                        standing::some(edited)
-                    ),
-                )
-            }),
-            Verdict::Beyond(what) => Err(Stopped::refused(
-                "pve-beyond",
-                format!("Proxmox has what weft has no word for: {}", standing::some(what)),
-            )),
-        }
-    }
-
-    /// The nodes that are waited for, and why each is.
-    fn missing(
-        &self,
-        host: &impl Host,
-        subject: &Subject<'_>,
-    ) -> Result<Vec<(NodeName, String)>, Stopped> {
-        let mut missing = Vec::new();
-        let mut undeclared = Vec::new();
-        for (name, there) in &self.members.nodes {
-            let node = name.parse::<NodeName>().ok();
-            let Some(node) = node.filter(|node| subject.declared.nodes.contains_key(node.as_str()))
-            else {
-                undeclared.push(format!("`{}`", name.escape_debug()));
-                continue;
-            };
-            let why = match place::said_by(host, &node)? {
-                None => "has confirmed nothing so far".to_owned(),
-                Some(said) if said.cluster != *subject.cluster => {
-                    format!("follows cluster `{}`", said.cluster)
-                }
-                Some(said) if said.export != self.export => {
-                    format!("runs commit {} (sequence {})", said.commit.short(), said.sequence)
-                }
-                Some(said) if said.version < self.version => {
-                    format!("has not numbered its files {} yet", self.version)
-                }
-                Some(_) => continue,
-            };
-            let why = if *there { why } else { format!("{why}, and is offline") };
-            missing.push((node, why));
-        }
-        if undeclared.is_empty() {
-            return Ok(missing);
-        }
-        Err(Stopped::refused(
-            "pve-member-undeclared",
-            format!(
-                "the commit declares no node {}, where Proxmox would put this network too",
-                undeclared.join(", ")
-            ),
-        ))
-    }
-
-    /// What is known once everything is in place.
-    fn done(&self, host: &impl Host, subject: &Subject<'_>) -> Record {
-        let known = self.record.as_ref();
-        let before = known.and_then(|known| known.published.clone());
-        let is_this = |published: &Published| {
-            published.commit == subject.record.commit && published.version == self.version
-        };
-        let mut contents = self.contents();
-        for (name, digest) in &self.digests {
-            contents.insert((*name).to_owned(), [*digest].into());
-        }
-        Record {
-            format: FORMAT,
-            cluster: subject.cluster.clone(),
-            published: before.filter(is_this).or_else(|| {
-                Some(Published {
-                    commit: subject.record.commit,
-                    sequence: subject.record.sequence,
-                    version: self.version,
-                    by: subject.node.clone(),
-                    at: host.now(),
-                })
-            }),
-            contents,
-        }
-    }
-
-    /// What is known before anything is written: whatever stops the writer, each file is
-    /// the one that is there or the one that is to come.
-    fn begun(&self, subject: &Subject<'_>) -> Record {
-        let mut contents = self.contents();
-        let found = self.found.digests();
-        for (name, digest) in &self.digests {
-            let both = found.get(name).into_iter().chain([digest]).copied().collect();
-            contents.insert((*name).to_owned(), both);
-        }
-        let published = self.record.as_ref().and_then(|record| record.published.clone());
-        Record { format: FORMAT, cluster: subject.cluster.clone(), published, contents }
-    }
-
-    fn contents(&self) -> BTreeMap<String, BTreeSet<Digest>> {
-        self.record.as_ref().map(|record| record.contents.clone()).unwrap_or_default()
-    }
-
-    fn published(&self, record: Record) -> Publication {
-        Publication {
-            standing: Standing::Published,
-            code: None,
-            message: "what the cluster runs is published to Proxmox".to_owned(),
-            published: record.published,
-            waiting: Vec::new(),
-            edited: Vec::new(),
-            found: BTreeMap::new(),
-            left_out: self.left_out.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-/// Whether something that is left out is a part of the network: Proxmox has its nodes and
-/// guests from elsewhere.
-fn matters(left: &LeftOut) -> bool {
-    !left.object.starts_with("node ") && !left.object.starts_with("guest ")
-}
-
 fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopped> {
     if !place::is_there(host)? {
         let message = format!("there is no `{}` to publish to", place::SDN);
@@ -312,11 +146,7 @@ fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopp
     }
     say(host, subject, &look)?;
     look.forbids()?;
-    let missing = look.missing(host, subject)?;
-    if !missing.is_empty() {
-        return Err(Stopped::waiting_for(&missing));
-    }
-    let done = look.done(host, subject);
+    let done = look.done(host, subject, look.agreed(host, subject)?);
     if look.verdict == Verdict::InPlace && look.record.as_ref() == Some(&done) {
         return Ok(look.published(done));
     }
@@ -329,10 +159,7 @@ fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopp
         // Another node may have been faster, and a person too.
         let look = Look::take(host, subject)?;
         look.forbids()?;
-        let missing = look.missing(host, subject)?;
-        if !missing.is_empty() {
-            return Err(Stopped::waiting_for(&missing));
-        }
+        let agreed = look.agreed(host, subject)?;
         if let Verdict::Write(files) = &look.verdict {
             place::put_record(host, &look.begun(subject))?;
             for (name, text) in files {
@@ -346,7 +173,7 @@ fn attempt(host: &impl Host, subject: &Subject<'_>) -> Result<Publication, Stopp
                 files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
             );
         }
-        let done = look.done(host, subject);
+        let done = look.done(host, subject, agreed);
         deadline.check(host)?;
         place::put_record(host, &done)?;
         Ok(look.published(done))

@@ -22,7 +22,7 @@ use crate::render::{Managed, VERSION_LINE, without_version};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Secret};
 
 /// The cluster file system.
-const ROOT: &str = "/etc/pve";
+pub(super) const ROOT: &str = "/etc/pve";
 /// What is published.
 pub(super) const SDN: &str = "/etc/pve/sdn";
 /// The lock under which Proxmox, too, changes what lies there.
@@ -61,6 +61,12 @@ pub(super) struct Said {
     pub(super) version: u64,
     /// Since when it runs.
     pub(super) since: Timestamp,
+}
+
+/// Whether the cluster file system is there: pmxcfs has its members in a file, whatever else is
+/// in it.
+pub(super) fn is_mounted(host: &impl Host) -> Result<bool, HostError> {
+    Ok(host.list(Utf8Path::new(ROOT))?.iter().any(|name| name == ".members"))
 }
 
 /// Whether there is anything to publish to.

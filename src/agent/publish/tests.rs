@@ -1,6 +1,8 @@
 //! Publications of several fakes that share one cluster file system.
 
 mod death;
+mod secrets;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,8 +12,9 @@ use camino::Utf8Path;
 
 use super::*;
 use crate::agent::settings;
-use crate::declare::Declared;
+use crate::declare::publish::{RUNNING, Wanted};
 use crate::declare::pve::Config;
+use crate::declare::{Declared, export};
 use crate::host::CLUSTER_LOCK;
 use crate::host::fake::{Fake, Fault, Member, Restart};
 use crate::value::ObjectId;
@@ -25,6 +28,7 @@ const GUEST: &str = "/etc/pve/nodes/n1/qemu-server/100.conf";
 struct Cluster {
     shared: Arc<Fake>,
     nodes: Vec<(NodeName, Member)>,
+    secrets: BTreeMap<CredentialId, Secret>,
 }
 
 /// A commit, as each node has it.
@@ -74,7 +78,7 @@ impl Cluster {
         shared.put("/etc/pve/sdn/pve-ipam-state.json", b"{}", 0o640);
         shared.put("/etc/pve/priv/authkey.key", b"key", 0o600);
         shared.put(GUEST, b"net0: virtio=BC:24:11:00:00:01,bridge=v\n", 0o640);
-        let cluster = Self { shared, nodes };
+        let cluster = Self { shared, nodes, secrets: BTreeMap::new() };
         cluster.members(&vec![true; count], true);
         cluster
     }
@@ -107,7 +111,7 @@ impl Cluster {
             running: &running,
             declared: &commit.declared,
             network: &commit.network,
-            secrets: &BTreeMap::new(),
+            secrets: &self.secrets,
         };
         publish(host, &subject)
     }
@@ -336,6 +340,7 @@ fn what_weft_has_no_word_for_stays_and_is_named() {
     let stranger = Cluster {
         shared: Arc::clone(&cluster.shared),
         nodes: vec![("n2".parse().expect("a name"), cluster.nodes[0].1.clone())],
+        secrets: BTreeMap::new(),
     };
     assert_eq!(told(&stranger.turn(0, &first)), "pve-absent");
     let cluster = Cluster::new(1);
@@ -358,60 +363,6 @@ introduction:
 credentials:
   nbtoken: {type: token, file: /etc/weft/nb.token, origin: \"https://nb.example.org\"}
 ";
-
-#[test]
-fn a_node_that_went_back_is_not_counted_any_more() {
-    let cluster = Cluster::new(2);
-    let (first, second) = (commit(1, FIRST), commit(2, SECOND));
-    cluster.turns(&first);
-    cluster.turn(0, &second);
-    let settings = settings::read(SETTINGS).expect("legal");
-    let back = Running {
-        commit: Some(first.record.clone()),
-        generation: 1,
-        rendering: None,
-        since: first.record.committed,
-    };
-    let (_, host) = &cluster.nodes[0];
-    let publication =
-        of_turn(host, &settings, &second.record, &Tree::default(), Some(&back)).expect("asked");
-    assert_eq!(told(&publication), "pve-waits-for-nodes");
-    assert_eq!(publication.published.expect("the first").sequence, 1);
-    let publication = cluster.turn(1, &second);
-    assert_eq!(publication.waiting, ["n1".parse().expect("a name")]);
-    assert_eq!(cluster.version(), 1);
-}
-
-#[test]
-fn a_secret_is_written_only_for_the_server_that_it_is_bound_to() {
-    let settings = settings::read(SETTINGS).expect("legal");
-    let host = Fake::default();
-    host.put("/etc/weft/nb.token", b"s3cret\n", 0o600);
-    let secrets = |url: &str| {
-        let text = format!(
-            "ipams: {{nb: {{type: netbox, url: \"{url}\", token: nbtoken}}, other: {{type: netbox, url: \"{url}\", token: unknown}}}}\n"
-        );
-        let Commit { declared, .. } = commit(1, &text);
-        let secrets = secrets::secrets(&host, &settings, &declared);
-        secrets
-            .into_iter()
-            .map(|(id, s)| (id.to_string(), s.expose().to_owned()))
-            .collect::<Vec<_>>()
-    };
-    let known = [("nbtoken".to_owned(), "s3cret".to_owned())];
-    assert_eq!(secrets("https://nb.example.org/api"), known);
-    assert_eq!(secrets("https://NB.example.org:443/api"), known);
-    for url in [
-        "https://nb.example.com/api",
-        "http://nb.example.org/api",
-        "https://nb.example.org:8443/api",
-        "https://nb.example.org.example.com/api",
-    ] {
-        assert_eq!(secrets(url), [], "{url}");
-    }
-    host.put("/etc/weft/nb.token", b"s3cret\n", 0o644);
-    assert_eq!(secrets("https://nb.example.org/api"), [], "anybody could read it");
-}
 
 impl Cluster {
     /// The files of a commit, whatever the nodes' own carry.

@@ -66,6 +66,7 @@ impl Settings {
             reserve: confirm.and_then(|confirm| short(&confirm.reserve)).unwrap_or(usual.reserve),
             manual: mode.is_some_and(|mode| mode.value == Confirmation::Manual),
             blind: false,
+            reverts: false,
             watchlist: self.watchlist(),
         }
     }

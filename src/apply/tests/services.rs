@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use super::{apply, assert_at_rest, commit, node, rendering};
-use crate::apply::{ApplyError, Authority, Failure, Outcome, Recovery, Restored, recover, restore};
+use crate::apply::{
+    ApplyError, Authority, Failure, Outcome, Recovery, Restored, recover, recover_at_boot, restore,
+};
 use crate::host::Host as _;
 use crate::host::fake::{Fake, Fault, REFUSED, Restart};
-use crate::plan::{self, Found, Owned, Plan, services_target};
+use crate::plan::{self, Found, Owned, Plan, Sign, services_target};
 use crate::render::{Managed, Rendering};
 use crate::sync::Verified;
 
@@ -234,6 +236,32 @@ fn a_service_that_fails_or_lies_is_rolled_back() {
     }
 }
 
+/// What a change disabled would not come up by itself any more: files alone undo nothing of
+/// that.
+#[test]
+fn services_that_a_change_stopped_are_enabled_again_after_a_restart() {
+    let host = start();
+    for (before, after) in
+        [(all(BGP), rendering(Some(STANZA))), (rendering(Some(STANZA)), all(BGP))]
+    {
+        let host = host.copy();
+        go(&host, 2, before).expect("it works");
+        let old = state(&host);
+        host.set_signs(&[Sign::Remote("origin".parse().expect("a name"))]);
+        let outcome = go(&host, 3, after).expect("its window opens");
+        assert!(matches!(outcome, Outcome::Open { .. }), "{outcome:?}");
+        assert_ne!(state(&host).runs, old.runs);
+        host.restart(Restart::Power);
+        let restored = recover_at_boot(&host).expect("the journal is sound");
+        assert!(matches!(restored, Recovery::Restored { .. }), "{restored:?}");
+        assert_eq!(state(&host).files, old.files);
+        let recovery = recover(&host).expect("the journal is sound");
+        assert!(matches!(recovery, Recovery::RolledBack { .. }), "{recovery:?}");
+        assert_eq!(state(&host), old);
+        assert_at_rest(&host);
+    }
+}
+
 /// An FRR that hangs is not one that does not run: it is neither started nor emptied, and
 /// what it might have taken is no excuse later.
 #[test]
@@ -246,13 +274,17 @@ fn with_an_frr_that_hangs_nothing_begins() {
         let error = go(&host, 3, wanted).expect_err("FRR would not take it");
         assert_eq!(error.code(), "frr-silent", "{error}");
     }
-    let error = restore(&host, 1).expect_err("FRR would not take that either");
-    assert_eq!(error.code(), "frr-silent", "{error}");
     assert_eq!(state(&host), before);
-    // It hangs only after the change began.
+    // What has nothing to do with it goes on.
+    let mut other = all(BGP);
+    other.files.insert(vnet(), "interface=va\n# more\n".to_owned());
+    confirmed(go(&host, 3, other));
     let drift = crate::apply::drift(&host).expect("read").expect("weft runs it");
     let told: Vec<String> = drift.daemons.iter().map(ToString::to_string).collect();
-    assert!(told.iter().any(|told| told.ends_with("it runs and does not answer")), "{told:?}");
+    assert_eq!(told, ["`FRR` runs and does not answer"]);
+    // Nobody is kept from going back: then it is started anew.
+    confirmed(restore(&host, 1));
+    assert!(host.runs().starts_with("Runs(\"router bgp 64999"), "{}", host.runs());
     assert_at_rest(&host);
 }
 

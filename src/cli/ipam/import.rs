@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use camino::Utf8PathBuf;
 
-use super::{keep, open, words};
+use super::{open, tell_hosts, words};
 use crate::agent::leases::Decision;
 use crate::agent::settings::Settings;
 use crate::cli::failure::{Exit, Failure};
@@ -51,8 +51,7 @@ pub(super) fn run(
     }
     let mut allocation = Allocation::default();
     let mut held_by_others = Vec::new();
-    let settled = desk
-        .branch
+    desk.branch
         .settle(&desk.law.allocators, "leases: from Proxmox VE", |held| {
             allocation = Allocation::default();
             held_by_others.clear();
@@ -75,7 +74,7 @@ pub(super) fn run(
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
         .map_err(|error| failed(&error))?;
-    keep(node, settings, &settled)?;
+    tell_hosts(node, settings)?;
     for line in left_out.iter().chain(&held_by_others) {
         Output::notice(format!("left out: {line}"));
     }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::{Leave, open};
-use crate::agent::addresses;
 use crate::agent::names;
 use crate::agent::settings::Settings;
 use crate::cli::failure::{Exit, Failure};
@@ -21,8 +20,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    let held =
-        addresses::read(&node.host, &desk.branch, &desk.law).map_err(|error| failed(&error))?;
+    let held = desk.branch.read(&desk.law.allocators).map_err(|error| failed(&error))?;
     let leave = names::Leave { force: leave.force, adopt: leave.adopt };
     let plan = names::plan(&node.host, settings, &desk.law.network, &held.leases, leave)
         .map_err(|error| failed(&error))?;

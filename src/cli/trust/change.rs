@@ -128,12 +128,15 @@ pub(super) fn add(
         .map(|role| role.name.to_string())
         .chain(arguments.role.iter().map(Word::to_string))
         .collect();
-    if roles.is_empty() {
+    if before.policy.allocates(name) {
+        said.push(format!("{name} writes leases of addresses"));
+    } else if roles.is_empty() {
         said.push(format!(
             "{name} is in no role and may change nothing yet: `weft trust add {name} KEY --role ROLE` with one of {}",
             names_of_roles(&before)
         ));
-    } else {
+    }
+    if !roles.is_empty() {
         said.push(format!("{name} is in {}", listed(&roles)));
     }
     let next = vec![next_commit(&before)];
@@ -219,7 +222,8 @@ pub(super) fn remove(
     let own: Vec<&Signer> = before.signers.lines().iter().filter(of).collect();
     let roles: Vec<String> =
         standing::roles_of(&before.policy, name).map(|role| role.name.to_string()).collect();
-    if own.is_empty() && roles.is_empty() {
+    let allocates = before.policy.allocates(name);
+    if own.is_empty() && roles.is_empty() && !allocates {
         return Err(nobody(&before, name));
     }
     let wanted =
@@ -237,8 +241,13 @@ pub(super) fn remove(
         return Err(Failure::new(Exit::Failed, message).hint(hint));
     }
     let whole = arguments.key.is_none();
-    if !whole && own.len() == gone.len() && !roles.is_empty() {
-        let message = format!("it is the only key of `{name}`, who is in {}", listed(&roles));
+    if !whole && own.len() == gone.len() && (allocates || !roles.is_empty()) {
+        let does = [
+            (!roles.is_empty()).then(|| format!("is in {}", listed(&roles))),
+            allocates.then(|| "writes leases of addresses".to_owned()),
+        ];
+        let does = does.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+        let message = format!("it is the only key of `{name}`, who {does}");
         return Err(Failure::new(Exit::Refused, message).hint(format!(
             "add the new key first (`weft trust add {name} KEY`), or take the person out: `weft trust remove {name}`"
         )));
@@ -262,6 +271,11 @@ pub(super) fn remove(
     if whole && !roles.is_empty() {
         said.push(format!("{name} is no longer in {}", listed(&roles)));
     }
+    if whole && allocates {
+        let others = before.policy.allocators().len() > 1;
+        let nobody = if others { "" } else { ", and nobody else does" };
+        said.push(format!("{name} no longer writes leases of addresses{nobody}"));
+    }
     for key in &keys {
         said.push(format!("{name} no longer signs with {key}"));
     }
@@ -283,7 +297,12 @@ pub(super) fn remove(
         &top,
         &before,
         &change,
-        &json!({ "principal": name, "keys": keys, "roles": if whole { roles } else { Vec::new() } }),
+        &json!({
+            "principal": name,
+            "keys": keys,
+            "roles": if whole { roles } else { Vec::new() },
+            "allocator": whole && allocates,
+        }),
     )
 }
 
@@ -390,6 +409,7 @@ fn nobody(before: &TrustFiles, name: &Principal) -> Failure {
         .iter()
         .flat_map(|line| &line.names)
         .chain(before.policy.roles().iter().flat_map(|role| &role.principals))
+        .chain(before.policy.allocators())
         .map(Principal::as_str)
         .collect();
     let failure = Failure::new(Exit::Failed, format!("`{name}` is not in the trust files"));

@@ -63,6 +63,7 @@ pub(super) fn run(
         "of": of,
         "people": people.iter().map(|person| person_json(&files, person, now)).collect::<Vec<_>>(),
         "roles": files.policy.roles().iter().map(|role| role_json(&files, role, now)).collect::<Vec<_>>(),
+        "allocators": files.policy.allocators(),
         "mainline": files.policy.mainline().as_str(),
         "removal": {
             "max-vnets": files.policy.removal().max_vnets,
@@ -111,7 +112,8 @@ fn people(files: &TrustFiles) -> Vec<Person<'_>> {
     let lines = files.signers.lines();
     let mut people: Vec<Person<'_>> = Vec::new();
     let named = lines.iter().flat_map(|line| &line.names);
-    for name in named.chain(files.policy.roles().iter().flat_map(|role| &role.principals)) {
+    let members = files.policy.roles().iter().flat_map(|role| &role.principals);
+    for name in named.chain(members).chain(files.policy.allocators()) {
         if !people.iter().any(|person| person.name == name) {
             let keys = lines.iter().filter(|line| line.names.contains(name)).collect();
             people.push(Person { name, keys });
@@ -127,7 +129,8 @@ fn roles_of(files: &TrustFiles, name: &Principal) -> Vec<String> {
 fn person_text(files: &TrustFiles, person: &Person<'_>, now: Timestamp) -> String {
     let roles = roles_of(files, person.name);
     let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
-    let mut text = format!("  {}: {roles}", person.name);
+    let leases = if files.policy.allocates(person.name) { ", writes leases" } else { "" };
+    let mut text = format!("  {}: {roles}{leases}", person.name);
     for line in &person.keys {
         let valid = match standing::validity(&files.signers, line, person.name, now) {
             Ok(()) => "valid",
@@ -157,6 +160,7 @@ fn person_json(files: &TrustFiles, person: &Person<'_>, now: Timestamp) -> Json 
     json!({
         "principal": person.name,
         "roles": roles_of(files, person.name),
+        "allocator": files.policy.allocates(person.name),
         "keys": person.keys.iter().map(key).collect::<Vec<_>>(),
     })
 }
@@ -215,6 +219,12 @@ fn rules(files: &TrustFiles) -> Vec<String> {
         Mainline::Any => "every commit may advance the branch (`mainline: any`)".to_owned(),
         Mainline::Merges => "merges advance the branch, and commits with the files of an earlier one (`mainline: merges`)".to_owned(),
     }];
+    let allocators: Vec<&str> = files.policy.allocators().iter().map(Principal::as_str).collect();
+    rules.push(if allocators.is_empty() {
+        "nobody writes leases of addresses".to_owned()
+    } else {
+        format!("leases of addresses are written by {}", allocators.join(", "))
+    });
     let removal = files.policy.removal();
     if let Some(most) = removal.max_vnets {
         rules.push(format!(
@@ -251,8 +261,9 @@ fn warnings(files: &TrustFiles, people: &[Person<'_>], now: Timestamp) -> Vec<St
         }
     }
     for person in people {
-        let (name, roles) = (person.name, roles_of(files, person.name));
-        if roles.is_empty() {
+        let name = person.name;
+        let has_a_part = files.policy.has_role(name) || files.policy.allocates(name);
+        if !has_a_part {
             warnings.push(format!("`{name}` has a key and no role: may change nothing"));
         }
         for line in &person.keys {
@@ -265,10 +276,7 @@ fn warnings(files: &TrustFiles, people: &[Person<'_>], now: Timestamp) -> Vec<St
                 warnings.push(format!("key {key} of `{name}` has ended, at {until}; `weft trust remove {name} --key {key}`"));
             }
         }
-        if !person.keys.is_empty()
-            && !roles.is_empty()
-            && !standing::can_sign(&files.signers, name, now)
-        {
+        if !person.keys.is_empty() && has_a_part && !standing::can_sign(&files.signers, name, now) {
             warnings.push(format!("`{name}` has no key that may sign commits now"));
         }
     }

@@ -129,7 +129,7 @@ macro_rules! subnets {
                 ";
             DhcpPoolOverlap "dhcp-pool-overlap" Error
                 "a pool for unknown guests holds addresses that are somebody else's"
-                "An address of a pool goes to whoever asks first: it must be in no `dhcp-range`, from which guests that are known get theirs, in no other pool, and not the router's or the network's own."
+                "An address of a pool goes to whoever asks first: it must be in no `dhcp-range`, from which guests that are known get theirs, in no other pool, and not a guest's fixed address, the router's or the network's own."
                 "Choose ranges that share no address."
                 "
                 zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
@@ -175,6 +175,14 @@ macro_rules! subnets {
                 "
                 zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
                 vnets: {web: {zone: lan, subnets: {'2001:db8::/64': {gateway: '2001:db8::1', dhcp-options: [{name: ntp-server, values: [10.0.0.5]}]}}}}
+                ";
+            DhcpOptionValue "dhcp-option-value" Error
+                "an option of DHCP has a value of another kind"
+                "dnsmasq refuses its whole configuration for a value that an option cannot have, or tells guests nonsense: time and log servers are IPv4 addresses, domains are names, and routes are a prefix and its router by turns."
+                "Write what the option needs."
+                "
+                zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
+                vnets: {web: {zone: lan, subnets: {10.0.0.0/24: {gateway: 10.0.0.1, dhcp-options: [{name: ntp-server, values: ['2001:db8::5']}]}}}}
                 ";
             DhcpRangeUnused "dhcp-range-unused" Advice
                 "a subnet has DHCP ranges, and its zone no DHCP"

@@ -52,16 +52,56 @@ fn servers_are_written_only_with_their_secrets_and_never_taken_away() {
     let wanted = Wanted::new(&with).expect("legal");
     let Verdict::Edited(edited) = wanted.judge(&found_old, None) else { panic!("it would go") };
     assert_eq!(edited, ["ipams.cfg: IPAM old is another one"]);
-    // More of them are no loss, and another secret is no edit.
+    // More of them are no loss.
     let ours = with.secret_files["ipams.cfg"].expose();
-    for (text, writes) in
-        [("pve: pve\n\n", true), (&*ours.replace("s3cret", "before"), true), (ours, false)]
-    {
+    for (text, writes) in [("pve: pve\n\n", true), (ours, false)] {
         let verdict = wanted.judge(&found(&[("ipams.cfg", text)]), None);
         assert_eq!(names(&verdict).contains(&"ipams.cfg"), writes, "{text}");
     }
     let digest = |text| found(&[("ipams.cfg", text)]).digests()["ipams.cfg"];
     assert_eq!(digest(ours), digest(&ours.replace("s3cret", "before")));
+}
+
+/// What is public is as before, and the secret is another one.
+#[test]
+fn a_secret_that_somebody_changed_is_seen_and_not_shown() {
+    let with = exported(SERVERS, Some("s3cret"));
+    let wanted = Wanted::new(&with).expect("legal");
+    let found = |secret: &str| {
+        let text = with.secret_files["ipams.cfg"].expose().replace("s3cret", secret);
+        found(&[("ipams.cfg", &text)])
+    };
+    let sealed = |secret: &str| {
+        let mut seal = Seal::new(Digest::of(b"salt"));
+        let secrets = found(secret).secrets(&seal).into_iter();
+        seal.secrets = secrets.map(|(name, of)| (name.to_owned(), of)).collect();
+        let contents = wanted.digests().into_iter();
+        Record {
+            format: FORMAT,
+            cluster: "lab".parse().expect("a name"),
+            published: None,
+            contents: contents.map(|(name, digest)| (name.to_owned(), [digest].into())).collect(),
+            seal: Some(seal),
+        }
+    };
+    let of_servers = |verdict: Verdict| match verdict {
+        Verdict::Edited(edited) => {
+            edited.into_iter().filter(|said| said.starts_with("ipams.cfg")).collect()
+        }
+        Verdict::Write(files) => files.into_iter().map(|(name, _)| name.to_owned()).collect(),
+        other => vec![format!("{other:?}")],
+    };
+    let edited = ["ipams.cfg: IPAM nb has another `token`"];
+    assert_eq!(of_servers(wanted.judge(&found("theirs"), None)), edited);
+    assert_eq!(of_servers(wanted.judge(&found("theirs"), Some(&sealed("s3cret")))), edited);
+    // One that weft wrote before, or a person let it take over, is replaced.
+    let verdict = wanted.judge(&found("theirs"), Some(&sealed("theirs")));
+    assert!(!of_servers(verdict).contains(&edited[0].to_owned()));
+    // Nobody knows it again by the digest without the salt.
+    let of = |salt: &[u8]| found("s3cret").secrets(&Seal::new(Digest::of(salt)));
+    assert_eq!(of(b"salt")["ipams.cfg"].len(), 1);
+    assert_ne!(of(b"salt"), of(b"another"));
+    assert!(!format!("{:?}", sealed("s3cret")).contains("s3cret"));
 }
 
 #[test]
@@ -75,6 +115,7 @@ fn a_file_that_is_gone_was_taken_away_by_somebody() {
         cluster: "lab".parse().expect("a name"),
         published: None,
         contents: contents.collect(),
+        seal: None,
     };
     let Verdict::Edited(edited) = wanted.judge(&found(&[]), Some(&record)) else {
         panic!("somebody emptied it")

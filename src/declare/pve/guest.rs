@@ -68,16 +68,13 @@ pub fn read(file: &str, text: &str, hypervisor: Hypervisor) -> Result<Guest, Dam
         if line.starts_with('[') {
             break;
         }
-        if line.is_empty() || line.starts_with('#') {
+        // What begins with `lxc.` is for the container's own program, in a form of its own.
+        if line.is_empty() || line.starts_with('#') || line.starts_with("lxc.") {
             continue;
         }
         let (key, value) =
             line.split_once(':').ok_or_else(|| damage("is no `KEY: VALUE`".into()))?;
         let (key, value) = (key.trim(), value.trim());
-        // What the container's own program is told; not Proxmox's.
-        if key.starts_with("lxc.") {
-            continue;
-        }
         match (hypervisor, key) {
             (Hypervisor::Qemu, "name") | (Hypervisor::Lxc, "hostname") => {
                 guest.name = Some(value.to_owned());
@@ -181,6 +178,7 @@ mod tests {
         );
         let container = "arch: amd64\nhostname: db\n\
             lxc.cgroup2.devices.allow = c 1:3 rwm: x\nlxc.idmap: u 0 100000 65536\n\
+            lxc.mount.auto = proc sys\n\
             net0: name=eth0,bridge=va,hwaddr=BC:24:11:00:00:05,ip=10.0.0.7/24,ip6=fd00::7/64,type=veth\n\
             net1: name=eth1,bridge=vb,hwaddr=BC:24:11:00:00:06,ip=dhcp,type=veth\n";
         assert_eq!(

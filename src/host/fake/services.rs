@@ -26,6 +26,9 @@ pub(crate) struct Running {
     /// The hosts that each dnsmasq read last, and how often it was told to.
     hosts: BTreeMap<ZoneId, (String, u32)>,
     default_dnsmasq: bool,
+    /// What the machine starts: the dnsmasq of these zones, and the one that is of no zone.
+    enabled: BTreeSet<ZoneId>,
+    default_enabled: bool,
     /// Steps that fail, by their words.
     failing: BTreeSet<String>,
     /// Steps that say to have done something and did not.
@@ -36,7 +39,7 @@ impl Fake {
     /// Lets FRR and the dnsmasq that is of no zone run with what their files say.
     pub(crate) fn start_services(&self) {
         let mut machine = hold(&self.machine);
-        machine.running.default_dnsmasq = true;
+        (machine.running.default_dnsmasq, machine.running.default_enabled) = (true, true);
         machine.running.frr = Frr::Runs(String::new());
         machine.boot_services();
     }
@@ -63,9 +66,10 @@ impl Fake {
 
     /// What runs, for people.
     pub(crate) fn runs(&self) -> String {
-        let Running { frr, daemons, dnsmasq, default_dnsmasq, .. } =
+        let Running { frr, daemons, dnsmasq, default_dnsmasq, enabled, default_enabled, .. } =
             hold(&self.machine).running.clone();
-        format!("{frr:?} {daemons:?} {dnsmasq:?} {default_dnsmasq}")
+        let starts = format!("starts {enabled:?} {default_enabled}");
+        format!("{frr:?} {daemons:?} {dnsmasq:?} {starts} {default_dnsmasq}")
     }
 }
 
@@ -99,8 +103,10 @@ impl Machine {
         let zones: BTreeSet<ZoneId> = files
             .filter_map(|path| Managed::of_path(Utf8Path::new(path))?.dnsmasq().cloned())
             .collect();
-        let read = zones.into_iter().map(|zone| (zone.clone(), self.of_zone(&zone)));
+        let zones = zones.into_iter().filter(|zone| self.running.enabled.contains(zone));
+        let read = zones.map(|zone| (zone.clone(), self.of_zone(&zone)));
         self.running.dnsmasq = read.collect();
+        self.running.default_dnsmasq = self.running.default_enabled;
         let told: Vec<ZoneId> = self.running.hosts.keys().cloned().collect();
         for zone in told {
             let text = self.file(hosts_file(&zone).as_str()).unwrap_or_default();
@@ -147,13 +153,19 @@ impl Machine {
                 self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
             }
             ServiceStep::EmptyFrr => self.running.frr = Frr::Runs(String::new()),
-            ServiceStep::StopDefaultDnsmasq => self.running.default_dnsmasq = false,
-            ServiceStep::StartDefaultDnsmasq => self.running.default_dnsmasq = true,
+            ServiceStep::StopDefaultDnsmasq | ServiceStep::StartDefaultDnsmasq => {
+                let runs = *step == ServiceStep::StartDefaultDnsmasq;
+                (self.running.default_dnsmasq, self.running.default_enabled) = (runs, runs);
+            }
             ServiceStep::RestartDnsmasq(zone) => {
                 let text = self.of_zone(zone);
                 self.running.dnsmasq.insert(zone.clone(), text);
+                self.running.enabled.insert(zone.clone());
             }
-            ServiceStep::StopDnsmasq(zone) => drop(self.running.dnsmasq.remove(zone)),
+            ServiceStep::StopDnsmasq(zone) => {
+                self.running.dnsmasq.remove(zone);
+                self.running.enabled.remove(zone);
+            }
             ServiceStep::ReloadHosts(zone) => {
                 let text = self.file(hosts_file(zone).as_str()).unwrap_or_default();
                 let (hosts, count) = self.running.hosts.entry(zone.clone()).or_default();

@@ -49,6 +49,8 @@ pub enum Refusal {
     Kept(IpAddr),
     /// Another guest holds the fixed address.
     Held(IpAddr, GuestName),
+    /// The fixed address is declared for another guest, whoever claims now.
+    Declared(IpAddr, GuestName),
 }
 
 /// An interface that does not get what it claims. It keeps what it has.
@@ -93,6 +95,9 @@ impl fmt::Display for Refused {
                 f,
                 "{address} is held by `{other}`, and given to nobody else before it is given up"
             ),
+            Refusal::Declared(address, other) => {
+                write!(f, "{address} is declared for `{other}`")
+            }
         }
     }
 }
@@ -121,7 +126,8 @@ pub struct Allocation {
 
 /// Settles who holds which address. Claims are served in this order: who holds an address
 /// keeps it; then fixed addresses; then whoever has none, in the order of `claims`. Of two
-/// families an interface without addresses gets both or neither, but for those fixed.
+/// families an interface without addresses gets both or neither, but for those fixed. What
+/// `network` declares for a guest is given to no other, whether that guest claims now or not.
 pub fn allocate(network: &Network, leases: &Leases, claims: &[Claim], terms: &Terms) -> Allocation {
     let mut work = Work::new(network, leases, terms);
     // Who moves away makes room for another who is declared to come.
@@ -152,6 +158,8 @@ struct Work<'a> {
     before: &'a Leases,
     after: Leases,
     terms: &'a Terms,
+    /// Whose fixed addresses are whose, by what is declared.
+    reserved: BTreeMap<(ZoneId, IpAddr), Claim>,
     /// Interfaces whose claim is refused.
     refused: Vec<Refused>,
     /// Leases that a claim stands behind.
@@ -160,8 +168,17 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(network: &Network, leases: &'a Leases, terms: &'a Terms) -> Self {
+        let pools = Pools::of(network);
+        let declared = super::claims(network).into_iter();
+        let reserved = declared.flat_map(|claim| {
+            let zone = pools.zone(&claim.vnet).cloned();
+            let fixed = claim.fixed.clone().into_iter();
+            let keys = fixed.filter_map(move |address| Some((zone.clone()?, address)));
+            keys.map(move |key| (key, claim.clone()))
+        });
         Self {
-            pools: Pools::of(network),
+            reserved: reserved.collect(),
+            pools,
             before: leases,
             after: leases.clone(),
             terms,
@@ -221,11 +238,16 @@ impl<'a> Work<'a> {
                     .filter(|lease| (&lease.vnet, &lease.mac) != (&claim.vnet, &claim.mac));
                 // What was given up may go to whom it is declared for.
                 let holder = holder.filter(|lease| lease.released.is_none());
-                let why = match holder {
+                let reserved = self
+                    .reserved
+                    .get(&key)
+                    .filter(|other| (&other.vnet, &other.mac) != (&claim.vnet, &claim.mac));
+                let why = match (holder, reserved) {
                     _ if !self.pools.contain(&claim.vnet, *address) => Refusal::Outside(*address),
                     _ if self.pools.keep(&zone, *address) => Refusal::Kept(*address),
-                    Some(lease) => Refusal::Held(*address, lease.guest.clone()),
-                    None => {
+                    (Some(lease), _) => Refusal::Held(*address, lease.guest.clone()),
+                    (None, Some(other)) => Refusal::Declared(*address, other.guest.clone()),
+                    (None, None) => {
                         self.put(&zone, *address, claim);
                         continue;
                     }
@@ -238,7 +260,7 @@ impl<'a> Work<'a> {
     /// An address for each family that has none.
     fn choose(&mut self, claims: &[Claim]) {
         let held = self.held();
-        let mut fixed: BTreeSet<(ZoneId, IpAddr)> = BTreeSet::new();
+        let mut fixed: BTreeSet<(ZoneId, IpAddr)> = self.reserved.keys().cloned().collect();
         for claim in claims {
             let zone = self.pools.zone(&claim.vnet);
             fixed.extend(

@@ -81,6 +81,27 @@ fn addresses(leases: &Leases, guest: u8) -> Vec<String> {
     of.map(|((_, address), _)| address.to_string()).collect()
 }
 
+/// One guest starts alone, and another one is declared.
+#[test]
+fn what_is_declared_for_a_guest_is_given_to_no_other() {
+    let mut network = network(&[("va", &[("10.0.0.0/29", subnet("10.0.0.1", &[]))])]);
+    let nic = crate::network::Nic {
+        vnet: "va".parse().unwrap(),
+        mac: claim(1, &[]).mac,
+        addresses: vec!["10.0.0.2".parse().unwrap()],
+    };
+    let guest = crate::network::Guest { nics: vec![nic], hostname: None };
+    network.guests.insert("g1".parse().unwrap(), guest);
+    let allocate = |claim| allocate(&network, &Leases::new(), &[claim], &terms(0));
+    let leases = written(&Leases::new(), &allocate(claim(2, &[])));
+    assert_eq!(addresses(&leases, 2), ["10.0.0.3"]);
+    let refused = allocate(claim(2, &["10.0.0.2"])).refused;
+    let why = Refusal::Declared("10.0.0.2".parse().unwrap(), "g1".parse().unwrap());
+    assert_eq!(refused.into_iter().map(|refused| refused.why).collect::<Vec<_>>(), [why]);
+    let leases = written(&Leases::new(), &allocate(claim(1, &["10.0.0.2"])));
+    assert_eq!(addresses(&leases, 1), ["10.0.0.2"]);
+}
+
 #[test]
 fn ranges_are_used_in_order_and_routers_are_left_out() {
     let network = network(&[(
