@@ -46,6 +46,13 @@ pub enum ZoneKind {
     Evpn(EvpnZone),
 }
 
+impl ZoneKind {
+    /// Whether the router of the zone's subnets is none of the nodes.
+    pub fn is_routed_outside(&self) -> bool {
+        matches!(self, Self::Vlan(_) | Self::Qinq(_) | Self::Vxlan(_))
+    }
+}
+
 /// A zone whose vnets are VLANs of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VlanZone {

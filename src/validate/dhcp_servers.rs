@@ -15,7 +15,7 @@ use crate::declare::zone::ZoneType;
 use crate::value::{NodeName, Place, VnetId};
 
 /// Whether the router of a zone's subnets is outside, so that no node has an address there.
-fn is_routed_outside(kind: ZoneType) -> bool {
+pub(super) fn is_routed_outside(kind: ZoneType) -> bool {
     matches!(kind, ZoneType::Vlan | ZoneType::Qinq | ZoneType::Vxlan)
 }
 

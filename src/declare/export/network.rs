@@ -135,7 +135,7 @@ impl Export {
         values.text("reversedns", zone.reversedns.as_ref());
         values.text("dnszone", zone.dnszone.as_ref());
         values.number("mtu", zone.mtu.as_ref());
-        if kind == ZoneType::Evpn && zone.dhcp.is_some() {
+        if kind != ZoneType::Simple && zone.dhcp.is_some() {
             self.leave_out(&who, "`dhcp`: in Proxmox only simple zones have it");
         } else {
             values.text("dhcp", zone.dhcp.as_ref());
