@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::shape::Entries;
-use crate::value::{Alias, At, Cidr, DhcpValue, DnsName, Tag, ZoneId};
+use crate::value::{Alias, At, Cidr, DhcpValue, DnsName, NodeName, Tag, ZoneId};
 
 choices! {
     /// An option of DHCP that has no key of its own.
@@ -59,6 +59,9 @@ declaration! {
         /// Pools for whoever asks by DHCP and has no address of its own. Nobody else gets
         /// one without. Only in simple zones; weft's own.
         optional "dhcp-pool" dhcp_pool: Vec<DhcpRange>,
+        /// Nodes that answer guests, and the address of each on the vnet: in VLAN, QinQ and
+        /// VXLAN zones, where no node is the router. weft's own.
+        optional "dhcp-servers" dhcp_servers: Entries<NodeName, At<IpAddr>>,
         /// What guests are told beside their address. weft's own.
         optional "dhcp-options" dhcp_options: Vec<DhcpOption>,
     }

@@ -59,7 +59,7 @@ declaration! {
         /// MTU of the vnets, in bytes. 0 is `not set`.
         optional "mtu" mtu: Mtu,
         /// Who serves DHCP.
-        optional "dhcp" dhcp: DhcpServer => [Simple Evpn],
+        optional "dhcp" dhcp: DhcpServer,
         /// The node's bridge that carries the tags.
         optional "bridge" bridge: IfName => [Vlan Qinq] required [Vlan Qinq],
         /// Guests' ports neither learn nor flood.

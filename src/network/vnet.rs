@@ -1,9 +1,9 @@
 //! Vnets and their subnets.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::value::{AddressRange, Alias, Cidr, DhcpValue, DnsName, Tag};
+use crate::value::{AddressRange, Alias, Cidr, DhcpValue, DnsName, NodeName, Tag};
 
 /// One vnet. Its id is the name of its bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,11 @@ impl Vnet {
             Traffic::VlanAware => None,
         };
         subnets.into_iter().flatten()
+    }
+
+    /// The addresses by which a node answers guests that ask by DHCP, in the order of subnets.
+    pub fn dhcp_servers_on(&self, node: &NodeName) -> impl Iterator<Item = Ipv4Addr> {
+        self.subnets().filter_map(|(_, subnet)| subnet.dhcp_servers.get(node).copied())
     }
 
     /// Whether guests may send VLAN tags of their own.
@@ -70,6 +75,9 @@ pub struct Subnet {
     /// Pools for whoever has no address of its own, in the order declared. They hold no
     /// address that is given to a guest by name. Only in simple zones with DHCP.
     pub dhcp_pools: Vec<AddressRange>,
+    /// Nodes that answer guests, and the address of each on the vnet, within the prefix and
+    /// nobody else's. Only in VLAN, QinQ and VXLAN zones with DHCP, and of IPv4 prefixes.
+    pub dhcp_servers: BTreeMap<NodeName, Ipv4Addr>,
     /// What else guests are told, by names that dnsmasq has: of IPv6 `domain-search` only.
     pub dhcp_options: Vec<(&'static str, Vec<DhcpValue>)>,
 }

@@ -20,8 +20,7 @@ pub struct Zone {
     pub ipam: Option<IpamId>,
     /// Where names of guests are registered.
     pub naming: Naming,
-    /// Who serves DHCP. Only where the vnets have addresses of their own: in simple and
-    /// EVPN zones.
+    /// Who serves DHCP. Where the router is outside, only on nodes that a subnet names.
     pub dhcp: Option<DhcpServer>,
     /// Guests' ports neither learn nor flood. Never in simple and VXLAN zones.
     pub bridge_disable_mac_learning: bool,
@@ -44,6 +43,13 @@ pub enum ZoneKind {
     Vxlan(VxlanZone),
     /// Layer 3 tunnels with BGP EVPN.
     Evpn(EvpnZone),
+}
+
+impl ZoneKind {
+    /// Whether the router of the zone's subnets is none of the nodes.
+    pub fn is_routed_outside(&self) -> bool {
+        matches!(self, Self::Vlan(_) | Self::Qinq(_) | Self::Vxlan(_))
+    }
 }
 
 /// A zone whose vnets are VLANs of a bridge.

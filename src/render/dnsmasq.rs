@@ -1,7 +1,9 @@
 //! The files of dnsmasq: one instance for each zone with `dhcp` (`pve-rendering.md` §3).
 //!
-//! Simple zones are as the reference has them, also on nodes that a zone is not on. That EVPN zones
-//! can have DHCP is weft's own: the gateway is there on every node, and so is dnsmasq.
+//! Simple zones are as the reference has them, also on nodes that a zone is not on. That others
+//! can have DHCP is weft's own: of an EVPN zone the gateway is there on every node, and so is
+//! dnsmasq; in VLAN, QinQ and VXLAN zones, whose router is outside, the nodes of `dhcp-servers`
+//! have an address on the vnet and answer by it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,8 +22,8 @@ const POOL: &str = "has-a-pool";
 const POOL_TIME: &str = "1h";
 
 /// The MTU that guests are told where a zone says nothing.
-const SIMPLE_MTU: u32 = 1500;
-const EVPN_MTU: u32 = 1450;
+const PLAIN_MTU: u32 = 1500;
+const TUNNEL_MTU: u32 = 1450;
 
 /// What dnsmasq should have on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,33 +50,49 @@ pub(super) fn render(network: &Network, node: &NodeName) -> Dnsmasq {
     let mut dnsmasq = Dnsmasq::default();
     for (id, zone) in network.zones.iter().filter(|(_, zone)| zone.dhcp.is_some()) {
         let is_here = zone.nodes.contains(node);
+        // Where the router is outside, only nodes that have an address there can answer.
+        let is_server = |vnet: &Vnet| vnet.dhcp_servers_on(node).next().is_some();
+        let serves = is_here && zone.vnets.values().any(is_server);
         let default_mtu = match zone.kind {
-            ZoneKind::Simple => SIMPLE_MTU,
-            ZoneKind::Evpn(_) if is_here => EVPN_MTU,
+            ZoneKind::Simple => PLAIN_MTU,
+            ZoneKind::Evpn(_) if is_here => TUNNEL_MTU,
+            ZoneKind::Vlan(_) | ZoneKind::Qinq(_) if serves => PLAIN_MTU,
+            ZoneKind::Vxlan(_) if serves => TUNNEL_MTU,
             _ => continue,
         };
         if !is_here {
             let message = "the zone is not on this node, and its dnsmasq is, as with Proxmox VE";
             dnsmasq.notes.push(Note::new(Subject::Zone(id.clone()), message));
         }
-        dnsmasq.zone(id, zone, zone.mtu.map_or(default_mtu, Mtu::get));
+        dnsmasq.zone(id, zone, node, zone.mtu.map_or(default_mtu, Mtu::get));
     }
     dnsmasq
 }
 
 impl Dnsmasq {
-    fn zone(&mut self, id: &ZoneId, zone: &Zone, mtu: u32) {
+    fn zone(&mut self, id: &ZoneId, zone: &Zone, node: &NodeName, mtu: u32) {
         self.files.insert(Managed::DnsmasqBus(id.clone()), bus(id));
         self.files.insert(Managed::DnsmasqOptions(id.clone()), options(id));
         let has_pool =
             |vnet: &Vnet| vnet.subnets().any(|(_, subnet)| !subnet.dhcp_pools.is_empty());
         let pools = zone.vnets.values().any(has_pool);
-        self.files.insert(Managed::DnsmasqZone(id.clone()), defaults(id, mtu, pools));
-        let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || zone.kind == ZoneKind::Simple;
+        let outside = zone.kind.is_routed_outside();
+        let mut defaults = defaults(id, mtu, pools);
+        if outside {
+            // Its answers to questions for names would take the node's routes, not the vnet.
+            defaults.insert_str(0, "port=0\n");
+        }
+        self.files.insert(Managed::DnsmasqZone(id.clone()), defaults);
+        let has_bridge = |vnet: &Vnet| vnet.tag.is_some() || is_untagged(&zone.kind);
+        let answers = |subnet: &Subnet| !outside || subnet.dhcp_servers.contains_key(node);
         for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
             let mut text = String::new();
-            for (prefix, subnet) in of.subnets() {
-                let message = serve(id, prefix, subnet, &mut text);
+            for (prefix, subnet) in of.subnets().filter(|(_, subnet)| answers(subnet)) {
+                let message = if outside {
+                    serve_outside(id, prefix, subnet, &mut text)
+                } else {
+                    serve(id, prefix, subnet, &mut text)
+                };
                 let subject = || Subject::Vnet(vnet.clone());
                 self.notes.extend(message.map(|message| Note::new(subject(), message)));
             }
@@ -87,6 +105,11 @@ impl Dnsmasq {
             }
         }
     }
+}
+
+/// Whether a vnet without a tag has a bridge.
+fn is_untagged(kind: &ZoneKind) -> bool {
+    matches!(kind, ZoneKind::Simple | ZoneKind::Qinq(_))
 }
 
 /// The lines of one subnet, and what is wrong with them. Addresses of known guests come from
@@ -118,12 +141,7 @@ fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Op
     if let Some(server) = subnet.dhcp_dns_server {
         push(text, format_args!("dhcp-option=tag:{tag},{option}:dns-server,{server}"));
     }
-    let family = if prefix.net().addr().is_ipv6() { "option6" } else { "option" };
-    for (name, values) in &subnet.dhcp_options {
-        let values: Vec<&str> = values.iter().map(DhcpValue::as_str).collect();
-        let values = values.join(",");
-        push(text, format_args!("dhcp-option=tag:{tag},{family}:{name},{values}"));
-    }
+    more_options(&tag, prefix, subnet, text);
     match (option, subnet.dhcp_dns_server) {
         ("", None) => Some(format!("subnet {prefix}: guests get no router, for it has no gateway")),
         ("", Some(_)) => Some(format!(
@@ -131,6 +149,37 @@ fn serve(zone: &ZoneId, prefix: &Cidr, subnet: &Subnet, text: &mut String) -> Op
              `dhcp-dns-server` makes where there is no gateway"
         )),
         _ => None,
+    }
+}
+
+/// The lines of one subnet of IPv4 whose router is not the node. Where dnsmasq is told no router
+/// and no DNS server it names itself, and the node is neither: these two lines forbid it.
+fn serve_outside(
+    zone: &ZoneId,
+    prefix: &Cidr,
+    subnet: &Subnet,
+    text: &mut String,
+) -> Option<String> {
+    let IpNet::V4(net) = prefix.net() else { return None };
+    let tag = format!("{zone}-{}", prefix.id());
+    let (start, mask) = (net.network(), net.netmask());
+    push(text, format_args!("dhcp-range=set:{tag},{start},static,{mask},infinite"));
+    for (option, address) in [("router", subnet.gateway), ("dns-server", subnet.dhcp_dns_server)] {
+        let address = address.map(|address| format!(",{address}")).unwrap_or_default();
+        push(text, format_args!("dhcp-option=tag:{tag},option:{option}{address}"));
+    }
+    more_options(&tag, prefix, subnet, text);
+    let message = || format!("subnet {prefix}: guests get no router, for it has no gateway");
+    subnet.gateway.is_none().then(message)
+}
+
+/// What guests of a subnet are told beside their address.
+fn more_options(tag: &str, prefix: &Cidr, subnet: &Subnet, text: &mut String) {
+    let family = if prefix.net().addr().is_ipv6() { "option6" } else { "option" };
+    for (name, values) in &subnet.dhcp_options {
+        let values: Vec<&str> = values.iter().map(DhcpValue::as_str).collect();
+        let values = values.join(",");
+        push(text, format_args!("dhcp-option=tag:{tag},{family}:{name},{values}"));
     }
 }
 
@@ -199,9 +248,13 @@ fn defaults(zone: &ZoneId, mtu: u32, pools: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
-    use crate::network::{DhcpServer, EvpnZone, Naming, Nodes, Traffic};
-    use crate::value::{Number as _, Tag};
+    use crate::network::{
+        DhcpServer, EvpnZone, Naming, Nodes, Peers, QinqZone, Traffic, VlanZone, VxlanZone,
+    };
+    use crate::value::{Number as _, ServiceTag, Tag};
 
     fn zone(kind: ZoneKind, nodes: Nodes, subnets: &[(&str, Option<&str>)]) -> Zone {
         let subnets = subnets.iter().map(|(prefix, gateway)| {
@@ -273,6 +326,77 @@ mod tests {
         assert_eq!(notes, Vec::<String>::new());
         let elsewhere = || Nodes::Some(["n2".parse().unwrap()].into());
         assert_eq!(rendered(zone(evpn(), elsewhere(), &subnets)), Default::default());
+    }
+
+    #[test]
+    fn where_the_router_is_outside_named_nodes_alone_answer() {
+        let tagged = || ZoneKind::Vlan(VlanZone { bridge: "vmbr0".parse().unwrap() });
+        let doubly = || {
+            let (bridge, tag) = ("vmbr0".parse().unwrap(), ServiceTag::checked(9).unwrap());
+            ZoneKind::Qinq(QinqZone { bridge, tag, protocol: None })
+        };
+        let tunnel =
+            || ZoneKind::Vxlan(VxlanZone { peers: Peers::Addresses(Vec::new()), port: None });
+        let served = |kind, nodes, server: &str| {
+            let subnets = [("10.0.0.5/24", Some("10.0.0.1")), ("10.1.0.0/24", None)];
+            let mut zone = zone(kind, nodes, &subnets);
+            for vnet in zone.vnets.values_mut() {
+                let Traffic::Untagged(subnets) = &mut vnet.traffic else { continue };
+                let subnet = subnets.values_mut().next().unwrap();
+                let address = Ipv4Addr::new(10, 0, 0, 2);
+                subnet.dhcp_servers = [(server.parse().unwrap(), address)].into();
+            }
+            zone
+        };
+        for (kind, mtu, bare) in
+            [(tagged(), 1500, false), (doubly(), 1500, true), (tunnel(), 1450, false)]
+        {
+            let (files, notes) = rendered(served(kind.clone(), Nodes::All, "n1"));
+            let defaults = &files["/etc/dnsmasq.d/za/00-default.conf"];
+            assert!(defaults.starts_with("port=0\nexcept-interface=lo\n"), "{defaults}");
+            assert!(defaults.contains(&format!("\ndhcp-option=26,{mtu}\n")), "{defaults}");
+            assert_eq!(
+                files["/etc/dnsmasq.d/za/10-va.conf"],
+                "dhcp-range=set:za-10.0.0.5-24,10.0.0.0,static,255.255.255.0,infinite\n\
+                 dhcp-option=tag:za-10.0.0.5-24,option:router,10.0.0.1\n\
+                 dhcp-option=tag:za-10.0.0.5-24,option:dns-server,9.9.9.9\n\
+                 interface=va\n"
+            );
+            // A vnet without a tag has a bridge within a service VLAN alone.
+            assert_eq!(files.contains_key("/etc/dnsmasq.d/za/10-vb.conf"), bare);
+            assert_eq!(notes, Vec::<String>::new());
+            // Another node has nothing, nor has one that the zone is not on.
+            let nothing = Default::default();
+            assert_eq!(rendered(served(kind.clone(), Nodes::All, "n2")), nothing);
+            let elsewhere = Nodes::Some(["n2".parse().unwrap()].into());
+            assert_eq!(rendered(served(kind, elsewhere, "n1")), nothing);
+        }
+    }
+
+    #[test]
+    fn a_node_never_says_that_it_is_the_router() {
+        let mut zone = zone(
+            ZoneKind::Vlan(VlanZone { bridge: "vmbr0".parse().unwrap() }),
+            Nodes::All,
+            &[("10.0.0.0/24", None)],
+        );
+        for vnet in zone.vnets.values_mut() {
+            let Traffic::Untagged(subnets) = &mut vnet.traffic else { continue };
+            for subnet in subnets.values_mut() {
+                subnet.dhcp_dns_server = None;
+                subnet.dhcp_servers = [("n1".parse().unwrap(), Ipv4Addr::new(10, 0, 0, 2))].into();
+            }
+        }
+        let (files, notes) = rendered(zone);
+        assert_eq!(
+            files["/etc/dnsmasq.d/za/10-va.conf"],
+            "dhcp-range=set:za-10.0.0.0-24,10.0.0.0,static,255.255.255.0,infinite\n\
+             dhcp-option=tag:za-10.0.0.0-24,option:router\n\
+             dhcp-option=tag:za-10.0.0.0-24,option:dns-server\n\
+             interface=va\n"
+        );
+        let said = "vnet va: subnet 10.0.0.0/24: guests get no router, for it has no gateway";
+        assert_eq!(notes, [said]);
     }
 
     #[test]

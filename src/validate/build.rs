@@ -4,17 +4,18 @@
 //! instead of guessing where a rule should not have let it come this far.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{dhcp, peers, routing};
-use crate::declare::Declared;
 use crate::declare::service;
 use crate::declare::vnet;
 use crate::declare::zone::{self, ZoneType};
+use crate::declare::{Declared, Entry};
 use crate::network::{
     DhcpServer, Dns, EvpnZone, Guest, Ipam, IpamServer, Naming, Network, Nic, Node, Nodes, Peers,
     QinqZone, Subnet, Traffic, VlanProtocol, VlanZone, Vnet, VxlanZone, Zone, ZoneKind,
 };
-use crate::value::{At, DhcpValue, VnetId, ZoneId};
+use crate::value::{At, DhcpValue, NodeName, VnetId, ZoneId};
 
 /// The network, if every rule holds that is an error.
 pub(super) fn network(declared: &Declared) -> Option<Network> {
@@ -153,6 +154,11 @@ fn vnet(declared: &vnet::Vnet) -> Option<Vnet> {
 fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
     let ranges = declared.dhcp_range.iter().flat_map(|ranges| &ranges.value);
     let pools = declared.dhcp_pool.iter().flat_map(|pools| &pools.value);
+    let servers = declared.dhcp_servers.iter().flat_map(|servers| &servers.value);
+    let server = |(node, entry): (&NodeName, &Entry<At<IpAddr>>)| match entry.value.value {
+        IpAddr::V4(address) => Some((node.clone(), address)),
+        IpAddr::V6(_) => None,
+    };
     let options = declared.dhcp_options.iter().flat_map(|options| &options.value);
     Some(Subnet {
         gateway: plain(declared.gateway.as_ref()),
@@ -161,6 +167,7 @@ fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
         dhcp_ranges: ranges.map(dhcp::range).collect::<Option<_>>()?,
         dhcp_dns_server: plain(declared.dhcp_dns_server.as_ref()),
         dhcp_pools: pools.map(dhcp::range).collect::<Option<_>>()?,
+        dhcp_servers: servers.map(server).collect::<Option<_>>()?,
         dhcp_options: options.map(option).collect(),
     })
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 
+use super::dhcp_servers::is_routed_outside;
 use super::guests;
 use super::report::Report;
 use super::subnets::{Found, all};
@@ -18,10 +19,6 @@ use crate::value::{AddressRange, At, Cidr, DnsName, GuestName, Place, VnetId};
 /// A zone with DHCP has an IPAM that chooses the addresses.
 pub(super) fn has_ipam(declared: &Declared, report: &mut Report) {
     for (id, zone) in &declared.zones {
-        // Of another type the option itself is what is wrong.
-        if !matches!(zone.value.kind.value, ZoneType::Simple | ZoneType::Evpn) {
-            continue;
-        }
         if let (Some(dhcp), None) = (&zone.value.dhcp, &zone.value.ipam) {
             let message = format!("zone `{id}` has `dhcp` and no `ipam`");
             report.push(Finding::new(Code::DhcpWithoutIpam, message, &dhcp.place));
@@ -37,10 +34,13 @@ pub(super) fn has_gateway(declared: &Declared, report: &mut Report) {
         if subnet.value.gateway.is_some() {
             continue;
         }
+        let outside = is_routed_outside(zone.value.kind.value);
         let effect = match &subnet.value.dhcp_dns_server {
+            // Nobody answers there, with a gateway or without.
+            _ if outside && prefix.net().addr().is_ipv6() => continue,
             _ if prefix.net().addr().is_ipv6() => "gets no DHCP",
-            Some(_) => "gets a line that dnsmasq does not understand",
-            None => "tells its guests no router",
+            Some(_) if !outside => "gets a line that dnsmasq does not understand",
+            _ => "tells its guests no router",
         };
         let message = format!("subnet {prefix} has no `gateway`, and so {effect}");
         let finding = Finding::new(Code::DhcpWithoutGateway, message, &subnet.place)

@@ -9,6 +9,7 @@ mod bridges;
 mod build;
 mod controllers;
 mod dhcp;
+mod dhcp_servers;
 mod evpn;
 mod fabrics;
 mod guests;
@@ -123,6 +124,9 @@ const RULES: &[Rule] = &[
     dhcp::pools_are_served,
     dhcp::pools_are_apart,
     dhcp::options_fit,
+    dhcp_servers::serve,
+    dhcp_servers::are_free,
+    dhcp_servers::are_there,
     dhcp::options_have_values,
     guests::vnets_declared,
     guests::addresses_inside,

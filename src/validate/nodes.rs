@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::report::Report;
+use super::subnets::{Found, all};
 use crate::declare::Declared;
 use crate::declare::finding::Code;
 use crate::value::{NodeName, Place};
@@ -16,6 +17,12 @@ pub(super) fn declared(declared: &Declared, report: &mut Report) {
         let named = lists.flat_map(|list| &list.value).chain(primary);
         for node in named {
             named_by(declared, &format!("zone `{id}`"), &node.value, &node.place, report);
+        }
+    }
+    for Found { prefix, subnet, .. } in all(declared) {
+        let servers = subnet.value.dhcp_servers.iter().flat_map(|servers| &servers.value);
+        for (node, entry) in servers {
+            named_by(declared, &format!("subnet {prefix}"), node, &entry.place, report);
         }
     }
     for (id, controller) in &declared.controllers {

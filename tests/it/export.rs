@@ -150,10 +150,11 @@ zones:
   zn: {type: simple, nodes: []}
   zp: {type: simple, ipam: pve, dns: pd}
   zx: {type: vxlan, external-peers: [192.0.2.7], nodes: [n2]}
-  zy: {type: vxlan}
+  zy: {type: vxlan, dhcp: dnsmasq, ipam: pve}
 vnets:
   va: {zone: zx, tag: 1, vlanaware: false}
   vn: {zone: zn, subnets: {10.9.0.0/24: {}}}
+  vs: {zone: zy, tag: 2, subnets: {10.8.0.0/24: {gateway: 10.8.0.1, dhcp-servers: {n1: 10.8.0.2}}}}
 controllers:
   ctl: {type: evpn, asn: 65000}
 ipams:
@@ -177,14 +178,20 @@ fn what_proxmox_cannot_say_is_listed() {
     let exported = export::pve(&declared, &network, 7, &BTreeMap::new());
     assert_eq!(
         exported.files["zones.cfg"],
-        "evpn: ze\n\tcontroller ctl\n\tvrf-vxlan 100\n\texitnodes n1,n2\n\nsimple: zp\n\tdns pd\n\tipam pve\n\nvxlan: zx\n\tnodes n2\n\tpeers 10.0.0.2,192.0.2.7\n\nvxlan: zy\n\tpeers 10.0.0.1,10.0.0.2\n\n"
+        "evpn: ze\n\tcontroller ctl\n\tvrf-vxlan 100\n\texitnodes n1,n2\n\nsimple: zp\n\tdns pd\n\tipam pve\n\nvxlan: zx\n\tnodes n2\n\tpeers 10.0.0.2,192.0.2.7\n\nvxlan: zy\n\tipam pve\n\tpeers 10.0.0.1,10.0.0.2\n\n"
     );
-    assert_eq!(exported.files["vnets.cfg"], "vnet: va\n\tzone zx\n\ttag 1\n\tvlanaware 0\n\n");
+    assert_eq!(
+        exported.files["vnets.cfg"],
+        "vnet: va\n\tzone zx\n\ttag 1\n\tvlanaware 0\n\nvnet: vs\n\tzone zy\n\ttag 2\n\n"
+    );
     assert_eq!(
         exported.files["controllers.cfg"],
         "evpn: ctl\n\tasn 65000\n\tpeers 10.0.0.1,10.0.0.2\n\n"
     );
-    assert!(!exported.files.contains_key("subnets.cfg"));
+    assert_eq!(
+        exported.files["subnets.cfg"],
+        "subnet: zy-10.8.0.0-24\n\tvnet vs\n\tgateway 10.8.0.1\n\n"
+    );
     let running: Value = serde_json::from_str(&exported.files[".running-config"]).unwrap();
     assert_eq!(running["version"], 7);
     assert_eq!(running["zones"]["ids"]["zx"]["nodes"], serde_json::json!({"n2": 1}));
@@ -196,7 +203,9 @@ fn what_proxmox_cannot_say_is_listed() {
             "zone ze: `dhcp`: in Proxmox only simple zones have it",
             "zone zn: left out with its vnets: it is on no node, and Proxmox would put it on every one",
             "zone zx: `peers` are the addresses of the nodes and `external-peers` as they are now; Proxmox derives none",
+            "zone zy: `dhcp`: in Proxmox only simple zones have it",
             "zone zy: `peers` are the addresses of the nodes as they are now; Proxmox derives none",
+            "subnet 10.8.0.0/24 of vnet vs: `dhcp-servers`: Proxmox has no such option",
             "controller ctl: `peers` are the addresses of the nodes as they are now; Proxmox derives none",
             "node n1: `address`, `management`: Proxmox has its nodes from corosync.conf",
             "node n2: `address`, `labels`: Proxmox has its nodes from corosync.conf",

@@ -142,6 +142,32 @@ macro_rules! subnets {
                         dhcp-range: [{start-address: 10.0.0.10, end-address: 10.0.0.20}]
                         dhcp-pool: [{start-address: 10.0.0.20, end-address: 10.0.0.30}]
                 ";
+            DhcpServerUnserved "dhcp-server-unserved" Error
+                "a node should answer guests where it does not have to, or cannot"
+                "`dhcp-servers` gives a node an address on a vnet, so that its dnsmasq can answer there. In simple and EVPN zones it answers by the address of the gateway; without `dhcp: dnsmasq` there is none; and of IPv6 only a router can tell guests to ask."
+                "Remove `dhcp-servers`, or add `dhcp: dnsmasq` to the VLAN, QinQ or VXLAN zone."
+                "
+                nodes: {node1: {}}
+                zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
+                vnets: {web: {zone: lan, subnets: {10.0.0.0/24: {gateway: 10.0.0.1, dhcp-servers: {node1: 10.0.0.2}}}}}
+                ";
+            DhcpServerTaken "dhcp-server-taken" Error
+                "the address by which a node answers guests is no free one of the subnet"
+                "The node has this address on the vnet: two with one address reach nobody."
+                "Choose an address within the subnet that is no router's, no guest's, in no `dhcp-range` and no other node's."
+                "
+                nodes: {node1: {}}
+                zones: {lan: {type: vlan, bridge: vmbr0, dhcp: dnsmasq, ipam: git}}
+                vnets: {web: {zone: lan, tag: 10, subnets: {10.0.0.0/24: {gateway: 10.0.0.1, dhcp-servers: {node1: 10.0.0.1}}}}}
+                ";
+            DhcpWithoutServer "dhcp-without-server" Warning
+                "a VLAN, QinQ or VXLAN zone has `dhcp`, and no node answers the guests of a subnet"
+                "The router of such a subnet is outside, so that no node has an address there by which its dnsmasq could answer."
+                "Give nodes of the zone one: `dhcp-servers: {node1: 10.0.0.3, node2: 10.0.0.4}`. One node is enough; with two, one may be off."
+                "
+                zones: {lan: {type: vlan, bridge: vmbr0, dhcp: dnsmasq, ipam: git}}
+                vnets: {web: {zone: lan, tag: 10, subnets: {10.0.0.0/24: {gateway: 10.0.0.1}}}}
+                ";
             DhcpOptionFamily "dhcp-option-family" Error
                 "an option of DHCP is of another address family than its subnet"
                 "DHCPv6 has other options than DHCP; of those that weft knows it has `domain-search`."

@@ -89,10 +89,12 @@ impl Export {
                 let mut values = Values::default();
                 values.0.push(("vnet", Value::Text(id.to_string())));
                 subnet(&entry.value, &mut values);
-                let Subnet { dhcp_pool, dhcp_options, .. } = &entry.value;
-                for (key, is_there) in
-                    [("dhcp-pool", dhcp_pool.is_some()), ("dhcp-options", dhcp_options.is_some())]
-                {
+                let Subnet { dhcp_pool, dhcp_servers, dhcp_options, .. } = &entry.value;
+                for (key, is_there) in [
+                    ("dhcp-pool", dhcp_pool.is_some()),
+                    ("dhcp-servers", dhcp_servers.is_some()),
+                    ("dhcp-options", dhcp_options.is_some()),
+                ] {
                     if is_there {
                         let message = format!("`{key}`: Proxmox has no such option");
                         self.leave_out(format!("subnet {prefix} of vnet {id}"), message);
@@ -133,7 +135,7 @@ impl Export {
         values.text("reversedns", zone.reversedns.as_ref());
         values.text("dnszone", zone.dnszone.as_ref());
         values.number("mtu", zone.mtu.as_ref());
-        if kind == ZoneType::Evpn && zone.dhcp.is_some() {
+        if kind != ZoneType::Simple && zone.dhcp.is_some() {
             self.leave_out(&who, "`dhcp`: in Proxmox only simple zones have it");
         } else {
             values.text("dhcp", zone.dhcp.as_ref());

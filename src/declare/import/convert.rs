@@ -232,7 +232,7 @@ mod tests {
         let tables: [(&[Field], BTreeSet<String>, &[&str]); 9] = [
             (ZONE, declared::<zone::Zone>(), &["type", "external-peers"]),
             (VNET, declared::<vnet::Vnet>(), &["subnets"]),
-            (SUBNET, declared::<vnet::Subnet>(), &["dhcp-pool", "dhcp-options"]),
+            (SUBNET, declared::<vnet::Subnet>(), &["dhcp-pool", "dhcp-servers", "dhcp-options"]),
             (CONTROLLER, declared::<controller::Controller>(), &["type", "external-peers"]),
             (FABRIC, declared::<fabric::Fabric>(), &["type", "nodes"]),
             (FABRIC_NODE, declared::<fabric::FabricNode>(), &[]),

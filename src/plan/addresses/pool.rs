@@ -25,7 +25,8 @@ struct Pool {
 #[derive(Clone, Debug)]
 pub struct Pools {
     pools: BTreeMap<VnetId, Pool>,
-    /// Addresses that no guest may have: routers, and what a prefix keeps for itself.
+    /// Addresses that no guest may have: routers, nodes that answer guests, and what a prefix
+    /// keeps for itself.
     kept: BTreeSet<(ZoneId, IpAddr)>,
 }
 
@@ -50,7 +51,8 @@ impl Pools {
             };
             for (prefix, subnet) in subnets {
                 pool.prefixes.push(prefix.net());
-                let kept = kept(prefix.net()).into_iter().chain(subnet.gateway);
+                let servers = subnet.dhcp_servers.values().copied().map(IpAddr::V4);
+                let kept = kept(prefix.net()).into_iter().chain(subnet.gateway).chain(servers);
                 pools.kept.extend(kept.map(|address| (zone.clone(), address)));
                 pool.ranges
                     .entry(Family::of(prefix.net().addr()))
@@ -165,5 +167,48 @@ fn after(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|next| Ipv4Addr::from(next).into()),
         IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|next| Ipv6Addr::from(next).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Naming, Nodes, Traffic, Vnet, Zone, ZoneKind};
+
+    #[test]
+    fn a_node_that_answers_guests_keeps_its_address() {
+        let servers = [("n1", 2), ("n2", 3)].map(|(node, last)| {
+            let address = Ipv4Addr::new(10, 0, 0, last);
+            (node.parse().unwrap(), address)
+        });
+        let subnet = Subnet {
+            gateway: Some(Ipv4Addr::new(10, 0, 0, 1).into()),
+            dhcp_servers: servers.into(),
+            ..Subnet::default()
+        };
+        let subnets = [("10.0.0.0/29".parse().unwrap(), subnet)].into();
+        let vnet = Vnet { traffic: Traffic::Untagged(subnets), ..Vnet::default() };
+        let zone = Zone {
+            nodes: Nodes::All,
+            mtu: None,
+            ipam: None,
+            naming: Naming::default(),
+            dhcp: None,
+            bridge_disable_mac_learning: false,
+            kind: ZoneKind::Simple,
+            vnets: [("va".parse().unwrap(), vnet)].into(),
+        };
+        let mut network = Network::default();
+        network.zones.insert("za".parse().unwrap(), zone);
+        let mut pools = Pools::of(&network);
+        let mut given = BTreeSet::new();
+        while let Some(address) =
+            pools.next(&"va".parse().unwrap(), Family::V4, |_, address| !given.contains(&address))
+        {
+            given.insert(address);
+        }
+        let left = [4, 5, 6].map(|last| IpAddr::from([10, 0, 0, last]));
+        assert_eq!(given, left.into());
+        assert!(pools.keep(&"za".parse().unwrap(), [10, 0, 0, 3].into()));
     }
 }

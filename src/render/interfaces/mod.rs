@@ -12,6 +12,7 @@ mod vxlan;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use self::name::Name;
@@ -276,6 +277,13 @@ impl<'a> Here<'a> {
     /// How large packets of an interface of the node's own can be.
     fn mtu_of(&self, name: &IfName) -> Option<u64> {
         self.facts.interface(name.as_str()).map(|interface| interface.mtu.into())
+    }
+
+    /// The addresses by which this node answers guests that ask by DHCP. Of one address only,
+    /// so that nothing is routed into the vnet by way of the node.
+    fn dhcp_server_lines<'b>(&self, vnet: &Vnet) -> impl Iterator<Item = Line<'b>> {
+        let address = |address| Line::Address { address: IpAddr::V4(address), prefix_len: 32 };
+        vnet.dhcp_servers_on(self.node).map(address)
     }
 
     /// The line of the profile for a VLAN of an interface. One that is the node's own is not

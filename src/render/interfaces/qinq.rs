@@ -121,7 +121,8 @@ impl<'a> ZoneType<'a> for Qinq<'a> {
                 inner
             }
         };
-        let mut lines: Vec<_> = bridge_lines(Some(uplink), vlan_aware, self.here.profile).collect();
+        let mut lines: Vec<_> = self.here.dhcp_server_lines(vnet).collect();
+        lines.extend(bridge_lines(Some(uplink), vlan_aware, self.here.profile));
         lines.extend(self.mtu.map(|mtu| Line::Mtu(mtu.into())));
         lines.extend(comment(vnet.alias.as_ref()));
         part.add(Stanza { name: Name::vnet(id), lines });

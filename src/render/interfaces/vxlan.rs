@@ -69,7 +69,8 @@ impl<'a> ZoneType<'a> for Vxlan<'a> {
         part.add(Stanza { name: tunnel, lines });
 
         let vlan_aware = vnet.is_vlan_aware();
-        let mut lines: Vec<_> = bridge_lines(Some(tunnel), vlan_aware, self.here.profile).collect();
+        let mut lines: Vec<_> = self.here.dhcp_server_lines(vnet).collect();
+        lines.extend(bridge_lines(Some(tunnel), vlan_aware, self.here.profile));
         lines.push(Line::Mtu(self.mtu));
         lines.extend(comment(vnet.alias.as_ref()));
         part.add(Stanza { name: Name::vnet(id), lines });

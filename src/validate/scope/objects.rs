@@ -178,6 +178,7 @@ impl Objects<'_> {
                 dhcp_range,
                 dhcp_dns_server: _,
                 dhcp_pool,
+                dhcp_servers,
                 dhcp_options: _,
             } = &subnet.value;
             self.prefix(prefix)?;
@@ -185,6 +186,8 @@ impl Objects<'_> {
             for range in dhcp_range.iter().chain(dhcp_pool).flat_map(|ranges| &ranges.value) {
                 self.addresses([&range.start_address, &range.end_address])?;
             }
+            let servers = dhcp_servers.iter().flat_map(|servers| &servers.value);
+            self.addresses(servers.map(|(_, server)| &server.value))?;
         }
         Ok(())
     }
