@@ -10,7 +10,9 @@
 //! one bound of time covers the search for the name, TLS and the answer.
 
 pub mod http;
+pub mod ipam;
 pub mod names;
+mod netbox;
 mod powerdns;
 
 pub use powerdns::PowerDns;

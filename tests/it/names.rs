@@ -5,7 +5,7 @@ mod faults;
 mod life;
 mod powerdns;
 mod program;
-mod proxy;
+pub(crate) mod proxy;
 mod reference;
 
 use std::collections::BTreeMap;

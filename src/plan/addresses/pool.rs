@@ -27,12 +27,18 @@ pub struct Pools {
     pools: BTreeMap<VnetId, Pool>,
     /// Addresses that no guest may have: routers, and what a prefix keeps for itself.
     kept: BTreeSet<(ZoneId, IpAddr)>,
+    /// Addresses that are not chosen, because others have them.
+    taken: Taken,
 }
+
+/// Addresses by zone that are not chosen for guests, because somebody has them where they are
+/// administered.
+pub type Taken = BTreeMap<ZoneId, Vec<AddressRange>>;
 
 impl Pools {
     /// The pools of a network.
     pub fn of(network: &Network) -> Self {
-        let mut pools = Self { pools: BTreeMap::new(), kept: BTreeSet::new() };
+        let mut pools = Self { pools: BTreeMap::new(), kept: BTreeSet::new(), taken: Taken::new() };
         for (zone, vnet, of) in network
             .zones
             .iter()
@@ -60,6 +66,12 @@ impl Pools {
             pools.pools.insert(vnet.clone(), pool);
         }
         pools
+    }
+
+    /// The pools without what others have.
+    #[must_use]
+    pub fn without(self, taken: &Taken) -> Self {
+        Self { taken: taken.clone(), ..self }
     }
 
     /// The zone of a vnet that has subnets.
@@ -104,6 +116,13 @@ impl Pools {
                 (index, last) = (index + 1, None);
                 continue;
             };
+            // What others have is passed over as a whole.
+            let taken = self.taken.get(&pool.zone).into_iter().flatten();
+            let taken = taken.filter(|taken| taken.start() <= candidate && candidate <= taken.end());
+            if let Some(end) = taken.map(AddressRange::end).max() {
+                last = Some(end);
+                continue;
+            }
             let kept = self.kept.contains(&(pool.zone.clone(), candidate));
             if !kept && is_free(&pool.zone, candidate) {
                 // It is looked at again: whoever asked may not take it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, Pools};
+use super::{Claim, Pools, Taken};
 use crate::network::{Lease, Leases, Network, Origin};
 use crate::plan::Family;
 use crate::value::{GuestName, MacAddress, VnetId, ZoneId};
@@ -123,12 +123,24 @@ pub struct Allocation {
 /// keeps it; then fixed addresses; then whoever has none, in the order of `claims`. Of two
 /// families an interface without addresses gets both or neither, but for those fixed.
 pub fn allocate(network: &Network, leases: &Leases, claims: &[Claim], terms: &Terms) -> Allocation {
-    let mut work = Work::new(network, leases, terms);
+    allocate_beside(network, leases, claims, terms, &Taken::new())
+}
+
+/// As [`allocate`], and what others have is chosen for nobody.
+pub fn allocate_beside(
+    network: &Network,
+    leases: &Leases,
+    claims: &[Claim],
+    terms: &Terms,
+    taken: &Taken,
+) -> Allocation {
+    let pools = || Pools::of(network).without(taken);
+    let mut work = Work::new(pools(), leases, terms);
     // Who moves away makes room for another who is declared to come.
     for _ in 0..=claims.len() {
         let before = work.after.clone();
         work = Work {
-            pools: Pools::of(network),
+            pools: pools(),
             refused: Vec::new(),
             claimed: BTreeSet::new(),
             ..work
@@ -159,9 +171,9 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(network: &Network, leases: &'a Leases, terms: &'a Terms) -> Self {
+    fn new(pools: Pools, leases: &'a Leases, terms: &'a Terms) -> Self {
         Self {
-            pools: Pools::of(network),
+            pools,
             before: leases,
             after: leases.clone(),
             terms,

@@ -1,0 +1,4 @@
+//! Servers in memory that do what the real ones were seen to do.
+
+pub(crate) mod http;
+pub(crate) mod netbox;
