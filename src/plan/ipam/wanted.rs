@@ -211,7 +211,7 @@ impl Work<'_> {
         if let Some(found) = self.ours.get(&Key::Address(address))
             && let Of::Interface(of_vnet, of_mac, slot) = &found.mark.of
             && (of_vnet, of_mac) == (vnet, mac)
-            && matches!(slot, Slot::Family(_))
+            && (matches!(slot, Slot::Family(_)) || *slot == Slot::Further(address))
         {
             return *slot;
         }

@@ -15,6 +15,8 @@ const TRIES: usize = 5;
 #[derive(Deserialize)]
 struct Page {
     count: Option<usize>,
+    /// Named by every server, so that what somebody in between made up is no last page.
+    #[serde(deserialize_with = "Option::deserialize")]
     next: Option<String>,
     results: Vec<Row>,
 }

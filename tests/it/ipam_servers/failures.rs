@@ -228,8 +228,19 @@ fn what_was_changed_meanwhile_is_left() {
         site.ask("PATCH", &prefix, Some(&json!({ "comments": "wait" })));
         let refused = refusals(&carry_out(plan));
         assert_eq!(refused.len(), 2, "{refused:?}");
-        assert!(refused.iter().all(|one| one.contains("was changed since this was planned")), "{refused:?}");
+        assert!(refused[0].contains("10.0.0.1 of zone `za`: it was changed since this was planned"), "{refused:?}");
         // Without its tag it is not ours any more.
+        assert!(refused[1].contains("somebody else's address 10.0.0.1 lies within"), "{refused:?}");
+        site.ask("PATCH", &gateway, Some(&json!({ "tags": [{ "slug": "weft" }] })));
+        let plan = cluster.plan();
+        site.ask("PATCH", &prefix, Some(&json!({ "comments": "wait again" })));
+        let refused = refusals(&carry_out(plan));
+        assert_eq!(refused, ["prefix 10.0.0.0/24 of zone `za`: it was changed since this was planned; plan again"]);
+        cluster.declare(ONE);
+        cluster.apply();
+        let gateway = target("ip-addresses", "address=10.0.0.1");
+        cluster.declare(EMPTY);
+        site.ask("PATCH", &gateway, Some(&json!({ "tags": [] })));
         let shown = cluster.plan().to_string();
         assert!(shown.contains("somebody else's address 10.0.0.1 lies within"), "{shown}");
         site.ask("PATCH", &gateway, Some(&json!({ "tags": [{ "slug": "weft" }] })));

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::fake::netbox::{Fake, Token};
 
+/// The kinds of objects that weft makes.
+const OBJECTS: [&str; 4] = ["ipam.vrf", "ipam.prefix", "ipam.iprange", "ipam.ipaddress"];
+
 /// A NetBox with what weft needs there.
 pub(crate) struct Site {
     pub(crate) name: &'static str,
@@ -68,11 +71,10 @@ impl Site {
         if !self.all("/extras/tags/?slug=weft").is_empty() {
             return;
         }
-        let types = ["ipam.vrf", "ipam.prefix", "ipam.iprange", "ipam.ipaddress"];
         self.make("/extras/tags/", &json!({ "name": "weft", "slug": "weft" }));
         self.make(
             "/extras/custom-fields/",
-            &json!({ "name": "weft", "type": "text", "unique": true, "object_types": types }),
+            &json!({ "name": "weft", "type": "text", "unique": true, "object_types": OBJECTS }),
         );
         self.make(
             "/extras/custom-fields/",
@@ -154,21 +156,10 @@ impl Site {
             return word;
         }
         let user = self.user(&word);
-        let objects = ["ipam.vrf", "ipam.prefix", "ipam.iprange", "ipam.ipaddress"];
-        let seen: Vec<&str> =
-            objects.into_iter().chain(["extras.tag", "extras.customfield"]).collect();
-        for (what, types, actions, constraints) in [
-            ("view", json!(seen), json!(["view"]), Value::Null),
-            ("write", json!(objects), json!(["add", "change", "delete"]), json!([{ "tags__slug": "weft" }])),
-        ] {
-            self.make(
-                "/users/permissions/",
-                &json!({
-                    "name": format!("{word} {what}"), "object_types": types, "actions": actions,
-                    "constraints": constraints, "users": [user],
-                }),
-            );
-        }
+        let tagged = json!([{ "tags__slug": "weft" }]);
+        self.permit(user, "read", &["extras.tag", "extras.customfield"], &["view"], &Value::Null);
+        self.permit(user, "look", &OBJECTS, &["view"], &Value::Null);
+        self.permit(user, "write", &OBJECTS, &["add", "change", "delete"], &tagged);
         self.token_of(user, true)
     }
 
@@ -180,8 +171,17 @@ impl Site {
             return word;
         }
         let user = self.user(&format!("r{}", super::name()));
-        self.ask("PATCH", &format!("/users/users/{user}/"), Some(&json!({ "is_superuser": true })));
+        self.permit(user, "read", &["extras.tag", "extras.customfield"], &["view"], &Value::Null);
+        self.permit(user, "all", &OBJECTS, &["view", "add", "change", "delete"], &Value::Null);
         self.token_of(user, false)
+    }
+
+    fn permit(&self, user: u64, name: &str, types: &[&str], actions: &[&str], constraints: &Value) {
+        let body = json!({
+            "name": format!("{name} {user}"), "object_types": types, "actions": actions,
+            "constraints": constraints, "users": [user],
+        });
+        self.make("/users/permissions/", &body);
     }
 
     fn user(&self, name: &str) -> u64 {
