@@ -18,6 +18,7 @@ pub mod found;
 pub mod handle;
 pub mod hold;
 pub mod hook;
+pub mod ipam;
 pub mod leases;
 pub mod machine;
 pub mod memory;

@@ -2,6 +2,7 @@
 
 mod import;
 mod registry;
+mod servers;
 mod words;
 
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ use crate::agent::found::FoundGuests;
 use crate::agent::leases::{Branch, Decision, Settled, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
-use crate::network::{Lease, Origin};
+use crate::network::{Lease, Leases, Origin};
 use crate::plan::addresses::{Allocation, Claim, LeaseChange, Terms, allocate, claims};
 use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
@@ -75,11 +76,14 @@ enum Verb {
     /// Take over the addresses that Proxmox VE has given out, from its own file
     /// (`/etc/pve/sdn/pve-ipam-state.json`).
     Import(import::Arguments),
-    /// Show what would change in the DNS servers that are declared, so that guests have
-    /// names. Exit 2 when something is pending, 4 when something is refused.
+    /// Show what would change in the IPAM and DNS servers that are declared, so that zones and
+    /// guests have addresses and names. Exit 2 when something is pending, 4 when something is refused.
     Plan(Leave),
     /// Do what `plan` shows.
     Apply(Leave),
+    /// Take over what IPAM servers have that is as declared and carries nobody's mark; changes
+    /// nothing else.
+    Adopt,
     /// Say what is wrong with leases, and what `allocate` would change; changes nothing.
     /// Exit 2 when something is pending, 4 when somebody does not get what they claim.
     Check,
@@ -128,8 +132,9 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
             release(node, &settings, output, (*address, zone.as_ref()), *now)
         }
         Verb::Import(import) => import::run(node, &settings, output, import),
-        Verb::Plan(leave) => registry::run(node, &settings, output, *leave, false),
-        Verb::Apply(leave) => registry::run(node, &settings, output, *leave, true),
+        Verb::Plan(leave) => servers::run(node, &settings, output, *leave, false),
+        Verb::Apply(leave) => servers::run(node, &settings, output, *leave, true),
+        Verb::Adopt => servers::adopt(node, &settings, output),
         Verb::Check => check(node, &settings, output),
     }
 }
@@ -195,7 +200,9 @@ fn list(
         let held = addresses::read(&node.host, &desk.branch, &desk.law);
         held.map(|held| (held.tip, held.leases)).map_err(|error| failed(&error))
     };
-    let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
+    let asked_locally = local;
+    let local = local || settings.leases.is_none();
+    let (read, tip, mut leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
         Ok((tip, leases)) => (node.host.now(), tip, leases),
         Err(failure) => {
             let last = addresses::remembered(&node.host).map_err(|error| failed(&error))?;
@@ -208,13 +215,15 @@ fn list(
                     (last.read, last.tip, last.leases)
                 }
                 (None, Some(failure)) => return Err(failure),
-                (None, None) => {
+                (None, None) if asked_locally => {
                     let message = "this node has read no leases yet";
                     return Err(Failure::new(Exit::Failed, message));
                 }
+                (None, None) => (node.host.now(), None, Leases::new()),
             }
         }
     };
+    servers::add_leases(node, settings, &mut leases, asked_locally)?;
     let shown: Vec<_> =
         leases.iter().filter(|((of, _), _)| zone.is_none_or(|zone| zone == of)).collect();
     output.say(words::table(&shown));
@@ -228,6 +237,15 @@ fn list(
 }
 
 fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let law = servers::law(node, settings)?;
+    if settings.leases.is_none() && servers::any(&law) {
+        let found = addresses::others(&node.host, settings, &law).map_err(|e| failed(&e))?;
+        let mut allocation = Allocation::default();
+        let is_refused = servers::allocate(node, settings, &law, &found, &mut allocation)?;
+        tell_hosts(node, settings)?;
+        let exit = words::say(output, &allocation, true);
+        return Ok(if is_refused { Exit::Refused } else { exit });
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let found = others(node, settings, &desk)?;
@@ -241,13 +259,15 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
             Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
         );
     }
-    let allocation = Allocation {
+    let mut allocation = Allocation {
         changes: outcome.settled.changes,
         refused: outcome.refused,
         stranded: outcome.stranded,
     };
+    let is_refused = servers::allocate(node, settings, &desk.law, &found, &mut allocation)?;
     tell_hosts(node, settings)?;
-    Ok(words::say(output, &allocation, true))
+    let exit = words::say(output, &allocation, true);
+    Ok(if is_refused { Exit::Refused } else { exit })
 }
 
 /// Guests of the hypervisor, where the settings ask for them.
@@ -259,6 +279,16 @@ fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGues
     Ok(found)
 }
 
+/// A declared guest goes by what is declared.
+fn is_declared(claim: &Claim) -> Failure {
+    let message = format!(
+        "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
+        claim.mac, claim.vnet
+    );
+    Failure::new(Exit::Refused, message)
+        .hint("write the address into `guests:` of the configuration")
+}
+
 /// Settles one claim, and leaves all others as they are.
 fn allocate_one(
     node: &Node,
@@ -266,17 +296,14 @@ fn allocate_one(
     output: Output,
     claim: &Claim,
 ) -> Result<Exit, Failure> {
+    if let Some(exit) = servers::allocate_one(node, settings, output, claim)? {
+        return Ok(exit);
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
-    // A declared guest goes by what is declared.
     let declared = claims(&desk.law.network);
     if declared.iter().any(|other| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac)) {
-        let message = format!(
-            "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
-            claim.mac, claim.vnet
-        );
-        return Err(Failure::new(Exit::Refused, message)
-            .hint("write the address into `guests:` of the configuration"));
+        return Err(is_declared(claim));
     }
     let terms = Terms {
         now: node.host.now(),
@@ -305,6 +332,9 @@ fn release(
     (address, zone): (IpAddr, Option<&ZoneId>),
     at_once: bool,
 ) -> Result<Exit, Failure> {
+    if let Some(exit) = servers::release(node, settings, output, (address, zone), at_once)? {
+        return Ok(exit);
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let declared = claims(&desk.law.network);
@@ -363,6 +393,11 @@ fn release(
 }
 
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let is_wrong = servers::check(node, settings)?;
+    if settings.leases.is_none() && servers::any(&servers::law(node, settings)?) {
+        output.document(&json!({ "ok": !is_wrong }));
+        return Ok(if is_wrong { Exit::Refused } else { Exit::Ok });
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let held =
@@ -373,5 +408,6 @@ fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failu
     let claims = addresses::all_claims(&desk.law, &found.claims);
     let allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
     output.say(format!("{} kept", counted(held.leases.len(), "lease")));
-    Ok(words::say(output, &allocation, false))
+    let exit = words::say(output, &allocation, false);
+    Ok(if is_wrong { Exit::Refused } else { exit })
 }

@@ -74,8 +74,9 @@ pub struct Terms {
     pub message: String,
 }
 
-/// Says what becomes of leases, from those that are held and what others have beside them.
-pub type Decide<'a> = dyn FnMut(&Leases, &Taken) -> Vec<LeaseChange> + 'a;
+/// Says what becomes of the leases of one server, from those that are held there and what
+/// others have beside them.
+pub type Decide<'a> = dyn FnMut(&IpamId, &Leases, &Taken) -> Vec<LeaseChange> + 'a;
 
 /// What is to be done, as it was seen when it was planned.
 #[derive(Debug)]
@@ -145,7 +146,7 @@ fn plan_server(
     let declared: BTreeSet<ZoneId> = zones_of(network, id).cloned().collect();
     let zones: BTreeSet<ZoneId> = declared.union(&found.zones(&terms.cluster)).cloned().collect();
     let held = held(found, &zones);
-    let changes = decide(&held, &beside(network, found, &declared));
+    let changes = decide(id, &held, &beside(network, found, &declared));
     let held = changed(held, &changes);
     let reach = server.capacity();
     let (mut steps, mut counts) = (Vec::new(), Counts::default());
@@ -234,6 +235,23 @@ pub(super) fn trust(fingerprint: Option<&Fingerprint>, authorities: Option<Strin
     }
 }
 
+/// The leases that a server holds for the zones that it administers.
+///
+/// # Errors
+/// Why it cannot be asked.
+pub fn read(
+    network: &Network,
+    id: &IpamId,
+    access: &BTreeMap<IpamId, Access>,
+    terms: &Terms,
+) -> Result<Leases, Vec<Refused>> {
+    let zones: BTreeSet<ZoneId> = zones_of(network, id).cloned().collect();
+    let found = reach(network, id, access, terms)
+        .and_then(|mut server| server.found(&zones).map_err(|error| said(&error)));
+    let found = found.map_err(|whys| of_server(id, whys).collect::<Vec<_>>())?;
+    Ok(held(&found, &zones))
+}
+
 fn held(found: &Found, zones: &BTreeSet<ZoneId>) -> Leases {
     zones.iter().flat_map(|zone| leases(found, zone)).collect()
 }
@@ -259,6 +277,16 @@ fn changed(mut leases: Leases, changes: &[LeaseChange]) -> Leases {
 }
 
 impl Plan {
+    /// Leaves only what becomes ours that is nobody's.
+    pub fn adopt_only(&mut self) {
+        let adopts =
+            |step: &Step| matches!(step, Step::Update { found, .. } if !found.is_ours());
+        for PlannedServer { steps, counts, .. } in &mut self.servers {
+            steps.retain(adopts);
+            *counts = counts.with(steps);
+        }
+    }
+
     /// Whether there is nothing to write. There may be refusals.
     pub fn is_empty(&self) -> bool {
         self.servers.iter().all(|server| server.steps.is_empty())

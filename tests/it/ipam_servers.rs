@@ -104,14 +104,14 @@ impl Cluster {
         claims(&self.network).into_iter().chain(self.more.iter().cloned()).collect()
     }
 
-    fn decide(&self) -> impl FnMut(&weft::network::Leases, &Taken) -> Vec<addresses::LeaseChange> {
+    fn decide(&self) -> impl FnMut(&IpamId, &weft::network::Leases, &Taken) -> Vec<addresses::LeaseChange> {
         let (network, claims) = (self.network.clone(), self.claims());
         let terms = addresses::Terms {
             now: self.now,
             grace: self.grace,
             complete: BTreeSet::from([Origin::Declared]),
         };
-        move |leases, taken| allocate_beside(&network, leases, &claims, &terms, taken).changes
+        move |_, leases, taken| allocate_beside(&network, leases, &claims, &terms, taken).changes
     }
 
     fn plan(&self) -> Plan {

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{AddressesError, Outcome, law, others, read, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
-use crate::agent::found::fingerprint;
+use crate::agent::found::{FoundGuests, fingerprint};
+use crate::agent::ipam;
 use crate::agent::leases::{Branch, Settled, Starter};
 use crate::agent::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
@@ -118,10 +119,19 @@ fn settle_or_read<H: Host>(
     starter: Starter<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, AddressesError> {
-    let branch = Branch::of(host, settings, starter)?;
     let law = law(host, settings, starter)?;
-    if settings.mode() == Mode::Apply && branch.writes() {
-        let found = others(host, settings, &law)?;
+    let applies = settings.mode() == Mode::Apply;
+    let found = if applies { others(host, settings, &law)? } else { FoundGuests::default() };
+    if applies {
+        notes.extend(ipam::settle_all(host, settings, &law, &found)?);
+    }
+    if settings.leases.is_none() {
+        let leases = remembered(host)?.map(|last| last.leases).unwrap_or_default();
+        let settled = Settled { tip: None, leases, changes: Vec::new() };
+        return Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false });
+    }
+    let branch = Branch::of(host, settings, starter)?;
+    if applies && branch.writes() {
         let outcome = settle(host, &branch, &law, &found.claims, found.all_known());
         notes.extend(found.said);
         return outcome;
@@ -157,7 +167,8 @@ impl Lookout {
         let is_due = self.runs != runs || self.due.is_none_or(|due| Instant::now() >= due);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
         let watches_guests = settings.watches_guests();
-        if settings.leases.is_none() || is_at_it || !(is_due || watches_guests) {
+        let has_servers = settings.leases.is_none() && settings.credentials.is_some();
+        if settings.leases.is_none() && !has_servers || is_at_it || !(is_due || watches_guests) {
             return;
         }
         if is_due {
@@ -177,6 +188,9 @@ impl Lookout {
                 }
             }
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
+            if has_servers && !ipam::is_concerned(&*host, &settings, starter) {
+                return;
+            }
             match look_after(&*host, &settings, starter) {
                 Ok(standing) if standing.ok => tracing::debug!("{}", standing.message),
                 Ok(standing) => {

@@ -19,4 +19,4 @@ pub use leases::{leases, taken};
 pub use mark::{Mark, Of, Slot, TAG};
 pub use object::{Content, Found, FoundObject, Key, Owner};
 pub use refusal::{Refusal, Refused, Subject};
-pub use wanted::{Reach, Scene, Wanted, zones_of};
+pub use wanted::{Reach, Scene, Wanted, administrator, zones_of};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Content, Found, Key, Mark, Of, Refusal, Refused, Slot, Subject};
-use crate::network::{Lease, Leases, Network, Subnet, Zone};
+use crate::network::{Ipam, Lease, Leases, Network, Subnet, Zone};
 use crate::plan::Family;
 use crate::plan::names::Fqdn;
 use crate::value::{ClusterName, DnsName, IpamId, VnetId, ZoneId};
@@ -36,6 +36,14 @@ pub struct Wanted {
 pub fn zones_of<'a>(network: &'a Network, ipam: &'a IpamId) -> impl Iterator<Item = &'a ZoneId> {
     let zones = network.zones.iter().filter(move |(_, zone)| zone.ipam.as_ref() == Some(ipam));
     zones.map(|(id, _)| id)
+}
+
+/// The IPAM server that administers the addresses of a vnet; `None` where that is git's.
+pub fn administrator<'a>(network: &'a Network, vnet: &VnetId) -> Option<&'a IpamId> {
+    let zone = network.zones.values().find(|zone| zone.vnets.contains_key(vnet))?;
+    let ipam = zone.ipam.as_ref()?;
+    let is_server = !matches!(network.ipams.get(ipam)?, Ipam::Pve);
+    is_server.then_some(ipam)
 }
 
 /// What is wanted of one zone, and what is known of it.

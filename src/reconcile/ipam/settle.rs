@@ -61,7 +61,7 @@ pub fn settle(
         };
         let all = zones.union(&found.zones(&terms.cluster)).cloned().collect();
         let before = held(&found, &all);
-        let changes = decide(&before, &beside(network, &found, &zones));
+        let changes = decide(id, &before, &beside(network, &found, &zones));
         let after = changed(before.clone(), &changes);
         settled = Settled { leases: before, ..Settled::default() };
         let keys: BTreeSet<_> =

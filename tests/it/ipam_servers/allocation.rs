@@ -103,8 +103,8 @@ fn an_allocation_survives_a_lost_answer() {
         let vrf = site.vrf(&cluster.name, "za");
         cluster.more.push(claim(3));
         let (mut decide, mut is_first) = (cluster.decide(), true);
-        let settled = settle(&cluster.network, &Cluster::id(), &cluster.access(), &cluster.terms, &mut |leases, taken| {
-            let changes = decide(leases, taken);
+        let settled = settle(&cluster.network, &Cluster::id(), &cluster.access(), &cluster.terms, &mut |id, leases, taken| {
+            let changes = decide(id, leases, taken);
             if std::mem::take(&mut is_first) {
                 site.make("/ipam/ip-addresses/", &json!({ "address": "10.0.0.102/24", "vrf": vrf }));
             }
