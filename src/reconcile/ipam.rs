@@ -2,6 +2,7 @@
 //! done, and the addresses that guests get from them.
 
 mod carry;
+mod mark;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::fmt;
 
 use super::http::{Bounds, HttpError, Trust};
 use super::netbox::NetBox;
+use super::phpipam::PhpIpam;
 use crate::network::{Ipam, IpamServer, Leases, Network};
 use crate::plan::addresses::{LeaseChange, Taken};
 use crate::plan::ipam::{
@@ -18,6 +20,7 @@ use crate::plan::ipam::{
 use crate::value::{ClusterName, Fingerprint, IpamId, Secret, ZoneId};
 
 pub use carry::{Outcome, carry_out};
+pub(super) use mark::{lease_of, owner};
 pub use settle::{Settled, settle};
 
 /// What an IPAM server is asked for. Whatever comes back is looked at by who asks.
@@ -159,7 +162,7 @@ fn plan_server(
             found,
             reach,
         };
-        let rule = Rule { cluster: &terms.cluster, adopt: terms.adopt, spaces: reach.spaces };
+        let rule = Rule { cluster: &terms.cluster, adopt: terms.adopt, reach };
         let of = difference(zone, &scene.wanted(terms.force), found, rule);
         let Difference { steps: of_zone, refused: not_done, counts: number } = of;
         steps.extend(of_zone);
@@ -190,7 +193,11 @@ fn reach(
             NetBox::reach(server, token, authorities, terms.bounds, whose)
                 .map_err(|error| said(&error))?,
         ),
-        Some(Ipam::Phpipam(..) | Ipam::Pve) | None => {
+        Some(Ipam::Phpipam(server, section)) => Box::new(
+            PhpIpam::reach((server, *section), token, authorities, terms.bounds, &terms.cluster)
+                .map_err(|error| said(&error))?,
+        ),
+        Some(Ipam::Pve) | None => {
             return Err(one("it is no server that can be asked"));
         }
     };

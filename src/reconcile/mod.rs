@@ -13,6 +13,7 @@ pub mod http;
 pub mod ipam;
 pub mod names;
 mod netbox;
+mod phpipam;
 mod powerdns;
 
 pub use powerdns::PowerDns;

@@ -20,7 +20,7 @@ use super::http::{Bounds, Client, Credential, HttpError};
 use super::ipam::{Server, trust};
 use crate::declare::lease;
 use crate::network::IpamServer;
-use crate::plan::ipam::{Content, Found, FoundObject, Key, Mark, Of, Owner, Reach, TAG};
+use crate::plan::ipam::{Content, Found, FoundObject, Key, Of, Reach, TAG};
 use crate::value::{ClusterName, HttpUrl, Secret, ZoneId};
 
 /// The custom field of marks.
@@ -235,7 +235,7 @@ impl Server for NetBox {
     }
 
     fn capacity(&self) -> Reach {
-        Reach { spaces: true, ranges: true }
+        Reach { spaces: true, ranges: true, cascades: false }
     }
 
     fn batch(&self) -> usize {
@@ -367,18 +367,4 @@ fn in_query(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     let byte = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     text.bytes().map(byte).collect()
-}
-
-/// Whose an object is, by its tag and its mark.
-fn owner(has_tag: bool, mark: Option<&str>, cluster: &ClusterName) -> (Owner, Option<Mark>) {
-    match mark.filter(|mark| !mark.is_empty()) {
-        None => (Owner::Nobody, None),
-        Some(text) => match text.parse::<Mark>() {
-            Ok(mark) if has_tag && mark.cluster == *cluster => (Owner::Ours, Some(mark)),
-            _ => {
-                let said = text.chars().filter(|c| c.is_ascii_graphic()).take(120).collect();
-                (Owner::Marked(said), None)
-            }
-        },
-    }
 }

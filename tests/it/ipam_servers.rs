@@ -6,6 +6,8 @@ mod failures;
 mod fake;
 mod faults;
 mod life;
+mod phpipam;
+mod program;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +29,8 @@ use site::{Site, sites};
 /// A cluster whose zone `za` is administered by a server, asked through a proxy.
 struct Cluster {
     name: String,
-    port: u16,
+    /// What is declared of the server.
+    server: String,
     network: Network,
     access: Access,
     terms: Terms,
@@ -45,10 +48,16 @@ fn name() -> String {
 
 impl Cluster {
     fn new(site: &Site, proxy: &Proxy, rest: &str) -> Self {
-        let token = Secret::new(site.token.clone());
+        let url = format!("http://127.0.0.1:{}/api", proxy.port);
+        let server = format!("{{type: netbox, url: \"{url}\", token: ipam-token}}");
+        Self::of(server, site.token.clone(), rest)
+    }
+
+    fn of(server: String, token: String, rest: &str) -> Self {
+        let token = Secret::new(token);
         let mut cluster = Self {
             name: name(),
-            port: proxy.port,
+            server,
             network: Network::default(),
             access: Access { token, authorities: None },
             terms: Terms {
@@ -78,10 +87,10 @@ impl Cluster {
     fn declare(&mut self, rest: &str) {
         let text = format!(
             "nodes: {{n1: {{}}}}\n\
-             ipams: {{nb: {{type: netbox, url: \"http://127.0.0.1:{}/api\", token: nb-token}}}}\n\
+             ipams: {{nb: {}}}\n\
              dns: {{pdns: {{type: powerdns, url: \"http://127.0.0.1:1\", key: pdns-key}}}}\n\
              {rest}",
-            self.port
+            self.server
         );
         let files = [
             ("weft.yaml", format!("weft: 1\ncluster: {}\n", self.name)),

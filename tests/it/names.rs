@@ -1,7 +1,7 @@
 //! Names in real PowerDNS servers: registered, kept and given up, and never at the cost of
 //! what somebody else has there.
 
-mod faults;
+pub(crate) mod faults;
 mod life;
 mod powerdns;
 mod program;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Content, Found, FoundObject, Key, Mark, Owner, Refusal, Refused, Subject, Wanted};
+use super::{Content, Found, FoundObject, Key, Mark, Owner, Reach, Refusal, Refused, Subject, Wanted};
 use crate::value::{ClusterName, ZoneId};
 
 /// By what a zone is judged.
@@ -13,8 +13,8 @@ pub struct Rule<'a> {
     pub cluster: &'a ClusterName,
     /// Whether what is wanted and nobody's becomes ours.
     pub adopt: bool,
-    /// Whether each zone has a space of its own, which must be ours.
-    pub spaces: bool,
+    /// How the server treats its objects. A space must be ours before anything is in it.
+    pub reach: Reach,
 }
 
 /// One thing that is done. Holds only if the object is as it was found when it is done.
@@ -167,7 +167,7 @@ pub fn difference(zone: &ZoneId, wanted: &Wanted, found: &Found, rule: Rule<'_>)
     }
     for (key, objects) in by_key.iter().filter(|(key, _)| !wanted.objects.contains_key(key)) {
         for object in objects.iter().filter(|object| object.is_ours()) {
-            work.unwanted(*key, object, &by_key);
+            work.unwanted(*key, object, wanted, &by_key);
         }
     }
     for mark in std::mem::take(&mut work.displaced) {
@@ -176,7 +176,7 @@ pub fn difference(zone: &ZoneId, wanted: &Wanted, found: &Found, rule: Rule<'_>)
     }
     let Difference { mut steps, refused, counts } = work.difference;
     let lacks_space = |refused: &Refused| refused.of == Subject::Object(zone.clone(), Key::Space);
-    if rule.spaces && refused.iter().any(lacks_space) {
+    if rule.reach.spaces && refused.iter().any(lacks_space) {
         // Nothing can be in a space that is not ours.
         steps.clear();
     }
@@ -269,6 +269,7 @@ impl Work<'_> {
         &mut self,
         key: Key,
         object: &FoundObject,
+        wanted: &Wanted,
         by_key: &BTreeMap<Key, Vec<&FoundObject>>,
     ) {
         if object.is_displaced() {
@@ -280,14 +281,17 @@ impl Work<'_> {
             Key::Space => **inner != Key::Space,
             Key::Range(..) | Key::Address(_) => false,
         });
-        let foreign: Vec<Key> = within
-            .filter(|(_, objects)| {
-                objects.iter().any(|object| !object.is_ours() || object.is_displaced())
-            })
+        let cascades = self.rule.reach.cascades;
+        let stays = |inner: &Key, object: &FoundObject| {
+            let is_wanted = cascades && wanted.objects.contains_key(inner);
+            is_wanted || !object.is_ours() || object.is_displaced()
+        };
+        let staying: Vec<Key> = within
+            .filter(|(inner, objects)| objects.iter().any(|object| stays(inner, object)))
             .map(|(inner, _)| *inner)
             .collect();
-        match foreign.first() {
-            Some(first) => self.refuse(key, Refusal::NotEmpty(*first, foreign.len())),
+        match staying.first() {
+            Some(first) => self.refuse(key, Refusal::NotEmpty(*first, staying.len())),
             None => self.difference.steps.push(Step::Delete { found: object.clone() }),
         }
     }

@@ -36,7 +36,7 @@ pub enum Refusal {
     Twice,
     /// Several objects are this, of which others made some.
     Several(usize),
-    /// Objects of others lie within; the first of them, and how many.
+    /// Objects that stay lie within; the first of them, and how many.
     NotEmpty(Key, usize),
     /// The object with this mark lies elsewhere: in another space, or under another key.
     Elsewhere(Mark),
@@ -103,11 +103,11 @@ impl fmt::Display for Refusal {
                 write!(f, "there are {number} of it on the server; remove those that are too many")
             }
             Self::NotEmpty(key, 1) => {
-                write!(f, "somebody else's {key} lies within, so it is not removed")
+                write!(f, "{key} lies within and stays, so it is not removed")
             }
             Self::NotEmpty(key, number) => write!(
                 f,
-                "somebody else's {key} and {} more lie within, so it is not removed",
+                "{key} and {} more lie within and stay, so it is not removed",
                 number - 1
             ),
             Self::Elsewhere(mark) => write!(

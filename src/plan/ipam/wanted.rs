@@ -14,13 +14,15 @@ use crate::value::{ClusterName, DnsName, IpamId, VnetId, ZoneId};
 /// The longest description that every server keeps, in characters.
 const LONGEST: usize = 200;
 
-/// Which kinds of objects a server has beside prefixes and addresses.
+/// Which kinds of objects a server has beside prefixes and addresses, and how it treats them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// A space of addresses for each zone.
     pub spaces: bool,
     /// Ranges of addresses.
     pub ranges: bool,
+    /// What lies in a prefix goes with it.
+    pub cascades: bool,
 }
 
 /// What a server should hold of one zone.

@@ -84,27 +84,32 @@ pub fn settle(
                 settled.refused.push(Refused { of, why: Refusal::NoSpace });
                 continue;
             }
-            let rule = Rule { cluster: &terms.cluster, adopt: terms.adopt, spaces: false };
+            let rule = Rule { cluster: &terms.cluster, adopt: terms.adopt, reach: scene.reach };
             let difference = difference(zone, &scene.wanted(false), &found, rule);
             let is_concerned = |step: &Step| keys.contains(&(zone.clone(), step.key()));
             steps.extend(difference.steps.into_iter().filter(is_concerned));
             settled.refused.extend(difference.refused.into_iter().filter(|refused| {
-                matches!(&refused.of, Subject::Object(zone, key) if keys.contains(&(zone.clone(), *key)))
+                let is_concerned = match &refused.of {
+                    Subject::Object(zone, key) => keys.contains(&(zone.clone(), *key)),
+                    Subject::Server(_) | Subject::Zone(_) => false,
+                };
+                is_concerned || matches!(refused.why, Refusal::Elsewhere(_))
             }));
         }
+        let planned: BTreeSet<_> =
+            steps.iter().filter_map(|step| Some((step.zone()?.clone(), step.key()))).collect();
         let mut carrier = Carrier {
             server: &mut *server,
             outcome: &mut outcome,
             without_space: BTreeSet::new(),
         };
         carrier.all(steps);
-        let is_refused = |change: &LeaseChange| {
-            let of = Subject::Object(change.zone.clone(), Key::Address(change.address));
-            let all = settled.refused.iter().chain(&outcome.refused);
-            all.into_iter().any(|one| one.of == of || one.of == Subject::Zone(change.zone.clone()))
+        let is_done = |change: &LeaseChange| {
+            let (zone, key) = (change.zone.clone(), Key::Address(change.address));
+            let of = Subject::Object(zone.clone(), key);
+            planned.contains(&(zone, key)) && outcome.refused.iter().all(|one| one.of != of)
         };
-        let done: Vec<LeaseChange> =
-            changes.into_iter().filter(|change| !is_refused(change)).collect();
+        let done: Vec<LeaseChange> = changes.into_iter().filter(is_done).collect();
         settled.leases = changed(std::mem::take(&mut settled.leases), &done);
         for change in done {
             made.insert((change.zone.clone(), change.address), change);

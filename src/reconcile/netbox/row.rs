@@ -5,12 +5,11 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::{LEASE, MARK, in_query, owner};
-use crate::declare::lease;
-use crate::network::{Lease, Origin};
-use crate::plan::ipam::{Content, FoundObject, Key, Mark, Of, TAG};
+use super::{LEASE, MARK, in_query};
+use crate::plan::ipam::{Content, FoundObject, Key, TAG};
 use crate::reconcile::http::HttpError;
-use crate::value::{ClusterName, GuestName, ZoneId};
+use crate::reconcile::ipam::{lease_of, owner};
+use crate::value::{ClusterName, ZoneId};
 
 /// The kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,9 +134,9 @@ impl Row {
         let lengths = [self.address, self.start_address];
         let length = lengths.into_iter().flatten().map(|net| net.prefix_len()).next();
         let dns_name = self.dns_name.unwrap_or_default();
-        let lease = self.custom_fields.get(LEASE);
+        let lease = self.custom_fields.get(LEASE).map(Json::to_string).unwrap_or_default();
         let content = mark.map(|mark| Content {
-            lease: lease_of(&mark, key, lease),
+            lease: self.address.and_then(|at| lease_of(&mark, at.addr(), lease.as_bytes())),
             mark,
             length: length.unwrap_or_default(),
             description: self.description.clone(),
@@ -158,24 +157,3 @@ impl Row {
         })
     }
 }
-
-/// The lease of a guest's address. Where the field says none that fits the mark, it is held
-/// by the interface of the mark until a person gives it up.
-fn lease_of(mark: &Mark, key: Key, field: Option<&Json>) -> Option<Lease> {
-    let (Of::Interface(vnet, mac, _), Key::Address(address)) = (&mark.of, key) else { return None };
-    let path = lease::path(&mark.zone, address);
-    let text = field.map(Json::to_string).unwrap_or_default();
-    let read = lease::read(&path, text.as_bytes()).ok().map(|(_, lease)| lease);
-    let unknown = || GuestName::try_from("unknown".to_owned()).ok();
-    read.filter(|lease| (&lease.vnet, &lease.mac) == (vnet, mac)).or_else(|| {
-        Some(Lease {
-            vnet: vnet.clone(),
-            mac: mac.clone(),
-            guest: unknown()?,
-            hostname: None,
-            origin: Origin::Set,
-            released: None,
-        })
-    })
-}
-

@@ -52,7 +52,7 @@ fn a_parent_prefix_survives_its_subnet() {
         // Nor does the zone's own VRF go while they are in it.
         cluster.declare("zones: {}\nvnets: {}\n");
         let (shown, _) = cluster.apply();
-        assert!(shown.contains("VRF of zone `za`: somebody else's prefix 10.0.0.0/8 and 1 more lie within"), "{shown}");
+        assert!(shown.contains("VRF of zone `za`: prefix 10.0.0.0/8 and 1 more lie within and stay"), "{shown}");
     });
 }
 
@@ -197,14 +197,14 @@ fn a_prefix_with_something_of_others_stays() {
         assert!(plan.to_string().contains("za - prefix 10.0.0.0/24"));
         let body = json!({ "address": "10.0.0.77/24", "vrf": vrf });
         let late = site.make("/ipam/ip-addresses/", &body);
-        let stays = "prefix 10.0.0.0/24 of zone `za`: somebody else's address 10.0.0.77 lies within, so it is not removed";
+        let stays = "prefix 10.0.0.0/24 of zone `za`: address 10.0.0.77 lies within and stays, so it is not removed";
         assert_eq!(refusals(&carry_out(plan)), [stays], "{}", site.name);
         let (shown, _) = cluster.apply();
         assert!(shown.contains(stays), "{shown}");
         site.ask("DELETE", &format!("/ipam/ip-addresses/{late}/"), None);
         site.make("/ipam/prefixes/", &json!({ "prefix": "10.0.0.64/26", "vrf": vrf }));
         let (shown, _) = cluster.apply();
-        assert!(shown.contains("somebody else's prefix 10.0.0.64/26 lies within"), "{shown}");
+        assert!(shown.contains("prefix 10.0.0.64/26 lies within and stays"), "{shown}");
     });
 }
 
@@ -230,7 +230,7 @@ fn what_was_changed_meanwhile_is_left() {
         assert_eq!(refused.len(), 2, "{refused:?}");
         assert!(refused[0].contains("10.0.0.1 of zone `za`: it was changed since this was planned"), "{refused:?}");
         // Without its tag it is not ours any more.
-        assert!(refused[1].contains("somebody else's address 10.0.0.1 lies within"), "{refused:?}");
+        assert!(refused[1].contains("address 10.0.0.1 lies within and stays"), "{refused:?}");
         site.ask("PATCH", &gateway, Some(&json!({ "tags": [{ "slug": "weft" }] })));
         let plan = cluster.plan();
         site.ask("PATCH", &prefix, Some(&json!({ "comments": "wait again" })));
@@ -242,7 +242,7 @@ fn what_was_changed_meanwhile_is_left() {
         cluster.declare(EMPTY);
         site.ask("PATCH", &gateway, Some(&json!({ "tags": [] })));
         let shown = cluster.plan().to_string();
-        assert!(shown.contains("somebody else's address 10.0.0.1 lies within"), "{shown}");
+        assert!(shown.contains("address 10.0.0.1 lies within and stays"), "{shown}");
         site.ask("PATCH", &gateway, Some(&json!({ "tags": [{ "slug": "weft" }] })));
 
         // A prefix that was made another one: whose it is cannot be known.
