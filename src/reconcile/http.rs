@@ -231,6 +231,9 @@ impl Client {
 
     /// As [`Client::send`], and the server is to do it only if what it has still matches
     /// `version` (RFC 9110 §13.1.1).
+    ///
+    /// # Panics
+    /// Within an asynchronous task, which must not block.
     pub fn send_if(
         &self,
         method: &Method,

@@ -11,7 +11,7 @@ use std::fmt;
 use super::http::{Bounds, HttpError, Trust};
 use super::netbox::NetBox;
 use super::phpipam::PhpIpam;
-use crate::network::{Ipam, IpamServer, Leases, Network};
+use crate::network::{Ipam, IpamServer, Leases, Network, Vnet};
 use crate::plan::addresses::{LeaseChange, Taken};
 use crate::plan::ipam::{
     Content, Counts, Difference, Found, FoundObject, Key, Limits, Reach, Refusal, Refused, Rule,
@@ -266,7 +266,7 @@ fn held(found: &Found, zones: &BTreeSet<ZoneId>) -> Leases {
 fn beside(network: &Network, found: &Found, zones: &BTreeSet<ZoneId>) -> Taken {
     let of_zone = |id: &ZoneId| {
         let zone = network.zones.get(id)?;
-        let subnets = zone.vnets.values().flat_map(|vnet| vnet.subnets());
+        let subnets = zone.vnets.values().flat_map(Vnet::subnets);
         let subnets: Vec<_> = subnets.map(|(prefix, _)| prefix.net().trunc()).collect();
         Some((id.clone(), taken(found, id, &subnets)))
     };
@@ -286,8 +286,7 @@ fn changed(mut leases: Leases, changes: &[LeaseChange]) -> Leases {
 impl Plan {
     /// Leaves only what becomes ours that is nobody's.
     pub fn adopt_only(&mut self) {
-        let adopts =
-            |step: &Step| matches!(step, Step::Update { found, .. } if !found.is_ours());
+        let adopts = |step: &Step| matches!(step, Step::Update { found, .. } if !found.is_ours());
         for PlannedServer { steps, counts, .. } in &mut self.servers {
             steps.retain(adopts);
             *counts = counts.with(steps);

@@ -139,11 +139,8 @@ impl NetBox {
 
     /// The VRFs of our zones, and those that are named as ours would be.
     fn read_spaces(&mut self, zones: &BTreeSet<ZoneId>) -> Result<Vec<FoundObject>, HttpError> {
-        let mut spaces: Vec<FoundObject> = self
-            .list(Kind::Vrf, &self.ours())?
-            .into_iter()
-            .filter(FoundObject::is_ours)
-            .collect();
+        let mut spaces: Vec<FoundObject> =
+            self.list(Kind::Vrf, &self.ours())?.into_iter().filter(FoundObject::is_ours).collect();
         self.spaces.clear();
         for space in &mut spaces {
             let mark = space.content.as_ref().map(|content| &content.mark);
@@ -171,7 +168,12 @@ impl NetBox {
     }
 
     /// An object as it is to be written. A VRF keeps the name that it has.
-    fn body(&self, zone: &ZoneId, key: Key, content: &Content) -> Result<Map<String, Json>, HttpError> {
+    fn body(
+        &self,
+        zone: &ZoneId,
+        key: Key,
+        content: &Content,
+    ) -> Result<Map<String, Json>, HttpError> {
         let mut fields = json!({ MARK: content.mark.to_string() });
         let mut body = json!({ "description": content.description });
         match key {
@@ -219,7 +221,8 @@ impl NetBox {
         let body = body.map_err(|e| HttpError::Unusable(format!("cannot be written: {e}")))?;
         // The state of an object is its time, in the other way to write UTC.
         let version = found.filter(|_| self.version >= CURSOR);
-        let version = version.map(|found| format!("W/\"{}\"", found.version.replace('Z', "+00:00")));
+        let version =
+            version.map(|found| format!("W/\"{}\"", found.version.replace('Z', "+00:00")));
         self.client.send_if(method, target, body, version.as_deref())?;
         Ok(())
     }
@@ -285,9 +288,8 @@ impl Server for NetBox {
             };
             for question in questions.iter().filter(|question| !question.is_empty()) {
                 let found = self.list(kind, &format!("vrf_id={vrf}{question}"))?;
-                let is_asked = |one: &FoundObject| {
-                    one.zone.as_ref() == Some(zone) && keys.contains(&one.key)
-                };
+                let is_asked =
+                    |one: &FoundObject| one.zone.as_ref() == Some(zone) && keys.contains(&one.key);
                 objects.extend(found.into_iter().filter(is_asked));
             }
         }
@@ -312,7 +314,9 @@ impl Server for NetBox {
         let mut others = Vec::new();
         for kind in [Kind::Prefix, Kind::Range, Kind::Address] {
             let within = match (kind, found.key) {
-                (Kind::Prefix, Key::Prefix(prefix)) => format!("&within={}", in_query(&prefix.to_string())),
+                (Kind::Prefix, Key::Prefix(prefix)) => {
+                    format!("&within={}", in_query(&prefix.to_string()))
+                }
                 (_, Key::Prefix(prefix)) => format!("&parent={}", in_query(&prefix.to_string())),
                 (_, Key::Space) => String::new(),
                 (_, Key::Range(..) | Key::Address(_)) => continue,
@@ -341,7 +345,8 @@ impl Server for NetBox {
             }
             bodies.push(Json::Object(body));
         }
-        let body = if let [body] = bodies.as_mut_slice() { body.take() } else { Json::Array(bodies) };
+        let body =
+            if let [body] = bodies.as_mut_slice() { body.take() } else { Json::Array(bodies) };
         self.send(&Method::POST, Kind::of(*first).path(), Some(&body), None)
     }
 

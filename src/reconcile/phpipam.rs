@@ -104,18 +104,17 @@ impl PhpIpam {
     }
 
     /// The subnet of ours that an address of a zone is to lie in.
-    fn subnet_of(&self, zone: &ZoneId, key: Key) -> Option<(IpNet, u64)> {
+    fn subnet_of(&self, zone: &ZoneId, key: Key) -> Option<u64> {
         let Key::Address(address) = key else { return None };
         let of_zone = self.subnets.iter().filter(|(of, _, _)| of == zone);
         let holding = of_zone.filter(|(_, prefix, _)| prefix.contains(&address));
-        let smallest = holding.max_by_key(|(_, prefix, _)| prefix.prefix_len())?;
-        Some((smallest.1, smallest.2))
+        holding.max_by_key(|(_, prefix, _)| prefix.prefix_len()).map(|(_, _, id)| *id)
     }
 
-    fn addresses(&self, subnet: u64, prefix: IpNet, zone: &ZoneId) -> Result<Vec<FoundObject>, HttpError> {
+    fn addresses(&self, subnet: u64, zone: &ZoneId) -> Result<Vec<FoundObject>, HttpError> {
         let rows: Vec<AddressRow> = self.list(&format!("/subnets/{subnet}/addresses/"))?;
         let rows = rows.into_iter().filter(|row| row.subnet == subnet);
-        rows.map(|row| row.read(zone, prefix, &self.cluster)).collect()
+        Ok(rows.map(|row| row.read(zone, &self.cluster)).collect())
     }
 
     fn remember(&mut self, subnets: &[FoundObject]) {
@@ -146,7 +145,8 @@ impl PhpIpam {
             let is_given_up = lease.is_some_and(|lease| lease.released.is_some());
             // What is left out of a change is reset by the server.
             body["tag"] = json!(if is_given_up { OFFLINE } else { USED });
-            let text = lease.map(|lease| String::from_utf8_lossy(&lease::write(lease)).trim().to_owned());
+            let text =
+                lease.map(|lease| String::from_utf8_lossy(&lease::write(lease)).trim().to_owned());
             body[LEASE] = json!(text.unwrap_or_default());
             if let Of::Interface(_, mac, _) = &content.mark.of {
                 body["mac"] = json!(mac.to_string().to_ascii_lowercase());
@@ -186,7 +186,9 @@ impl Server for PhpIpam {
             for field in fields {
                 if !row::defines(&defined, field) {
                     let name = field.trim_start_matches("custom_");
-                    lacks.push(format!("a custom field `{name}` of type varchar or text for {controller}"));
+                    lacks.push(format!(
+                        "a custom field `{name}` of type varchar or text for {controller}"
+                    ));
                 }
             }
         }
@@ -204,14 +206,16 @@ impl Server for PhpIpam {
                 }
                 // A subnet of others is in the way of every zone.
                 None => objects.extend(
-                    zones.iter().map(|zone| FoundObject { zone: Some(zone.clone()), ..found.clone() }),
+                    zones
+                        .iter()
+                        .map(|zone| FoundObject { zone: Some(zone.clone()), ..found.clone() }),
                 ),
             }
         }
         self.subnets.clear();
         self.remember(&objects);
-        for (zone, prefix, id) in &self.subnets {
-            objects.extend(self.addresses(*id, *prefix, zone)?);
+        for (zone, _, id) in &self.subnets {
+            objects.extend(self.addresses(*id, zone)?);
         }
         Ok(Found { objects })
     }
@@ -222,7 +226,8 @@ impl Server for PhpIpam {
             match key {
                 Key::Prefix(prefix) => {
                     let rows: Vec<SubnetRow> = self.list(&format!("/subnets/cidr/{prefix}/"))?;
-                    for row in rows.into_iter().filter(|row| row.section == u64::from(self.section)) {
+                    for row in rows.into_iter().filter(|row| row.section == u64::from(self.section))
+                    {
                         let found = row.read(Some(zone), &self.cluster)?;
                         if found.key == *key {
                             objects.push(found);
@@ -230,10 +235,11 @@ impl Server for PhpIpam {
                     }
                 }
                 Key::Address(address) => {
-                    let Some((prefix, subnet)) = self.subnet_of(zone, *key) else { continue };
-                    let rows: Vec<AddressRow> = self.list(&format!("/addresses/search/{address}/"))?;
+                    let Some(subnet) = self.subnet_of(zone, *key) else { continue };
+                    let rows: Vec<AddressRow> =
+                        self.list(&format!("/addresses/search/{address}/"))?;
                     for row in rows.into_iter().filter(|row| row.subnet == subnet) {
-                        let found = row.read(zone, prefix, &self.cluster)?;
+                        let found = row.read(zone, &self.cluster);
                         if found.key == *key {
                             objects.push(found);
                         }
@@ -250,10 +256,9 @@ impl Server for PhpIpam {
         let target = Self::target(found);
         let object = match found.key {
             Key::Address(_) => self.read::<AddressRow>(&target).and_then(|row| {
-                let zone = found.zone.as_ref().ok_or_else(|| HttpError::Nonsense("no zone".to_owned()))?;
-                let of = self.subnets.iter().find(|(_, _, id)| *id == row.subnet);
-                let prefix = of.map_or(IpNet::from(row.address), |(_, prefix, _)| *prefix);
-                row.read(zone, prefix, &self.cluster)
+                let zone =
+                    found.zone.as_ref().ok_or_else(|| HttpError::Nonsense("no zone".to_owned()))?;
+                Ok(row.read(zone, &self.cluster))
             }),
             _ => self
                 .read::<SubnetRow>(&target)
@@ -271,7 +276,7 @@ impl Server for PhpIpam {
         let (Key::Prefix(prefix), Some(zone)) = (found.key, &found.zone) else {
             return Ok(Vec::new());
         };
-        let mut others = self.addresses(found.id, prefix, zone)?;
+        let mut others = self.addresses(found.id, zone)?;
         for row in self.subnets()? {
             let subnet = row.read(Some(zone), &self.cluster)?;
             if subnet.key.is_below(&prefix) {
@@ -293,7 +298,7 @@ impl Server for PhpIpam {
                 }
                 Key::Address(address) => {
                     let subnet = self.subnet_of(zone, *key);
-                    let (_, subnet) = subnet.ok_or_else(|| {
+                    let subnet = subnet.ok_or_else(|| {
                         HttpError::Unusable("it lies in no subnet of ours".to_owned())
                     })?;
                     body["ip"] = json!(address);
@@ -312,7 +317,9 @@ impl Server for PhpIpam {
 
     fn delete(&mut self, found: &FoundObject) -> Result<(), HttpError> {
         let deleted = self.send(&Method::DELETE, &Self::target(found), None);
-        self.subnets.retain(|(_, _, id)| deleted.is_err() || !matches!(found.key, Key::Prefix(_)) || *id != found.id);
+        self.subnets.retain(|(_, _, id)| {
+            deleted.is_err() || !matches!(found.key, Key::Prefix(_)) || *id != found.id
+        });
         deleted
     }
 }

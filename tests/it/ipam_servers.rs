@@ -113,7 +113,9 @@ impl Cluster {
         claims(&self.network).into_iter().chain(self.more.iter().cloned()).collect()
     }
 
-    fn decide(&self) -> impl FnMut(&IpamId, &weft::network::Leases, &Taken) -> Vec<addresses::LeaseChange> {
+    fn decide(
+        &self,
+    ) -> impl FnMut(&IpamId, &weft::network::Leases, &Taken) -> Vec<addresses::LeaseChange> {
         let (network, claims) = (self.network.clone(), self.claims());
         let terms = addresses::Terms {
             now: self.now,

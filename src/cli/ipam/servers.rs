@@ -212,9 +212,8 @@ pub(super) fn release(
 ) -> Result<Option<Exit>, Failure> {
     let law = law(node, settings)?;
     let last = addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
-    let is_it = |(of, found): &&(ZoneId, IpAddr)| {
-        *found == address && zone.is_none_or(|zone| zone == of)
-    };
+    let is_it =
+        |(of, found): &&(ZoneId, IpAddr)| *found == address && zone.is_none_or(|zone| zone == of);
     let Some((zone, _)) = last.keys().find(is_it) else { return Ok(None) };
     let declared = law.network.zones.get(zone).and_then(|zone| zone.ipam.clone());
     let Some(id) = declared else { return Ok(None) };

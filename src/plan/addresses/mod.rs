@@ -12,4 +12,6 @@ mod tests;
 
 pub use claim::{Claim, claims};
 pub use pool::{Pools, Taken};
-pub use settle::{Allocation, LeaseChange, Refusal, Refused, Stranded, Terms, allocate, allocate_beside};
+pub use settle::{
+    Allocation, LeaseChange, Refusal, Refused, Stranded, Terms, allocate, allocate_beside,
+};

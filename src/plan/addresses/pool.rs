@@ -19,6 +19,8 @@ struct Pool {
     ranges: BTreeMap<Family, Vec<AddressRange>>,
     /// The range up to which nothing is free, and its last address that is not.
     searched: BTreeMap<Family, (usize, Option<IpAddr>)>,
+    /// Addresses that are not chosen, because others have them.
+    taken: Vec<AddressRange>,
 }
 
 /// What guests may get, of every vnet that has subnets.
@@ -27,8 +29,6 @@ pub struct Pools {
     pools: BTreeMap<VnetId, Pool>,
     /// Addresses that no guest may have: routers, and what a prefix keeps for itself.
     kept: BTreeSet<(ZoneId, IpAddr)>,
-    /// Addresses that are not chosen, because others have them.
-    taken: Taken,
 }
 
 /// Addresses by zone that are not chosen for guests, because somebody has them where they are
@@ -38,7 +38,7 @@ pub type Taken = BTreeMap<ZoneId, Vec<AddressRange>>;
 impl Pools {
     /// The pools of a network.
     pub fn of(network: &Network) -> Self {
-        let mut pools = Self { pools: BTreeMap::new(), kept: BTreeSet::new(), taken: Taken::new() };
+        let mut pools = Self { pools: BTreeMap::new(), kept: BTreeSet::new() };
         for (zone, vnet, of) in network
             .zones
             .iter()
@@ -53,6 +53,7 @@ impl Pools {
                 prefixes: Vec::new(),
                 ranges: BTreeMap::new(),
                 searched: BTreeMap::new(),
+                taken: Vec::new(),
             };
             for (prefix, subnet) in subnets {
                 pool.prefixes.push(prefix.net());
@@ -70,8 +71,11 @@ impl Pools {
 
     /// The pools without what others have.
     #[must_use]
-    pub fn without(self, taken: &Taken) -> Self {
-        Self { taken: taken.clone(), ..self }
+    pub fn without(mut self, taken: &Taken) -> Self {
+        for pool in self.pools.values_mut() {
+            pool.taken = taken.get(&pool.zone).cloned().unwrap_or_default();
+        }
+        self
     }
 
     /// The zone of a vnet that has subnets.
@@ -117,8 +121,9 @@ impl Pools {
                 continue;
             };
             // What others have is passed over as a whole.
-            let taken = self.taken.get(&pool.zone).into_iter().flatten();
-            let taken = taken.filter(|taken| taken.start() <= candidate && candidate <= taken.end());
+            let is_in =
+                |taken: &&AddressRange| taken.start() <= candidate && candidate <= taken.end();
+            let taken = pool.taken.iter().filter(is_in);
             if let Some(end) = taken.map(AddressRange::end).max() {
                 last = Some(end);
                 continue;

@@ -139,12 +139,7 @@ pub fn allocate_beside(
     // Who moves away makes room for another who is declared to come.
     for _ in 0..=claims.len() {
         let before = work.after.clone();
-        work = Work {
-            pools: pools(),
-            refused: Vec::new(),
-            claimed: BTreeSet::new(),
-            ..work
-        };
+        work = Work { pools: pools(), refused: Vec::new(), claimed: BTreeSet::new(), ..work };
         work.drop_expired();
         work.refresh(claims);
         work.fix(claims);

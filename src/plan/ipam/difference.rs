@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Content, Found, FoundObject, Key, Mark, Owner, Reach, Refusal, Refused, Subject, Wanted};
+use super::{
+    Content, Found, FoundObject, Key, Mark, Owner, Reach, Refusal, Refused, Subject, Wanted,
+};
 use crate::value::{ClusterName, ZoneId};
 
 /// By what a zone is judged.
@@ -32,14 +34,14 @@ pub enum Step {
     /// Something of ours is mended, or something that was nobody's becomes ours.
     Update {
         /// What there is.
-        found: FoundObject,
+        found: Box<FoundObject>,
         /// What is written.
         content: Content,
     },
     /// Something of ours goes.
     Delete {
         /// What there is.
-        found: FoundObject,
+        found: Box<FoundObject>,
     },
 }
 
@@ -236,11 +238,11 @@ impl Work<'_> {
         if kept.content.as_ref() == Some(content) {
             self.difference.counts.unchanged += 1;
         } else {
-            let (found, content) = ((**kept).clone(), content.clone());
+            let (found, content) = (Box::new((**kept).clone()), content.clone());
             self.difference.steps.push(Step::Update { found, content });
         }
         for double in ours.iter().filter(|one| one.id != kept.id) {
-            self.difference.steps.push(Step::Delete { found: (**double).clone() });
+            self.difference.steps.push(Step::Delete { found: Box::new((**double).clone()) });
         }
         if ours.len() < objects.len() {
             self.refuse(key, Refusal::Several(objects.len()));
@@ -253,13 +255,14 @@ impl Work<'_> {
             [] => self.difference.steps.push(Step::Create { zone, key, content }),
             [object] => match &object.owner {
                 Owner::Nobody if self.rule.adopt => {
-                    let found = (*object).clone();
+                    let found = Box::new((*object).clone());
                     self.difference.steps.push(Step::Update { found, content });
                 }
-                Owner::Nobody => self.refuse(key, Refusal::Foreign(object.label.clone())),
                 Owner::Marked(mark) => self.refuse(key, Refusal::Marked(mark.clone())),
-                // It is displaced, which is said of its own mark.
-                Owner::Ours => self.refuse(key, Refusal::Foreign(object.label.clone())),
+                // One of ours is displaced, which is said of its own mark.
+                Owner::Nobody | Owner::Ours => {
+                    self.refuse(key, Refusal::Foreign(object.label.clone()));
+                }
             },
             several => self.refuse(key, Refusal::Several(several.len())),
         }
@@ -292,7 +295,7 @@ impl Work<'_> {
             .collect();
         match staying.first() {
             Some(first) => self.refuse(key, Refusal::NotEmpty(*first, staying.len())),
-            None => self.difference.steps.push(Step::Delete { found: object.clone() }),
+            None => self.difference.steps.push(Step::Delete { found: Box::new(object.clone()) }),
         }
     }
 }

@@ -77,8 +77,8 @@ impl fmt::Display for Mark {
             Of::Range(start, end) => write!(f, "range/{start}-{end}"),
             Of::Gateway(vnet, address) => write!(f, "gateway/{vnet}/{address}"),
             Of::Interface(vnet, mac, slot) => {
-                let [a, b, c, d, e, g] = mac.octets();
-                write!(f, "guest/{vnet}/{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}/")?;
+                let octets = mac.octets().map(|octet| format!("{octet:02x}"));
+                write!(f, "guest/{vnet}/{}/", octets.join(":"))?;
                 match slot {
                     Slot::Family(Family::V4) => f.write_str("ipv4"),
                     Slot::Family(Family::V6) => f.write_str("ipv6"),

@@ -51,7 +51,8 @@ impl fmt::Display for Key {
 pub struct Content {
     /// What says that it is ours.
     pub mark: Mark,
-    /// The prefix length of addresses and ranges: that of their subnet. 0 of all else.
+    /// The prefix length of addresses and ranges: that of their subnet. 0 of all else, and
+    /// where the server has no such thing.
     pub length: u8,
     /// A line for people.
     pub description: String,

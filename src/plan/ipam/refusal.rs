@@ -105,11 +105,9 @@ impl fmt::Display for Refusal {
             Self::NotEmpty(key, 1) => {
                 write!(f, "{key} lies within and stays, so it is not removed")
             }
-            Self::NotEmpty(key, number) => write!(
-                f,
-                "{key} and {} more lie within and stay, so it is not removed",
-                number - 1
-            ),
+            Self::NotEmpty(key, number) => {
+                write!(f, "{key} and {} more lie within and stay, so it is not removed", number - 1)
+            }
             Self::Elsewhere(mark) => write!(
                 f,
                 "what has the mark `{mark}` lies elsewhere by now; move it back there, or clear its mark"

@@ -1,5 +1,6 @@
 //! What a server should hold of one zone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -21,7 +22,8 @@ pub struct Reach {
     pub spaces: bool,
     /// Ranges of addresses.
     pub ranges: bool,
-    /// What lies in a prefix goes with it.
+    /// What lies in a prefix is a part of it: it has no prefix length of its own, and goes
+    /// with it.
     pub cascades: bool,
 }
 
@@ -101,27 +103,27 @@ impl Work<'_> {
         self.leases(&mut wanted, force);
         if reach.spaces && (zone.is_some() || !wanted.objects.is_empty()) {
             let description = format!("zone {id} of cluster {cluster}");
-            wanted.objects.insert(Key::Space, self.content(Of::Space, 0, description));
+            wanted.objects.insert(Key::Space, self.content(Of::Space, 0, &description));
         }
         wanted
     }
 
     fn subnet(&self, wanted: &mut Wanted, vnet: &VnetId, prefix: IpNet, subnet: &Subnet) {
-        let content = self.content(Of::Prefix(prefix), 0, format!("vnet {vnet}"));
+        let content = self.content(Of::Prefix(prefix), 0, &format!("vnet {vnet}"));
         self.put(wanted, Key::Prefix(prefix), content);
         let pools = subnet.dhcp_pools.iter().map(|range| (range, true));
         let ranges = subnet.dhcp_ranges.iter().map(|range| (range, false)).chain(pools);
         for (range, is_closed) in ranges.filter(|_| self.scene.reach.ranges) {
             let whose = if is_closed { "whoever is unknown" } else { "guests" };
             let of = Of::Range(range.start(), range.end());
-            let content = self.content(of, prefix.prefix_len(), format!("{whose} on vnet {vnet}"));
+            let content = self.content(of, prefix.prefix_len(), &format!("{whose} on vnet {vnet}"));
             let content = Content { is_closed, ..content };
             self.put(wanted, Key::Range(range.start(), range.end()), content);
         }
         // The gateway of a single address may lie anywhere, and is not registered.
         if let Some(address) = subnet.gateway.filter(|address| prefix.contains(address)) {
             let of = Of::Gateway(vnet.clone(), address);
-            let content = self.content(of, prefix.prefix_len(), format!("gateway of vnet {vnet}"));
+            let content = self.content(of, prefix.prefix_len(), &format!("gateway of vnet {vnet}"));
             let dns_name = self.dns_name(&format!("{vnet}-gw"), Some(subnet));
             self.put(wanted, Key::Address(address), Content { dns_name, ..content });
         }
@@ -159,14 +161,19 @@ impl Work<'_> {
             let content = Content {
                 dns_name: self.dns_name(label, place.map(|(_, subnet)| subnet)),
                 lease: Some(lease.clone()),
-                ..self.content(of, length, description)
+                ..self.content(of, length, &description)
             };
             self.put(wanted, key, content);
         }
         for (prefix, number) in used {
             let key = Key::Prefix(prefix);
             if !wanted.objects.contains_key(&key) {
-                wanted.objects.extend(self.ours.get(&key).map(|content| (*content).clone()).map(|content| (key, content)));
+                wanted.objects.extend(
+                    self.ours
+                        .get(&key)
+                        .map(|content| (*content).clone())
+                        .map(|content| (key, content)),
+                );
                 let of = Subject::Object(self.scene.id.clone(), key);
                 wanted.refused.push(Refused { of, why: Refusal::Used(number) });
             }
@@ -174,18 +181,19 @@ impl Work<'_> {
     }
 
     fn put(&self, wanted: &mut Wanted, key: Key, content: Content) {
-        if wanted.objects.contains_key(&key) {
-            let of = Subject::Object(self.scene.id.clone(), key);
-            wanted.refused.push(Refused { of, why: Refusal::Twice });
-        } else {
-            wanted.objects.insert(key, content);
+        match wanted.objects.entry(key) {
+            Entry::Vacant(entry) => drop(entry.insert(content)),
+            Entry::Occupied(_) => {
+                let of = Subject::Object(self.scene.id.clone(), key);
+                wanted.refused.push(Refused { of, why: Refusal::Twice });
+            }
         }
     }
 
-    fn content(&self, of: Of, length: u8, description: String) -> Content {
+    fn content(&self, of: Of, length: u8, description: &str) -> Content {
         Content {
             mark: Mark { cluster: self.scene.cluster.clone(), zone: self.scene.id.clone(), of },
-            length,
+            length: if self.scene.reach.cascades { 0 } else { length },
             description: description.chars().take(LONGEST).collect(),
             dns_name: String::new(),
             lease: None,

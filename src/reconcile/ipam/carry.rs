@@ -137,7 +137,8 @@ impl Carrier<'_> {
             // Another made it at the same moment, without a mark of ours or with another one.
             // An address cannot be two guests': whoever sees that gives way.
             let gives_way = !others.is_empty() && matches!(key, Key::Address(_));
-            let doubles = own.iter().filter(|one| gives_way || Some(&one.id) != first.map(|one| &one.id));
+            let doubles =
+                own.iter().filter(|one| gives_way || Some(&one.id) != first.map(|one| &one.id));
             for double in doubles {
                 self.outcome.writes += 1;
                 if let Err(error) = self.server.delete(double) {
@@ -238,15 +239,10 @@ impl Carrier<'_> {
     }
 
     fn refuse_found(&mut self, found: &FoundObject, why: Refusal) {
-        match &found.zone {
-            Some(zone) => self.refuse(&zone.clone(), found.key, why),
-            None => {
-                // It lies in no space, and was in no plan.
-                let mark = found.content.as_ref().map(|content| content.mark.zone.clone());
-                if let Some(zone) = mark {
-                    self.refuse(&zone, found.key, why);
-                }
-            }
+        // One without a zone is displaced, and in no plan.
+        let mark = found.content.as_ref().map(|content| &content.mark.zone);
+        if let Some(zone) = found.zone.as_ref().or(mark) {
+            self.refuse(&zone.clone(), found.key, why);
         }
     }
 }

@@ -11,13 +11,17 @@ use crate::value::{ClusterName, GuestName};
 const LONGEST: usize = 120;
 
 /// Whose an object is, by its tag and its mark.
-pub(in crate::reconcile) fn owner(has_tag: bool, mark: Option<&str>, cluster: &ClusterName) -> (Owner, Option<Mark>) {
+pub(in crate::reconcile) fn owner(
+    has_tag: bool,
+    mark: Option<&str>,
+    cluster: &ClusterName,
+) -> (Owner, Option<Mark>) {
     match mark.filter(|mark| !mark.is_empty()) {
         None => (Owner::Nobody, None),
         Some(text) => match text.parse::<Mark>() {
             Ok(mark) if has_tag && mark.cluster == *cluster => (Owner::Ours, Some(mark)),
             _ => {
-                let said = text.chars().filter(|c| c.is_ascii_graphic()).take(LONGEST).collect();
+                let said = text.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
                 (Owner::Marked(said), None)
             }
         },

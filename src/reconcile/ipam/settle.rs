@@ -9,9 +9,7 @@ use super::carry::{Carrier, Outcome};
 use super::{Access, Decide, Terms, beside, changed, held, of_server, reach, said};
 use crate::network::{Leases, Network};
 use crate::plan::addresses::LeaseChange;
-use crate::plan::ipam::{
-    Key, Refusal, Refused, Rule, Scene, Step, Subject, difference, zones_of,
-};
+use crate::plan::ipam::{Key, Refusal, Refused, Rule, Scene, Step, Subject, difference, zones_of};
 use crate::value::{IpamId, ZoneId};
 
 /// How often others may be first.
@@ -64,8 +62,10 @@ pub fn settle(
         let changes = decide(id, &before, &beside(network, &found, &zones));
         let after = changed(before.clone(), &changes);
         settled = Settled { leases: before, ..Settled::default() };
-        let keys: BTreeSet<_> =
-            changes.iter().map(|change| (change.zone.clone(), Key::Address(change.address))).collect();
+        let keys: BTreeSet<_> = changes
+            .iter()
+            .map(|change| (change.zone.clone(), Key::Address(change.address)))
+            .collect();
         let mut outcome = Outcome::default();
         let mut steps = Vec::new();
         for zone in all.iter().filter(|zone| keys.iter().any(|(of, _)| of == *zone)) {
@@ -98,11 +98,8 @@ pub fn settle(
         }
         let planned: BTreeSet<_> =
             steps.iter().filter_map(|step| Some((step.zone()?.clone(), step.key()))).collect();
-        let mut carrier = Carrier {
-            server: &mut *server,
-            outcome: &mut outcome,
-            without_space: BTreeSet::new(),
-        };
+        let mut carrier =
+            Carrier { server: &mut *server, outcome: &mut outcome, without_space: BTreeSet::new() };
         carrier.all(steps);
         let is_done = |change: &LeaseChange| {
             let (zone, key) = (change.zone.clone(), Key::Address(change.address));
@@ -118,8 +115,7 @@ pub fn settle(
             break;
         }
         // A server that refuses a mark that is there already says so in words of its own.
-        let passes =
-            tries < 2 || outcome.refused.iter().any(|refused| refused.why.is_of_another());
+        let passes = tries < 2 || outcome.refused.iter().any(|refused| refused.why.is_of_another());
         settled.refused.extend(outcome.refused);
         if !passes {
             break;

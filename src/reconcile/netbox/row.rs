@@ -1,6 +1,5 @@
 //! Objects as NetBox writes them.
 
-
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -47,9 +46,7 @@ impl Kind {
             Self::Range => {
                 "id,start_address,end_address,vrf,mark_populated,description,tags,custom_fields,last_updated"
             }
-            Self::Address => {
-                "id,address,vrf,dns_name,description,tags,custom_fields,last_updated"
-            }
+            Self::Address => "id,address,vrf,dns_name,description,tags,custom_fields,last_updated",
         }
     }
 }

@@ -53,8 +53,8 @@ pub(super) fn read(client: &Client) -> Result<Setup, HttpError> {
     let fields: Listed<Field> = client.read(&target)?;
     let field = |name: &str, kind: &str, types: &[&str]| {
         fields.results.iter().find(|field| {
-            let has = |one: &&str| field.object_types.iter().any(|of| of == one);
-            field.name == name && field.kind.value == kind && types.iter().all(|one| has(&one))
+            let has = |one: &&str| field.object_types.iter().any(|of| of == *one);
+            field.name == name && field.kind.value == kind && types.iter().all(has)
         })
     };
     let mark = field(MARK, "text", &MARKED).filter(|field| field.unique);
@@ -67,8 +67,8 @@ pub(super) fn read(client: &Client) -> Result<Setup, HttpError> {
     }
     let tags: Listed<Tag> = client.read(&format!("/extras/tags/?slug={TAG}"))?;
     let is_for_all = |tag: &Tag| {
-        let has = |one: &&str| tag.object_types.iter().any(|of| of == one);
-        tag.object_types.is_empty() || MARKED.iter().all(|one| has(&one))
+        let has = |one: &&str| tag.object_types.iter().any(|of| of == *one);
+        tag.object_types.is_empty() || MARKED.iter().all(has)
     };
     if !tags.results.iter().any(|tag| tag.slug == TAG && is_for_all(tag)) {
         lacks.push(format!("a tag with the slug `{TAG}` for {}", MARKED.join(", ")));

@@ -78,7 +78,8 @@ impl SubnetRow {
         cluster: &ClusterName,
     ) -> Result<FoundObject, HttpError> {
         let bad = || HttpError::Nonsense(format!("subnet {} is no prefix", self.id));
-        let address: IpAddr = self.subnet.as_deref().unwrap_or_default().parse().map_err(|_| bad())?;
+        let address: IpAddr =
+            self.subnet.as_deref().unwrap_or_default().parse().map_err(|_| bad())?;
         let length = number(&self.mask).and_then(|length| u8::try_from(length).ok());
         let prefix = IpNet::new(address, length.ok_or_else(bad)?).map_err(|_| bad())?;
         let (owner, mark) = owner(&self.more, cluster);
@@ -98,19 +99,15 @@ impl SubnetRow {
 }
 
 impl AddressRow {
-    pub(super) fn read(
-        &self,
-        zone: &ZoneId,
-        prefix: IpNet,
-        cluster: &ClusterName,
-    ) -> Result<FoundObject, HttpError> {
+    pub(super) fn read(&self, zone: &ZoneId, cluster: &ClusterName) -> FoundObject {
         let (owner, mark) = owner(&self.more, cluster);
-        let (description, dns_name) = (text(&self.more, "description"), text(&self.more, "hostname"));
+        let (description, dns_name) =
+            (text(&self.more, "description"), text(&self.more, "hostname"));
         let lease = custom(&self.more, LEASE);
         let content = mark.map(|mark| Content {
             lease: lease_of(&mark, self.address, lease.as_bytes()),
             mark,
-            length: prefix.prefix_len(),
+            length: 0,
             description: description.clone(),
             dns_name: dns_name.clone(),
             is_closed: false,
@@ -118,7 +115,7 @@ impl AddressRow {
         let version = text(&self.more, "editDate");
         let label = if description.is_empty() { &dns_name } else { &description };
         let (zone, key) = (Some(zone.clone()), Key::Address(self.address));
-        Ok(found(self.id, zone, key, owner, version, content, label))
+        found(self.id, zone, key, owner, version, content, label)
     }
 }
 

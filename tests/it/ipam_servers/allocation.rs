@@ -29,7 +29,10 @@ fn a_guest_keeps_its_address() {
         cluster.more = vec![claim(1)];
         let settled = cluster.settle();
         let refused: Vec<String> = settled.refused.iter().map(ToString::to_string).collect();
-        assert_eq!(refused, ["zone `za`: the server has no VRF for it yet; `weft ipam apply` makes it"]);
+        assert_eq!(
+            refused,
+            ["zone `za`: the server has no VRF for it yet; `weft ipam apply` makes it"]
+        );
         assert_eq!(held(&settled), [""; 0]);
         cluster.more.clear();
         cluster.apply();
@@ -48,7 +51,10 @@ fn a_guest_keeps_its_address() {
         // One goes, its address is kept for the grace, and comes back with it.
         cluster.more.remove(1);
         let settled = cluster.settle();
-        assert_eq!(held(&settled), ["10.0.0.100 g1", "10.0.0.101 renamed given up", "10.0.0.102 g3"]);
+        assert_eq!(
+            held(&settled),
+            ["10.0.0.100 g1", "10.0.0.101 renamed given up", "10.0.0.102 g3"]
+        );
         let vrf = site.vrf(&cluster.name, "za");
         let found = site.all(&format!("/ipam/ip-addresses/?vrf_id={vrf}&address=10.0.0.101"));
         assert_eq!(found[0]["status"]["value"], "deprecated", "{}", site.name);
@@ -60,7 +66,10 @@ fn a_guest_keeps_its_address() {
         cluster.now = "2026-11-27T09:00:00Z".parse().unwrap();
         cluster.more.extend([claim(5), claim(6)]);
         let settled = cluster.settle();
-        assert_eq!(held(&settled), ["10.0.0.100 g1", "10.0.0.101 g5", "10.0.0.102 g3", "10.0.0.103 g6"]);
+        assert_eq!(
+            held(&settled),
+            ["10.0.0.100 g1", "10.0.0.101 g5", "10.0.0.102 g3", "10.0.0.103 g6"]
+        );
         // The range is exhausted: nobody loses what they have.
         cluster.more.push(claim(7));
         assert_eq!(cluster.settle().changes, [], "{}", site.name);
@@ -103,14 +112,28 @@ fn an_allocation_survives_a_lost_answer() {
         let vrf = site.vrf(&cluster.name, "za");
         cluster.more.push(claim(3));
         let (mut decide, mut is_first) = (cluster.decide(), true);
-        let settled = settle(&cluster.network, &Cluster::id(), &cluster.access(), &cluster.terms, &mut |id, leases, taken| {
-            let changes = decide(id, leases, taken);
-            if std::mem::take(&mut is_first) {
-                site.make("/ipam/ip-addresses/", &json!({ "address": "10.0.0.102/24", "vrf": vrf }));
-            }
-            changes
-        });
-        assert_eq!(held(&settled), ["10.0.0.100 g1", "10.0.0.101 g2", "10.0.0.103 g3"], "{}", site.name);
+        let settled = settle(
+            &cluster.network,
+            &Cluster::id(),
+            &cluster.access(),
+            &cluster.terms,
+            &mut |id, leases, taken| {
+                let changes = decide(id, leases, taken);
+                if std::mem::take(&mut is_first) {
+                    site.make(
+                        "/ipam/ip-addresses/",
+                        &json!({ "address": "10.0.0.102/24", "vrf": vrf }),
+                    );
+                }
+                changes
+            },
+        );
+        assert_eq!(
+            held(&settled),
+            ["10.0.0.100 g1", "10.0.0.101 g2", "10.0.0.103 g3"],
+            "{}",
+            site.name
+        );
         assert_eq!(settled.refused, [], "{}", site.name);
     });
 }

@@ -38,7 +38,10 @@ fn a_parent_prefix_survives_its_subnet() {
         cluster.apply();
         let vrf = site.vrf(&cluster.name, "za");
         for (prefix, vrf) in [("10.0.0.0/16", json!(vrf)), ("10.0.0.0/8", json!(vrf))] {
-            site.make("/ipam/prefixes/", &json!({ "prefix": prefix, "vrf": vrf, "description": "10.0.0.0/24" }));
+            site.make(
+                "/ipam/prefixes/",
+                &json!({ "prefix": prefix, "vrf": vrf, "description": "10.0.0.0/24" }),
+            );
         }
         let before = site.foreign(vrf);
         cluster.declare(ONE);
@@ -52,7 +55,10 @@ fn a_parent_prefix_survives_its_subnet() {
         // Nor does the zone's own VRF go while they are in it.
         cluster.declare("zones: {}\nvnets: {}\n");
         let (shown, _) = cluster.apply();
-        assert!(shown.contains("VRF of zone `za`: prefix 10.0.0.0/8 and 1 more lie within and stay"), "{shown}");
+        assert!(
+            shown.contains("VRF of zone `za`: prefix 10.0.0.0/8 and 1 more lie within and stay"),
+            "{shown}"
+        );
     });
 }
 
@@ -76,13 +82,17 @@ fn an_address_that_is_absent_is_nobody_elses() {
         cluster.more = vec![claim("db", 2, &["10.0.0.6"])];
         let plan = cluster.plan();
         let shown = plan.to_string();
-        assert!(shown.contains("- address 10.0.0.5") && shown.contains("~ address 10.0.0.6"), "{shown}");
+        assert!(
+            shown.contains("- address 10.0.0.5") && shown.contains("~ address 10.0.0.6"),
+            "{shown}"
+        );
         for address in ["10.0.0.5", "10.0.0.6"] {
             let id = ours(site, "ip-addresses", vrf, &format!("address={address}"));
             site.ask("DELETE", &format!("/ipam/ip-addresses/{id}/"), None);
         }
         let outcome = carry_out(plan);
-        let moved = "address 10.0.0.6 of zone `za`: it was changed since this was planned; plan again";
+        let moved =
+            "address 10.0.0.6 of zone `za`: it was changed since this was planned; plan again";
         assert_eq!(refusals(&outcome), [moved], "{}", site.name);
         assert_eq!(site.foreign(vrf), foreign, "{}", site.name);
         cluster.apply();
@@ -102,7 +112,10 @@ fn the_next_address_is_the_subnets() {
             ("prefixes", json!({ "prefix": "10.0.0.0/16", "vrf": vrf })),
             ("ip-addresses", json!({ "address": "10.0.0.2/16", "vrf": vrf })),
             ("ip-addresses", json!({ "address": "10.0.0.3/32", "vrf": vrf })),
-            ("ip-ranges", json!({ "start_address": "10.0.0.4/24", "end_address": "10.0.0.9/24", "vrf": vrf })),
+            (
+                "ip-ranges",
+                json!({ "start_address": "10.0.0.4/24", "end_address": "10.0.0.9/24", "vrf": vrf }),
+            ),
             ("prefixes", json!({ "prefix": "10.0.0.8/29", "vrf": vrf })),
             ("ip-addresses", json!({ "address": "10.0.0.17/24", "vrf": vrf })),
         ] {
@@ -112,13 +125,21 @@ fn the_next_address_is_the_subnets() {
         cluster.more = (1..=3).map(|mac| claim(&format!("g{mac}"), mac, &[])).collect();
         let settled = cluster.settle();
         assert_eq!(settled.refused, [], "{}", site.name);
-        assert_eq!(held(&settled), ["10.0.0.16 g1", "10.0.0.18 g2", "10.0.0.19 g3"], "{}", site.name);
+        assert_eq!(
+            held(&settled),
+            ["10.0.0.16 g1", "10.0.0.18 g2", "10.0.0.19 g3"],
+            "{}",
+            site.name
+        );
         assert!(site.lines(vrf).contains(&"10.0.0.16/24 guest g1 on vnet va g1".to_owned()));
         // A fixed address that somebody else has is refused, and left.
         cluster.more.push(claim("g4", 4, &["10.0.0.2"]));
         let settled = cluster.settle();
         let refused: Vec<String> = settled.refused.iter().map(ToString::to_string).collect();
-        assert!(refused[0].starts_with("address 10.0.0.2 of zone `za`: somebody else made it"), "{refused:?}");
+        assert!(
+            refused[0].starts_with("address 10.0.0.2 of zone `za`: somebody else made it"),
+            "{refused:?}"
+        );
         assert_eq!(held(&settled).len(), 3, "{}", site.name);
         assert_eq!(site.foreign(vrf), foreign, "{}", site.name);
     });
@@ -134,7 +155,10 @@ fn half_done_states_heal() {
         site.ask("DELETE", &format!("/ipam/ip-addresses/{gateway}/"), None);
         let posts = proxy.count("POST");
         let (shown, _) = cluster.apply();
-        assert!(shown.starts_with("nb: 1 to create, 0 to update, 0 to remove, 2 unchanged"), "{shown}");
+        assert!(
+            shown.starts_with("nb: 1 to create, 0 to update, 0 to remove, 2 unchanged"),
+            "{shown}"
+        );
         assert_eq!(proxy.count("POST"), posts + 1);
         let gateway = ours(site, "ip-addresses", vrf, "address=10.0.0.1");
         site.ask("DELETE", &format!("/ipam/ip-addresses/{gateway}/"), None);
@@ -166,18 +190,25 @@ fn what_is_there_is_adopted_or_left() {
         assert_eq!(outcome.refused, [], "{}", site.name);
         assert_eq!(site.vrf(&cluster.name, "za"), vrf);
         let object = site.ask("GET", &format!("/ipam/prefixes/{prefix}/"), None);
-        let slugs: Vec<&str> =
-            object["tags"].as_array().unwrap().iter().map(|tag| tag["slug"].as_str().unwrap()).collect();
+        let slugs: Vec<&str> = object["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tag| tag["slug"].as_str().unwrap())
+            .collect();
         assert_eq!(slugs.len(), 2, "{slugs:?}");
         cluster.terms.adopt = false;
         cluster.apply();
 
         // What carries another cluster's mark is not adopted.
         let mut other = Cluster::new(site, &Proxy::start(site.port, None), ONE);
-        site.make("/ipam/vrfs/", &json!({
-            "name": format!("{}/za", other.name), "tags": [{ "slug": "weft" }],
-            "custom_fields": { "weft": format!("weft:{}x/za/vrf", other.name) },
-        }));
+        site.make(
+            "/ipam/vrfs/",
+            &json!({
+                "name": format!("{}/za", other.name), "tags": [{ "slug": "weft" }],
+                "custom_fields": { "weft": format!("weft:{}x/za/vrf", other.name) },
+            }),
+        );
         other.terms.adopt = true;
         let shown = other.plan().to_string();
         assert!(shown.contains("which is not this cluster's, or not in order"), "{shown}");
@@ -228,14 +259,20 @@ fn what_was_changed_meanwhile_is_left() {
         site.ask("PATCH", &prefix, Some(&json!({ "comments": "wait" })));
         let refused = refusals(&carry_out(plan));
         assert_eq!(refused.len(), 2, "{refused:?}");
-        assert!(refused[0].contains("10.0.0.1 of zone `za`: it was changed since this was planned"), "{refused:?}");
+        assert!(
+            refused[0].contains("10.0.0.1 of zone `za`: it was changed since this was planned"),
+            "{refused:?}"
+        );
         // Without its tag it is not ours any more.
         assert!(refused[1].contains("address 10.0.0.1 lies within and stays"), "{refused:?}");
         site.ask("PATCH", &gateway, Some(&json!({ "tags": [{ "slug": "weft" }] })));
         let plan = cluster.plan();
         site.ask("PATCH", &prefix, Some(&json!({ "comments": "wait again" })));
         let refused = refusals(&carry_out(plan));
-        assert_eq!(refused, ["prefix 10.0.0.0/24 of zone `za`: it was changed since this was planned; plan again"]);
+        assert_eq!(
+            refused,
+            ["prefix 10.0.0.0/24 of zone `za`: it was changed since this was planned; plan again"]
+        );
         cluster.declare(ONE);
         cluster.apply();
         let gateway = target("ip-addresses", "address=10.0.0.1");
@@ -250,7 +287,8 @@ fn what_was_changed_meanwhile_is_left() {
         cluster.declare(ONE);
         let (shown, _) = cluster.apply();
         assert!(
-            shown.contains("prefix 10.0.0.0/24 of zone `za`: what has the mark") && shown.contains("lies elsewhere by now"),
+            shown.contains("prefix 10.0.0.0/24 of zone `za`: what has the mark")
+                && shown.contains("lies elsewhere by now"),
             "{shown}"
         );
         let object = site.ask("GET", &prefix, None);

@@ -72,17 +72,36 @@ fn what_does_not_pass_is_said() {
             ("/ip-ranges/", Fault::HalfBody, "answers what cannot be read: EOF"),
             ("/vrfs/", Fault::CutBody, "the connection ended before the answer did"),
             ("/custom-fields/", BUSY, "answers 429"),
-            ("/prefixes/", Fault::Instead("200 OK", json, "{\"results\": []}"), "missing field `next`"),
+            (
+                "/prefixes/",
+                Fault::Instead("200 OK", json, "{\"results\": []}"),
+                "missing field `next`",
+            ),
             ("/prefixes/", Fault::Instead("200 OK", json, "[]"), "answers what cannot be read"),
-            ("/prefixes/", Fault::Instead("302 Found", "Location: http://192.0.2.1/\r\n", ""), "answers 302: it leads to `http://192.0.2.1/`, where nobody follows"),
-            ("/status/", Fault::Instead("200 OK", "Content-Type: text/html\r\n", "<title>Log in</title>"), "a web page, `Log in`"),
-            ("/status/", Fault::Instead("200 OK", json, "{\"netbox-version\": \"new\"}"), "its version is `new`"),
+            (
+                "/prefixes/",
+                Fault::Instead("302 Found", "Location: http://192.0.2.1/\r\n", ""),
+                "answers 302: it leads to `http://192.0.2.1/`, where nobody follows",
+            ),
+            (
+                "/status/",
+                Fault::Instead("200 OK", "Content-Type: text/html\r\n", "<title>Log in</title>"),
+                "a web page, `Log in`",
+            ),
+            (
+                "/status/",
+                Fault::Instead("200 OK", json, "{\"netbox-version\": \"new\"}"),
+                "its version is `new`",
+            ),
         ] {
             proxy.fail("GET", kind, std::slice::from_ref(&fault));
             let plan = cluster.plan();
             assert!(plan.is_empty(), "{} {fault:?}: {plan}", site.name);
             let shown = plan.to_string();
-            assert!(shown.starts_with("refused: IPAM server `nb`: ") && shown.contains(says), "{shown}");
+            assert!(
+                shown.starts_with("refused: IPAM server `nb`: ") && shown.contains(says),
+                "{shown}"
+            );
             assert_eq!(proxy.left(), 0, "{fault:?}");
         }
         // An object that has no field of marks would be nobody's.
@@ -110,7 +129,10 @@ fn tokens_that_do_not_let_in_are_said() {
         let outcome = carry_out(plan);
         let refused: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
         assert_eq!(refused.len(), 1, "{refused:?}");
-        assert!(refused[0].starts_with("VRF of zone `za`: answers 403: You do not have permission"), "{refused:?}");
+        assert!(
+            refused[0].starts_with("VRF of zone `za`: answers 403: You do not have permission"),
+            "{refused:?}"
+        );
         cluster.access.token = Secret::new("a\nb".to_owned());
         assert!(cluster.plan().to_string().contains("is no line of text that can be sent"));
         let access = BTreeMap::new();

@@ -12,7 +12,10 @@ const TWO: &str = "zones: {za: {type: simple, ipam: nb, dns: pdns, dnszone: sdn.
 fn a_zone_is_made_kept_changed_and_removed() {
     each(TWO, |site, proxy, mut cluster| {
         let plan = cluster.plan().to_string();
-        assert!(plan.starts_with("nb: 7 to create, 0 to update, 0 to remove, 0 unchanged"), "{plan}");
+        assert!(
+            plan.starts_with("nb: 7 to create, 0 to update, 0 to remove, 0 unchanged"),
+            "{plan}"
+        );
         let (_, outcome) = cluster.apply();
         assert_eq!((outcome.refused, outcome.settled), (vec![], 7), "{}", site.name);
         let vrf = site.vrf(&cluster.name, "za");
@@ -43,7 +46,10 @@ fn a_zone_is_made_kept_changed_and_removed() {
         let change = json!({ "dns_name": "other", "description": "x", "comments": "a note" });
         site.ask("PATCH", &target, Some(&change));
         let (shown, _) = cluster.apply();
-        assert!(shown.contains("za ~ address 10.0.0.100 (guest Web on vnet va): DNS name, description"), "{shown}");
+        assert!(
+            shown.contains("za ~ address 10.0.0.100 (guest Web on vnet va): DNS name, description"),
+            "{shown}"
+        );
         assert_eq!(site.lines(vrf), lines, "{}", site.name);
 
         // Another subnet: the guest moves, and its address stays for a grace.
@@ -104,7 +110,9 @@ fn what_is_used_stays_and_not_all_goes_at_once() {
         cluster.declare("zones: {za: {type: simple, ipam: nb}}\nvnets: {}\n");
         let (shown, outcome) = cluster.apply();
         assert!(
-            shown.contains("refused: prefix 10.0.0.0/24 of zone `za`: guests hold 1 of its addresses"),
+            shown.contains(
+                "refused: prefix 10.0.0.0/24 of zone `za`: guests hold 1 of its addresses"
+            ),
             "{shown}"
         );
         assert_eq!(outcome.refused, []);
@@ -156,7 +164,10 @@ fn a_constrained_token_is_enough() {
         assert!(plan.to_string().contains("za ~ prefix 10.6.0.0/24 (vnet va): adopted"));
         let outcome = carry_out(plan);
         let refused: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
-        assert!(refused[0].starts_with("prefix 10.6.0.0/24 of zone `za`: answers 404"), "{refused:?}");
+        assert!(
+            refused[0].starts_with("prefix 10.6.0.0/24 of zone `za`: answers 404"),
+            "{refused:?}"
+        );
         cluster.access.token = Secret::new(site.token.clone());
         cluster.apply();
     });
@@ -196,8 +207,5 @@ fn what_the_server_lacks_is_said() {
     let proxy = Proxy::start(site.port, None);
     let cluster = Cluster::new(&site, &proxy, ONE);
     let plan = cluster.plan().to_string();
-    assert_eq!(
-        plan,
-        "refused: IPAM server `nb`: it is NetBox 4.1, and weft needs 4.2 or later\n"
-    );
+    assert_eq!(plan, "refused: IPAM server `nb`: it is NetBox 4.1, and weft needs 4.2 or later\n");
 }

@@ -49,9 +49,17 @@ fn a_zone_is_made_kept_and_removed() {
         // along.
         cluster.declare(EMPTY);
         let (shown, outcome) = cluster.apply();
-        assert!(shown.contains("refused: prefix 10.0.0.0/24 of zone `za`: address 10.0.0.2 lies within and stays"), "{shown}");
+        assert!(
+            shown.contains(
+                "refused: prefix 10.0.0.0/24 of zone `za`: address 10.0.0.2 lies within and stays"
+            ),
+            "{shown}"
+        );
         assert_eq!(outcome.refused, []);
-        assert_eq!(fake.lines(), ["1 10.0.0.0/24 vnet va", "10.0.0.2 guest web on vnet va, given up web tag 1"]);
+        assert_eq!(
+            fake.lines(),
+            ["1 10.0.0.0/24 vnet va", "10.0.0.2 guest web on vnet va, given up web tag 1"]
+        );
         cluster.now = "2026-11-27T09:00:00Z".parse().unwrap();
         cluster.apply();
         assert_eq!(fake.lines(), [""; 0]);
@@ -63,7 +71,8 @@ fn a_zone_is_made_kept_and_removed() {
 #[test]
 fn what_is_somebody_elses_stays() {
     let (fake, _, mut cluster) = scene(EMPTY);
-    let elsewhere = fake.make("subnets", &json!({ "subnet": "10.0.0.0", "mask": "24", "sectionId": 2 }));
+    let elsewhere =
+        fake.make("subnets", &json!({ "subnet": "10.0.0.0", "mask": "24", "sectionId": 2 }));
     fake.make("addresses", &json!({ "ip": "10.0.0.2", "subnetId": elsewhere, "description": "a" }));
     fake.make("subnets", &json!({ "subnet": "10.0.0.0", "mask": "16", "sectionId": 1 }));
     cluster.declare(ONE);
@@ -75,14 +84,27 @@ fn what_is_somebody_elses_stays() {
         };
         state.subnets.iter().find_map(of).unwrap()
     };
-    assert!(fake.lines().contains(&"10.0.0.2 guest web on vnet va web.sdn.example tag 2".to_owned()));
-    fake.make("addresses", &json!({ "ip": "10.0.0.3", "subnetId": ours(&fake), "hostname": "printer" }));
-    cluster.declare(&ONE.replace("guests: {", "guests: {db: {nics: [{vnet: va, mac: \"02:00:00:00:00:02\"}]}, "));
+    assert!(
+        fake.lines().contains(&"10.0.0.2 guest web on vnet va web.sdn.example tag 2".to_owned())
+    );
+    fake.make(
+        "addresses",
+        &json!({ "ip": "10.0.0.3", "subnetId": ours(&fake), "hostname": "printer" }),
+    );
+    cluster.declare(
+        &ONE.replace(
+            "guests: {",
+            "guests: {db: {nics: [{vnet: va, mac: \"02:00:00:00:00:02\"}]}, ",
+        ),
+    );
     cluster.apply();
     let lines = fake.lines();
-    assert!(lines.contains(&"10.0.0.4 guest db on vnet va db.sdn.example tag 2".to_owned()), "{lines:?}");
+    assert!(
+        lines.contains(&"10.0.0.4 guest db on vnet va db.sdn.example tag 2".to_owned()),
+        "{lines:?}"
+    );
     // A subnet that is there is refused, and adopted when that is said.
-    cluster.declare(&ONE.replace("10.0.0.0/24: {gateway: 10.0.0.1}", "10.0.0.0/16: {}").replace("guests", "x-guests: {}\nguests"));
+    cluster.declare(&ONE.replace("10.0.0.0/24: {gateway: 10.0.0.1}", "10.0.0.0/16: {}"));
     let shown = cluster.plan().to_string();
     assert!(shown.contains("prefix 10.0.0.0/16 of zone `za`: somebody else made it"), "{shown}");
     cluster.terms.adopt = true;
@@ -95,13 +117,23 @@ fn what_is_somebody_elses_stays() {
     cluster.now = "2026-11-29T09:00:00Z".parse().unwrap();
     let (shown, _) = cluster.apply();
     assert!(shown.contains("address 10.0.0.3 lies within and stays"), "{shown}");
-    let lines = ["1 10.0.0.0/16 ", "1 10.0.0.0/24 vnet va", "10.0.0.2 a  tag 2", "10.0.0.3  printer tag 2", "2 10.0.0.0/24 "];
+    let lines = [
+        "1 10.0.0.0/16 ",
+        "1 10.0.0.0/24 vnet va",
+        "10.0.0.2 a  tag 2",
+        "10.0.0.3  printer tag 2",
+        "2 10.0.0.0/24 ",
+    ];
     assert_eq!(fake.lines(), lines);
 }
 
 #[test]
 fn what_passes_is_outlasted_and_the_rest_is_said() {
-    let html = Fault::Instead("502 Bad Gateway", "Content-Type: text/html\r\n", "<title>502 Bad Gateway</title>");
+    let html = Fault::Instead(
+        "502 Bad Gateway",
+        "Content-Type: text/html\r\n",
+        "<title>502 Bad Gateway</title>",
+    );
     let (fake, proxy, mut cluster) = scene(ONE);
     for fault in [html.clone(), Fault::LostAnswer, Fault::LostRequest, Fault::HalfBody] {
         proxy.fail("GET", "", &[fault.clone(), Fault::CutBody]);
@@ -125,23 +157,45 @@ fn what_passes_is_outlasted_and_the_rest_is_said() {
     for (fault, says) in [
         (html, "answers 502"),
         // Not found is not empty, unless the server says so.
-        (Fault::Instead("404 Not Found", json, "{\"code\":404,\"success\":false,\"message\":\"Section does not exist\"}"), "answers 404: Section does not exist"),
-        (Fault::Instead("200 OK", json, "{\"code\":200,\"success\":false,\"message\":\"no\"}"), "no success: no"),
-        (Fault::Instead("200 OK", json, "{\"code\":200,\"success\":true}"), "answers what cannot be read"),
+        (
+            Fault::Instead(
+                "404 Not Found",
+                json,
+                "{\"code\":404,\"success\":false,\"message\":\"Section does not exist\"}",
+            ),
+            "answers 404: Section does not exist",
+        ),
+        (
+            Fault::Instead("200 OK", json, "{\"code\":200,\"success\":false,\"message\":\"no\"}"),
+            "no success: no",
+        ),
+        (
+            Fault::Instead("200 OK", json, "{\"code\":200,\"success\":true}"),
+            "answers what cannot be read",
+        ),
     ] {
         proxy.fail("GET", "/sections/1/subnets/", &[fault]);
         let plan = cluster.plan();
         assert!(plan.is_empty() && plan.to_string().contains(says), "{plan}");
     }
-    let set = |change: &dyn Fn(&mut super::fake::phpipam::State)| change(&mut fake.state.lock().unwrap());
+    let set =
+        |change: &dyn Fn(&mut super::fake::phpipam::State)| change(&mut fake.state.lock().unwrap());
     set(&|state| state.may_write = false);
     let outcome = carry_out(cluster.plan());
-    assert!(outcome.refused[0].to_string().contains("answers 401: invalid permissions"), "{outcome}");
-    set(&|state| drop(state.fields.get_mut("subnets").unwrap().clear()));
+    assert!(
+        outcome.refused[0].to_string().contains("answers 401: invalid permissions"),
+        "{outcome}"
+    );
+    set(&|state| state.fields.get_mut("subnets").unwrap().clear());
     let lacks = "refused: IPAM server `nb`: the server lacks a custom field `weft` of type varchar or text for subnets\n";
     assert_eq!(cluster.plan().to_string(), lacks);
     set(&|state| state.token = "another".to_owned());
-    assert!(cluster.plan().to_string().contains("answers 401: Unauthorized; look whether its token is valid"));
+    assert!(
+        cluster
+            .plan()
+            .to_string()
+            .contains("answers 401: Unauthorized; look whether its token is valid")
+    );
 }
 
 #[test]
@@ -167,12 +221,18 @@ fn allocations_are_stable_and_survive_a_lost_answer() {
     let subnet = *fake.state.lock().unwrap().subnets.keys().next().unwrap();
     cluster.more.push(claim(3));
     let (mut decide, mut is_first) = (cluster.decide(), true);
-    let settled = settle(&cluster.network, &Cluster::id(), &cluster.access(), &cluster.terms, &mut |id, leases, taken| {
-        let changes = decide(id, leases, taken);
-        if std::mem::take(&mut is_first) {
-            fake.make("addresses", &json!({ "ip": "10.0.0.5", "subnetId": subnet }));
-        }
-        changes
-    });
+    let settled = settle(
+        &cluster.network,
+        &Cluster::id(),
+        &cluster.access(),
+        &cluster.terms,
+        &mut |id, leases, taken| {
+            let changes = decide(id, leases, taken);
+            if std::mem::take(&mut is_first) {
+                fake.make("addresses", &json!({ "ip": "10.0.0.5", "subnetId": subnet }));
+            }
+            changes
+        },
+    );
     assert!(held(&settled).contains(&"10.0.0.6 g3".to_owned()), "{:?}", held(&settled));
 }

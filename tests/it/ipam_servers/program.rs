@@ -60,10 +60,20 @@ fn a_node_needs_no_branch_where_a_server_administers() {
 
     // One guest by hand, released again; the declared one is what the configuration says.
     let by_hand = ["--vnet", "va", "--mac", "02:00:00:00:00:09"];
-    is(&[&["ipam", "set", "10.0.0.9", "box"], &by_hand[..]].concat(), 0, &["+ 10.0.0.9 (za) for `box`"]);
-    is(&["ipam", "release", "10.0.0.2"], 4, &["is declared, and its address is what the configuration says"]);
+    is(
+        &[&["ipam", "set", "10.0.0.9", "box"], &by_hand[..]].concat(),
+        0,
+        &["+ 10.0.0.9 (za) for `box`"],
+    );
+    is(
+        &["ipam", "release", "10.0.0.2"],
+        4,
+        &["is declared, and its address is what the configuration says"],
+    );
     is(&["ipam", "release", "10.0.0.9", "--now"], 0, &["- 10.0.0.9 (za) of `box` is free"]);
-    declare("web: {nics: [{vnet: va, mac: \"02:00:00:00:00:01\"}]}, db: {nics: [{vnet: va, mac: \"02:00:00:00:00:02\"}]}");
+    declare(
+        "web: {nics: [{vnet: va, mac: \"02:00:00:00:00:01\"}]}, db: {nics: [{vnet: va, mac: \"02:00:00:00:00:02\"}]}",
+    );
     is(&["sync"], 0, &["runs commit"]);
     is(&["ipam", "allocate"], 0, &["+ 10.0.0.3 (za) for `db`"]);
 

@@ -54,7 +54,8 @@ pub(crate) fn sites() -> Vec<Site> {
 
 pub(crate) fn fake(name: &'static str, version: (u16, u16)) -> Site {
     let fake = Fake::start(version);
-    let token = if version < (4, 5) { "a".repeat(40) } else { "nbt_abcdefabcdef.secret".to_owned() };
+    let token =
+        if version < (4, 5) { "a".repeat(40) } else { "nbt_abcdefabcdef.secret".to_owned() };
     fake.state.lock().unwrap().tokens.insert(token.clone(), Token::All);
     let site = Site { name, port: fake.port, token, fake: Some(fake) };
     site.prepare();
@@ -181,7 +182,10 @@ impl Site {
     }
 
     fn user(&self, name: &str) -> u64 {
-        self.make("/users/users/", &json!({ "username": name, "password": "A-password-of-tests-1" }))
+        self.make(
+            "/users/users/",
+            &json!({ "username": name, "password": "A-password-of-tests-1" }),
+        )
     }
 
     /// A token of the first kind.
@@ -197,7 +201,9 @@ impl Site {
         let has_tag = |object: &Value| !object["tags"].as_array().unwrap().is_empty();
         let foreign = objects.filter(|object| !has_tag(object));
         foreign
-            .map(|object| json!([object["id"], object["last_updated"], object["prefix"], object["address"]]))
+            .map(|object| {
+                json!([object["id"], object["last_updated"], object["prefix"], object["address"]])
+            })
             .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! A server of HTTP that answers from memory.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -73,7 +74,7 @@ fn one(stream: TcpStream, answer: &impl Fn(Request) -> Answer) -> Option<()> {
         body.len()
     );
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     stream.get_mut().write_all(format!("{head}\r\n{body}").as_bytes()).ok()
 }

@@ -51,16 +51,27 @@ impl Fake {
     pub(crate) fn make(&self, controller: &str, body: &Value) -> u64 {
         let mut state = self.state.lock().unwrap();
         let body = body.as_object().unwrap().clone();
-        let made = if controller == "subnets" { state.make_subnet(body) } else { state.make_address(body) };
+        let made = if controller == "subnets" {
+            state.make_subnet(body)
+        } else {
+            state.make_address(body)
+        };
         made.unwrap_or_else(|refused| panic!("{refused:?}"))
     }
 
     /// What there is, as lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
-        let word = |object: &Object, name: &str| object[name].as_str().unwrap_or_default().to_owned();
+        let word =
+            |object: &Object, name: &str| object[name].as_str().unwrap_or_default().to_owned();
         let subnets = state.subnets.values().map(|one| {
-            format!("{} {}/{} {}", one["sectionId"], word(one, "subnet"), word(one, "mask"), word(one, "description"))
+            format!(
+                "{} {}/{} {}",
+                one["sectionId"],
+                word(one, "subnet"),
+                word(one, "mask"),
+                word(one, "description")
+            )
         });
         let addresses = state.addresses.values().map(|one| {
             let names = [word(one, "ip"), word(one, "description"), word(one, "hostname")];
@@ -110,18 +121,21 @@ impl State {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let id = |text: &str| text.parse::<u64>().unwrap_or(0);
         match (request.method.as_str(), parts.as_slice()) {
-            ("GET", ["sections", section]) if *section == "1" || *section == "2" => {
-                Ok((200, json!({ "data": { "id": self.written(id(section)), "name": "Customers" } })))
-            }
+            ("GET", ["sections", section]) if *section == "1" || *section == "2" => Ok((
+                200,
+                json!({ "data": { "id": self.written(id(section)), "name": "Customers" } }),
+            )),
             ("GET", ["sections", _]) => refused(404, "Section does not exist"),
             ("GET", ["sections", section, "subnets"]) => {
                 let section = id(section);
-                let found = self.subnets.values().filter(|one| number(&one["sectionId"]) == Some(section));
+                let found =
+                    self.subnets.values().filter(|one| number(&one["sectionId"]) == Some(section));
                 self.listed(found.cloned().collect(), "No subnets found")
             }
             ("GET", [controller @ ("subnets" | "addresses"), "custom_fields"]) => {
                 let fields = &self.fields[controller];
-                let fields = fields.iter().map(|name| ((*name).to_owned(), json!({ "name": name })));
+                let fields =
+                    fields.iter().map(|name| ((*name).to_owned(), json!({ "name": name })));
                 Ok((200, json!({ "data": Value::Object(fields.collect()) })))
             }
             ("GET", ["subnets", "cidr", address, length]) => {
@@ -131,7 +145,10 @@ impl State {
                 self.listed(found.cloned().collect(), "No subnets found")
             }
             ("GET", ["subnets", subnet, "addresses"]) => {
-                let found = self.addresses.values().filter(|one| number(&one["subnetId"]) == Some(id(subnet)));
+                let found = self
+                    .addresses
+                    .values()
+                    .filter(|one| number(&one["subnetId"]) == Some(id(subnet)));
                 self.listed(found.cloned().collect(), "No addresses found")
             }
             ("GET", ["addresses", "search", address]) => {
@@ -140,35 +157,8 @@ impl State {
             }
             // This one is broken in the real one.
             ("GET", ["addresses", _, _]) => refused(404, "Address not found"),
-            (method, [controller @ ("subnets" | "addresses"), number]) => {
-                let id = id(number);
-                let all = if *controller == "subnets" { &mut self.subnets } else { &mut self.addresses };
-                let absent = if *controller == "subnets" { "Subnet does not exist" } else { "Address does not exist" };
-                let Some(object) = all.get_mut(&id) else { return refused(404, absent) };
-                match method {
-                    "GET" => Ok((200, json!({ "data": self.shown(self.of(controller, id)) }))),
-                    "PATCH" => {
-                        let body = body()?;
-                        if ["ip", "subnetId", "subnet", "mask"].iter().any(|key| body.contains_key(*key)) {
-                            return refused(400, "IP address and subnet cannot be changed");
-                        }
-                        if *controller == "addresses" {
-                            object.insert("tag".to_owned(), json!(2));
-                        }
-                        for (name, value) in body {
-                            object.insert(name, value);
-                        }
-                        Ok((200, json!({ "message": "Address updated" })))
-                    }
-                    "DELETE" => {
-                        all.remove(&id);
-                        if *controller == "subnets" {
-                            self.addresses.retain(|_, one| crate::ipam_servers::fake::phpipam::number(&one["subnetId"]) != Some(id));
-                        }
-                        Ok((200, json!({ "message": "deleted" })))
-                    }
-                    _ => refused(405, "Method not allowed"),
-                }
+            (_, [controller @ ("subnets" | "addresses"), number]) => {
+                self.of_one(controller, id(number), request)
             }
             ("POST", ["subnets"]) => {
                 let id = self.make_subnet(body()?)?;
@@ -179,6 +169,42 @@ impl State {
                 Ok((201, json!({ "message": "Address created", "id": id.to_string() })))
             }
             _ => refused(400, "Invalid controller"),
+        }
+    }
+
+    fn of_one(
+        &mut self,
+        controller: &str,
+        id: u64,
+        request: &Request,
+    ) -> Result<(u16, Value), Refusal> {
+        let (all, absent) = if controller == "subnets" {
+            (&mut self.subnets, "Subnet does not exist")
+        } else {
+            (&mut self.addresses, "Address does not exist")
+        };
+        let Some(object) = all.get_mut(&id) else { return refused(404, absent) };
+        match request.method.as_str() {
+            "GET" => Ok((200, json!({ "data": self.shown(self.of(controller, id)) }))),
+            "PATCH" => {
+                let body: Object = serde_json::from_slice(&request.body).unwrap();
+                if ["ip", "subnetId", "subnet", "mask"].iter().any(|key| body.contains_key(*key)) {
+                    return refused(400, "IP address and subnet cannot be changed");
+                }
+                if controller == "addresses" {
+                    object.insert("tag".to_owned(), json!(2));
+                }
+                object.extend(body);
+                Ok((200, json!({ "message": "Address updated" })))
+            }
+            "DELETE" => {
+                all.remove(&id);
+                if controller == "subnets" {
+                    self.addresses.retain(|_, one| number(&one["subnetId"]) != Some(id));
+                }
+                Ok((200, json!({ "message": "deleted" })))
+            }
+            _ => refused(405, "Method not allowed"),
         }
     }
 
@@ -236,7 +262,10 @@ impl State {
         self.check("subnets", &SUBNET, &body)?;
         let net = prefix(&body);
         if net.addr() != net.network() {
-            return refused(400, &format!("IP address cannot be subnet! (Consider using {})", net.network()));
+            return refused(
+                400,
+                &format!("IP address cannot be subnet! (Consider using {})", net.network()),
+            );
         }
         let section = number(&body["sectionId"]);
         if !matches!(section, Some(1 | 2)) {
@@ -244,7 +273,10 @@ impl State {
         }
         let same = self.subnets.values().filter(|one| number(&one["sectionId"]) == section);
         if let Some(other) = same.map(prefix).find(|other| *other == net) {
-            return refused(409, &format!("Subnet {net} overlaps with {other} in section Customers"));
+            return refused(
+                409,
+                &format!("Subnet {net} overlaps with {other} in section Customers"),
+            );
         }
         Ok(self.insert("subnets", body))
     }
@@ -258,9 +290,14 @@ impl State {
             net.contains(address) && (*address != net.network() && *address != net.broadcast())
         };
         if !address.as_ref().is_some_and(is_good) {
-            return refused(500, &format!("{} is not a valid address for subnet {net}", body["ip"]));
+            return refused(
+                500,
+                &format!("{} is not a valid address for subnet {net}", body["ip"]),
+            );
         }
-        let is_same = |one: &&Object| one["ip"] == body["ip"] && number(&one["subnetId"]) == number(&body["subnetId"]);
+        let is_same = |one: &&Object| {
+            one["ip"] == body["ip"] && number(&one["subnetId"]) == number(&body["subnetId"])
+        };
         if self.addresses.values().any(|one| is_same(&one)) {
             return refused(409, "IP address already exists");
         }
@@ -270,6 +307,7 @@ impl State {
 }
 
 fn prefix(object: &Object) -> IpNet {
-    let text = format!("{}/{}", object["subnet"].as_str().unwrap(), number(&object["mask"]).unwrap());
+    let text =
+        format!("{}/{}", object["subnet"].as_str().unwrap(), number(&object["mask"]).unwrap());
     text.parse().unwrap()
 }
