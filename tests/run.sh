@@ -136,10 +136,12 @@ run_lab() {
 # The contract of IPAM servers on a real NetBox, which the tests above run on servers in memory.
 run_netbox() {
     local log=$work/netbox.log status=0
-    timeout --foreground --kill-after=20 900 tests/netbox/server.sh run \
-        cargo test --locked --test it ipam_servers:: -- --skip phpipam --skip program || status=$?
+    # Without those that ask only what weft makes of answers that no server gives.
+    timeout --foreground --kill-after=20 1200 tests/netbox/server.sh run \
+        cargo test --locked --test it ipam_servers:: -- --skip phpipam --skip program \
+        --skip does_not_pass --skip lists_are_read --skip the_server_lacks --skip there_twice || status=$?
     if ((status == 0)); then grep '^test result: ok\. [1-9]' "$log" >"$work/netbox.say"; fi
-    if ((status == 124)); then echo "it did not end in 15 minutes" >>"$work/netbox.say"; fi
+    if ((status == 124)); then echo "it did not end in 20 minutes" >>"$work/netbox.say"; fi
     return "$status"
 }
 

@@ -146,7 +146,7 @@ ISOLATED_DEPLOYMENT = True
 EOF
     export NETBOX_ROOT=$root
     http=$(free_port)
-    "$cache/bin/gunicorn" netbox.wsgi --bind "127.0.0.1:$http" --workers 1 --threads 3 \
+    "$cache/bin/gunicorn" netbox.wsgi --bind "127.0.0.1:$http" --preload --workers 2 --threads 2 \
         --timeout 120 >"$root/netbox.log" 2>&1 &
     pids+=($!)
     "$cache/bin/netbox" shell --interface python -v 0 >"$root/token" 2>"$root/shell.log" <<'EOF'

@@ -12,6 +12,8 @@ mod leases;
 mod mark;
 mod object;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 pub use difference::{Counts, Difference, Limits, Rule, Step, difference};
