@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::addresses::{AddressesError, Law, every_claim, law, remember_server, remembered};
+use super::addresses::{
+    AddressesError, Law, every_claim, law, remember_server, remembered, remembered_of_servers,
+};
 use super::credentials;
 use super::found::FoundGuests;
 use super::leases::Starter;
@@ -149,8 +151,16 @@ impl<'a, H: Host> Desk<'a, H> {
     }
 
     fn remember(&self, id: &IpamId, leases: &Leases) -> Result<(), AddressesError> {
-        let declared: BTreeSet<ZoneId> = zones_of(&self.law.network, id).cloned().collect();
-        let zones = leases.keys().map(|(zone, _)| zone.clone()).chain(declared).collect();
+        let network = &self.law.network;
+        let of_others = |zone: &ZoneId| {
+            let mut others = servers(network).filter(|(other, _)| *other != id);
+            others.any(|(other, _)| zones_of(network, other).any(|of| of == zone))
+        };
+        // What no server administers any more is not remembered either.
+        let last = remembered_of_servers(self.host)?;
+        let gone = last.keys().map(|(zone, _)| zone).filter(|zone| !of_others(zone)).cloned();
+        let read = leases.keys().map(|(zone, _)| zone.clone());
+        let zones = gone.chain(read).chain(zones_of(network, id).cloned()).collect();
         remember_server(self.host, &zones, leases)
     }
 
