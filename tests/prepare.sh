@@ -63,6 +63,8 @@ missing_packages() {
         openssh-client) command -v ssh-keygen ;;
         iproute2) command -v ip ;;
         util-linux) command -v unshare && command -v nsenter ;;
+        postgresql) ls /usr/lib/postgresql/*/bin/initdb ;;
+        libpq-dev) command -v pg_config ;;
         pdns-server) command -v pdns_server ;;
         pdns-backend-sqlite3) ls /usr/lib/*/pdns/libgsqlite3backend.so ;;
         pdns-backend-lmdb) ls /usr/lib/*/pdns/liblmdbbackend.so ;;

@@ -46,6 +46,7 @@ if ((EUID == 0)); then
     # Real servers for tests. Where systemd runs, Debian would start PowerDNS on port 53.
     if [[ -n ${CI:-} || ! -d /run/systemd/system ]]; then
         need_packages pdns-server pdns-backend-sqlite3 pdns-backend-lmdb sqlite3
+        need_packages postgresql redis-server libpq-dev curl
     fi
     if [[ -n ${CI:-} ]]; then export LAB_REQUIRE=${LAB_REQUIRE:-native,bridge,vxlan,iptables-nft,uml}; fi
 fi
@@ -82,7 +83,8 @@ stage() {
 }
 
 scripts() {
-    shellcheck .ci/run benches/process.sh examples/demo.sh packaging/git/update tests/prepare.sh tests/run.sh
+    shellcheck .ci/run benches/process.sh examples/demo.sh packaging/git/update tests/netbox/server.sh tests/prepare.sh \
+        tests/run.sh
 }
 
 docs() {
@@ -131,6 +133,18 @@ run_lab() {
     return "$status"
 }
 
+# The contract of IPAM servers on a real NetBox, which the tests above run on servers in memory.
+run_netbox() {
+    local log=$work/netbox.log status=0
+    # Without those that ask only what weft makes of answers that no server gives.
+    timeout --foreground --kill-after=20 1200 tests/netbox/server.sh run \
+        cargo test --locked --test it ipam_servers:: -- --skip phpipam --skip program \
+        --skip does_not_pass --skip lists_are_read --skip the_server_lacks --skip there_twice || status=$?
+    if ((status == 0)); then grep '^test result: ok\. [1-9]' "$log" >"$work/netbox.say"; fi
+    if ((status == 124)); then echo "it did not end in 20 minutes" >>"$work/netbox.say"; fi
+    return "$status"
+}
+
 # The demo ends with 0 only when every step did what it should; that it had steps,
 # and that it says the same in words, is checked here.
 demo() {
@@ -164,6 +178,7 @@ light_lane() {
     else
         skip deny "cargo-deny is not installed (\`cargo install cargo-deny\`)"
     fi
+    if [[ -z $no_netbox ]]; then stage netbox-install tests/netbox/server.sh install || bad=1; fi
     return "$bad"
 }
 
@@ -171,6 +186,11 @@ test_lane() {
     local bad=0
     stage tests run_tests || bad=1
     stage demo demo || bad=1
+    if [[ -z $no_netbox ]]; then
+        stage netbox run_netbox || bad=1
+    else
+        skip netbox "$no_netbox"
+    fi
     # Its cases have time limits: not beside the other tests.
     stage lab run_lab || bad=1
     return "$bad"
@@ -191,6 +211,7 @@ lane() {
 }
 
 bad=0
+no_netbox=$(tests/netbox/server.sh reason)
 target=$(cargo metadata --locked --no-deps --format-version 1 </dev/null |
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 [[ -n $target ]] || fail "cargo does not say where it builds"
@@ -208,6 +229,7 @@ else
     bad=1
     skip tests "nothing was built"
     skip demo "nothing was built"
+    skip netbox "nothing was built"
     skip lab "nothing was built"
 fi
 lane lint_lane
@@ -219,9 +241,9 @@ printf '      %4d s  in all, on %d cores\n' "$((SECONDS - began))" "$(nproc)"
 if [[ -e $work/failed ]]; then
     printf 'failed: %s\n' "$(paste -sd ' ' "$work/failed")"
 fi
-touch "$work/tests.log" "$work/lab.log"
+touch "$work/tests.log" "$work/netbox.log" "$work/lab.log"
 awk '/^test result:/ { passed += $4; failed += $6 }
      /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed += $1; failed += $3; skipped += $5 }
      END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
-    "$work/tests.log" "$work/lab.log"
+    "$work/tests.log" "$work/netbox.log" "$work/lab.log"
 exit "$bad"

@@ -27,14 +27,15 @@ use crate::declare::lease::Configuration;
 use crate::host::{Host, HostError};
 use crate::network::{Network, Origin};
 use crate::plan::addresses::{Allocation, Claim, Refused, Stranded, Terms, allocate, claims};
+use crate::plan::ipam::administrator;
 use crate::sync::ledger::{Allocators, LedgerError};
 use crate::sync::{AnchorError, Anchors, FailureCode, Store, TransportError, TreeError, tree_of};
 use crate::validate;
 use crate::value::ObjectId;
 
 pub use self::hosts::{Told, tell_hosts};
-pub(super) use self::record::remember;
-pub use self::record::{RECORD, Remembered, remembered};
+pub use self::record::{RECORD, Remembered, remembered, remembered_of_servers};
+pub(super) use self::record::{remember, remember_server};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 
 /// How long reading the configuration may take.
@@ -157,9 +158,17 @@ pub fn others(
     Ok(found(host, &law.network)?)
 }
 
+/// The claims that the branch of leases settles: of all guests that are declared, and of
+/// `others`, in zones whose addresses no server administers.
+pub fn all_claims(law: &Law, others: &[Claim]) -> Vec<Claim> {
+    let mut claims = every_claim(law, others);
+    claims.retain(|claim| administrator(&law.network, &claim.vnet).is_none());
+    claims
+}
+
 /// The claims of all guests that are declared, and of `others`. What is declared of an
 /// interface counts more than what a hypervisor says of it.
-pub fn all_claims(law: &Law, others: &[Claim]) -> Vec<Claim> {
+pub(super) fn every_claim(law: &Law, others: &[Claim]) -> Vec<Claim> {
     let declared = claims(&law.network);
     let known: BTreeSet<_> = declared.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
     let others = others.iter().filter(|other| !known.contains(&(&other.vnet, &other.mac)));

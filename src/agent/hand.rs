@@ -55,9 +55,7 @@ pub fn give<H: Host>(
     law: &Law,
     wish: &Wish,
 ) -> Result<Outcome, HandError> {
-    let Wish { guest, vnet, mac, hostname, address } = wish.clone();
-    let fixed = address.into_iter().collect();
-    let claim = Claim { vnet, mac, guest, hostname, fixed, origin: Origin::Set };
+    let claim = wish.claim();
     let is_it = |other: &Claim| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac);
     if claims(&law.network).iter().any(is_it) {
         return Err(HandError::Declared(claim.mac, claim.vnet));
@@ -76,6 +74,13 @@ impl fmt::Display for Wish {
 }
 
 impl Wish {
+    /// What the interface claims.
+    pub fn claim(&self) -> Claim {
+        let Self { guest, vnet, mac, hostname, address } = self.clone();
+        let fixed = address.into_iter().collect();
+        Claim { vnet, mac, guest, hostname, fixed, origin: Origin::Set }
+    }
+
     /// Reads what [`Display`](fmt::Display) writes.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');

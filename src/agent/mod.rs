@@ -20,6 +20,7 @@ pub mod hand;
 pub mod handle;
 pub mod hold;
 pub mod hook;
+pub mod ipam;
 pub mod leases;
 pub mod machine;
 pub mod memory;

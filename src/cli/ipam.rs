@@ -3,6 +3,7 @@
 mod failure;
 mod import;
 mod registry;
+mod servers;
 mod words;
 
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use crate::agent::hand::{self, HandError, Wish};
 use crate::agent::leases::{Branch, Decision, Starter};
 use crate::agent::settings::Settings;
 use crate::host::{Host as _, Linux};
-use crate::network::{Lease, Origin};
+use crate::network::{Lease, Leases, Origin};
 use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, Terms, allocate, claims};
 use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
@@ -78,11 +79,14 @@ enum Verb {
     /// Take over the addresses that Proxmox VE has given out, from its own file
     /// (`/etc/pve/sdn/pve-ipam-state.json`).
     Import(import::Arguments),
-    /// Show what would change in the DNS servers that are declared, so that guests have
-    /// names. Exit 2 when something is pending, 4 when something is refused.
+    /// Show what would change in the IPAM and DNS servers that are declared, so that zones and
+    /// guests have addresses and names. Exit 2 when something is pending, 4 when something is refused.
     Plan(Leave),
     /// Do what `plan` shows.
     Apply(Leave),
+    /// Take over what IPAM servers have that is as declared and carries nobody's mark; changes
+    /// nothing else.
+    Adopt,
     /// Say what is wrong with leases, and what `allocate` would change; changes nothing.
     /// Exit 2 when something is pending, 4 when somebody does not get what they claim.
     Check,
@@ -129,8 +133,9 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
             release(node, &settings, output, (*address, zone.as_ref()), *now)
         }
         Verb::Import(import) => import::run(node, &settings, output, import),
-        Verb::Plan(leave) => registry::run(node, &settings, output, *leave, false),
-        Verb::Apply(leave) => registry::run(node, &settings, output, *leave, true),
+        Verb::Plan(leave) => servers::run(node, &settings, output, *leave, false),
+        Verb::Apply(leave) => servers::run(node, &settings, output, *leave, true),
+        Verb::Adopt => servers::adopt(node, &settings, output),
         Verb::Check => check(node, &settings, output),
     }
 }
@@ -190,7 +195,9 @@ fn list(
         let held = desk.branch.read(&desk.law.allocators);
         held.map(|held| (held.tip, held.leases)).map_err(failed)
     };
-    let (read, tip, leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
+    let asked_locally = local;
+    let local = local || settings.leases.is_none();
+    let (read, tip, mut leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
         Ok((tip, leases)) => (node.host.now(), tip, leases),
         Err(failure) => {
             let last = addresses::remembered(&node.host).map_err(failed)?;
@@ -203,13 +210,15 @@ fn list(
                     (last.read, last.tip, last.leases)
                 }
                 (None, Some(failure)) => return Err(failure),
-                (None, None) => {
+                (None, None) if asked_locally => {
                     let message = "this node has read no leases yet";
                     return Err(Failure::new(Exit::Failed, message));
                 }
+                (None, None) => (node.host.now(), None, Leases::new()),
             }
         }
     };
+    servers::add_leases(node, settings, &mut leases, asked_locally)?;
     let shown: Vec<_> =
         leases.iter().filter(|((of, _), _)| zone.is_none_or(|zone| zone == of)).collect();
     output.say(words::table(&shown));
@@ -223,13 +232,34 @@ fn list(
 }
 
 fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let law = servers::law(node, settings)?;
+    if settings.leases.is_none() && servers::any(&law) {
+        let found = addresses::others(&node.host, settings, &law).map_err(failed)?;
+        let mut allocation = Allocation::default();
+        let is_refused = servers::allocate(node, settings, &law, &found, &mut allocation)?;
+        tell_hosts(node, settings)?;
+        let exit = words::say(output, &allocation, true);
+        return Ok(if is_refused { Exit::Refused } else { exit });
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let found = others(node, settings, &desk)?;
     let (claims, complete) = (&found.claims, found.all_known());
     let outcome =
         addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete).map_err(failed)?;
-    told(node, settings, output, outcome)
+    let behind = outcome.behind;
+    let mut allocation = allocation(outcome);
+    let is_refused = servers::allocate(node, settings, &desk.law, &found, &mut allocation)?;
+    let exit = told(node, settings, output, &allocation, behind)?;
+    Ok(if is_refused { Exit::Refused } else { exit })
+}
+
+fn allocation(outcome: Outcome) -> Allocation {
+    Allocation {
+        changes: outcome.settled.changes,
+        refused: outcome.refused,
+        stranded: outcome.stranded,
+    }
 }
 
 /// Tells what was settled to the DHCP servers of this node, and says it.
@@ -237,22 +267,11 @@ fn told(
     node: &Node,
     settings: &Settings,
     output: Output,
-    outcome: Outcome,
+    allocation: &Allocation,
+    behind: bool,
 ) -> Result<Exit, Failure> {
-    if outcome.behind {
-        let message =
-            "another node settled a newer commit of the configuration; this one only reads";
-        return Err(
-            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
-        );
-    }
-    let allocation = Allocation {
-        changes: outcome.settled.changes,
-        refused: outcome.refused,
-        stranded: outcome.stranded,
-    };
     tell_hosts(node, settings)?;
-    if outcome.behind {
+    if behind {
         let message = "another node settled a newer commit of the configuration; this one only gives addresses to those who have none";
         for line in words::sentences(&allocation.changes) {
             Output::notice(line);
@@ -261,7 +280,7 @@ fn told(
             Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
         );
     }
-    Ok(words::say(output, &allocation, true))
+    Ok(words::say(output, allocation, true))
 }
 
 /// Guests of the hypervisor, where the settings ask for them.
@@ -273,6 +292,16 @@ fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGues
     Ok(found)
 }
 
+/// A declared guest goes by what is declared.
+fn is_declared(claim: &Claim) -> Failure {
+    let message = format!(
+        "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
+        claim.mac, claim.vnet
+    );
+    Failure::new(Exit::Refused, message)
+        .hint("write the address into `guests:` of the configuration")
+}
+
 /// Gives addresses to one interface, and leaves all others as they are.
 fn allocate_one(
     node: &Node,
@@ -280,6 +309,9 @@ fn allocate_one(
     output: Output,
     wish: &Wish,
 ) -> Result<Exit, Failure> {
+    if let Some(exit) = servers::allocate_one(node, settings, output, &wish.claim())? {
+        return Ok(exit);
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let given = hand::give(&node.host, &desk.branch, &desk.law, wish);
@@ -288,7 +320,8 @@ fn allocate_one(
             .hint("write the address into `guests:` of the configuration"),
         HandError::Addresses(error) => failed(error),
     })?;
-    told(node, settings, output, outcome)
+    let behind = outcome.behind;
+    told(node, settings, output, &allocation(outcome), behind)
 }
 
 fn release(
@@ -298,6 +331,9 @@ fn release(
     (address, zone): (IpAddr, Option<&ZoneId>),
     at_once: bool,
 ) -> Result<Exit, Failure> {
+    if let Some(exit) = servers::release(node, settings, output, (address, zone), at_once)? {
+        return Ok(exit);
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let declared = claims(&desk.law.network);
@@ -358,6 +394,11 @@ fn release(
 }
 
 fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+    let is_wrong = servers::check(node, settings)?;
+    if settings.leases.is_none() && servers::any(&servers::law(node, settings)?) {
+        output.document(&json!({ "ok": !is_wrong }));
+        return Ok(if is_wrong { Exit::Refused } else { Exit::Ok });
+    }
     let program = (node::program()?, Cancel::default());
     let desk = open(node, settings, &program)?;
     let held = desk.branch.read(&desk.law.allocators).map_err(failed)?;
@@ -367,5 +408,6 @@ fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failu
     let claims = addresses::all_claims(&desk.law, &found.claims);
     let allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
     output.say(format!("{} kept", counted(held.leases.len(), "lease")));
-    Ok(words::say(output, &allocation, false))
+    let exit = words::say(output, &allocation, false);
+    Ok(if is_wrong { Exit::Refused } else { exit })
 }

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod hosts;
+pub mod ipam;
 pub mod names;
 
 mod adoption;

@@ -226,7 +226,27 @@ impl Client {
         target: &str,
         json: Option<Vec<u8>>,
     ) -> Result<Answer, HttpError> {
-        let request = self.request(method, target, json)?;
+        self.send_if(method, target, json, None)
+    }
+
+    /// As [`Client::send`], and the server is to do it only if what it has still matches
+    /// `version` (RFC 9110 §13.1.1).
+    ///
+    /// # Panics
+    /// Within an asynchronous task, which must not block.
+    pub fn send_if(
+        &self,
+        method: &Method,
+        target: &str,
+        json: Option<Vec<u8>>,
+        version: Option<&str>,
+    ) -> Result<Answer, HttpError> {
+        let mut request = self.request(method, target, json)?;
+        if let Some(version) = version {
+            let value = HeaderValue::from_str(version);
+            let value = value.map_err(|e| HttpError::Unusable(format!("cannot be asked: {e}")))?;
+            request.headers_mut().insert(header::IF_MATCH, value);
+        }
         let whole = self.bounds.request;
         let exchange = async { timeout(whole, self.exchange(request)).await };
         let runtime = self.runtime.as_ref().expect("it is taken only when the client is dropped");

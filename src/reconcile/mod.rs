@@ -10,7 +10,10 @@
 //! one bound of time covers the search for the name, TLS and the answer.
 
 pub mod http;
+pub mod ipam;
 pub mod names;
+mod netbox;
+mod phpipam;
 mod powerdns;
 
 pub use powerdns::PowerDns;

@@ -23,6 +23,7 @@ mod host;
 mod import;
 mod init;
 mod ipam;
+mod ipam_servers;
 mod lapses;
 mod leases;
 mod lying;

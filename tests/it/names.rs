@@ -2,11 +2,11 @@
 //! what somebody else has there.
 
 mod agents;
-mod faults;
+pub(crate) mod faults;
 mod life;
 mod powerdns;
 mod program;
-mod proxy;
+pub(crate) mod proxy;
 mod reference;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Leases where no server is needed to read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -11,10 +11,12 @@ use super::AddressesError;
 use crate::declare::lease;
 use crate::host::{Host, HostError};
 use crate::network::Leases;
-use crate::value::ObjectId;
+use crate::value::{ObjectId, ZoneId};
 
 /// The leases as this node read them last.
 pub const RECORD: &str = "/var/lib/weft/leases.json";
+/// The leases of zones that IPAM servers administer, as this node read them last.
+const SERVERS: &str = "/var/lib/weft/leases-of-servers.json";
 const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -38,9 +40,34 @@ struct Record {
     leases: BTreeMap<String, Json>,
 }
 
-/// What this node read last; `None` where it never did.
+/// What this node read last, from the branch and from IPAM servers; `None` where it never
+/// did.
 pub fn remembered(host: &impl Host) -> Result<Option<Remembered>, AddressesError> {
-    let Some(file) = host.read(Utf8Path::new(RECORD), MAX_BYTES)? else { return Ok(None) };
+    let of_servers = read(host, SERVERS)?;
+    let Some(mut last) = read(host, RECORD)? else { return Ok(of_servers) };
+    last.leases.extend(of_servers.into_iter().flat_map(|last| last.leases));
+    Ok(Some(last))
+}
+
+/// What IPAM servers held when this node asked them last.
+pub fn remembered_of_servers(host: &impl Host) -> Result<Leases, AddressesError> {
+    Ok(read(host, SERVERS)?.map(|last| last.leases).unwrap_or_default())
+}
+
+/// Remembers the leases of a server's zones beside those of other servers.
+pub(in crate::agent) fn remember_server(
+    host: &impl Host,
+    zones: &BTreeSet<ZoneId>,
+    leases: &Leases,
+) -> Result<(), AddressesError> {
+    let mut all = read(host, SERVERS)?.map(|last| last.leases).unwrap_or_default();
+    all.retain(|(zone, _), _| !zones.contains(zone));
+    all.extend(leases.iter().map(|(key, lease)| (key.clone(), lease.clone())));
+    Ok(write(host, SERVERS, None, &all)?)
+}
+
+fn read(host: &impl Host, path: &str) -> Result<Option<Remembered>, AddressesError> {
+    let Some(file) = host.read(Utf8Path::new(path), MAX_BYTES)? else { return Ok(None) };
     let damaged = |why: String| AddressesError::Record(why);
     let record: Record =
         serde_json::from_slice(&file.bytes).map_err(|error| damaged(error.to_string()))?;
@@ -62,6 +89,15 @@ pub(in crate::agent) fn remember(
     tip: Option<ObjectId>,
     leases: &Leases,
 ) -> Result<(), HostError> {
+    write(host, RECORD, tip, leases)
+}
+
+fn write(
+    host: &impl Host,
+    path: &str,
+    tip: Option<ObjectId>,
+    leases: &Leases,
+) -> Result<(), HostError> {
     let leases = leases.iter().map(|((zone, address), of)| {
         let json = serde_json::from_slice(&lease::write(of)).expect("it was just written");
         (lease::path(zone, *address).to_string(), json)
@@ -69,5 +105,5 @@ pub(in crate::agent) fn remember(
     let record = Record { format: FORMAT, tip, read: host.now(), leases: leases.collect() };
     let mut text = serde_json::to_vec_pretty(&record).expect("strings and numbers are JSON");
     text.push(b'\n');
-    host.replace(Utf8Path::new(RECORD), &text, 0o644)
+    host.replace(Utf8Path::new(path), &text, 0o644)
 }

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{AddressesError, Outcome, law, others, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
-use crate::agent::found::fingerprint;
+use crate::agent::found::{FoundGuests, fingerprint};
+use crate::agent::ipam;
 use crate::agent::leases::{Branch, Settled, Starter};
 use crate::agent::names::Registrar;
 use crate::agent::settings::{Mode, Settings};
@@ -136,10 +137,19 @@ fn settle_or_read<H: Host>(
     starter: Starter<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, AddressesError> {
-    let branch = Branch::of(host, settings, starter)?;
     let law = law(host, settings, starter)?;
-    if settings.mode() == Mode::Apply && branch.writes() {
-        let found = others(host, settings, &law)?;
+    let applies = settings.mode() == Mode::Apply;
+    let found = if applies { others(host, settings, &law)? } else { FoundGuests::default() };
+    if applies {
+        notes.extend(ipam::settle_all(host, settings, &law, &found)?);
+    }
+    if settings.leases.is_none() {
+        let leases = remembered(host)?.map(|last| last.leases).unwrap_or_default();
+        let settled = Settled { tip: None, leases, changes: Vec::new() };
+        return Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false });
+    }
+    let branch = Branch::of(host, settings, starter)?;
+    if applies && branch.writes() {
         let outcome = settle(host, &branch, &law, &found.claims, found.all_known());
         notes.extend(found.said);
         return outcome;
@@ -183,7 +193,8 @@ impl Lookout {
         self.names.begin(host, settings, (program, root), runs, &self.cancel);
         let is_at_it = self.task.as_ref().is_some_and(|task| !task.is_finished());
         let watches_guests = settings.watches_guests();
-        if settings.leases.is_none() || is_at_it {
+        let has_servers = settings.leases.is_none() && settings.credentials.is_some();
+        if settings.leases.is_none() && !has_servers || is_at_it {
             return;
         }
         let before = *self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,6 +213,11 @@ impl Lookout {
             }
             let due = Instant::now() + PERIOD;
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
+            if has_servers && !ipam::is_concerned(&*host, &settings, starter) {
+                *done.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Done { due, runs, guests });
+                return;
+            }
             let standing = look_after(&*host, &settings, starter);
             let is_done = standing.as_ref().is_ok_and(|standing| !standing.again);
             *done.lock().unwrap_or_else(PoisonError::into_inner) =

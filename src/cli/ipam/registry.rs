@@ -1,9 +1,10 @@
 //! `weft ipam plan` and `weft ipam apply`: what servers are told of guests.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::failure::failed as of_leases;
-use super::{Leave, open};
+use super::{Leave, open, servers};
+use crate::agent::addresses;
 use crate::agent::names;
 use crate::agent::settings::Settings;
 use crate::agent::writer;
@@ -12,61 +13,75 @@ use crate::cli::node::{self, Node, failed};
 use crate::cli::output::{Output, counted};
 use crate::sync::worker::Cancel;
 
-/// Plans, says what was planned, and does it where that is wanted.
+/// Plans, says what was planned, and does it where that is wanted; with what programs are told.
 pub(super) fn run(
     node: &Node,
     settings: &Settings,
     output: Output,
     leave: Leave,
     apply: bool,
-) -> Result<Exit, Failure> {
+) -> Result<(Exit, Json), Failure> {
     let program = (node::program()?, Cancel::default());
-    let desk = open(node, settings, &program)?;
-    let held = desk.branch.read(&desk.law.allocators).map_err(of_leases)?;
-    let is_behind = desk.law.is_behind(&node.host, &held).map_err(|error| failed(&error))?;
-    if apply && is_behind {
-        let message =
-            "another node settled a newer commit of the configuration, whose names are others";
-        return Err(
-            Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
-        );
+    let law = servers::law(node, settings)?;
+    let desk = (settings.leases.is_some() || !servers::any(&law))
+        .then(|| open(node, settings, &program))
+        .transpose()?;
+    let held = match &desk {
+        Some(desk) => Some(desk.branch.read(&desk.law.allocators).map_err(of_leases)?),
+        None => None,
+    };
+    if let (Some(desk), Some(held)) = (&desk, &held) {
+        let is_behind = desk.law.is_behind(&node.host, held).map_err(|error| failed(&error))?;
+        if apply && is_behind {
+            let message =
+                "another node settled a newer commit of the configuration, whose names are others";
+            return Err(
+                Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
+            );
+        }
     }
+    let mut leases = held.as_ref().map(|held| held.leases.clone()).unwrap_or_default();
+    let of_servers =
+        addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
+    leases.extend(of_servers);
     let leave = names::Leave { force: leave.force, adopt: leave.adopt };
     let planned = || {
-        let before = held.writer.as_ref().map(|of| &of.zones);
-        names::plan(&node.host, settings, &desk.law.network, &held.leases, (leave, before))
+        let before = held.as_ref().and_then(|held| held.writer.as_ref()).map(|of| &of.zones);
+        names::plan(&node.host, settings, &law.network, &leases, (leave, before))
             .map_err(|error| failed(&error))
     };
     let mut plan = planned()?;
     // One node at a time writes, and goes by what it sees then.
-    let writing = if apply && !plan.is_empty() {
-        let writing =
-            writer::begin(&node.host, &desk.branch, &desk.law.allocators, &settings.node.value);
-        let writing = writing.map_err(of_leases)?.map_err(|other| {
-            Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
-        })?;
-        plan = planned()?;
-        Some(writing)
-    } else {
-        None
+    let writing = match &desk {
+        Some(desk) if apply && !plan.is_empty() => {
+            let writing =
+                writer::begin(&node.host, &desk.branch, &desk.law.allocators, &settings.node.value);
+            let writing = writing.map_err(of_leases)?.map_err(|other| {
+                Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
+            })?;
+            plan = planned()?;
+            Some(writing)
+        }
+        _ => None,
     };
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
     let shown = plan.to_string();
     output.say(if shown.is_empty() { "nothing is to be registered in DNS" } else { &shown });
     if !apply {
-        output.document(&json!({
+        let exit = match (refused.is_empty(), nothing) {
+            (false, _) => Exit::Refused,
+            (true, false) => Exit::Pending,
+            (true, true) => Exit::Ok,
+        };
+        let document = json!({
             "ok": refused.is_empty(),
             "counts": counts.to_string(),
             "pending": !nothing,
             "plan": shown,
             "refused": refused,
-        }));
-        return Ok(match (refused.is_empty(), nothing) {
-            (false, _) => Exit::Refused,
-            (true, false) => Exit::Pending,
-            (true, true) => Exit::Ok,
         });
+        return Ok((exit, document));
     }
     let zones = names::zones_of(&plan);
     let until = writing.as_ref().map(|writing| writing.until);
@@ -85,13 +100,13 @@ pub(super) fn run(
     }
     let undone: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
     let ok = refused.is_empty() && undone.is_empty();
-    output.document(&json!({
+    let document = json!({
         "ok": ok,
         "counts": counts.to_string(),
         "settled": outcome.settled,
         "writes": outcome.writes,
         "refused": refused,
         "not_done": undone,
-    }));
-    Ok(if ok { Exit::Ok } else { Exit::Refused })
+    });
+    Ok((if ok { Exit::Ok } else { Exit::Refused }, document))
 }

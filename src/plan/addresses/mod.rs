@@ -11,5 +11,7 @@ mod settle;
 mod tests;
 
 pub use claim::{Claim, claims};
-pub use pool::Pools;
-pub use settle::{Allocation, LeaseChange, Refusal, Refused, Stranded, Terms, allocate};
+pub use pool::{Pools, Taken};
+pub use settle::{
+    Allocation, LeaseChange, Refusal, Refused, Stranded, Terms, allocate, allocate_beside,
+};

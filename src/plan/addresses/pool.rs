@@ -19,6 +19,8 @@ struct Pool {
     ranges: BTreeMap<Family, Vec<AddressRange>>,
     /// The range up to which nothing is free, and its last address that is not.
     searched: BTreeMap<Family, (usize, Option<IpAddr>)>,
+    /// Addresses that are not chosen, because others have them.
+    taken: Vec<AddressRange>,
 }
 
 /// What guests may get, of every vnet that has subnets.
@@ -29,6 +31,10 @@ pub struct Pools {
     /// keeps for itself.
     kept: BTreeSet<(ZoneId, IpAddr)>,
 }
+
+/// Addresses by zone that are not chosen for guests, because somebody has them where they are
+/// administered.
+pub type Taken = BTreeMap<ZoneId, Vec<AddressRange>>;
 
 impl Pools {
     /// The pools of a network.
@@ -48,6 +54,7 @@ impl Pools {
                 prefixes: Vec::new(),
                 ranges: BTreeMap::new(),
                 searched: BTreeMap::new(),
+                taken: Vec::new(),
             };
             for (prefix, subnet) in subnets {
                 pool.prefixes.push(prefix.net());
@@ -62,6 +69,15 @@ impl Pools {
             pools.pools.insert(vnet.clone(), pool);
         }
         pools
+    }
+
+    /// The pools without what others have.
+    #[must_use]
+    pub fn without(mut self, taken: &Taken) -> Self {
+        for pool in self.pools.values_mut() {
+            pool.taken = taken.get(&pool.zone).cloned().unwrap_or_default();
+        }
+        self
     }
 
     /// The zone of a vnet that has subnets.
@@ -111,6 +127,14 @@ impl Pools {
                 (index, last) = (index + 1, None);
                 continue;
             };
+            // What others have is passed over as a whole.
+            let is_in =
+                |taken: &&AddressRange| taken.start() <= candidate && candidate <= taken.end();
+            let taken = pool.taken.iter().filter(is_in);
+            if let Some(end) = taken.map(AddressRange::end).max() {
+                last = Some(end);
+                continue;
+            }
             let kept = self.kept.contains(&(pool.zone.clone(), candidate));
             if !kept && is_free(&pool.zone, candidate) {
                 // It is looked at again: whoever asked may not take it.

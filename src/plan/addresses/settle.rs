@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Claim, Pools};
+use super::{Claim, Pools, Taken};
 use crate::network::{Lease, Leases, Network, Origin};
 use crate::plan::Family;
 use crate::value::{GuestName, MacAddress, VnetId, ZoneId};
@@ -133,7 +133,18 @@ const SKEW: Duration = Duration::from_secs(600);
 /// both or neither, but for those fixed. What `network` declares for a guest is given to no
 /// other, whether that guest claims now or not.
 pub fn allocate(network: &Network, leases: &Leases, claims: &[Claim], terms: &Terms) -> Allocation {
-    let pools = Pools::of(network);
+    allocate_beside(network, leases, claims, terms, &Taken::new())
+}
+
+/// As [`allocate`], and what others have is chosen for nobody.
+pub fn allocate_beside(
+    network: &Network,
+    leases: &Leases,
+    claims: &[Claim],
+    terms: &Terms,
+    taken: &Taken,
+) -> Allocation {
+    let pools = Pools::of(network).without(taken);
     let mut work = Work::new(network, pools.clone(), leases, terms);
     // What was given up for want of a claim makes room for another who is declared to come.
     for _ in 0..=claims.len() {

@@ -187,7 +187,7 @@ fn a_key_that_was_revoked_is_said_and_not_tried_again() {
 }
 
 /// A certificate's fingerprint as declarations have it.
-pub(super) fn shown(identity: &Identity) -> String {
+pub(crate) fn shown(identity: &Identity) -> String {
     let digest = identity.certificate().digest(MessageDigest::sha256()).unwrap();
     let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     pairs.join(":")

@@ -10,7 +10,7 @@ use crate::remotes::server::Identity;
 
 /// What goes wrong with one request.
 #[derive(Clone, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// An answer instead of the server's: status line, headers, body.
     Instead(&'static str, &'static str, &'static str),
     /// The server does what it is asked, and its answer is lost.
@@ -39,8 +39,8 @@ struct State {
     seen: Vec<String>,
 }
 
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     state: Arc<Mutex<State>>,
 }
 
@@ -49,7 +49,7 @@ impl<T: Read + Write> Stream for T {}
 
 impl Proxy {
     /// A proxy before a port of this machine, over TLS where it has an identity.
-    pub(super) fn start(to: u16, identity: Option<Identity>) -> Self {
+    pub(crate) fn start(to: u16, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State::default()));
@@ -66,29 +66,34 @@ impl Proxy {
         Self { port, state }
     }
 
-    pub(super) fn url(&self, scheme: &str) -> String {
+    pub(crate) fn url(&self, scheme: &str) -> String {
         format!("{scheme}://127.0.0.1:{}/api/v1/servers/localhost", self.port)
     }
 
     /// Lets the next requests with this method and this text go wrong, one after the other.
-    pub(super) fn fail(&self, method: &'static str, holding: &'static str, faults: &[Fault]) {
+    pub(crate) fn fail(&self, method: &'static str, holding: &'static str, faults: &[Fault]) {
         let faults = faults.iter().map(|fault| (method, holding, fault.clone()));
         self.state.lock().unwrap().faults.extend(faults);
     }
 
     /// How many requests with a method were sent.
-    pub(super) fn count(&self, method: &str) -> usize {
+    pub(crate) fn count(&self, method: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.seen.iter().filter(|request| request.starts_with(method)).count()
     }
 
+    /// How many requests hold a text.
+    pub(crate) fn asked(&self, text: &str) -> usize {
+        self.state.lock().unwrap().seen.iter().filter(|request| request.contains(text)).count()
+    }
+
     /// Lets nothing go wrong any more.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.state.lock().unwrap().faults.clear();
     }
 
     /// Faults that did not come to pass.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.state.lock().unwrap().faults.len()
     }
 }

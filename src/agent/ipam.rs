@@ -1,0 +1,259 @@
+//! IPAM servers, as this node asks them: each with the token that the settings bind to it.
+//!
+//! Where a server administers a zone, the leases are there and nowhere else. What this node
+//! read last is remembered, so that DHCP and names go on without the server, and a guest whose
+//! address was lost there gets it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::addresses::{
+    AddressesError, Law, every_claim, law, remember_server, remembered, remembered_of_servers,
+};
+use super::credentials;
+use super::found::FoundGuests;
+use super::leases::Starter;
+use super::names::Leave;
+use super::settings::Settings;
+use crate::host::Host;
+use crate::network::{IpamServer, Leases, Origin};
+use crate::plan::addresses::{
+    Allocation, Claim, LeaseChange, Taken, Terms as Allotment, allocate_beside,
+};
+use crate::plan::ipam::{Limits, Refused, administrator, zones_of};
+use crate::reconcile::http::Bounds;
+use crate::reconcile::ipam::{self, Access, Decide, Outcome, Plan, Settled, Terms, servers};
+use crate::value::{IpamId, ZoneId};
+
+/// The most objects that one run removes from a server.
+const MOST_REMOVED: u32 = 50;
+/// How long an address stays its guest's where the settings do not say.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// The IPAM servers that are declared, and what this node may do there.
+#[derive(Debug)]
+pub struct Desk<'a, H> {
+    host: &'a H,
+    law: &'a Law,
+    access: BTreeMap<IpamId, Access>,
+    terms: Terms,
+    grace: Duration,
+}
+
+impl<'a, H: Host> Desk<'a, H> {
+    /// The servers of what runs.
+    pub fn of(host: &'a H, settings: &Settings, law: &'a Law, leave: Leave) -> Self {
+        let commit = law.configuration.commit.short();
+        let terms = Terms {
+            cluster: settings.cluster.value.clone(),
+            limits: Limits { max_objects: Some(MOST_REMOVED) },
+            force: leave.force,
+            adopt: leave.adopt,
+            bounds: Bounds::default(),
+            message: format!("weft: configuration {commit}"),
+        };
+        let grace = settings.leases.as_ref().map_or(GRACE, |leases| leases.value.grace());
+        Self { host, law, access: access(host, settings, law), terms, grace }
+    }
+
+    /// Whether any server is declared.
+    pub fn is_empty(&self) -> bool {
+        servers(&self.law.network).next().is_none()
+    }
+
+    /// The servers that this node may ask.
+    pub fn open(&self) -> impl Iterator<Item = &IpamId> {
+        self.access.keys()
+    }
+
+    /// Says what is to be done on all servers: the zones' own objects, and the addresses of
+    /// all guests.
+    pub fn plan(&self, found: &FoundGuests) -> Result<Plan, AddressesError> {
+        let last = self.remembered()?;
+        let decide: &mut Decide<'_> =
+            &mut |id, held, taken| self.allocate(id, found, (held, &last), taken).1;
+        Ok(ipam::plan(&self.law.network, &self.access, &self.terms, decide))
+    }
+
+    /// Does it, and remembers what is held then.
+    pub fn carry_out(&self, plan: Plan) -> Result<Outcome, AddressesError> {
+        let outcome = ipam::carry_out(plan);
+        self.read()?;
+        Ok(outcome)
+    }
+
+    /// What is wrong with the servers, or what they lack.
+    pub fn check(&self) -> Vec<Refused> {
+        ipam::check(&self.law.network, &self.access, &self.terms)
+    }
+
+    /// Reads what is held on all servers that this node may ask, and remembers it; what a
+    /// server that does not answer held last is left as it is.
+    pub fn read(&self) -> Result<Vec<Refused>, AddressesError> {
+        let mut refused = Vec::new();
+        for id in self.access.keys() {
+            match ipam::read(&self.law.network, id, &self.access, &self.terms) {
+                Ok(leases) => self.remember(id, &leases)?,
+                Err(whys) => refused.extend(whys),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Gives every guest its addresses that are administered on one server.
+    pub fn settle(
+        &self,
+        id: &IpamId,
+        found: &FoundGuests,
+    ) -> Result<(Settled, Allocation), AddressesError> {
+        let last = self.remembered()?;
+        let mut allocation = Allocation::default();
+        let decide: &mut Decide<'_> = &mut |id, held, taken| {
+            let changes;
+            (allocation, changes) = self.allocate(id, found, (held, &last), taken);
+            changes
+        };
+        let settled = self.settle_by(id, decide)?;
+        allocation.changes.clone_from(&settled.changes);
+        Ok((settled, allocation))
+    }
+
+    /// Settles one claim, and leaves all others as they are.
+    pub fn settle_one(
+        &self,
+        id: &IpamId,
+        claim: &Claim,
+    ) -> Result<(Settled, Allocation), AddressesError> {
+        let claims = [claim.clone()];
+        let allotment = Allotment { complete: BTreeSet::new(), ..self.allotment(&[]) };
+        let mut allocation = Allocation::default();
+        let decide: &mut Decide<'_> = &mut |_, held, taken| {
+            allocation = allocate_beside(&self.law.network, held, &claims, &allotment, taken);
+            allocation.changes.clone()
+        };
+        let settled = self.settle_by(id, decide)?;
+        allocation.changes.clone_from(&settled.changes);
+        allocation.stranded.clear();
+        Ok((settled, allocation))
+    }
+
+    /// Lets `decide` say what changes on one server, and remembers what is held then.
+    pub fn settle_by(
+        &self,
+        id: &IpamId,
+        decide: &mut Decide<'_>,
+    ) -> Result<Settled, AddressesError> {
+        let settled = ipam::settle(&self.law.network, id, &self.access, &self.terms, decide);
+        if settled.refused.is_empty() || !settled.leases.is_empty() {
+            self.remember(id, &settled.leases)?;
+        }
+        Ok(settled)
+    }
+
+    fn remember(&self, id: &IpamId, leases: &Leases) -> Result<(), AddressesError> {
+        let network = &self.law.network;
+        let of_others = |zone: &ZoneId| {
+            let mut others = servers(network).filter(|(other, _)| *other != id);
+            others.any(|(other, _)| zones_of(network, other).any(|of| of == zone))
+        };
+        // What no server administers any more is not remembered either.
+        let last = remembered_of_servers(self.host)?;
+        let gone = last.keys().map(|(zone, _)| zone).filter(|zone| !of_others(zone)).cloned();
+        let read = leases.keys().map(|(zone, _)| zone.clone());
+        let zones = gone.chain(read).chain(zones_of(network, id).cloned()).collect();
+        remember_server(self.host, &zones, leases)
+    }
+
+    fn remembered(&self) -> Result<Leases, AddressesError> {
+        Ok(remembered(self.host)?.map(|last| last.leases).unwrap_or_default())
+    }
+
+    fn allotment(&self, complete: &[Origin]) -> Allotment {
+        let complete = complete.iter().copied().chain([Origin::Declared]).collect();
+        Allotment { now: self.host.now(), grace: self.grace, complete }
+    }
+
+    /// Who gets what of the zones of a server, and what changes of what it holds. A guest that
+    /// had an address when this node looked last, and has none there now, gets it again where
+    /// it is free.
+    fn allocate(
+        &self,
+        id: &IpamId,
+        found: &FoundGuests,
+        (held, last): (&Leases, &Leases),
+        taken: &Taken,
+    ) -> (Allocation, Vec<LeaseChange>) {
+        let network = &self.law.network;
+        let mut claims = every_claim(self.law, &found.claims);
+        claims.retain(|claim| administrator(network, &claim.vnet) == Some(id));
+        let interfaces: BTreeSet<_> = claims.iter().map(|one| (&one.vnet, &one.mac)).collect();
+        let holders: BTreeSet<_> = held.values().map(|one| (&one.vnet, &one.mac)).collect();
+        let mut before = held.clone();
+        for ((zone, address), lease) in last {
+            let interface = (&lease.vnet, &lease.mac);
+            let is_lost = interfaces.contains(&interface) && !holders.contains(&interface);
+            let ranges = taken.get(zone).into_iter().flatten();
+            let is_taken =
+                ranges.into_iter().any(|of| of.start() <= *address && *address <= of.end());
+            if is_lost && !is_taken && taken.contains_key(zone) {
+                before.entry((zone.clone(), *address)).or_insert_with(|| lease.clone());
+            }
+        }
+        let allotment = self.allotment(found.all_known());
+        let allocation = allocate_beside(network, &before, &claims, &allotment, taken);
+        let mut after = before;
+        for LeaseChange { zone, address, after: lease, .. } in &allocation.changes {
+            let key = (zone.clone(), *address);
+            match lease {
+                Some(lease) => drop(after.insert(key, lease.clone())),
+                None => drop(after.remove(&key)),
+            }
+        }
+        let changes = differences(held, &after);
+        (allocation, changes)
+    }
+}
+
+/// Whether this node may ask a server that is declared.
+pub fn is_concerned(host: &impl Host, settings: &Settings, starter: Starter<'_>) -> bool {
+    law(host, settings, starter).is_ok_and(|law| !access(host, settings, &law).is_empty())
+}
+
+/// Gives every guest its addresses on all servers that this node may ask, and says what a
+/// person should know.
+pub fn settle_all(
+    host: &impl Host,
+    settings: &Settings,
+    law: &Law,
+    found: &FoundGuests,
+) -> Result<Vec<String>, AddressesError> {
+    let desk = Desk::of(host, settings, law, Leave::default());
+    let mut notes = Vec::new();
+    for id in desk.open() {
+        let (settled, allocation) = desk.settle(id, found)?;
+        notes.extend(settled.refused.iter().map(ToString::to_string));
+        notes.extend(allocation.refused.iter().map(ToString::to_string));
+        notes.extend(allocation.stranded.iter().map(ToString::to_string));
+    }
+    Ok(notes)
+}
+
+fn differences(before: &Leases, after: &Leases) -> Vec<LeaseChange> {
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changes = keys.into_iter().filter_map(|key| {
+        let (before, after) = (before.get(key).cloned(), after.get(key).cloned());
+        let (zone, address) = key.clone();
+        (before != after).then_some(LeaseChange { zone, address, before, after })
+    });
+    changes.collect()
+}
+
+/// The tokens of the servers that the settings bind to them: what is declared elsewhere sends
+/// nothing there.
+fn access(host: &impl Host, settings: &Settings, law: &Law) -> BTreeMap<IpamId, Access> {
+    let token = |(id, server): (&IpamId, &IpamServer)| {
+        let token = credentials::for_server(host, settings, &server.token, &server.url)?;
+        Some((id.clone(), Access { token, authorities: None }))
+    };
+    servers(&law.network).filter_map(token).collect()
+}
