@@ -20,8 +20,7 @@ pub struct Zone {
     pub ipam: Option<IpamId>,
     /// Where names of guests are registered.
     pub naming: Naming,
-    /// Who serves DHCP. Only where the vnets have addresses of their own: in simple and
-    /// EVPN zones.
+    /// Who serves DHCP. Where the router is outside, only on nodes that a subnet names.
     pub dhcp: Option<DhcpServer>,
     /// Guests' ports neither learn nor flood. Never in simple and VXLAN zones.
     pub bridge_disable_mac_learning: bool,

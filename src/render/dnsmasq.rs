@@ -88,9 +88,10 @@ impl Dnsmasq {
         for (vnet, of) in zone.vnets.iter().filter(|(_, vnet)| has_bridge(vnet)) {
             let mut text = String::new();
             for (prefix, subnet) in of.subnets().filter(|(_, subnet)| answers(subnet)) {
-                let message = match outside {
-                    true => serve_outside(id, prefix, subnet, &mut text),
-                    false => serve(id, prefix, subnet, &mut text),
+                let message = if outside {
+                    serve_outside(id, prefix, subnet, &mut text)
+                } else {
+                    serve(id, prefix, subnet, &mut text)
                 };
                 let subject = || Subject::Vnet(vnet.clone());
                 self.notes.extend(message.map(|message| Note::new(subject(), message)));
@@ -329,12 +330,12 @@ mod tests {
 
     #[test]
     fn where_the_router_is_outside_named_nodes_alone_answer() {
-        let vlan = || ZoneKind::Vlan(VlanZone { bridge: "vmbr0".parse().unwrap() });
-        let qinq = || {
+        let tagged = || ZoneKind::Vlan(VlanZone { bridge: "vmbr0".parse().unwrap() });
+        let doubly = || {
             let (bridge, tag) = ("vmbr0".parse().unwrap(), ServiceTag::checked(9).unwrap());
             ZoneKind::Qinq(QinqZone { bridge, tag, protocol: None })
         };
-        let vxlan =
+        let tunnel =
             || ZoneKind::Vxlan(VxlanZone { peers: Peers::Addresses(Vec::new()), port: None });
         let served = |kind, nodes, server: &str| {
             let subnets = [("10.0.0.5/24", Some("10.0.0.1")), ("10.1.0.0/24", None)];
@@ -348,7 +349,7 @@ mod tests {
             zone
         };
         for (kind, mtu, bare) in
-            [(vlan(), 1500, false), (qinq(), 1500, true), (vxlan(), 1450, false)]
+            [(tagged(), 1500, false), (doubly(), 1500, true), (tunnel(), 1450, false)]
         {
             let (files, notes) = rendered(served(kind.clone(), Nodes::All, "n1"));
             let defaults = &files["/etc/dnsmasq.d/za/00-default.conf"];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use crate::cases::vlan::vlan_aware;
 use crate::guest::Guest;
 use crate::lab::Lab;
 use crate::need::Need;
@@ -26,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
         ..Case::new("dhcp_of_ipv6", &[Need::Bridge], dhcp_of_ipv6)
     },
     Case::in_boot("routed", "dhcp_in_a_vrf", dhcp_in_a_vrf),
+    Case::in_boot("switched", "dhcp_in_vlans", dhcp_in_vlans),
 ];
 
 const NETWORK: &str = "\
@@ -90,6 +92,24 @@ guests:
   one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\"}]}
   two: {nics: [{vnet: va, mac: \"BC:24:11:00:00:66\"}]}
   four: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:68\"}]}
+";
+
+const TAGGED: &str = "\
+zones:
+  lanz: {type: vlan, bridge: vmbr0, dhcp: dnsmasq, ipam: git}
+  innz: {type: qinq, bridge: vmbr0, tag: 100, mtu: 1400, dhcp: dnsmasq, ipam: git}
+vnets:
+  va:
+    zone: lanz
+    tag: 10
+    subnets: {10.0.1.0/24: {gateway: 10.0.1.1, dhcp-servers: {node1: 10.0.1.2, node2: 10.0.1.3}}}
+  vb:
+    zone: innz
+    tag: 20
+    subnets: {10.0.2.0/24: {gateway: 10.0.2.1, dhcp-servers: {node1: 10.0.2.2}}}
+guests:
+  one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\"}]}
+  two: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:66\"}]}
 ";
 
 const SIX: &str = "\
@@ -285,6 +305,30 @@ fn dhcp_through_a_tunnel(lab: &Lab) {
     scene.apply(&nodes[0], &without);
     assert!(!addresses(&nodes[0]).contains("inet "), "{}", addresses(&nodes[0]));
     assert!(!nodes[0].exists("/etc/dnsmasq.d/tunz/00-default.conf"));
+}
+
+/// Two nodes answer in a VLAN and say the same; in a service VLAN one answers for both.
+fn dhcp_in_vlans(lab: &Lab) {
+    let scene = Scene::start(lab);
+    let nodes = [1, 2].map(|number| scene.node_with(number, vlan_aware));
+    for node in &nodes {
+        keep_leases(lab, &scene, node);
+    }
+    scene.push(TAGGED);
+    for node in &nodes {
+        scene.sync(node);
+        node.exec(&["weft", "ipam", "allocate"]).ok();
+    }
+    let of_one = [("ip", "10.0.1.4"), ("router", "10.0.1.1"), ("mtu", "1500")];
+    let one = Guest::plan(101).start(lab, &nodes[0], "va");
+    is_told(&one, &of_one);
+    let plan = Guest::plan(102).mtu(1400);
+    is_told(&plan.start(lab, &nodes[1], "vb"), &[("ip", "10.0.2.3"), ("mtu", "1400")]);
+    let stranger = Guest::plan(103).start(lab, &nodes[1], "va");
+    assert_eq!(ask(&stranger, 3), None, "an unknown client has an address");
+    // With one of them off the other one answers.
+    nodes[0].exec(&["pkill", "-x", "dnsmasq"]).ok();
+    is_told(&one, &of_one);
 }
 
 /// A client of DHCPv6 is known by its hardware address, and a router tells it to ask.
