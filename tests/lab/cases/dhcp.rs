@@ -331,7 +331,7 @@ fn dhcp_in_vlans(lab: &Lab) {
     is_told(&one, &of_one);
 }
 
-/// A client of DHCPv6 is known by its hardware address, and a router tells it to ask.
+/// A client of IPv6 is known by its hardware address, and a router tells it to ask.
 fn dhcp_of_ipv6(lab: &Lab) {
     let scene = Scene::start(lab);
     let node = scene.node(1);
