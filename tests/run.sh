@@ -136,10 +136,10 @@ run_lab() {
 # The contract of IPAM servers on a real NetBox, which the tests above run on servers in memory.
 run_netbox() {
     local log=$work/netbox.log status=0
-    # Without those that ask only what weft makes of answers that no server gives.
+    # Without those in which the server itself has little to say: it is slow.
     timeout --foreground --kill-after=20 1200 tests/netbox/server.sh run \
         cargo test --locked --test it ipam_servers:: -- --skip phpipam --skip program \
-        --skip does_not_pass --skip lists_are_read --skip the_server_lacks --skip there_twice || status=$?
+        --skip does_not_pass --skip does_not_prove --skip half_done --skip lists_are_read --skip the_server_lacks --skip there_twice || status=$?
     if ((status == 0)); then grep '^test result: ok\. [1-9]' "$log" >"$work/netbox.say"; fi
     if ((status == 124)); then echo "it did not end in 20 minutes" >>"$work/netbox.say"; fi
     return "$status"
