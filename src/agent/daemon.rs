@@ -24,6 +24,7 @@ use super::condition::{Condition, Last};
 use super::control::{self, Answer, Asked, Desk};
 use super::error::{TurnError, chain};
 use super::handle::Ends;
+use super::hold::Hold;
 use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
 use super::memory::Memory;
@@ -412,8 +413,20 @@ where
         event
     }
 
+    /// Takes in the hold of the node, which comes and goes between turns.
+    fn look_at_hold(&mut self) {
+        let Some(last) = &mut self.condition.last else { return };
+        let hold = Hold::current(&*self.host, self.host.now());
+        if let (Some(status), Ok(hold)) = (&mut last.status, hold) {
+            status.hold_is(hold);
+            last.state = status.state;
+            last.message.clone_from(&status.message);
+        }
+    }
+
     /// Says how the agent is to whoever watches.
     fn publish(&mut self) {
+        self.look_at_hold();
         let clock = self.clock();
         self.ends.metrics.progress(clock.wall);
         self.condition.activity = self.machine.activity();

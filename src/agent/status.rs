@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use camino::Utf8Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::publish::{Publication, Standing};
+use super::turn::MAX_STATUS_BYTES;
+use crate::host::{Host, HostError};
 use crate::sync::objects::ObjectError;
 use crate::sync::{CommitRecord, HistoryError, Refusal, Remote, TransportError, TreeError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
@@ -72,6 +75,9 @@ pub struct Status {
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// Why the plan of the newest trusted commit must not be carried out.
+    #[serde(default)]
+    pub guarded: Vec<Refused>,
     /// How the publication to Proxmox stands; `None` where none is wanted.
     #[serde(default)]
     pub publication: Option<Publication>,
@@ -97,7 +103,39 @@ impl PutOff {
     }
 }
 
+/// The status that a turn left on a node, this process's or another's.
+pub(super) fn last(host: &impl Host) -> Option<Status> {
+    let file = host.read(Utf8Path::new(PATH), MAX_STATUS_BYTES).ok().flatten()?;
+    serde_json::from_slice(&file.bytes).ok()
+}
+
+/// Leaves a status on a node.
+pub(super) fn write(host: &impl Host, status: &Status) -> Result<(), HostError> {
+    let text = serde_json::to_string_pretty(status).unwrap_or_default();
+    host.replace(Utf8Path::new(PATH), text.as_bytes(), 0o644)
+}
+
 impl Status {
+    /// Takes in the hold that is in force now: one comes and goes between turns.
+    pub fn hold_is(&mut self, hold: Option<Hold>) {
+        match (&self.hold, &hold, self.state) {
+            (_, None, State::Held) => {
+                self.state = State::Pending;
+                "the hold is lifted, and the next turn decides about what waited (`weft sync` makes one now)"
+                    .clone_into(&mut self.message);
+            }
+            (_, Some(hold), State::Pending) => {
+                self.state = State::Held;
+                self.message = format!("{}; this node is {}", self.message, hold.sentence());
+            }
+            (Some(before), Some(hold), State::Held) => {
+                self.message = self.message.replace(&before.sentence(), &hold.sentence());
+            }
+            _ => {}
+        }
+        self.hold = hold;
+    }
+
     /// Adds to the sentence what a person has to know whatever the state is.
     pub(super) fn say_more(&mut self) {
         if let Some(first) = self.diverged.first() {

@@ -9,7 +9,7 @@ use super::output::Output;
 use crate::agent::TurnError;
 use crate::agent::adopt;
 use crate::agent::control::Answer;
-use crate::agent::status::State;
+use crate::agent::status::{State, Status};
 use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
 
@@ -114,15 +114,33 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
             blocks.push(plan.text());
         }
     }
-    blocks.push(format!("{}: {}", report.status.node, report.status.message));
+    blocks.push(format!("{}: {}", report.status.node, last_words(&report.status)));
     let ended = |block: String| if block.ends_with('\n') { block } else { block + "\n" };
     blocks.into_iter().map(ended).collect()
+}
+
+/// The sentence of a status without a refusal that stands above it already.
+fn last_words(status: &Status) -> &str {
+    let refused = status.refused.first().map(|refused| refused.message.as_str());
+    let rest = refused.and_then(|refused| status.message.strip_prefix(refused));
+    match rest.map(|rest| rest.trim_start_matches("; ")) {
+        Some("") => "the newest commit is refused, and the network stays as it is",
+        Some(rest) => rest,
+        None => &status.message,
+    }
 }
 
 fn exit(report: &Report, purpose: Purpose) -> Exit {
     match (&report.plan, purpose) {
         // The plan is that of the last commit that is trusted.
-        (Some(plan), Purpose::Plan) if report.status.refused.is_empty() => plan_exit(plan),
+        (Some(plan), Purpose::Plan) if report.status.refused.is_empty() => {
+            match (plan_exit(plan), report.status.state) {
+                (Exit::Pending, State::Held | State::RolledBack) => Exit::Held,
+                (exit, _) => exit,
+            }
+        }
+        // Whoever goes back wants the node held.
+        (_, Purpose::RollBack { .. }) if report.status.state == State::Held => Exit::Ok,
         (_, Purpose::Plan) if !report.status.refused.is_empty() => Exit::Refused,
         _ => state_exit(report.status.state),
     }

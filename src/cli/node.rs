@@ -10,19 +10,21 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, counted};
 use super::{findings, offline, window};
 use crate::agent::addresses;
+use crate::agent::error::chain;
+use crate::agent::hold::Hold;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
 use crate::agent::status::{self, Running, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
-use crate::apply::{self, Entry};
+use crate::apply::{self, Entry, Kind};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
 use crate::render::{Profile, render};
 use crate::sync::Cancel;
-use crate::value::NodeName;
+use crate::value::{ClusterName, NodeName};
 
 /// The largest status file that is read, in bytes.
 const MAX_STATE_BYTES: u64 = 4 << 20;
@@ -32,6 +34,22 @@ const MAX_STATE_BYTES: u64 = 4 << 20;
 pub(super) struct Node {
     pub(super) host: Linux,
     pub(super) root: Option<Utf8PathBuf>,
+}
+
+/// What is known of a node, whether or not its settings can be read.
+pub(super) struct Known {
+    /// Its name, by the settings or the last status.
+    pub(super) node: Option<NodeName>,
+    cluster: Option<ClusterName>,
+    /// The settings, where they are legal.
+    pub(super) settings: Option<Settings>,
+}
+
+impl Known {
+    /// The node, for a sentence.
+    pub(super) fn name(&self) -> &str {
+        self.node.as_ref().map_or("this node", NodeName::as_str)
+    }
 }
 
 /// A failure of the world.
@@ -94,6 +112,30 @@ impl Node {
         }
     }
 
+    /// What a verb knows of the node that needs no settings: those that are wrong, or gone from
+    /// a node that has state of weft's, are said once and left aside.
+    pub(super) fn known(&self) -> Result<Known, Failure> {
+        let why = match settings::load(&self.host) {
+            Ok(Some(settings)) => {
+                return Ok(Known {
+                    node: Some(settings.node.value.clone()),
+                    cluster: Some(settings.cluster.value.clone()),
+                    settings: Some(settings),
+                });
+            }
+            Ok(None) => format!("`{}` is missing", settings::PATH),
+            Err(error) => chain(&error),
+        };
+        let last = self.last_status().ok().flatten();
+        // Without state there is nothing to go by.
+        if last.is_none() && apply::history(&self.host).map_or(true, |history| history.is_empty()) {
+            self.settings()?;
+        }
+        Output::notice(format!("warning: {why}; this goes by the state on the disk"));
+        let (node, cluster) = last.map(|last| (last.node, last.cluster)).unzip();
+        Ok(Known { node, cluster, settings: None })
+    }
+
     /// The place of a node's path on this machine.
     pub(super) fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
         match &self.root {
@@ -131,7 +173,7 @@ impl Node {
         self.make_turn(&settings, purpose, false)
     }
 
-    fn make_turn(
+    pub(super) fn make_turn(
         &self,
         settings: &Settings,
         purpose: Purpose,
@@ -216,11 +258,19 @@ impl Node {
 
     /// `weft status`
     pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
-        let settings = self.settings()?;
+        let known = self.known()?;
         let running = node::running(&self.host).map_err(|error| failed(&error))?;
-        let last = self.last_status()?;
+        let mut last = self.last_status()?;
+        let (hold, unreadable) = match Hold::current(&self.host, self.host.now()) {
+            Ok(hold) => (hold, None),
+            Err(error) => (None, Some(chain(&error))),
+        };
+        if let (Some(last), None) = (&mut last, &unreadable) {
+            last.hold_is(hold.clone());
+        }
         let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
-        let mut text = status_text(&settings, running.as_ref(), last.as_ref());
+        let held = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
+        let mut text = status_text(&known, running.as_ref(), held.as_deref(), last.as_ref());
         if let Some(leases) = &leases {
             let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
             for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
@@ -229,14 +279,20 @@ impl Node {
         }
         output.say(text);
         output.document(&json!({
-            "cluster": settings.cluster.value,
-            "node": settings.node.value,
-            "mode": settings.mode().as_str(),
+            "cluster": known.cluster,
+            "node": known.node,
+            "mode": known.settings.as_ref().map(|settings| settings.mode().as_str()),
+            "hold": hold,
+            "hold-unreadable": unreadable,
             "running": running,
             "last": last,
             "leases": leases,
         }));
-        Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
+        Ok(match last.map_or(Exit::Ok, |status| state_exit(status.state)) {
+            // The next turn fails.
+            Exit::Ok | Exit::Pending | Exit::Held if unreadable.is_some() => Exit::Failed,
+            exit => exit,
+        })
     }
 
     pub(super) fn last_status(&self) -> Result<Option<Status>, Failure> {
@@ -278,20 +334,28 @@ fn history_line(entry: &Entry) -> String {
         }
         None => "what was found before weft".to_owned(),
     };
+    let (from, to) = (record.previous.number, record.generation.number);
+    let what = match record.kind {
+        Kind::Apply | Kind::Advance => commit,
+        Kind::Restore if from == to => format!("correction of drift, back to {commit}"),
+        Kind::Restore => format!("way back from generation {from}, to {commit}"),
+    };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!(
-        "{:>4}  {time}  {:<11} generation {:<4} {commit}",
-        record.number, entry.state, record.generation.number
-    )
+    format!("{:>4}  {time}  {:<11} generation {to:<4} {what}", record.number, entry.state)
 }
 
-fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {
-    let mut lines = vec![format!(
-        "{} of cluster {}, mode {}",
-        settings.node.value,
-        settings.cluster.value,
-        settings.mode()
-    )];
+fn status_text(
+    known: &Known,
+    running: Option<&Running>,
+    held: Option<&str>,
+    last: Option<&Status>,
+) -> String {
+    let cluster = known.cluster.as_ref().map_or("?", |cluster| cluster.as_str());
+    let mode = match &known.settings {
+        Some(settings) => format!("mode {}", settings.mode()),
+        None => "its settings cannot be used".to_owned(),
+    };
+    let mut lines = vec![format!("{} of cluster {cluster}, {mode}", known.name())];
     match running {
         None => lines.push("runs     nothing of weft's".to_owned()),
         Some(running) => {
@@ -311,6 +375,7 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
         }
     }
+    lines.extend(held.map(|held| format!("hold     {held}")));
     if let Some(status) = last {
         if let Some(window) = &status.window {
             lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
@@ -321,17 +386,14 @@ fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Sta
             }));
         }
         lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
-        if let Some(hold) = &status.hold {
-            lines.push(format!("hold     {}", hold.sentence()));
-        }
         lines.push(format!(
-            "last     {} at {}",
-            status.message,
-            status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
+            "last     {}: {}",
+            status.updated.strftime("%Y-%m-%d %H:%M:%SZ"),
+            status.message
         ));
         publication_lines(status, &mut lines);
         remote_lines(status, &mut lines);
-        for refused in &status.refused {
+        for refused in status.refused.iter().chain(&status.guarded) {
             lines.push(format!("refused  [{}] {}", refused.code, refused.message));
             lines.push(format!("         {}", refused.help));
         }
