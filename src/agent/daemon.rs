@@ -288,6 +288,9 @@ where
                 self.settings = Some(Arc::new(settings));
                 self.memory = Arc::default();
                 self.listen();
+                let exposed = settings::exposed(&*self.host);
+                exposed.iter().for_each(|exposed| tracing::warn!("{exposed}"));
+                self.condition.warnings.extend(exposed);
                 return event;
             }
             Ok(None) => format!("waiting to be introduced: there is no `{}`", settings::PATH),

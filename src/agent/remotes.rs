@@ -9,6 +9,7 @@
 mod reach;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -20,7 +21,8 @@ use super::settings::Settings;
 use super::status::{Divergence, FetchProcess, Refused, RemoteStanding, RemoteState, Unreached};
 use super::turn::Turn;
 use crate::host::Host;
-use crate::sync::objects::{Nothing, ObjectError};
+use crate::sync::commit;
+use crate::sync::objects::{Kind, Nothing, ObjectError};
 use crate::sync::{
     self, Anchor, HistoryError, Judgement, Reason, Refusal, Standing, Store, TransportError,
     TreeError, Trust, Worker,
@@ -28,6 +30,9 @@ use crate::sync::{
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
 use reach::{Reach, Sight, Target};
+
+/// The most characters of what a commit says of itself.
+const MAX_SAID: usize = 120;
 
 /// What came of asking all remotes.
 #[derive(Debug)]
@@ -233,7 +238,8 @@ impl Gathering<'_> {
         tip: ObjectId,
     ) -> Result<(Judgement, Option<Contents>), TurnError> {
         let store = Store::new(worker);
-        let judgement = self.rule(store, tip, self.anchor)?;
+        let mut judgement = self.rule(store, tip, self.anchor)?;
+        judgement.refused.iter_mut().for_each(|refusal| describe(store, refusal));
         let best = self.best.as_ref();
         let best = best.map(|best| Best::rank(&best.judgement, best.contents.is_some()));
         if judgement.accepted.is_none() || best >= Some(Best::rank(&judgement, true)) {
@@ -425,6 +431,27 @@ impl Gathering<'_> {
         }
         refused
     }
+}
+
+/// Adds what a commit of nobody's says of itself, which is proven by nothing, and tells
+/// people where to ask.
+fn describe(store: Store<'_>, refusal: &mut Refusal) {
+    if !matches!(refusal.code, Reason::Unsigned | Reason::SignerUnknown) {
+        return;
+    }
+    let raw = store.read(refusal.commit, Kind::Commit, commit::MAX_BYTES as u64);
+    let Ok(raw) = raw else { return };
+    let Ok(commit) = commit::parse(&raw) else { return };
+    let says = |text: &str| -> String {
+        text.chars().take(MAX_SAID).flat_map(char::escape_debug).collect()
+    };
+    let _ = write!(
+        refusal.message,
+        "; it says that {} <{}> made it: {}",
+        says(commit.author.name),
+        says(commit.author.email),
+        says(&commit.subject())
+    );
 }
 
 impl Trouble {

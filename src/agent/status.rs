@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::publish::{Publication, Standing};
+use super::reasons;
 use super::turn::MAX_STATUS_BYTES;
 use crate::host::{Host, HostError};
 use crate::sync::objects::ObjectError;
@@ -411,7 +412,7 @@ impl From<&Refusal> for Refused {
             commit: refusal.commit,
             code: refusal.code.as_str().to_owned(),
             message: refusal.to_string(),
-            help: refusal.help.to_owned(),
+            help: reasons::help(refusal.code),
         }
     }
 }

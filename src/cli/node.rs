@@ -158,6 +158,9 @@ impl Node {
         {
             return Ok(exit);
         }
+        if let Err(error) = &result {
+            return Err(answer::failure(error));
+        }
         let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
         Ok(answer::give(output, &answer))
     }
@@ -179,6 +182,15 @@ impl Node {
         purpose: Purpose,
         manual: bool,
     ) -> Result<Result<Report, TurnError>, Failure> {
+        if let Some(exposed) = settings::exposed(&self.host) {
+            Output::notice(format!("warning: {exposed}"));
+        }
+        let applies = matches!(purpose, Purpose::Sync | Purpose::Refresh);
+        if applies && self.host.is_dry() && (manual || settings.terms().manual) {
+            Output::notice(
+                "note: a dry node has no window that a person could confirm: what is applied is confirmed at once",
+            );
+        }
         let program = program()?;
         let turn = Turn {
             host: &self.host,
@@ -213,7 +225,13 @@ impl Node {
         offline::declared(network, &name)?;
         let facts = match recorded {
             Some(facts) => facts,
-            None => self.host.facts(&name).map_err(|error| failed(&error))?,
+            None if self.is_called(&name) => {
+                self.host.facts(&name).map_err(|error| failed(&error))?
+            }
+            None => {
+                Output::notice(format!("note: {}", offline::nothing_known(&name)));
+                Facts::unknown(name.clone())
+            }
         };
         offline::of_node(&facts, &name)?;
         let owned = node::owned(&self.host).map_err(|error| failed(&error))?;
@@ -242,10 +260,23 @@ impl Node {
 
     /// The name given, or the one of the settings.
     pub(super) fn name(&self, given: Option<NodeName>) -> Result<NodeName, Failure> {
-        match given {
-            Some(name) => Ok(name),
-            None => Ok(self.settings()?.node.value),
+        match (given, settings::load(&self.host)) {
+            (Some(name), _) => Ok(name),
+            (None, Ok(None)) => {
+                let shown = self.shown(Utf8Path::new(settings::PATH));
+                let message = format!(
+                    "it is not said which node is meant, and there is no `{shown}` that names one"
+                );
+                Err(Failure::new(Exit::Failed, message).hint("name it: `--node NAME`"))
+            }
+            (None, _) => Ok(self.settings()?.node.value),
         }
+    }
+
+    /// Whether the settings of this machine say that it is this node.
+    fn is_called(&self, name: &NodeName) -> bool {
+        let settings = settings::load(&self.host).ok().flatten();
+        settings.is_some_and(|settings| settings.node.value == *name)
     }
 
     /// `weft facts`

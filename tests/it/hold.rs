@@ -275,6 +275,16 @@ fn drift_is_undone_three_times_an_hour_whoever_makes_the_turn() {
 }
 
 #[test]
+fn whoever_confirms_on_a_dry_node_is_told_that_nothing_waits_for_it() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let said = node.run(&["sync", "--confirm", "manual"]);
+    assert!(said.code == 0 && said.err.contains("no window that a person"), "{}", said.all());
+    let node = Node::with(&repository, "n2", "lab", "mode: apply\nconfirm: {mode: manual}\n");
+    is(&node, &["sync"], 0, "no window that a person could confirm");
+}
+
+#[test]
 fn a_hold_ends_by_itself_and_one_that_cannot_be_read_holds() {
     let repository = declared();
     let node = Node::new(&repository, "n1");

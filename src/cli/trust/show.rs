@@ -128,6 +128,9 @@ fn person_text(files: &TrustFiles, person: &Person<'_>, now: Timestamp) -> Strin
     let roles = roles_of(files, person.name);
     let roles = if roles.is_empty() { "no role".to_owned() } else { roles.join(", ") };
     let mut text = format!("  {}: {roles}", person.name);
+    if files.policy.allocates(person.name) {
+        text += "\n    may write leases of addresses (`allocators`)";
+    }
     for line in &person.keys {
         let valid = match standing::validity(&files.signers, line, person.name, now) {
             Ok(()) => "valid",
@@ -157,6 +160,7 @@ fn person_json(files: &TrustFiles, person: &Person<'_>, now: Timestamp) -> Json 
     json!({
         "principal": person.name,
         "roles": roles_of(files, person.name),
+        "allocates": files.policy.allocates(person.name),
         "keys": person.keys.iter().map(key).collect::<Vec<_>>(),
     })
 }
@@ -252,7 +256,7 @@ fn warnings(files: &TrustFiles, people: &[Person<'_>], now: Timestamp) -> Vec<St
     }
     for person in people {
         let (name, roles) = (person.name, roles_of(files, person.name));
-        if roles.is_empty() {
+        if roles.is_empty() && !files.policy.allocates(name) {
             warnings.push(format!("`{name}` has a key and no role: may change nothing"));
         }
         for line in &person.keys {
