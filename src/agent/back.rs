@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use super::audit;
 use super::error::{TurnError, chain};
-use super::hold::Hold;
+use super::hold::{Hold, HoldError};
 use super::node::running;
 use super::quarantine;
 use super::status::{self, State, Status};
@@ -89,7 +89,7 @@ pub(super) fn go_back(
         Restored::load(host, goal)?;
     }
     let left = open.or(runs.as_ref()).and_then(|entry| entry.record.commit.as_ref());
-    let earlier = Hold::current(host, host.now()).ok();
+    let earlier = Hold::current(host, host.now());
     // Before the first change: whatever becomes of this process, nothing goes forward again.
     let hold = Hold::new("weft rollback", "rolled back by hand", host.now(), None)
         .leaving(left.map(|left| left.commit));
@@ -140,15 +140,12 @@ fn runs_again(generation: u64) -> (State, String) {
 }
 
 /// Puts a hold back that was in force; one that could not be read stays replaced.
-fn put_back(host: &impl Host, earlier: Option<Option<Hold>>) -> Result<(), TurnError> {
+fn put_back(host: &impl Host, earlier: Result<Option<Hold>, HoldError>) -> Result<(), HoldError> {
     match earlier {
-        Some(Some(hold)) => hold.store(host)?,
-        Some(None) => {
-            Hold::lift(host)?;
-        }
-        None => {}
+        Ok(Some(hold)) => hold.store(host),
+        Ok(None) => Hold::lift(host).map(drop),
+        Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// How going back to a generation ended.

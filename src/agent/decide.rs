@@ -98,7 +98,7 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
         }
         (false, _) => format!("commit {commit} is pending"),
     };
-    let held =
+    let stopped =
         |hold: &Hold| Decision::Held(format!("{situation}; this node is {}", hold.sentence()));
     let left_alone = |undone: &Quarantined| {
         Decision::Quarantined(format!("commit {commit} is left alone: {}", undone.sentence()))
@@ -106,7 +106,7 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
     if purpose == Purpose::Plan {
         let would_wait = mode == Mode::Apply && !same_rendering && !plan.is_empty();
         return match (hold, quarantined) {
-            (Some(hold), _) if would_wait => held(hold),
+            (Some(hold), _) if would_wait => stopped(hold),
             (None, Some(undone)) if would_wait => left_alone(undone),
             _ => Decision::Leave(situation),
         };
@@ -125,7 +125,7 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
         ));
     }
     if let Some(hold) = hold {
-        return held(hold);
+        return stopped(hold);
     }
     if !plan.guards.is_empty() {
         return Decision::Guarded;
@@ -156,8 +156,9 @@ pub(super) fn guarded(plan: &Plan, record: &CommitRecord) -> Vec<Refused> {
 /// That the plan of a commit must not be carried out, in one sentence.
 pub(super) fn refusal(guarded: &[Refused], record: &CommitRecord) -> String {
     let codes: Vec<&str> = guarded.iter().map(|guard| guard.code.as_str()).collect();
+    let first = guarded.first().map_or("its plan must not be carried out", |guard| &guard.message);
     format!(
-        "commit {} is refused on this node ({}), and the network stays as it is",
+        "commit {} is refused on this node ({}): {first}",
         record.commit.short(),
         codes.join(", ")
     )

@@ -6,10 +6,10 @@
 //! and nothing else; and two remotes that show states of the branch that do not go
 //! together are an alarm.
 
+mod described;
 mod reach;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -21,18 +21,15 @@ use super::settings::Settings;
 use super::status::{Divergence, FetchProcess, Refused, RemoteStanding, RemoteState, Unreached};
 use super::turn::Turn;
 use crate::host::Host;
-use crate::sync::commit;
-use crate::sync::objects::{Kind, Nothing, ObjectError};
+use crate::sync::objects::{Nothing, ObjectError};
 use crate::sync::{
     self, Anchor, HistoryError, Judgement, Reason, Refusal, Standing, Store, TransportError,
     TreeError, Trust, Worker,
 };
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
+use described::describe;
 use reach::{Reach, Sight, Target};
-
-/// The most characters of what a commit says of itself.
-const MAX_SAID: usize = 120;
 
 /// What came of asking all remotes.
 #[derive(Debug)]
@@ -431,27 +428,6 @@ impl Gathering<'_> {
         }
         refused
     }
-}
-
-/// Adds what a commit of nobody's says of itself, which is proven by nothing, and tells
-/// people where to ask.
-fn describe(store: Store<'_>, refusal: &mut Refusal) {
-    if !matches!(refusal.code, Reason::Unsigned | Reason::SignerUnknown) {
-        return;
-    }
-    let raw = store.read(refusal.commit, Kind::Commit, commit::MAX_BYTES as u64);
-    let Ok(raw) = raw else { return };
-    let Ok(commit) = commit::parse(&raw) else { return };
-    let says = |text: &str| -> String {
-        text.chars().take(MAX_SAID).flat_map(char::escape_debug).collect()
-    };
-    let _ = write!(
-        refusal.message,
-        "; it says that {} <{}> made it: {}",
-        says(commit.author.name),
-        says(commit.author.email),
-        says(&commit.subject())
-    );
 }
 
 impl Trouble {

@@ -117,6 +117,21 @@ pub(super) fn write(host: &impl Host, status: &Status) -> Result<(), HostError> 
 }
 
 impl Status {
+    /// The sentence without the refusal that is listed beside it.
+    pub fn brief(&self) -> &str {
+        if let Some(guarded) = self.guarded.first() {
+            let said = self.message.strip_suffix(&guarded.message);
+            return said.map_or(&self.message, |said| said.trim_end_matches(": "));
+        }
+        let refused = self.refused.first().map(|refused| refused.message.as_str());
+        let rest = refused.and_then(|refused| self.message.strip_prefix(refused));
+        match rest.map(|rest| rest.trim_start_matches("; ")) {
+            Some("") => "the newest commit is refused, and the network stays as it is",
+            Some(rest) => rest,
+            None => &self.message,
+        }
+    }
+
     /// Takes in the hold that is in force now: one comes and goes between turns.
     pub fn hold_is(&mut self, hold: Option<Hold>) {
         match (&self.hold, &hold, self.state) {

@@ -9,7 +9,7 @@ use super::output::Output;
 use crate::agent::TurnError;
 use crate::agent::adopt;
 use crate::agent::control::Answer;
-use crate::agent::status::{State, Status};
+use crate::agent::status::State;
 use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
 
@@ -114,20 +114,9 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
             blocks.push(plan.text());
         }
     }
-    blocks.push(format!("{}: {}", report.status.node, last_words(&report.status)));
+    blocks.push(format!("{}: {}", report.status.node, report.status.brief()));
     let ended = |block: String| if block.ends_with('\n') { block } else { block + "\n" };
     blocks.into_iter().map(ended).collect()
-}
-
-/// The sentence of a status without a refusal that stands above it already.
-fn last_words(status: &Status) -> &str {
-    let refused = status.refused.first().map(|refused| refused.message.as_str());
-    let rest = refused.and_then(|refused| status.message.strip_prefix(refused));
-    match rest.map(|rest| rest.trim_start_matches("; ")) {
-        Some("") => "the newest commit is refused, and the network stays as it is",
-        Some(rest) => rest,
-        None => &status.message,
-    }
 }
 
 fn exit(report: &Report, purpose: Purpose) -> Exit {

@@ -22,6 +22,7 @@ mod pve;
 mod repository;
 mod sarif;
 mod source;
+mod status;
 mod trust;
 mod verify;
 mod why;

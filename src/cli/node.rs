@@ -7,15 +7,15 @@ use serde_json::json;
 
 use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
-use super::output::{Output, counted};
-use super::{findings, offline, window};
+use super::output::Output;
+use super::{findings, offline, status, window};
 use crate::agent::addresses;
 use crate::agent::error::chain;
 use crate::agent::hold::Hold;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
-use crate::agent::status::{self, Running, Status};
+use crate::agent::status::{PATH as STATUS, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
 use crate::apply::{self, Entry, Kind};
@@ -40,7 +40,8 @@ pub(super) struct Node {
 pub(super) struct Known {
     /// Its name, by the settings or the last status.
     pub(super) node: Option<NodeName>,
-    cluster: Option<ClusterName>,
+    /// Its cluster, by the same.
+    pub(super) cluster: Option<ClusterName>,
     /// The settings, where they are legal.
     pub(super) settings: Option<Settings>,
 }
@@ -300,8 +301,8 @@ impl Node {
             last.hold_is(hold.clone());
         }
         let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
-        let held = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
-        let mut text = status_text(&known, running.as_ref(), held.as_deref(), last.as_ref());
+        let stopped = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
+        let mut text = status::text(&known, running.as_ref(), stopped.as_deref(), last.as_ref());
         if let Some(leases) = &leases {
             let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
             for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
@@ -329,10 +330,10 @@ impl Node {
     pub(super) fn last_status(&self) -> Result<Option<Status>, Failure> {
         let file = self
             .host
-            .read(Utf8Path::new(status::PATH), MAX_STATE_BYTES)
+            .read(Utf8Path::new(STATUS), MAX_STATE_BYTES)
             .map_err(|error| failed(&error))?;
         file.map(|file| serde_json::from_slice(&file.bytes)).transpose().map_err(|error| {
-            let message = format!("`{}` is damaged: {error}", status::PATH);
+            let message = format!("`{STATUS}` is damaged: {error}");
             Failure::new(Exit::Failed, message).hint("the next turn writes it anew: `weft sync`")
         })
     }
@@ -373,114 +374,4 @@ fn history_line(entry: &Entry) -> String {
     };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
     format!("{:>4}  {time}  {:<11} generation {to:<4} {what}", record.number, entry.state)
-}
-
-fn status_text(
-    known: &Known,
-    running: Option<&Running>,
-    held: Option<&str>,
-    last: Option<&Status>,
-) -> String {
-    let cluster = known.cluster.as_ref().map_or("?", |cluster| cluster.as_str());
-    let mode = match &known.settings {
-        Some(settings) => format!("mode {}", settings.mode()),
-        None => "its settings cannot be used".to_owned(),
-    };
-    let mut lines = vec![format!("{} of cluster {cluster}, {mode}", known.name())];
-    match running {
-        None => lines.push("runs     nothing of weft's".to_owned()),
-        Some(running) => {
-            match &running.commit {
-                None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
-                Some(commit) => {
-                    lines.push(format!(
-                        "runs     commit {} (sequence {}, generation {}): {}",
-                        commit.commit.short(),
-                        commit.sequence,
-                        running.generation,
-                        commit.subject
-                    ));
-                    lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
-                }
-            }
-            lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
-        }
-    }
-    lines.extend(held.map(|held| format!("hold     {held}")));
-    if let Some(status) = last {
-        if let Some(window) = &status.window {
-            lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
-            lines.extend(window.down.iter().map(|down| format!("down     {down}")));
-            let silent = window.silent.iter();
-            lines.extend(silent.map(|silent| {
-                format!("warning  not watched is what this knows, for it did not answer: {silent}")
-            }));
-        }
-        lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
-        lines.push(format!(
-            "last     {}: {}",
-            status.updated.strftime("%Y-%m-%d %H:%M:%SZ"),
-            status.message
-        ));
-        publication_lines(status, &mut lines);
-        remote_lines(status, &mut lines);
-        for refused in status.refused.iter().chain(&status.guarded) {
-            lines.push(format!("refused  [{}] {}", refused.code, refused.message));
-            lines.push(format!("         {}", refused.help));
-        }
-        if status.errors + status.warnings > 0 {
-            let (errors, warnings) =
-                (counted(status.errors, "error"), counted(status.warnings, "warning"));
-            lines.push(format!("findings {errors}, {warnings}"));
-        }
-    } else {
-        lines.push("last     no turn was made since the machine started".to_owned());
-    }
-    lines.join("\n")
-}
-
-/// How the publication to Proxmox stands.
-fn publication_lines(status: &Status, lines: &mut Vec<String>) {
-    let Some(publication) = &status.publication else { return };
-    let has = match &publication.published {
-        Some(published) => format!(
-            "Proxmox has commit {} (sequence {}, version {}) since {} by {}",
-            published.commit.short(),
-            published.sequence,
-            published.version,
-            published.at.strftime("%Y-%m-%d %H:%M:%SZ"),
-            published.by
-        ),
-        None => "Proxmox has nothing of weft's".to_owned(),
-    };
-    lines.push(format!("publish  {}: {has}", publication.standing.as_str()));
-    if let Some(code) = &publication.code {
-        lines.push(format!("         [{code}] {}", publication.message));
-    }
-    lines.extend(publication.edited.iter().map(|edited| format!("edited   {edited}")));
-}
-
-/// How the remotes stand, and by what they are talked to.
-fn remote_lines(status: &Status, lines: &mut Vec<String>) {
-    for remote in &status.remotes {
-        let shown = match (&remote.tip, &remote.seen) {
-            (Some(tip), Some(seen)) => {
-                format!(", showed {} at {}", tip.short(), seen.strftime("%Y-%m-%d %H:%M:%SZ"))
-            }
-            _ => String::new(),
-        };
-        lines.push(format!("remote   {} is {}{shown}", remote.name, remote.standing.as_str()));
-    }
-    for diverged in &status.diverged {
-        lines.push(format!("alarm    {diverged}"));
-    }
-    for unreached in &status.unreached {
-        lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
-    }
-    for warning in status.fetch_process.iter().flat_map(|process| &process.warnings) {
-        lines.push(format!("warning  {warning}"));
-    }
-    if status.remaining > 0 {
-        lines.push(format!("judging  {} commits are left for the next turns", status.remaining));
-    }
 }

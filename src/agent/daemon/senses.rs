@@ -1,5 +1,6 @@
 //! What reaches a running agent beside the ends of its turns.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,4 +28,11 @@ impl Senses {
             heartbeat,
         })
     }
+}
+
+/// A random number from 0 to 1, good enough to spread load. The keys of a hash map are
+/// random, and others with each map.
+pub(super) fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 32;
+    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -57,8 +57,9 @@ fn a_way_back_waits_for_no_server() {
     assert!(history.contains(&ran.to_string()) && !history.contains(&newest.to_string()));
     // The turn is made again, and the node is held.
     scene.liars[1].tell(Lie::default());
-    scene.until("what gave way is made again", |scene| scene.state() == "held");
-    assert_eq!(scene.status()["observed"], newest.to_string().as_str(), "{}", scene.log());
+    let newest = newest.to_string();
+    scene.until("what gave way is made again", |scene| scene.status()["observed"] == newest);
+    assert_eq!(scene.state(), "held", "{}", scene.log());
 }
 
 #[test]
