@@ -178,8 +178,8 @@ fn a_way_back_that_cannot_be_gone_holds_nobody() {
     is(&node, &["status"], 1, "hold     held by");
     assert!(node.run(&["status"]).out.contains("a disk is changed"));
     let generations = node.root.join("var/lib/weft/gen");
-    let first = std::fs::read_dir(&generations).unwrap().map(|entry| entry.unwrap().path());
-    let first = first.filter(|path| path.to_str().unwrap().ends_with('1')).next().unwrap();
+    let mut first = std::fs::read_dir(&generations).unwrap().map(|entry| entry.unwrap().path());
+    let first = first.find(|path| path.to_str().unwrap().ends_with('1')).unwrap();
     std::fs::remove_dir_all(first).unwrap();
     is(&node, &["rollback"], 1, "there is no generation 1");
     assert!(node.run(&["status"]).out.contains("a disk is changed"));

@@ -261,9 +261,9 @@ fn what_others_may_write_is_said() {
 fn nothing_is_known_of_another_node_without_facts() {
     let repository = declared();
     let node = Node::new(&repository, "n1");
-    let note = "nothing is known of node `n2`";
+    let unknown = "nothing is known of node `n2`";
     let plan = |name: &str| node.run(&["plan", "work", "--node", name]);
-    assert!(plan("n2").code == 2 && plan("n2").err.contains(note), "{}", plan("n2").all());
+    assert!(plan("n2").code == 2 && plan("n2").err.contains(unknown), "{}", plan("n2").all());
     assert!(!plan("n1").err.contains("nothing is known"), "{}", plan("n1").all());
     for words in [&["plan", "work"][..], &["why", "va", "--directory", "work"]] {
         let said = weft(repository.home(), words);
