@@ -15,7 +15,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::error::chain;
-use crate::apply::{Entry, Outcome};
+use crate::apply::{Entry, Kind, Outcome};
 use crate::host::{Host, HostError};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
@@ -31,6 +31,9 @@ const KEPT: u64 = 64;
 const MAX_BYTES: u64 = 1 << 20;
 /// The most characters of a reason, an operator's name and the words of a command.
 const MAX_WORDS: usize = 2_000;
+/// The most steps of a change that are written, and the most bytes of them.
+const MOST_STEPS: usize = 100;
+const STEP_BYTES: usize = 16 << 10;
 
 /// How often it is tried to write beside another process, and the time between two tries.
 const TRIES: usize = 100;
@@ -46,6 +49,15 @@ pub enum Event {
         by: String,
         /// The command.
         command: String,
+    },
+    /// What somebody at the node asked for did not come about.
+    Failed {
+        /// Who logged in.
+        by: String,
+        /// The command.
+        command: String,
+        /// Why not.
+        reason: String,
     },
     /// A change is in place, and its window is open.
     Applied(Change),
@@ -78,23 +90,67 @@ pub enum Event {
 pub struct Change {
     /// The entry of the journal.
     pub number: u64,
+    /// What it is about; absent from lines of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// The generation.
     pub generation: u64,
+    /// The generation that ran before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
     /// The commit and who signed it; none of what was there before weft.
     pub commit: Option<CommitRecord>,
-    /// What was done, in words.
+    /// What was done, in words: the first hundred steps, in 16 KiB together at most.
     pub steps: Vec<String>,
+    /// How many more steps there were.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Change {
     fn of(entry: &Entry) -> Self {
         let record = &entry.record;
+        let mut room = STEP_BYTES;
+        let fits = |step: &&String| {
+            let left = room.checked_sub(step.len());
+            room = left.unwrap_or_default();
+            left.is_some()
+        };
+        let steps: Vec<String> =
+            record.steps.iter().take(MOST_STEPS).take_while(fits).cloned().collect();
+        let subject_cut = |commit: &CommitRecord| CommitRecord {
+            subject: words(&commit.subject),
+            ..commit.clone()
+        };
         Self {
             number: record.number,
+            kind: Some(record.kind),
             generation: record.generation.number,
-            commit: record.commit.clone(),
-            steps: record.steps.clone(),
+            before: Some(record.previous.number),
+            commit: record.commit.as_ref().map(subject_cut),
+            more: record.steps.len() - steps.len(),
+            steps,
         }
+    }
+
+    /// How many steps it had.
+    pub fn step_count(&self) -> usize {
+        self.steps.len().saturating_add(self.more)
+    }
+
+    /// Whether it put right what ran already: a correction of drift.
+    pub fn is_correction(&self) -> bool {
+        self.kind == Some(Kind::Restore) && self.before == Some(self.generation)
+    }
+
+    /// Whether it went back to a generation that ran before.
+    pub fn is_way_back(&self) -> bool {
+        self.kind == Some(Kind::Restore) && self.before != Some(self.generation)
     }
 }
 
@@ -166,6 +222,12 @@ pub fn asked(host: &impl Host, by: &str, command: &str) {
     write(host, Event::Asked { by: words(by), command: words(command) });
 }
 
+/// Writes down that what somebody asked for did not come about.
+pub fn failed(host: &impl Host, by: &str, command: &str, reason: &str) {
+    let (by, command, reason) = (words(by), words(command), words(reason));
+    write(host, Event::Failed { by, command, reason });
+}
+
 fn words(text: &str) -> String {
     text.chars().take(MAX_WORDS).collect()
 }
@@ -180,15 +242,15 @@ fn append(host: &impl Host, event: Event) -> Result<(), AuditError> {
     let _lock = hold(host)?;
     let numbers = numbers(host)?;
     let newest = numbers.last().copied().unwrap_or(1);
-    let mut text = read(host, newest)?;
-    let previous = match lines(&text).last() {
-        Some(line) => Some(Digest::of(line)),
-        None => None,
-    };
+    // Behind a file that cannot be read another begins: one must not end all that follows.
+    let text = read(host, newest);
+    let is_readable = text.is_ok();
+    let mut text = text.unwrap_or_default();
+    let previous = lines(&text).last().map(Digest::of);
     let line = Line { time: host.now(), previous, event };
     let mut number = newest;
-    if text.len() >= FULL {
-        (number, text) = (newest + 1, Vec::new());
+    if text.len() >= FULL || !is_readable {
+        (number, text) = (newest.saturating_add(1), Vec::new());
     }
     text.extend(serde_json::to_vec(&line).unwrap_or_default());
     text.push(b'\n');
@@ -230,29 +292,39 @@ fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
-/// Every line that is kept, the oldest first.
+/// Every line that is kept, the oldest first, and every place that is not as it was written:
+/// a line that cannot be read in its stead, one that does not follow before it. What went
+/// with the oldest files is not missed.
 ///
 /// # Errors
 ///
-/// Where a line does not follow the one before it. What went with the oldest files is not
-/// missed.
-pub fn lines_of(host: &impl Host) -> Result<Vec<Line>, AuditError> {
+/// Where it is not known which files there are.
+pub fn lines_of(host: &impl Host) -> Result<Vec<Result<Line, AuditError>>, HostError> {
     let mut found = Vec::new();
     let mut before: Option<Digest> = None;
+    // What the first line that is kept follows may have gone.
+    let mut is_first = numbers(host)?.first().is_some_and(|number| *number > 1);
     for number in numbers(host)? {
-        let text = read(host, number)?;
+        let text = match read(host, number) {
+            Ok(text) => text,
+            Err(error) => {
+                found.push(Err(error.into()));
+                continue;
+            }
+        };
         for (index, bytes) in lines(&text).enumerate() {
             let (file, line) = (path(number), index + 1);
-            let read: Line = match serde_json::from_slice(bytes) {
-                Ok(read) => read,
-                Err(source) => return Err(AuditError::Unread { file, line, source }),
-            };
-            let is_first = found.is_empty() && number > 1;
-            if read.previous != before && !is_first {
-                return Err(AuditError::Broken { file, line });
+            match serde_json::from_slice::<Line>(bytes) {
+                Ok(read) => {
+                    if read.previous != before && !is_first {
+                        found.push(Err(AuditError::Broken { file, line }));
+                    }
+                    found.push(Ok(read));
+                }
+                Err(source) => found.push(Err(AuditError::Unread { file, line, source })),
             }
+            is_first = false;
             before = Some(Digest::of(bytes));
-            found.push(read);
         }
     }
     Ok(found)
@@ -260,17 +332,31 @@ pub fn lines_of(host: &impl Host) -> Result<Vec<Line>, AuditError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AuditError, DIRECTORY, Event, FULL, asked, lines_of, path};
+    use super::{AuditError, Change, DIRECTORY, Event, FULL, asked, lines_of, path};
+    use crate::apply::Outcome;
+    use crate::apply::tests::go;
     use crate::host::Host as _;
     use crate::host::fake::{Fake, Fault};
 
     fn commands(host: &Fake) -> Vec<String> {
-        let lines = lines_of(host).expect("they follow each other");
         let command = |event| match event {
             Event::Asked { command, .. } => command,
             other => panic!("{other:?}"),
         };
-        lines.into_iter().map(|line| command(line.event)).collect()
+        let lines = lines_of(host).expect("they are listed").into_iter();
+        lines.map(|line| command(line.expect("they follow each other").event)).collect()
+    }
+
+    /// The lines that can be read, and the numbers of those that are not as they were written.
+    fn broken(host: &Fake) -> (usize, Vec<usize>) {
+        let lines = lines_of(host).expect("they are listed");
+        let places = lines.iter().filter_map(|line| match line {
+            Ok(_) => None,
+            Err(AuditError::Broken { line, .. } | AuditError::Unread { line, .. }) => Some(*line),
+            Err(other) => panic!("{other:?}"),
+        });
+        let places: Vec<usize> = places.collect();
+        (lines.iter().filter(|line| line.is_ok()).count(), places)
     }
 
     #[test]
@@ -284,17 +370,15 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let broken = |text: String| {
             host.put(path(1).as_str(), text.as_bytes(), 0o600);
-            match lines_of(&host) {
-                Err(AuditError::Broken { line, .. }) => line,
-                other => panic!("{other:?}"),
-            }
+            broken(&host)
         };
-        assert_eq!(broken(text.replace("two", "2")), 3);
-        assert_eq!(broken(format!("{}\n{}\n", lines[0], lines[2])), 2);
-        assert_eq!(broken(format!("{}\n", lines[1])), 1);
-        assert_eq!(broken(format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2])), 1);
-        host.put(path(1).as_str(), b"no line\n", 0o600);
-        assert!(matches!(lines_of(&host), Err(AuditError::Unread { line: 1, .. })));
+        assert_eq!(broken(text.replace("two", "2")), (3, vec![3]));
+        assert_eq!(broken(format!("{}\n{}\n", lines[0], lines[2])), (2, vec![2]));
+        assert_eq!(broken(format!("{}\n", lines[1])), (1, vec![1]));
+        let shuffled = format!("{}\n{}\n{}\n", lines[1], lines[0], lines[2]);
+        assert_eq!(broken(shuffled), (3, vec![1, 2, 3]));
+        // What is readable around it is listed.
+        assert_eq!(broken(text.replace(lines[1], "no line")), (2, vec![2, 3]));
     }
 
     #[test]
@@ -317,9 +401,35 @@ mod tests {
         let (second, text) = (path(2), host.read(&path(2), 1 << 20).expect("read"));
         host.put(path(1).as_str(), &first, 0o600);
         host.remove(&second).expect("removed");
-        assert!(matches!(lines_of(&host), Err(AuditError::Broken { line: 1, .. })));
+        assert_eq!(broken(&host).1, [1]);
         host.put(second.as_str(), &text.expect("there").bytes, 0o600);
         assert_eq!(commands(&host).len(), each * 2 + 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_ends_nothing() {
+        let host = Fake::default();
+        asked(&host, "ann", "one");
+        let long = vec![b'x'; usize::try_from(super::MAX_BYTES).expect("it fits") + 1];
+        host.put(path(1).as_str(), &long, 0o600);
+        asked(&host, "ann", "two");
+        asked(&host, "ann", "three");
+        let lines = lines_of(&host).expect("they are listed");
+        let words: Vec<bool> = lines.iter().map(Result::is_ok).collect();
+        assert_eq!(words, [false, true, true]);
+        assert!(matches!(lines[0], Err(AuditError::Host(_))), "{lines:?}");
+    }
+
+    #[test]
+    fn a_change_of_many_steps_has_a_bounded_line() {
+        let host = Fake::default();
+        let outcome = go(&host, 1, Some("one\n")).expect("it works");
+        let Outcome::Confirmed { running: mut entry } = outcome else { panic!("{outcome:?}") };
+        for (step, many, kept) in [("x".to_owned(), 5_000, 100), ("y".repeat(1000), 90, 16)] {
+            entry.record.steps = vec![step; many];
+            let change = Change::of(&entry);
+            assert_eq!((change.steps.len(), change.step_count()), (kept, many));
+        }
     }
 
     #[test]

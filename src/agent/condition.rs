@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::hold::Hold;
 use super::machine::Activity;
 use super::status::{State, Status};
 
@@ -56,6 +57,16 @@ impl Condition {
             next_poll: None,
             warnings: Vec::new(),
             last: None,
+        }
+    }
+
+    /// Takes in the hold of the node, which comes and goes between turns.
+    pub(super) fn hold_is(&mut self, hold: Option<Hold>) {
+        let Some(last) = &mut self.last else { return };
+        if let Some(status) = &mut last.status {
+            status.hold_is(hold);
+            last.state = status.state;
+            last.message.clone_from(&status.message);
         }
     }
 

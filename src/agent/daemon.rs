@@ -6,7 +6,6 @@
 mod senses;
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use super::condition::{Condition, Last};
 use super::control::{self, Answer, Asked, Desk};
 use super::error::{TurnError, chain};
 use super::handle::Ends;
+use super::hold::Hold;
 use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
 use super::memory::Memory;
@@ -34,7 +34,7 @@ use super::status::State;
 use super::turn::{Purpose, Report, Turn};
 use crate::host::{Host, HostError, Socket};
 use crate::sync::Cancel;
-use senses::Senses;
+use senses::{Senses, chance};
 
 /// How long the last answers may take to leave when the agent ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -287,6 +287,8 @@ where
                 self.settings = Some(Arc::new(settings));
                 self.memory = Arc::default();
                 self.listen();
+                let exposed = settings::exposed(&*self.host);
+                self.condition.warnings.extend(exposed.inspect(|why| tracing::warn!("{why}")));
                 return event;
             }
             Ok(None) => format!("waiting to be introduced: there is no `{}`", settings::PATH),
@@ -414,6 +416,9 @@ where
 
     /// Says how the agent is to whoever watches.
     fn publish(&mut self) {
+        if let Ok(hold) = Hold::current(&*self.host, self.host.now()) {
+            self.condition.hold_is(hold);
+        }
         let clock = self.clock();
         self.ends.metrics.progress(clock.wall);
         self.condition.activity = self.machine.activity();
@@ -440,11 +445,4 @@ where
     fn clock(&self) -> Clock {
         Clock { up: self.started.elapsed(), wall: self.host.now() }
     }
-}
-
-/// A random number from 0 to 1, good enough to spread load. The keys of a hash map are
-/// random, and others with each map.
-fn chance() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -4,8 +4,10 @@ use super::adopt;
 use super::hold::Hold;
 use super::quarantine::{Haste, Held as Quarantined};
 use super::settings::Mode;
+use super::status::Refused;
 use super::turn::Purpose;
-use crate::plan::Plan;
+use crate::plan::{Guard, Plan};
+use crate::sync::CommitRecord;
 use crate::value::{Digest, ObjectId};
 
 /// What is to be done.
@@ -73,7 +75,12 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     let in_order = plan.is_empty() || (quiet && purpose == Purpose::Sync);
     if same_commit && same_rendering && in_order {
-        return Decision::Nothing;
+        let adopts = matches!(purpose, Purpose::Adopt { .. });
+        return if plan.guards.is_empty() || adopts {
+            Decision::Nothing
+        } else {
+            Decision::Guarded
+        };
     }
     if let Purpose::Adopt { shown } = purpose {
         return adopt::decide(plan, runs.is_some(), shown);
@@ -91,8 +98,18 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
         }
         (false, _) => format!("commit {commit} is pending"),
     };
+    let stopped =
+        |hold: &Hold| Decision::Held(format!("{situation}; this node is {}", hold.sentence()));
+    let left_alone = |undone: &Quarantined| {
+        Decision::Quarantined(format!("commit {commit} is left alone: {}", undone.sentence()))
+    };
     if purpose == Purpose::Plan {
-        return Decision::Leave(situation);
+        let would_wait = mode == Mode::Apply && !same_rendering && !plan.is_empty();
+        return match (hold, quarantined) {
+            (Some(hold), _) if would_wait => stopped(hold),
+            (None, Some(undone)) if would_wait => left_alone(undone),
+            _ => Decision::Leave(situation),
+        };
     }
     if mode == Mode::Observe {
         return Decision::Leave(format!(
@@ -108,7 +125,7 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
         ));
     }
     if let Some(hold) = hold {
-        return Decision::Held(format!("{situation}; this node is {}", hold.sentence()));
+        return stopped(hold);
     }
     if !plan.guards.is_empty() {
         return Decision::Guarded;
@@ -117,12 +134,32 @@ pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision
         return Decision::Apply;
     }
     match (quarantined, paused) {
-        (Some(undone), _) => {
-            Decision::Quarantined(format!("commit {commit} is held back: {}", undone.sentence()))
-        }
+        (Some(undone), _) => left_alone(undone),
         (None, Some(haste)) => {
             Decision::Paused(format!("commit {commit} is pending: {}", haste.sentence()))
         }
         (None, None) => Decision::Apply,
     }
+}
+
+/// Why the plan of a commit must not be carried out.
+pub(super) fn guarded(plan: &Plan, record: &CommitRecord) -> Vec<Refused> {
+    let refused = |guard: &Guard| Refused {
+        commit: record.commit,
+        code: guard.code.to_owned(),
+        message: guard.message.clone(),
+        help: guard.help.clone(),
+    };
+    plan.guards.iter().map(refused).collect()
+}
+
+/// That the plan of a commit must not be carried out, in one sentence.
+pub(super) fn refusal(guarded: &[Refused], record: &CommitRecord) -> String {
+    let codes: Vec<&str> = guarded.iter().map(|guard| guard.code.as_str()).collect();
+    let first = guarded.first().map_or("its plan must not be carried out", |guard| &guard.message);
+    format!(
+        "commit {} is refused on this node ({}): {first}",
+        record.commit.short(),
+        codes.join(", ")
+    )
 }

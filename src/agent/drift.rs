@@ -1,9 +1,8 @@
 //! Changes of the node that no commit made, and what is done about them.
 
+mod corrections;
 #[cfg(test)]
 mod tests;
-
-use jiff::{SignedDuration, Timestamp};
 
 use super::audit;
 use super::error::{TurnError, chain};
@@ -12,11 +11,7 @@ use super::settings::{DriftRules, Mode};
 use super::turn::Turn;
 use crate::apply::{self, Outcome};
 use crate::host::Host;
-
-/// How often a drift is undone within [`WHILE`]: what comes back each time has a cause that
-/// a person must find.
-const MOST: usize = 3;
-const WHILE: SignedDuration = SignedDuration::from_hours(1);
+use corrections::{Corrections, MOST};
 
 /// What a turn found of drift.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +77,14 @@ impl<H: Host> Turn<'_, H> {
             found.stuck = Some(stuck.clone());
             return Ok(found);
         }
-        if self.corrections(now) >= MOST {
+        let mut corrections = match Corrections::load(self.host, now) {
+            Ok(corrections) => corrections,
+            Err(error) => {
+                found.stuck = Some(format!("what differs is left: {}", chain(&error)));
+                return Ok(found);
+            }
+        };
+        if corrections.are_spent() {
             found.stuck = Some(format!(
                 "what differs came back {MOST} times within the hour, and is left: {}",
                 found.told.join(", ")
@@ -92,7 +94,8 @@ impl<H: Host> Turn<'_, H> {
         for sentence in &found.told {
             tracing::warn!("drift: {sentence}; it is undone");
         }
-        self.memory.open().corrections.push(now);
+        corrections.add(now);
+        corrections.store(self.host)?;
         let outcome = apply::restore(self.host, drift.generation)?;
         audit::came(self.host, &outcome);
         let again = apply::drift(self.host)?.map(|drift| rules.judge(&drift));
@@ -110,12 +113,5 @@ impl<H: Host> Turn<'_, H> {
         found.stuck = stuck.map(|why| format!("what differs could not be undone: {why}"));
         self.memory.open().stuck.clone_from(&found.stuck);
         Ok(found)
-    }
-
-    /// How often something was undone lately.
-    fn corrections(&self, now: Timestamp) -> usize {
-        let mut remembered = self.memory.open();
-        remembered.corrections.retain(|time| now.duration_since(*time) < WHILE);
-        remembered.corrections.len()
     }
 }

@@ -109,6 +109,9 @@ impl TurnError {
             Self::Busy => Some("wait for it to end; the lock goes with its process"),
             Self::Anchor(error) => Some(error.help()),
             Self::Tree { source, .. } => Some(source.help()),
+            Self::Revoked(_) => Some(
+                "until then nothing new is trusted: one fingerprint in a line, as `ssh-keygen -lf KEY.pub` prints it",
+            ),
             Self::GaveWay => Some("`weft status` says how the node is; ask again"),
             Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
             _ => None,

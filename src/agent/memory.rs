@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-
 use super::drift::Looked;
 use super::status::{FetchProcess, RemoteState, Unreached};
 use crate::declare::Tree;
@@ -79,8 +77,6 @@ pub(super) struct Remembered {
     pub(super) window: Option<OpenWindow>,
     /// What was found of drift last, and when.
     pub(super) drift: Option<Looked>,
-    /// When drift was undone lately.
-    pub(super) corrections: Vec<Timestamp>,
     /// Why drift could not be undone: it is not tried again.
     pub(super) stuck: Option<String>,
     /// How the fetch process was confined.

@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod adopt;
 pub mod audit;
+pub mod back;
 pub mod condition;
 pub mod control;
 pub mod credentials;

@@ -8,6 +8,8 @@ mod publication;
 pub use leases::OF_LEASES;
 pub use publication::OF_A_PUBLICATION;
 
+use crate::sync;
+
 pub use life::{OF_A_NODE, OF_A_TURN, OF_AN_APPLY, OF_REMOTES};
 
 /// A reason, and what is to be said of it.
@@ -21,6 +23,18 @@ pub struct Reason {
     pub why: &'static str,
     /// What to do about it.
     pub fix: &'static str,
+}
+
+/// What to do about a commit that trust refused. Where it may be nobody's of this repository,
+/// the first thing is to find out, and not to let it in.
+pub fn help(reason: sync::Reason) -> String {
+    match reason {
+        sync::Reason::Unsigned | sync::Reason::SignerUnknown => format!(
+            "if nobody here made it, suspect the server and the account that pushed it, and take it off the branch; else {}",
+            reason.help()
+        ),
+        _ => reason.help().to_owned(),
+    }
 }
 
 /// Every reason.

@@ -6,6 +6,7 @@
 //! and nothing else; and two remotes that show states of the branch that do not go
 //! together are an alarm.
 
+mod described;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::sync::{
 };
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
+use described::describe;
 use reach::{Reach, Sight, Target};
 
 /// What came of asking all remotes.
@@ -233,7 +235,8 @@ impl Gathering<'_> {
         tip: ObjectId,
     ) -> Result<(Judgement, Option<Contents>), TurnError> {
         let store = Store::new(worker);
-        let judgement = self.rule(store, tip, self.anchor)?;
+        let mut judgement = self.rule(store, tip, self.anchor)?;
+        judgement.refused.iter_mut().for_each(|refusal| describe(store, refusal));
         let best = self.best.as_ref();
         let best = best.map(|best| Best::rank(&best.judgement, best.contents.is_some()));
         if judgement.accepted.is_none() || best >= Some(Best::rank(&judgement, true)) {

@@ -307,6 +307,19 @@ pub fn load(host: &impl Host) -> Result<Option<Settings>, SettingsError> {
     }
 }
 
+/// Why the settings may be somebody else's, where their mode lets others write them. They are
+/// used all the same: a wrong mode most often comes with an image, to every node at once, and
+/// a node that follows nobody could not be mended by a commit.
+pub fn exposed(host: &impl Host) -> Option<String> {
+    let file = host.read(Utf8Path::new(PATH), MAX_BYTES).ok().flatten()?;
+    (file.mode & 0o022 != 0).then(|| {
+        format!(
+            "`{PATH}` has mode {:04o}: others than its owner may write there, and so choose whom this node trusts (`chmod go-w {PATH}`)",
+            file.mode
+        )
+    })
+}
+
 /// Reads the settings, or says everything that is wrong with them.
 pub fn read(text: &str) -> Result<Settings, Findings> {
     let file = declare::constant_path(PATH.trim_start_matches('/'));

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use camino::Utf8Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::{TurnError, chain};
 use super::hold::Hold;
 use super::publish::{Publication, Standing};
+use super::reasons;
+use super::turn::MAX_STATUS_BYTES;
+use crate::host::{Host, HostError};
 use crate::sync::objects::ObjectError;
 use crate::sync::{CommitRecord, HistoryError, Refusal, Remote, TransportError, TreeError};
 use crate::value::{ClusterName, Digest, NodeName, ObjectId, Word};
@@ -72,6 +76,9 @@ pub struct Status {
     /// The operator's stop that is in force.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// Why the plan of the newest trusted commit must not be carried out.
+    #[serde(default)]
+    pub guarded: Vec<Refused>,
     /// How the publication to Proxmox stands; `None` where none is wanted.
     #[serde(default)]
     pub publication: Option<Publication>,
@@ -97,7 +104,54 @@ impl PutOff {
     }
 }
 
+/// The status that a turn left on a node, this process's or another's.
+pub(super) fn last(host: &impl Host) -> Option<Status> {
+    let file = host.read(Utf8Path::new(PATH), MAX_STATUS_BYTES).ok().flatten()?;
+    serde_json::from_slice(&file.bytes).ok()
+}
+
+/// Leaves a status on a node.
+pub(super) fn write(host: &impl Host, status: &Status) -> Result<(), HostError> {
+    let text = serde_json::to_string_pretty(status).unwrap_or_default();
+    host.replace(Utf8Path::new(PATH), text.as_bytes(), 0o644)
+}
+
 impl Status {
+    /// The sentence without the refusal that is listed beside it.
+    pub fn brief(&self) -> &str {
+        if let Some(guarded) = self.guarded.first() {
+            let said = self.message.strip_suffix(&guarded.message);
+            return said.map_or(&self.message, |said| said.trim_end_matches(": "));
+        }
+        let refused = self.refused.first().map(|refused| refused.message.as_str());
+        let rest = refused.and_then(|refused| self.message.strip_prefix(refused));
+        match rest.map(|rest| rest.trim_start_matches("; ")) {
+            Some("") => "the newest commit is refused, and the network stays as it is",
+            Some(rest) => rest,
+            None => &self.message,
+        }
+    }
+
+    /// Takes in the hold that is in force now: one comes and goes between turns.
+    pub fn hold_is(&mut self, hold: Option<Hold>) {
+        match (&self.hold, &hold, self.state) {
+            (_, None, State::Held) => {
+                self.state = State::Pending;
+                "the hold is lifted, and the next turn decides about what waited (`weft sync` makes one now)"
+                    .clone_into(&mut self.message);
+            }
+            (_, Some(hold), State::Pending) => {
+                self.state = State::Held;
+                self.message = format!("{}; this node is {}", self.message, hold.sentence());
+            }
+            (Some(before), Some(hold), State::Held) => {
+                self.message = self.message.replace(&before.sentence(), &hold.sentence());
+            }
+            _ => {}
+        }
+        self.hold = hold;
+    }
+
     /// Adds to the sentence what a person has to know whatever the state is.
     pub(super) fn say_more(&mut self) {
         if let Some(first) = self.diverged.first() {
@@ -373,7 +427,7 @@ impl From<&Refusal> for Refused {
             commit: refusal.commit,
             code: refusal.code.as_str().to_owned(),
             message: refusal.to_string(),
-            help: refusal.help.to_owned(),
+            help: reasons::help(refusal.code),
         }
     }
 }

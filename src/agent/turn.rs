@@ -4,7 +4,7 @@ mod record;
 
 use camino::Utf8Path;
 
-use super::decide::{Circumstances, Decision, decide};
+use super::decide::{Circumstances, Decision, decide, guarded, refusal};
 use super::drift;
 use super::error::TurnError;
 use super::fits::{of_settings, undeclared};
@@ -346,8 +346,8 @@ impl<H: Host> Turn<'_, H> {
             Decision::Quarantined(reason) => (State::RolledBack, reason),
             Decision::Held(reason) => (State::Held, reason),
             Decision::Guarded => {
-                let guard = planned.get().guards.first();
-                (State::Refused, guard.map(|guard| guard.message.clone()).unwrap_or_default())
+                status.guarded = guarded(planned.get(), &record);
+                (State::Refused, refusal(&status.guarded, &record))
             }
             Decision::Advance => {
                 let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });

@@ -6,8 +6,8 @@ pub(super) mod tests;
 use std::time::Duration;
 
 use super::audit;
+use super::back::{go_back, restored};
 use super::error::{TurnError, chain};
-use super::hold::Hold;
 use super::memory::OpenWindow;
 use super::node::running;
 use super::quarantine::{self, Quarantine};
@@ -202,53 +202,12 @@ impl<H: Host> Turn<'_, H> {
         open: Option<&Entry>,
         generation: Option<u64>,
     ) -> Result<Report, TurnError> {
-        let mut report = self.unchanged()?;
-        let left = match open {
-            Some(entry) => entry.record.commit.clone(),
-            None => apply::running(self.host)?.and_then(|runs| runs.record.commit),
-        };
-        // First of all: whatever becomes of this process, nothing goes forward again.
-        let hold = Hold::new("weft rollback", "rolled back by hand", self.host.now(), None)
-            .leaving(left.map(|left| left.commit));
-        hold.store(self.host)?;
-        let outcome = match (open, generation) {
-            (Some(entry), generation) => {
-                let before = entry.record.previous.number;
-                report = self.undo(entry, Failure::ByHand)?;
-                match generation.filter(|generation| *generation != before) {
-                    Some(generation) => Some(apply::restore(self.host, generation)?),
-                    None => None,
-                }
-            }
-            (None, generation) => {
-                let runs = apply::running(self.host)?;
-                let Some(runs) = runs else {
-                    Hold::lift(self.host)?;
-                    report.status.state = State::Refused;
-                    "weft applied nothing here; there is nothing to roll back"
-                        .clone_into(&mut report.status.message);
-                    return Ok(report);
-                };
-                let generation = match generation {
-                    Some(generation) => generation,
-                    None => apply::before(self.host)?.unwrap_or(0),
-                };
-                let outcome = apply::restore(self.host, generation)?;
-                if matches!(outcome, Outcome::Confirmed { .. })
-                    && runs.record.generation.number != generation
-                {
-                    quarantine::by_hand(self.host, &runs);
-                }
-                Some(outcome)
-            }
-        };
-        if let Some(outcome) = outcome {
-            audit::came(self.host, &outcome);
-            report.status.running = running(self.host)?;
-            (report.status.state, report.status.message) = restored(&outcome);
+        let back = go_back(self.host, open, generation)?;
+        if back.hold.is_some() {
+            self.memory.open().window = None;
         }
-        report.status.hold = Some(hold);
-        report.status.message.push_str("; no commit is applied until `weft resume`");
+        let mut report = self.unchanged()?;
+        back.tell(&mut report.status);
         Ok(report)
     }
 
@@ -359,24 +318,6 @@ pub(super) fn came(
             let code = failure.code();
             let why = chain(failure);
             (State::RolledBack, format!("commit {commit} was rolled back ({code}): {why}"))
-        }
-        Outcome::Degraded { failure, obstacle, .. } => (
-            State::Degraded,
-            format!("{}, and could not be undone: {}", chain(failure), chain(obstacle)),
-        ),
-    }
-}
-
-fn restored(outcome: &Outcome) -> (State, String) {
-    match outcome {
-        Outcome::Unchanged { running: entry }
-        | Outcome::Confirmed { running: entry }
-        | Outcome::Open { entry } => {
-            let number = entry.record.generation.number;
-            (State::RolledBack, format!("generation {number} runs again"))
-        }
-        Outcome::RolledBack { failure, .. } => {
-            (State::RolledBack, format!("going back did not work: {}", chain(failure)))
         }
         Outcome::Degraded { failure, obstacle, .. } => (
             State::Degraded,

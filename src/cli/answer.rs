@@ -114,7 +114,7 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
             blocks.push(plan.text());
         }
     }
-    blocks.push(format!("{}: {}", report.status.node, report.status.message));
+    blocks.push(format!("{}: {}", report.status.node, report.status.brief()));
     let ended = |block: String| if block.ends_with('\n') { block } else { block + "\n" };
     blocks.into_iter().map(ended).collect()
 }
@@ -122,7 +122,14 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
 fn exit(report: &Report, purpose: Purpose) -> Exit {
     match (&report.plan, purpose) {
         // The plan is that of the last commit that is trusted.
-        (Some(plan), Purpose::Plan) if report.status.refused.is_empty() => plan_exit(plan),
+        (Some(plan), Purpose::Plan) if report.status.refused.is_empty() => {
+            match (plan_exit(plan), report.status.state) {
+                (Exit::Pending, State::Held | State::RolledBack) => Exit::Held,
+                (exit, _) => exit,
+            }
+        }
+        // Whoever goes back wants the node held.
+        (_, Purpose::RollBack { .. }) if report.status.state == State::Held => Exit::Ok,
         (_, Purpose::Plan) if !report.status.refused.is_empty() => Exit::Refused,
         _ => state_exit(report.status.state),
     }

@@ -7,7 +7,11 @@ use super::failure::{Exit, Failure};
 use super::node::{self, Node};
 use super::offline;
 use super::output::Output;
+use super::source::Source;
 use crate::agent::doctor::{self, Diagnosis, Severity};
+use crate::agent::settings::Settings;
+use crate::network::Network;
+use crate::{sync, validate};
 
 /// Looks at the machine, judges and prints. `directory` holds declarations that are
 /// judged instead of the newest trusted ones.
@@ -27,7 +31,8 @@ pub(super) fn examine(
     }
     let examination = doctor::examine(machine.host(), &node::program()?, online);
     let declared = checked.as_ref().and_then(|checked| checked.network.as_ref());
-    let network = declared.or(examination.network.as_ref());
+    let kept = examination.settings.as_ref().and_then(|settings| of_cache(machine, settings));
+    let network = declared.or(examination.network.as_ref()).or(kept.as_ref());
     let diagnoses = doctor::diagnose(&examination.examined, examination.settings.as_ref(), network);
 
     output.say(text(&diagnoses));
@@ -36,6 +41,14 @@ pub(super) fn examine(
     let list: Vec<_> = diagnoses.iter().map(document).collect();
     output.document(&json!({ "ok": ok, "diagnoses": list, "examined": examination.examined }));
     Ok(if ok { Exit::Ok } else { Exit::Failed })
+}
+
+/// What the newest commit declares that the node accepted, as far as its cache has it.
+fn of_cache(node: &Node, settings: &Settings) -> Option<Network> {
+    let source = Source::of_node(node).ok()?;
+    let commit = source.accepted(None).ok()?;
+    let tree = sync::tree_of(source.store(), commit, settings.base()).ok()?;
+    validate::check(&tree, Some(&settings.cluster.value), &[]).0
 }
 
 fn document(diagnosis: &Diagnosis) -> serde_json::Value {

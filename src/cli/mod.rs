@@ -22,6 +22,7 @@ mod pve;
 mod repository;
 mod sarif;
 mod source;
+mod status;
 mod trust;
 mod verify;
 mod why;
@@ -169,7 +170,7 @@ enum Verb {
         #[arg(long = "for", value_name = "TIME", value_parser = window::time)]
         time: Option<jiff::SignedDuration>,
         /// Why, for whoever looks.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = window::reason)]
         reason: String,
     },
     /// Lift the hold.

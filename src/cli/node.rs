@@ -7,23 +7,25 @@ use serde_json::json;
 
 use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
-use super::output::{Output, counted};
-use super::{findings, offline, window};
+use super::output::Output;
+use super::{findings, offline, status, window};
 use crate::agent::addresses;
+use crate::agent::error::chain;
+use crate::agent::hold::Hold;
 use crate::agent::names;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
-use crate::agent::status::{self, Running, Status};
+use crate::agent::status::{PATH as STATUS, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
-use crate::apply::{self, Entry};
+use crate::apply::{self, Entry, Kind};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
 use crate::plan::plan;
 use crate::render::{Profile, render};
 use crate::sync::Cancel;
-use crate::value::NodeName;
+use crate::value::{ClusterName, NodeName};
 
 /// The largest status file that is read, in bytes.
 const MAX_STATE_BYTES: u64 = 4 << 20;
@@ -33,6 +35,23 @@ const MAX_STATE_BYTES: u64 = 4 << 20;
 pub(super) struct Node {
     pub(super) host: Linux,
     pub(super) root: Option<Utf8PathBuf>,
+}
+
+/// What is known of a node, whether or not its settings can be read.
+pub(super) struct Known {
+    /// Its name, by the settings or the last status.
+    pub(super) node: Option<NodeName>,
+    /// Its cluster, by the same.
+    pub(super) cluster: Option<ClusterName>,
+    /// The settings, where they are legal.
+    pub(super) settings: Option<Settings>,
+}
+
+impl Known {
+    /// The node, for a sentence.
+    pub(super) fn name(&self) -> &str {
+        self.node.as_ref().map_or("this node", NodeName::as_str)
+    }
 }
 
 /// A failure of the world.
@@ -95,6 +114,30 @@ impl Node {
         }
     }
 
+    /// What a verb knows of the node that needs no settings: those that are wrong, or gone from
+    /// a node that has state of weft's, are said once and left aside.
+    pub(super) fn known(&self) -> Result<Known, Failure> {
+        let why = match settings::load(&self.host) {
+            Ok(Some(settings)) => {
+                return Ok(Known {
+                    node: Some(settings.node.value.clone()),
+                    cluster: Some(settings.cluster.value.clone()),
+                    settings: Some(settings),
+                });
+            }
+            Ok(None) => format!("`{}` is missing", settings::PATH),
+            Err(error) => chain(&error),
+        };
+        let last = self.last_status().ok().flatten();
+        // Without state there is nothing to go by.
+        if last.is_none() && apply::history(&self.host).map_or(true, |history| history.is_empty()) {
+            self.settings()?;
+        }
+        Output::notice(format!("warning: {why}; this goes by the state on the disk"));
+        let (node, cluster) = last.map(|last| (last.node, last.cluster)).unzip();
+        Ok(Known { node, cluster, settings: None })
+    }
+
     /// The place of a node's path on this machine.
     pub(super) fn shown(&self, path: &Utf8Path) -> Utf8PathBuf {
         match &self.root {
@@ -117,6 +160,9 @@ impl Node {
         {
             return Ok(exit);
         }
+        if let Err(error) = &result {
+            return Err(answer::failure(error));
+        }
         let answer = answer::answer(result.as_ref(), purpose, output.is_coloured());
         Ok(answer::give(output, &answer))
     }
@@ -132,12 +178,21 @@ impl Node {
         self.make_turn(&settings, purpose, false)
     }
 
-    fn make_turn(
+    pub(super) fn make_turn(
         &self,
         settings: &Settings,
         purpose: Purpose,
         manual: bool,
     ) -> Result<Result<Report, TurnError>, Failure> {
+        if let Some(exposed) = settings::exposed(&self.host) {
+            Output::notice(format!("warning: {exposed}"));
+        }
+        let applies = matches!(purpose, Purpose::Sync | Purpose::Refresh);
+        if applies && self.host.is_dry() && (manual || settings.terms().manual) {
+            Output::notice(
+                "note: a dry node has no window that a person could confirm: what is applied is confirmed at once",
+            );
+        }
         let program = program()?;
         let turn = Turn {
             host: &self.host,
@@ -172,7 +227,13 @@ impl Node {
         offline::declared(network, &name)?;
         let facts = match recorded {
             Some(facts) => facts,
-            None => self.host.facts(&name).map_err(|error| failed(&error))?,
+            None if self.is_called(&name) => {
+                self.host.facts(&name).map_err(|error| failed(&error))?
+            }
+            None => {
+                Output::notice(format!("note: {}", offline::nothing_known(&name)));
+                Facts::unknown(name.clone())
+            }
         };
         offline::of_node(&facts, &name)?;
         let owned = node::owned(&self.host).map_err(|error| failed(&error))?;
@@ -201,10 +262,23 @@ impl Node {
 
     /// The name given, or the one of the settings.
     pub(super) fn name(&self, given: Option<NodeName>) -> Result<NodeName, Failure> {
-        match given {
-            Some(name) => Ok(name),
-            None => Ok(self.settings()?.node.value),
+        match (given, settings::load(&self.host)) {
+            (Some(name), _) => Ok(name),
+            (None, Ok(None)) => {
+                let shown = self.shown(Utf8Path::new(settings::PATH));
+                let message = format!(
+                    "it is not said which node is meant, and there is no `{shown}` that names one"
+                );
+                Err(Failure::new(Exit::Failed, message).hint("name it: `--node NAME`"))
+            }
+            (None, _) => Ok(self.settings()?.node.value),
         }
+    }
+
+    /// Whether the settings of this machine say that it is this node.
+    fn is_called(&self, name: &NodeName) -> bool {
+        let settings = settings::load(&self.host).ok().flatten();
+        settings.is_some_and(|settings| settings.node.value == *name)
     }
 
     /// `weft facts`
@@ -217,11 +291,19 @@ impl Node {
 
     /// `weft status`
     pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
-        let settings = self.settings()?;
+        let known = self.known()?;
         let running = node::running(&self.host).map_err(|error| failed(&error))?;
-        let last = self.last_status()?;
+        let mut last = self.last_status()?;
+        let (hold, unreadable) = match Hold::current(&self.host, self.host.now()) {
+            Ok(hold) => (hold, None),
+            Err(error) => (None, Some(chain(&error))),
+        };
+        if let (Some(last), None) = (&mut last, &unreadable) {
+            last.hold_is(hold.clone());
+        }
         let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
-        let mut text = status_text(&settings, running.as_ref(), last.as_ref());
+        let stopped = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
+        let mut text = status::text(&known, running.as_ref(), stopped.as_deref(), last.as_ref());
         if let Some(leases) = &leases {
             let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
             for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
@@ -237,24 +319,30 @@ impl Node {
         }
         output.say(text);
         output.document(&json!({
-            "cluster": settings.cluster.value,
-            "node": settings.node.value,
-            "mode": settings.mode().as_str(),
+            "cluster": known.cluster,
+            "node": known.node,
+            "mode": known.settings.as_ref().map(|settings| settings.mode().as_str()),
+            "hold": hold,
+            "hold-unreadable": unreadable,
             "running": running,
             "last": last,
             "leases": leases,
             "names": names,
         }));
-        Ok(last.map_or(Exit::Ok, |status| state_exit(status.state)))
+        Ok(match last.map_or(Exit::Ok, |status| state_exit(status.state)) {
+            // The next turn fails.
+            Exit::Ok | Exit::Pending | Exit::Held if unreadable.is_some() => Exit::Failed,
+            exit => exit,
+        })
     }
 
     pub(super) fn last_status(&self) -> Result<Option<Status>, Failure> {
         let file = self
             .host
-            .read(Utf8Path::new(status::PATH), MAX_STATE_BYTES)
+            .read(Utf8Path::new(STATUS), MAX_STATE_BYTES)
             .map_err(|error| failed(&error))?;
         file.map(|file| serde_json::from_slice(&file.bytes)).transpose().map_err(|error| {
-            let message = format!("`{}` is damaged: {error}", status::PATH);
+            let message = format!("`{STATUS}` is damaged: {error}");
             Failure::new(Exit::Failed, message).hint("the next turn writes it anew: `weft sync`")
         })
     }
@@ -287,116 +375,12 @@ fn history_line(entry: &Entry) -> String {
         }
         None => "what was found before weft".to_owned(),
     };
-    let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!(
-        "{:>4}  {time}  {:<11} generation {:<4} {commit}",
-        record.number, entry.state, record.generation.number
-    )
-}
-
-fn status_text(settings: &Settings, running: Option<&Running>, last: Option<&Status>) -> String {
-    let mut lines = vec![format!(
-        "{} of cluster {}, mode {}",
-        settings.node.value,
-        settings.cluster.value,
-        settings.mode()
-    )];
-    match running {
-        None => lines.push("runs     nothing of weft's".to_owned()),
-        Some(running) => {
-            match &running.commit {
-                None => lines.push("runs     what was found before weft (generation 0)".to_owned()),
-                Some(commit) => {
-                    lines.push(format!(
-                        "runs     commit {} (sequence {}, generation {}): {}",
-                        commit.commit.short(),
-                        commit.sequence,
-                        running.generation,
-                        commit.subject
-                    ));
-                    lines.push(format!("signed   by {} with {}", commit.signer, commit.key));
-                }
-            }
-            lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
-        }
-    }
-    if let Some(status) = last {
-        if let Some(window) = &status.window {
-            lines.push(format!("window   {}, {} s left", window.class, window.seconds_left));
-            lines.extend(window.down.iter().map(|down| format!("down     {down}")));
-            let silent = window.silent.iter();
-            lines.extend(silent.map(|silent| {
-                format!("warning  not watched is what this knows, for it did not answer: {silent}")
-            }));
-        }
-        lines.extend(status.drift.iter().map(|drift| format!("drift    {drift}")));
-        if let Some(hold) = &status.hold {
-            lines.push(format!("hold     {}", hold.sentence()));
-        }
-        lines.push(format!(
-            "last     {} at {}",
-            status.message,
-            status.updated.strftime("%Y-%m-%d %H:%M:%SZ")
-        ));
-        publication_lines(status, &mut lines);
-        remote_lines(status, &mut lines);
-        for refused in &status.refused {
-            lines.push(format!("refused  [{}] {}", refused.code, refused.message));
-            lines.push(format!("         {}", refused.help));
-        }
-        if status.errors + status.warnings > 0 {
-            let (errors, warnings) =
-                (counted(status.errors, "error"), counted(status.warnings, "warning"));
-            lines.push(format!("findings {errors}, {warnings}"));
-        }
-    } else {
-        lines.push("last     no turn was made since the machine started".to_owned());
-    }
-    lines.join("\n")
-}
-
-/// How the publication to Proxmox stands.
-fn publication_lines(status: &Status, lines: &mut Vec<String>) {
-    let Some(publication) = &status.publication else { return };
-    let has = match &publication.published {
-        Some(published) => format!(
-            "Proxmox has commit {} (sequence {}, version {}) since {} by {}",
-            published.commit.short(),
-            published.sequence,
-            published.version,
-            published.at.strftime("%Y-%m-%d %H:%M:%SZ"),
-            published.by
-        ),
-        None => "Proxmox has nothing of weft's".to_owned(),
+    let (from, to) = (record.previous.number, record.generation.number);
+    let what = match record.kind {
+        Kind::Apply | Kind::Advance => commit,
+        Kind::Restore if from == to => format!("correction of drift, back to {commit}"),
+        Kind::Restore => format!("way back from generation {from}, to {commit}"),
     };
-    lines.push(format!("publish  {}: {has}", publication.standing.as_str()));
-    if let Some(code) = &publication.code {
-        lines.push(format!("         [{code}] {}", publication.message));
-    }
-    lines.extend(publication.edited.iter().map(|edited| format!("edited   {edited}")));
-}
-
-/// How the remotes stand, and by what they are talked to.
-fn remote_lines(status: &Status, lines: &mut Vec<String>) {
-    for remote in &status.remotes {
-        let shown = match (&remote.tip, &remote.seen) {
-            (Some(tip), Some(seen)) => {
-                format!(", showed {} at {}", tip.short(), seen.strftime("%Y-%m-%d %H:%M:%SZ"))
-            }
-            _ => String::new(),
-        };
-        lines.push(format!("remote   {} is {}{shown}", remote.name, remote.standing.as_str()));
-    }
-    for diverged in &status.diverged {
-        lines.push(format!("alarm    {diverged}"));
-    }
-    for unreached in &status.unreached {
-        lines.push(format!("remote   [{}] {}", unreached.code, unreached.message));
-    }
-    for warning in status.fetch_process.iter().flat_map(|process| &process.warnings) {
-        lines.push(format!("warning  {warning}"));
-    }
-    if status.remaining > 0 {
-        lines.push(format!("judging  {} commits are left for the next turns", status.remaining));
-    }
+    let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
+    format!("{:>4}  {time}  {:<11} generation {to:<4} {what}", record.number, entry.state)
 }

@@ -150,7 +150,7 @@ pub(super) fn render_directory(
         }
     }
     if no_facts {
-        output.say("note: nothing is known of the node; `--facts FILE` gives what `weft facts` recorded there");
+        output.say(format!("note: {}", nothing_known(node)));
     }
     for note in &rendering.notes {
         output.say(format!("note: {note}"));
@@ -165,6 +165,13 @@ pub(super) fn render_directory(
         "findings": checked.findings,
     }));
     Ok(Exit::Ok)
+}
+
+/// That there are no facts of a node.
+pub(super) fn nothing_known(node: &NodeName) -> String {
+    format!(
+        "nothing is known of node `{node}`; `--facts FILE` gives what `weft facts` recorded there"
+    )
 }
 
 /// A node that is not declared has no rendering.

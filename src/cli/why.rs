@@ -21,6 +21,7 @@ use crate::host::Host as _;
 use crate::plan::Statement;
 use crate::render::Managed;
 use crate::sync;
+use crate::validate;
 use crate::validate::scope::Scopes;
 use crate::value::{NodeName, ObjectId};
 
@@ -96,6 +97,10 @@ fn of_directory(
             node.host.facts(&name).map_err(|error| failed(&error))?
         }
     };
+    // What an undeclared node would get, nobody can say.
+    if let Some(network) = validate::check(&tree, None, std::slice::from_ref(&facts)).0 {
+        offline::declared(&network, &facts.node)?;
+    }
     Ok(why::of_directory(&arguments.object, path.as_str(), &tree, facts, profile))
 }
 

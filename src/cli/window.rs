@@ -10,15 +10,21 @@ use super::answer;
 use super::audit;
 use super::daemon;
 use super::failure::{Exit, Failure};
-use super::node::{Node, failed};
+use super::node::{Known, Node, failed};
 use super::output::Output;
+use crate::agent::TurnError;
+use crate::agent::back::{self, Back};
+use crate::agent::control::Answer;
 use crate::agent::hold::Hold;
-use crate::agent::status::Status;
+use crate::agent::quarantine::{Held as Undone, Quarantine};
+use crate::agent::status::{State, Status};
 use crate::agent::turn::Purpose;
 use crate::agent::watchdog;
 use crate::apply;
 use crate::host::{self, Host as _};
 
+/// A time as people read it.
+const CLOCK: &str = "%Y-%m-%d %H:%M:%SZ";
 /// How often it is looked whether a window is still open that an agent watches.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -62,20 +68,71 @@ pub(super) fn roll_back(
     output: Output,
     generation: Option<u64>,
 ) -> Result<Exit, Failure> {
-    node.settings()?;
-    match generation {
-        Some(generation) => audit::asked(node, &format!("rollback {generation}")),
-        None => audit::asked(node, "rollback"),
+    let known = node.known()?;
+    let command = match generation {
+        Some(generation) => format!("rollback {generation}"),
+        None => "rollback".to_owned(),
+    };
+    audit::asked(node, &command);
+    let purpose = Purpose::RollBack { generation };
+    let turn = known.settings.as_ref().map(|settings| node.make_turn(settings, purpose, false));
+    let answer = match turn.transpose()? {
+        Some(Err(TurnError::Busy)) => beside(node, purpose)?,
+        Some(result) => answer::answer(result.as_ref(), purpose, output.is_coloured()),
+        None => match back::alone(node.host(), generation) {
+            Ok(back) => without_settings(&known, &back),
+            Err(TurnError::Busy) => beside(node, purpose)?,
+            Err(error) => answer::answer(Err(&error), purpose, output.is_coloured()),
+        },
+    };
+    let exit = answer::give(output, &answer);
+    if exit != Exit::Ok {
+        audit::failed(node, &command, answer.text.lines().next().unwrap_or_default());
     }
-    node.turn(output, Purpose::RollBack { generation }, false)
+    Ok(exit)
 }
+
+/// Asks the agent that owns the node.
+fn beside(node: &Node, purpose: Purpose) -> Result<Answer, Failure> {
+    let answer = daemon::ask(node, purpose, false)?;
+    Ok(answer.unwrap_or_else(|| answer::answer(Err(&TurnError::Busy), purpose, false)))
+}
+
+/// The words of a way back that knew no settings.
+fn without_settings(known: &Known, back: &Back) -> Answer {
+    let exit = match back.state {
+        State::Held => Exit::Ok,
+        state => answer::state_exit(state),
+    };
+    Answer {
+        exit: exit as u8,
+        failed: false,
+        text: format!("{}: {}", known.name(), back.message),
+        document: json!({ "state": back.state, "message": back.message, "hold": back.hold }),
+    }
+}
+
+/// The longest time that a hold may be asked for.
+const LONGEST_HOLD: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// A time as people write it.
 pub(super) fn time(text: &str) -> Result<SignedDuration, String> {
     match text.parse::<SignedDuration>() {
+        Ok(time) if time > LONGEST_HOLD => {
+            Err("a hold ends within a year; without `--for` it lasts until `weft resume`"
+                .to_owned())
+        }
         Ok(time) if time.is_positive() => Ok(time),
         _ => Err("write a time such as `2h` or `30m`".to_owned()),
     }
+}
+
+/// The reason of a hold as people write it.
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    let says_something = text.chars().any(|c| !c.is_whitespace() && !c.is_control());
+    says_something
+        .then(|| text.to_owned())
+        .ok_or_else(|| "say why, for whoever looks at the node next".to_owned())
 }
 
 /// `weft hold`
@@ -85,18 +142,23 @@ pub(super) fn hold(
     time: Option<SignedDuration>,
     reason: &str,
 ) -> Result<Exit, Failure> {
-    // Whoever takes the node's name from its settings also sees that it is a node.
-    let settings = node.settings()?;
+    // Whoever takes the node's name from its settings or state also sees that it is a node.
+    let known = node.known()?;
     let now = node.host().now();
     let until =
         time.map(|time| now.checked_add(time)).transpose().map_err(|error| failed(&error))?;
-    let hold = Hold::new(&host::operator(), reason, now, until);
+    let before = Hold::current(node.host(), now).ok().flatten();
+    let hold = Hold::new(&host::operator(), reason, now, until)
+        .leaving(before.as_ref().and_then(|before| before.left));
     hold.store(node.host()).map_err(|error| failed(&error))?;
-    let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
-    audit::asked(node, &format!("hold{until}: {}", hold.reason));
-    let message = format!("{} is {}", settings.node.value, hold.sentence());
+    let until = hold.until.map(|until| format!(" until {}", until.strftime(CLOCK)));
+    audit::asked(node, &format!("hold{}: {}", until.unwrap_or_default(), hold.reason));
+    let mut message = format!("{} is {}", known.name(), hold.sentence());
+    if let Some(before) = &before {
+        message = format!("{message}; before that it was {}", before.sentence());
+    }
     output.say(&message);
-    output.document(&json!({ "ok": true, "message": message, "hold": hold }));
+    output.document(&json!({ "ok": true, "message": message, "hold": hold, "before": before }));
     Ok(Exit::Ok)
 }
 
@@ -106,14 +168,41 @@ pub(super) fn resume(node: &Node, output: Output) -> Result<Exit, Failure> {
     if held {
         audit::asked(node, "resume");
     }
-    let message = if held {
-        "the hold is lifted; the next turn applies what is pending (`weft sync` makes one now)"
-    } else {
-        "there was no hold"
+    let message = match (held, waits(node)) {
+        (false, _) => "there was no hold".to_owned(),
+        (true, None) => {
+            "the hold is lifted; the next turn applies what is pending (`weft sync` makes one now)"
+                .to_owned()
+        }
+        (true, Some(undone)) => {
+            let at_once = match undone.until {
+                Some(_) => "; `weft apply --refresh` applies it at once",
+                None => "",
+            };
+            format!(
+                "the hold is lifted; commit {} is left alone all the same, for {}{at_once}",
+                undone.commit.short(),
+                undone.sentence()
+            )
+        }
     };
-    output.say(message);
-    output.document(&json!({ "ok": true, "held": held }));
+    output.say(&message);
+    output.document(&json!({ "ok": true, "held": held, "message": message }));
     Ok(Exit::Ok)
+}
+
+/// Why the newest commit waits that the last turn trusted, although nobody holds the node.
+fn waits(node: &Node) -> Option<Undone> {
+    let last = node.last_status().ok().flatten()?;
+    let newest = last.trusted;
+    let quarantine = Quarantine::load(node.host()).ok()?;
+    let now = node.host().now();
+    let mut held = quarantine.held().iter().rev();
+    held.find(|held| {
+        newest.as_ref().is_none_or(|newest| newest.commit == held.commit)
+            && quarantine.blocks(held.rendering, now).is_some()
+    })
+    .cloned()
 }
 
 /// `weft watchdog`

@@ -1,5 +1,7 @@
 //! The verbs that explain: `explain` and `schema`.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
@@ -17,7 +19,7 @@ struct Explained {
     kind: &'static str,
     title: &'static str,
     why: &'static str,
-    fix: &'static str,
+    fix: Cow<'static, str>,
     example: Option<Example>,
 }
 
@@ -32,7 +34,7 @@ fn all() -> Vec<Explained> {
         },
         title: code.title(),
         why: code.why(),
-        fix: code.fix(),
+        fix: code.fix().into(),
         example: Some(code.example()),
     });
     let refusals = Reason::ALL.iter().map(|reason| Explained {
@@ -40,7 +42,7 @@ fn all() -> Vec<Explained> {
         kind: "refusal of a commit",
         title: reason.title(),
         why: "A commit is used only if the policy of its first parent lets its signer make exactly this change; what cannot be proven is refused, and the network stays as it is.",
-        fix: reason.help(),
+        fix: reasons::help(*reason).into(),
  example: None,
     });
     let of = |kind| {
@@ -49,7 +51,7 @@ fn all() -> Vec<Explained> {
             kind,
             title: reason.title,
             why: reason.why,
-            fix: reason.fix,
+            fix: reason.fix.into(),
             example: None,
         }
     };
@@ -66,7 +68,7 @@ fn all() -> Vec<Explained> {
         kind: "check of `weft doctor`",
         title: code.title(),
         why: code.area().why(),
-        fix: "`weft doctor` says how it is on this machine and, where something is wrong, prints the command that mends it.",
+        fix: "`weft doctor` says how it is on this machine and, where something is wrong, prints the command that mends it.".into(),
         example: None,
     });
     let failures = FailureCode::ALL.iter().map(|code| Explained {
@@ -78,7 +80,7 @@ fn all() -> Vec<Explained> {
         } else {
             "Without a remote the node keeps what it runs. This does not pass by itself: somebody has to change something, and the next turn then sees it."
         },
-        fix: code.help(),
+        fix: code.help().into(),
  example: None,
     });
     let differences = Difference::ALL.iter().map(|difference| Explained {
@@ -86,7 +88,7 @@ fn all() -> Vec<Explained> {
         kind: "difference of profile `debian` from the files of Proxmox VE",
         title: difference.what,
         why: difference.why,
-        fix: difference.fix,
+        fix: difference.fix.into(),
         example: None,
     });
     findings
@@ -117,7 +119,11 @@ pub(super) fn explain(output: Output, wanted: Option<&str>) -> Result<Exit, Fail
         output.document(&json!(list));
         return Ok(Exit::Ok);
     };
-    let wanted = wanted.trim_start_matches("refused[").trim_end_matches(']');
+    // As it is printed: `error[busy]`, `refused[unsigned]`, `[held]`.
+    let wanted = match wanted.trim().split_once('[') {
+        Some((_, code)) => code.trim_end_matches(':').trim_end_matches(']'),
+        None => wanted.trim(),
+    };
     let Some(entry) = all.iter().find(|entry| entry.code == wanted) else {
         let mut failure =
             Failure::new(Exit::Usage, format!("there is no code `{}`", wanted.escape_debug()));

@@ -9,7 +9,13 @@ use crate::render::Managed;
 
 pub(super) fn summary(plan: &Plan) -> String {
     if plan.is_empty() {
-        return "Nothing to do: the node is as it should be.".to_owned();
+        let is_refused = !plan.guards.is_empty();
+        let words = if is_refused {
+            "No file differs, and what is wanted is refused."
+        } else {
+            "Nothing to do: the node is as it should be."
+        };
+        return words.to_owned();
     }
     let files = plan.steps.iter().filter(|step| step.managed().is_some()).count();
     format!(

@@ -619,7 +619,7 @@ fn what_was_rolled_back_is_left_alone() {
     mount.remount("remount,rw");
     let said = node.run(&["sync"]);
     assert_eq!(said.code, 6, "{}", said.text);
-    assert!(said.text.contains("is held back: this rendering was undone once"), "{}", said.text);
+    assert!(said.text.contains("is left alone: this rendering was undone once"), "{}", said.text);
     let agent = node.start();
     until("two polls", || agent.turns() >= 2);
     assert_eq!(agent.condition()["last"]["state"], "rolled-back");

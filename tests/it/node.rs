@@ -190,6 +190,90 @@ fn who_may_not_sign_changes_nothing() {
 }
 
 #[test]
+fn whose_commit_it_may_be_is_asked_first() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    repository.change("mallory");
+    let says = "; it says that ";
+    for words in [&["sync"][..], &["status"]] {
+        let said = node.run(words);
+        assert_eq!(said.code, 4, "{}", said.all());
+        assert!(said.out.contains(says), "{}", said.out);
+        assert!(said.out.contains("if nobody here made it, suspect the server"), "{}", said.out);
+        assert_eq!(said.out.matches(says).count(), 1, "{}", said.out);
+    }
+    for code in ["signer-unknown", "refused[signer-unknown]", "refused[signer-unknown]:"] {
+        let said = node.run(&["explain", code]);
+        assert!(said.code == 0 && said.out.contains("suspect the server"), "{}", said.all());
+    }
+    assert_eq!(node.run(&["explain", "error[busy]"]).code, 0);
+    assert_eq!(node.run(&["explain", "[held]"]).code, 0);
+}
+
+#[test]
+fn what_is_refused_for_what_it_does_says_so_in_the_status() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert_eq!(node.run(&["sync"]).code, 0);
+    repository.commit("alice", &[("sdn/vnets.yaml", b"vnets: {}\n")]);
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 4, "{}", said.all());
+    assert_eq!(said.out.matches("refused[removes-everything]").count(), 1, "{}", said.out);
+    let short = &repository.head().to_string()[..12];
+    let says = format!("commit {short} is refused on this node (removes-everything)");
+    assert!(said.out.contains(&says), "{}", said.out);
+    let status = node.run(&["status"]);
+    assert_eq!(status.code, 4, "{}", status.all());
+    for words in [&says, "refused  [removes-everything] ", "everything: true"] {
+        assert!(status.out.contains(words), "{words}: {}", status.out);
+    }
+}
+
+#[test]
+fn what_others_may_write_is_said() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    assert!(!node.run(&["sync"]).err.contains("others than its owner"));
+    let path = node.root.join("etc/weft/agent.yaml");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&path, mode).unwrap();
+    let said = node.run(&["sync"]);
+    assert!(
+        said.code == 0 && said.err.contains("has mode 0666: others than its owner"),
+        "{}",
+        said.all()
+    );
+    node.put("etc/weft/revoked", b"mallory's key\n");
+    let said = node.run(&["sync"]);
+    assert_eq!(said.code, 1, "{}", said.all());
+    assert!(said.err.contains("one fingerprint in a line"), "{}", said.err);
+    assert!(said.err.contains("paths are those of the dry node below"), "{}", said.err);
+    let said = node.run(&["doctor"]);
+    assert!(said.out.contains("  error    revoked: `/etc/weft/revoked`, line 1"), "{}", said.out);
+    // What was accepted is in the cache.
+    std::fs::remove_file(node.root.join("etc/weft/revoked")).unwrap();
+    let said = node.run(&["doctor"]);
+    assert!(said.out.contains("ok       node-declared: node `n1` is declared"), "{}", said.out);
+}
+
+#[test]
+fn nothing_is_known_of_another_node_without_facts() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let unknown = "nothing is known of node `n2`";
+    let plan = |name: &str| node.run(&["plan", "work", "--node", name]);
+    assert!(plan("n2").code == 2 && plan("n2").err.contains(unknown), "{}", plan("n2").all());
+    assert!(!plan("n1").err.contains("nothing is known"), "{}", plan("n1").all());
+    for words in [&["plan", "work"][..], &["why", "va", "--directory", "work"]] {
+        let said = weft(repository.home(), words);
+        assert!(said.code == 1 && said.err.contains("`--node NAME`"), "{}", said.all());
+        let said = weft(repository.home(), &[words, &["--node", "n9"]].concat());
+        assert!(said.code == 4 && said.err.contains("node `n9` is not declared"), "{}", said.all());
+    }
+}
+
+#[test]
 fn a_bad_tree_changes_nothing_and_says_where() {
     let repository = declared();
     let node = Node::new(&repository, "n1");

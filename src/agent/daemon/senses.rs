@@ -1,5 +1,6 @@
 //! What reaches a running agent beside the ends of its turns.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,4 +46,11 @@ impl<H: Host + 'static> Daemon<H> {
         let counter = Arc::new(OfNode { host, program, root: self.root.clone() });
         Desk { counter, asks, condition: ends.condition.subscribe(), busy }
     }
+}
+
+/// A random number from 0 to 1, good enough to spread load. The keys of a hash map are
+/// random, and others with each map.
+pub(super) fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 32;
+    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }

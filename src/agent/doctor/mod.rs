@@ -131,6 +131,7 @@ codes! {
         Settings "settings" "`/etc/weft/agent.yaml` is there and legal";
         ProxmoxConfiguration "proxmox-configuration" "what is done about Proxmox's own configuration of the network";
         Introduction "introduction" "the introduction is one of this cluster, not the example's";
+        Revoked "revoked" "`/etc/weft/revoked` says which keys count no more";
         Anchor "anchor" "the newest trusted commit is known";
         NamedFiles "named-files" "files that the settings name are there";
         FileOwner "file-owner" "the files of weft are root's";

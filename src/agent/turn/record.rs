@@ -1,11 +1,11 @@
 //! How a turn is written down, whatever comes of it.
 
-use camino::Utf8Path;
-
-use super::{MAX_STATUS_BYTES, Turn};
+use super::Turn;
 use crate::agent::error::{TurnError, chain};
+use crate::agent::hold::Hold;
 use crate::agent::node::running;
 use crate::agent::status::{self, State, Status};
+use crate::apply;
 use crate::host::{Host, HostError};
 
 impl<H: Host> Turn<'_, H> {
@@ -31,6 +31,7 @@ impl<H: Host> Turn<'_, H> {
             window: None,
             put_off: self.last().and_then(|last| last.put_off),
             hold: None,
+            guarded: Vec::new(),
             drift: Vec::new(),
             publication: None,
             errors: 0,
@@ -40,19 +41,30 @@ impl<H: Host> Turn<'_, H> {
 
     /// The status that the turn before left, perhaps another process's.
     pub(in crate::agent) fn last(&self) -> Option<Status> {
-        let file = self.host.read(Utf8Path::new(status::PATH), MAX_STATUS_BYTES).ok().flatten()?;
-        serde_json::from_slice(&file.bytes).ok()
+        status::last(self.host)
     }
 
     pub(super) fn record(&self, status: &Status) -> Result<(), HostError> {
-        let text = serde_json::to_string_pretty(status).unwrap_or_default();
-        self.host.replace(Utf8Path::new(status::PATH), text.as_bytes(), 0o644)
+        status::write(self.host, status)
     }
 
     /// Writes down why a turn failed, if even that can be done: the error at hand is
-    /// worth more than one of writing it down.
+    /// worth more than one of writing it down. What holds the node, is watched or differs is
+    /// so whatever failed.
     pub(super) fn record_failure(&self, error: &TurnError) {
         if let Ok(mut status) = self.status() {
+            if let Some(last) = self.last() {
+                status.drift = last.drift;
+                status.hold = last.hold;
+            }
+            if let Ok(hold) = Hold::current(self.host, self.host.now()) {
+                status.hold = hold;
+            }
+            if let Ok(Some(entry)) = apply::open(self.host)
+                && let Ok(open) = self.open_only(Some(&entry))
+            {
+                status.window = open.status.window;
+            }
             status.state = error.state();
             let of_remotes = matches!(
                 error,

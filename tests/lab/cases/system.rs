@@ -147,7 +147,7 @@ fn survives_deaths(lab: &Lab) {
         assert_eq!(node.read("/sys/class/net/va/mtu").trim(), mtu.to_string());
         undone(&node, &watchdog);
         node.exec(&["systemctl", "start", "weft.service"]).ok();
-        is_undone(&node, "held back");
+        is_undone(&node, "left alone");
         let good = scene.copy.revert(&scene.alice, &bad);
         scene.copy.push();
         mirror(&node);
@@ -175,7 +175,7 @@ fn survives_deaths(lab: &Lab) {
     assert_same(&kernel(&node), &before);
     let said = node.exec(&["journalctl", "-b", "-u", "weft-boot.service", "--no-pager"]).ok();
     assert!(said.contains("started anew"), "{said}");
-    is_undone(&node, "held back");
+    is_undone(&node, "left alone");
     assert_ne!(status(&node)["running"]["commit"]["commit"], bad.as_str());
 }
 

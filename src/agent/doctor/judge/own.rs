@@ -25,6 +25,7 @@ const PUBLIC: [&str; 7] =
 pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     settings(patient, said);
     proxmox(patient, said);
+    revoked(patient, said);
     anchor(patient, said);
     named_files(patient, said);
     files(patient, said);
@@ -112,6 +113,21 @@ fn introduction(patient: &Patient<'_>, said: &mut Said) {
         said.warning(code, message, format!("editor {}", revoked::PATH));
     } else {
         said.ok(code, format!("trust begins at commit {}", introduction.commit.value.short()));
+    }
+}
+
+fn revoked(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::Revoked;
+    match &patient.examined.revoked {
+        Looked::Seen(keys) if keys.is_empty() => said.ok(code, "no key is revoked on this node"),
+        Looked::Seen(keys) => {
+            let s = if keys.len() == 1 { " is" } else { "s are" };
+            said.ok(code, format!("{} key{s} revoked on this node", keys.len()));
+        }
+        Looked::Unseen(why) => {
+            let message = format!("{why}; until it is mended nothing new is trusted");
+            said.error(code, message, format!("editor {}", revoked::PATH));
+        }
     }
 }
 
