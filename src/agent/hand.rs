@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 
-use super::addresses::{self, AddressesError, Law, Outcome};
+use super::addresses::{self, AddressesError, Law, Outcome, Told};
 use super::control::Answer;
 use super::error::chain;
 use super::leases::{Branch, Starter};
@@ -173,7 +173,7 @@ impl<H: Host> Counter for OfNode<H> {
         match given {
             Ok(outcome) => {
                 let told = addresses::tell_hosts(host, &settings);
-                let notes = told.map_or_else(|error| vec![chain(&error)], |told| told.sentences());
+                let notes = told.map_or_else(|error| vec![chain(&error)], Told::sentences);
                 answer(wish, &outcome, &notes)
             }
             Err(error) => Answer::failure(&chain(&error)),

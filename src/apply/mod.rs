@@ -351,17 +351,6 @@ pub fn entry(host: &impl Host, number: u64) -> Result<Option<Entry>, StateError>
     journal::newest(host, |found, _| found == number)
 }
 
-/// The number of the generation that ran before the one that runs.
-pub fn before(host: &impl Host) -> Result<Option<u64>, StateError> {
-    let journal = Journal::read(host)?;
-    let Some(running) = journal.running() else { return Ok(None) };
-    let runs = running.record.generation.number;
-    let confirmed = journal.entries().iter().rev().filter(|entry| entry.state == State::Confirmed);
-    // Entries that only advanced a commit name one generation twice.
-    let mut links = confirmed.flat_map(Entry::links).map(|link| link.number);
-    Ok(links.find(|number| *number != runs))
-}
-
 /// Every entry of the journal, oldest first.
 pub fn history(host: &impl Host) -> Result<Vec<Entry>, StateError> {
     Ok(Journal::read(host)?.entries().to_vec())

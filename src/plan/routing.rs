@@ -261,7 +261,8 @@ mod tests {
             ip prefix-list a seq 5 permit 10.0.0.0/8 le 32\nip route 192.0.2.0/24 10.0.0.1\n\
             route-map m permit 1\n match ip address b\n set src 10.0.0.1\nexit\nip protocol bgp route-map m\n";
         let (mut wanted, mut has) = (of(written), of(shown));
-        (wanted.sort(), has.sort());
+        wanted.sort();
+        has.sort();
         assert_eq!((wanted.len(), &wanted), (9, &has));
         for (is, other) in [
             ("10.0.0.1/8 le 32", "10.0.0.1/8 le 24"),
