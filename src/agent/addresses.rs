@@ -34,7 +34,7 @@ use crate::validate;
 use crate::value::ObjectId;
 
 pub use self::hosts::{Told, tell_hosts};
-pub use self::record::{RECORD, Remembered, remembered, remembered_of_servers};
+pub use self::record::{RECORD, Remembered, known_of_servers, remembered, remembered_of_servers};
 pub(super) use self::record::{remember, remember_server};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 

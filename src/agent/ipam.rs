@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::addresses::{
-    AddressesError, Law, every_claim, law, remember_server, remembered, remembered_of_servers,
+    AddressesError, Law, every_claim, known_of_servers, law, remember_server, remembered,
+    remembered_of_servers,
 };
 use super::credentials;
 use super::found::FoundGuests;
@@ -16,7 +17,7 @@ use super::leases::Starter;
 use super::names::Leave;
 use super::settings::Settings;
 use crate::host::Host;
-use crate::network::{IpamServer, Leases, Origin};
+use crate::network::{IpamServer, Leases, Naming, Network, Origin};
 use crate::plan::addresses::{
     Allocation, Claim, LeaseChange, Taken, Terms as Allotment, allocate_beside,
 };
@@ -217,6 +218,21 @@ impl<'a, H: Host> Desk<'a, H> {
 /// Whether this node may ask a server that is declared.
 pub fn is_concerned(host: &impl Host, settings: &Settings, starter: Starter<'_>) -> bool {
     law(host, settings, starter).is_ok_and(|law| !access(host, settings, &law).is_empty())
+}
+
+/// How old what was read of a server may be where something is taken away by it.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// The zones with names whose addresses a server administers that this node did not read
+/// lately, or may not ask. By what it knows of them it must take no name away.
+pub fn unread(host: &impl Host, network: &Network) -> Result<Vec<ZoneId>, AddressesError> {
+    let known = known_of_servers(host, FRESH)?;
+    let zones = servers(network).flat_map(|(id, _)| zones_of(network, id));
+    let unread = zones.filter(|zone| !known.contains(*zone));
+    let has_names = |zone: &&ZoneId| {
+        network.zones.get(*zone).is_some_and(|zone| zone.naming != Naming::default())
+    };
+    Ok(unread.filter(has_names).cloned().collect())
 }
 
 /// Gives every guest its addresses on all servers that this node may ask, and says what a

@@ -1,6 +1,7 @@
 //! Leases where no server is needed to read them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub struct Remembered {
     pub read: Timestamp,
     /// What was held.
     pub leases: Leases,
+    /// The zones that servers administer, of which this was read.
+    pub zones: BTreeSet<ZoneId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,6 +41,8 @@ struct Record {
     tip: Option<ObjectId>,
     read: Timestamp,
     leases: BTreeMap<String, Json>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    zones: BTreeSet<ZoneId>,
 }
 
 /// What this node read last, from the branch and from IPAM servers; `None` where it never
@@ -54,16 +59,29 @@ pub fn remembered_of_servers(host: &impl Host) -> Result<Leases, AddressesError>
     Ok(read(host, SERVERS)?.map(|last| last.leases).unwrap_or_default())
 }
 
+/// The zones of which this node knows what IPAM servers hold: those that it read within a
+/// time.
+pub fn known_of_servers(
+    host: &impl Host,
+    within: Duration,
+) -> Result<BTreeSet<ZoneId>, AddressesError> {
+    let last = read(host, SERVERS)?;
+    let last = last.filter(|last| host.now().duration_since(last.read).unsigned_abs() <= within);
+    Ok(last.map(|last| last.zones).unwrap_or_default())
+}
+
 /// Remembers the leases of a server's zones beside those of other servers.
 pub(in crate::agent) fn remember_server(
     host: &impl Host,
     zones: &BTreeSet<ZoneId>,
     leases: &Leases,
 ) -> Result<(), AddressesError> {
-    let mut all = read(host, SERVERS)?.map(|last| last.leases).unwrap_or_default();
+    let last = read(host, SERVERS)?;
+    let (mut all, mut known) = last.map(|last| (last.leases, last.zones)).unwrap_or_default();
     all.retain(|(zone, _), _| !zones.contains(zone));
     all.extend(leases.iter().map(|(key, lease)| (key.clone(), lease.clone())));
-    Ok(write(host, SERVERS, None, &all)?)
+    known.extend(zones.iter().cloned());
+    Ok(write(host, SERVERS, (None, known), &all)?)
 }
 
 fn read(host: &impl Host, path: &str) -> Result<Option<Remembered>, AddressesError> {
@@ -74,12 +92,13 @@ fn read(host: &impl Host, path: &str) -> Result<Option<Remembered>, AddressesErr
     if record.format != FORMAT {
         return Err(damaged(format!("format {}", record.format)));
     }
-    let leases = record.leases.into_iter().map(|(path, lease)| {
+    let leases = record.leases.iter().map(|(path, lease)| {
         let path = path.parse().map_err(|error| damaged(format!("{error}")))?;
         lease::read(&path, lease.to_string().as_bytes()).map_err(|error| damaged(error.to_string()))
     });
     let leases = leases.collect::<Result<_, AddressesError>>()?;
-    Ok(Some(Remembered { tip: record.tip, read: record.read, leases }))
+    let Record { tip, read, zones, .. } = record;
+    Ok(Some(Remembered { tip, read, leases, zones }))
 }
 
 /// Remembers what the branch of leases holds. Whoever calls this has the branch's lock, so that
@@ -89,20 +108,21 @@ pub(in crate::agent) fn remember(
     tip: Option<ObjectId>,
     leases: &Leases,
 ) -> Result<(), HostError> {
-    write(host, RECORD, tip, leases)
+    write(host, RECORD, (tip, BTreeSet::new()), leases)
 }
 
 fn write(
     host: &impl Host,
     path: &str,
-    tip: Option<ObjectId>,
+    (tip, zones): (Option<ObjectId>, BTreeSet<ZoneId>),
     leases: &Leases,
 ) -> Result<(), HostError> {
     let leases = leases.iter().map(|((zone, address), of)| {
         let json = serde_json::from_slice(&lease::write(of)).expect("it was just written");
         (lease::path(zone, *address).to_string(), json)
     });
-    let record = Record { format: FORMAT, tip, read: host.now(), leases: leases.collect() };
+    let read = host.now();
+    let record = Record { format: FORMAT, tip, read, leases: leases.collect(), zones };
     let mut text = serde_json::to_vec_pretty(&record).expect("strings and numbers are JSON");
     text.push(b'\n');
     host.replace(Utf8Path::new(path), &text, 0o644)

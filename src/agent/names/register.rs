@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Leave, NamesError, Standing, carry_out, digest, plan, zones_of};
-use crate::agent::addresses::{self, Law};
+use crate::agent::addresses::{self, Law, remembered_of_servers};
 use crate::agent::error::chain;
+use crate::agent::ipam;
 use crate::agent::leases::{Branch, Held, Starter, taken};
 use crate::agent::settings::{Mode, Settings};
 use crate::agent::writer::{self, StandBy};
@@ -149,6 +150,15 @@ fn look_after<H: Host>(
         let message = "a newer commit was settled by another node, which registers".to_owned();
         return Ok(Some(Seen { ok: true, message, ..Seen::default() }));
     }
+    let unread = ipam::unread(host, &law.network)?;
+    if let Some(zone) = unread.first() {
+        let message = format!(
+            "the addresses of zone {zone} are on a server that this node did not read lately; a node with a token for it registers"
+        );
+        return Ok(Some(Seen { ok: true, message, ..Seen::default() }));
+    }
+    let mut held = held;
+    held.leases.extend(remembered_of_servers(host)?);
     let digest = digest(&law.network, &held.leases);
     let last = held.writer.as_ref();
     let is_done = last.is_some_and(|last| last.done == Some(digest));

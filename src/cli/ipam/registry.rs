@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::failure::failed as of_leases;
 use super::{Leave, open, servers};
 use crate::agent::addresses;
+use crate::agent::ipam;
 use crate::agent::names;
 use crate::agent::settings::Settings;
 use crate::agent::writer;
@@ -39,6 +40,18 @@ pub(super) fn run(
                 Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
             );
         }
+    }
+    let unread = ipam::unread(&node.host, &law.network).map_err(|error| failed(&error))?;
+    if let Some(zone) = unread.first() {
+        let message = format!(
+            "the addresses of zone `{zone}` are on a server that this node did not read lately, so that it would take names of guests away"
+        );
+        if apply {
+            let hint =
+                "run this on a node whose settings have the server's token, while it answers";
+            return Err(Failure::new(Exit::Refused, message).hint(hint));
+        }
+        Output::notice(format!("warning: {message}"));
     }
     let mut leases = held.as_ref().map(|held| held.leases.clone()).unwrap_or_default();
     let of_servers =
