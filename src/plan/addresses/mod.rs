@@ -6,12 +6,12 @@
 
 mod claim;
 mod pool;
+mod refusal;
 mod settle;
 #[cfg(test)]
 mod tests;
 
 pub use claim::{Claim, claims};
 pub use pool::{Pools, Taken};
-pub use settle::{
-    Allocation, LeaseChange, Refusal, Refused, Stranded, Terms, allocate, allocate_beside,
-};
+pub use refusal::{Refusal, Refused, Stranded};
+pub use settle::{Allocation, LeaseChange, Terms, allocate, allocate_beside};
