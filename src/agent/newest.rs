@@ -3,7 +3,7 @@
 //! The branch of leases says which commit was settled last, and whoever may write it may
 //! write anything there. So only the node's own line decides: a commit that is not where it
 //! is said to be does not count. One above all that this node accepted can be true or
-//! invented; it counts for at most [`PATIENCE`], if the configuration was read since.
+//! invented; it counts for an hour at most, if the configuration was read since.
 
 use std::time::Duration;
 
