@@ -96,7 +96,14 @@ impl<H: Host> Turn<'_, H> {
         }
         corrections.add(now);
         corrections.store(self.host)?;
-        let outcome = apply::restore(self.host, drift.generation)?;
+        let outcome = match apply::correct(self.host, drift.generation) {
+            Ok(outcome) => outcome,
+            // A turn goes on: the commit that mends this may be waiting.
+            Err(error) => {
+                found.stuck = Some(format!("what differs is left: {}", chain(&error)));
+                return Ok(found);
+            }
+        };
         audit::came(self.host, &outcome);
         let again = apply::drift(self.host)?.map(|drift| rules.judge(&drift));
         let left = again.map(|again| again.told).unwrap_or_default();

@@ -2,12 +2,14 @@
 
 use tracing::warn;
 
+use super::action::Action;
 use super::files::{Files, Way};
 use super::journal::{Entry, Kind, State};
 use super::network::{self, NetworkError, WayBack};
 use super::prepare::Work;
 use super::{ApplyError, Failure, Outcome, StateError, services, tidy};
 use crate::host::Host;
+use crate::render::Managed;
 
 pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyError> {
     let entry = Entry { state: State::Intent, record: work.record.clone() };
@@ -65,7 +67,9 @@ fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), App
     }
     let way = Way::load(host, &entry.record)?;
     way.verify(host)?;
-    services::check(host, &work.services, &way.forward())?;
+    let mut written = work.actions.iter().filter_map(Action::managed);
+    let has_interfaces = written.any(|managed| *managed == Managed::Interfaces);
+    services::check(host, (&work.services, has_interfaces), &way.forward())?;
     if entry.record.window.is_some() {
         host.guard(entry.record.number).map_err(ApplyError::Unguarded)?;
     }

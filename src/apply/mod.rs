@@ -333,6 +333,13 @@ pub fn apply(host: &impl Host, authority: Authority, terms: &Terms) -> Result<Ou
 /// what may be broken.
 pub fn restore(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError> {
     let authority = Authority::Restored(Box::new(Restored::load(host, generation)?));
+    apply(host, authority, &Terms { reverts: true, ..Terms::default() })
+}
+
+/// The same for what runs, where something differs from it: nobody goes back, so that what
+/// stops a change stops this too.
+pub fn correct(host: &impl Host, generation: u64) -> Result<Outcome, ApplyError> {
+    let authority = Authority::Restored(Box::new(Restored::load(host, generation)?));
     apply(host, authority, &Terms::default())
 }
 

@@ -90,7 +90,7 @@ pub(super) fn prepare(
     }
     let prepared = match authority {
         Authority::Commit(plan) => of_plan(host, &journal, &plan, terms)?,
-        Authority::Restored(restored) => of_generation(host, &journal, *restored)?,
+        Authority::Restored(restored) => of_generation(host, &journal, *restored, terms)?,
     };
     if let Prepared::Work(work) = &prepared {
         check_space(host, work)?;
@@ -328,6 +328,7 @@ fn of_generation(
     host: &impl Host,
     journal: &Journal,
     restored: Restored,
+    terms: &Terms,
 ) -> Result<Prepared, ApplyError> {
     let Restored { generation } = restored;
     let number = generation.link.number;
@@ -376,7 +377,7 @@ fn of_generation(
     let before = texts(on_node(host, files.names())?);
     let services = ServiceTarget::between(before, files.texts(host)?);
     if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs, true)?;
+        services::note(&mut record, &services, &runs, terms.reverts)?;
         actions.extend(
             services
                 .steps(&runs)

@@ -10,6 +10,7 @@ use super::network::{NetworkError, Unmet};
 use super::{ApplyError, StateError};
 use crate::host::{Host, HostError};
 use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
+use crate::render::Managed;
 
 /// How long services are looked at before what differs counts as a failure: FRR's daemons
 /// take seconds to read their configuration. By the clock, since one that hangs takes its
@@ -69,13 +70,15 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Whether the programs that will read the new files take them.
+/// Whether the programs that will read the new files take them, the file of interfaces among
+/// them where it is one.
 pub(super) fn check(
     host: &impl Host,
-    target: &ServiceTarget,
+    (target, has_interfaces): (&ServiceTarget, bool),
     files: &Files,
 ) -> Result<(), ApplyError> {
-    for managed in target.new_files() {
+    let interfaces = has_interfaces.then_some(&Managed::Interfaces);
+    for managed in interfaces.into_iter().chain(target.new_files()) {
         if let Some(copy) = files.copy(managed) {
             let refused = |source| ApplyError::Refused { path: managed.path(), source };
             host.check(managed, copy).map_err(refused)?;

@@ -45,6 +45,23 @@ pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
     Ok(complaints)
 }
 
+/// Whether ifupdown2 can read a file. It also warns of what the reference writes, such as
+/// `bridge_ports none`, and then ends with 1 all the same: only lines that it could not process
+/// count.
+pub(super) fn check(copy: &Utf8Path) -> Result<(), HostError> {
+    let words = ["--syntax-check", "--all", "--interfaces", copy.as_str()];
+    match program::try_within("ifup", &words, IFUPDOWN_TIME)? {
+        Some(message) if is_refused(&message, copy) => {
+            Err(HostError::Program { program: "ifup --syntax-check".to_owned(), message })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_refused(message: &str, copy: &Utf8Path) -> bool {
+    message.contains(&format!("error: {copy}: line"))
+}
+
 /// The text of the administrator's own file.
 fn own_text() -> Result<String, HostError> {
     let path = Utf8Path::new(INTERFACES);
@@ -195,12 +212,24 @@ fn port_vlan(action: &str, port: &str, vlan: PortVlan) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use super::calls;
+    use super::{calls, is_refused};
     use crate::plan::{NetworkStep, PortVlan};
 
     fn words(step: &NetworkStep) -> Vec<String> {
         let calls = calls(step);
         calls.iter().map(|c| format!("{} {}", c.program, c.arguments.join(" "))).collect()
+    }
+
+    /// As ifupdown2 3.0.0 words it.
+    #[test]
+    fn only_lines_that_cannot_be_processed_are_refused() {
+        let copy = camino::Utf8Path::new("/var/lib/weft/gen/00000002/files/sdn");
+        let warns =
+            "`ifup …` ended with exit status: 1: warning: va: bridge-ports: invalid value \"none\"";
+        assert!(!is_refused(warns, copy));
+        assert!(!is_refused("error: Another instance of this program is already running.", copy));
+        let error = format!("error: {copy}: line1: error processing line 'garbage here'");
+        assert!(is_refused(&format!("{warns}\\n{error}"), copy));
     }
 
     #[test]

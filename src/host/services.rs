@@ -138,6 +138,7 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
 pub(super) fn check(managed: &Managed, copy: &Utf8Path) -> Result<(), HostError> {
     match managed {
         Managed::Frr => run("vtysh", &["-C", "-f", copy.as_str()], SERVICE_TIME).map_err(masked),
+        Managed::Interfaces => super::network::check(copy),
         Managed::DnsmasqZone(_) | Managed::DnsmasqVnet(..) => {
             run("dnsmasq", &["--test", &format!("--conf-file={copy}")], SERVICE_TIME)
         }

@@ -227,7 +227,7 @@ pub const OF_AN_APPLY: &[Reason] = &[
         code: "frr-silent",
         title: "FRR runs and does not answer",
         why: "What FRR took is read back from it. Of one that hangs nothing can be read, so that neither a change nor its way back could be proven; and starting it anew would drop sessions that may still forward.",
-        fix: "`vtysh -c 'show watchfrr'` names the daemon that hangs; restart FRR (`systemctl restart frr`) when its sessions may drop. The next turn goes on.",
+        fix: "`vtysh -c 'show watchfrr'` names the daemon that hangs; restart FRR (`systemctl restart frr`) when its sessions may drop. The next turn goes on. `weft rollback` and a commit that brings back what ran start it anew themselves.",
     },
     Reason {
         code: "plan-stale",

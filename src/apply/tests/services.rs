@@ -7,7 +7,8 @@ use std::io::ErrorKind;
 
 use super::{apply, assert_at_rest, commit, node, rendering};
 use crate::apply::{
-    ApplyError, Authority, Failure, Outcome, Recovery, Restored, recover, recover_at_boot, restore,
+    ApplyError, Authority, Failure, Outcome, Recovery, Restored, correct, recover, recover_at_boot,
+    restore,
 };
 use crate::host::Host as _;
 use crate::host::fake::{Fake, Fault, REFUSED, Restart};
@@ -205,6 +206,9 @@ fn what_a_program_would_refuse_changes_nothing() {
     let before = state(&host);
     let error = go(&host, 2, all(REFUSED)).expect_err("FRR would refuse it");
     assert!(error.to_string().contains("/etc/frr/frr.conf"), "{error}");
+    let wrong = rendering(Some(&format!("{STANZA}\t{REFUSED}\n")));
+    let error = go(&host, 2, wrong).expect_err("ifupdown2 would refuse it");
+    assert!(error.to_string().contains("/etc/network/interfaces.d/sdn"), "{error}");
     assert_eq!(state(&host), before);
     assert_at_rest(&host);
 }
@@ -282,6 +286,10 @@ fn with_an_frr_that_hangs_nothing_begins() {
     let drift = crate::apply::drift(&host).expect("read").expect("weft runs it");
     let told: Vec<String> = drift.daemons.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["`FRR` runs and does not answer"]);
+    // Nor is it started anew to undo what somebody changed.
+    host.put("/etc/frr/frr.conf", b"router bgp 7\n", 0o640);
+    let error = correct(&host, 3).expect_err("FRR would not take it");
+    assert_eq!(error.code(), "frr-silent", "{error}");
     // Nobody is kept from going back: then it is started anew.
     confirmed(restore(&host, 1));
     assert!(host.runs().starts_with("Runs(\"router bgp 64999"), "{}", host.runs());
