@@ -35,7 +35,7 @@ use crate::value::ObjectId;
 
 pub use self::hosts::{Told, tell_hosts};
 pub use self::record::{RECORD, Remembered, known_of_servers, remembered, remembered_of_servers};
-pub(super) use self::record::{remember, remember_server};
+pub(super) use self::record::{forget_others, remember, remember_server};
 pub use self::standing::{Lookout, STANDING, Standing, look_after, standing};
 
 /// How long reading the configuration may take.
@@ -59,6 +59,11 @@ impl Law {
     /// nothing away that the newer one declares.
     pub fn is_behind(&self, host: &impl Host, held: &Held) -> Result<bool, HostError> {
         self.known.is_behind(host, held.configuration)
+    }
+
+    /// The same by what this node accepted itself, where there is no branch to say so.
+    pub fn lags(&self) -> bool {
+        self.known.lags()
     }
 }
 

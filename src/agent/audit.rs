@@ -217,7 +217,7 @@ pub(super) fn came(host: &impl Host, outcome: &Outcome) {
     write(host, event);
 }
 
-/// Writes down what somebody at the node asks for, before it is done.
+/// Writes down what somebody at the node asked for.
 pub fn asked(host: &impl Host, by: &str, command: &str) {
     write(host, Event::Asked { by: words(by), command: words(command) });
 }

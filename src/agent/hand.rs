@@ -16,8 +16,9 @@ use super::settings;
 use crate::host::Host;
 use crate::network::{Lease, Origin};
 use crate::plan::addresses::{Claim, claims};
+use crate::plan::ipam::administrator;
 use crate::sync::worker::Cancel;
-use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
+use crate::value::{DnsName, GuestName, IpamId, MacAddress, VnetId, ZoneId};
 
 /// An interface that should have addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub enum HandError {
         "the interface {0} on vnet `{1}` is declared, and its address is what the configuration says"
     )]
     Declared(MacAddress, VnetId),
+    /// A server has it, and the branch must not have it too.
+    #[error("the IPAM server `{0}` administers the vnet `{1}`; `weft ipam allocate` asks it")]
+    Administered(IpamId, VnetId),
     /// Leases are not read or not written.
     #[error(transparent)]
     Addresses(#[from] AddressesError),
@@ -59,6 +63,9 @@ pub fn give<H: Host>(
     let is_it = |other: &Claim| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac);
     if claims(&law.network).iter().any(is_it) {
         return Err(HandError::Declared(claim.mac, claim.vnet));
+    }
+    if let Some(id) = administrator(&law.network, &claim.vnet) {
+        return Err(HandError::Administered(id.clone(), claim.vnet));
     }
     let message = format!("leases: {} by hand", claim.guest);
     Ok(addresses::settle_some(host, branch, law, &[claim], &message)?)

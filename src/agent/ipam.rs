@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::addresses::{
-    AddressesError, Law, every_claim, known_of_servers, law, remember_server, remembered,
-    remembered_of_servers,
+    AddressesError, Law, every_claim, forget_others, known_of_servers, law, remember_server,
+    remembered,
 };
 use super::credentials;
 use super::found::FoundGuests;
@@ -39,6 +39,9 @@ pub struct Desk<'a, H> {
     access: BTreeMap<IpamId, Access>,
     terms: Terms,
     grace: Duration,
+    /// Whether a newer commit is in force than the one that runs here: nothing is taken away
+    /// then that it may declare.
+    behind: bool,
 }
 
 impl<'a, H: Host> Desk<'a, H> {
@@ -54,7 +57,19 @@ impl<'a, H: Host> Desk<'a, H> {
             message: format!("weft: configuration {commit}"),
         };
         let grace = settings.leases.as_ref().map_or(GRACE, |leases| leases.value.grace());
-        Self { host, law, access: access(host, settings, law), terms, grace }
+        let behind = law.lags();
+        Self { host, law, access: access(host, settings, law), terms, grace, behind }
+    }
+
+    /// The same where others may say that a newer commit is in force.
+    #[must_use]
+    pub fn behind(self, behind: bool) -> Self {
+        Self { behind: self.behind || behind, ..self }
+    }
+
+    /// Whether a newer commit is in force than the one that runs here.
+    pub fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Whether any server is declared.
@@ -152,17 +167,12 @@ impl<'a, H: Host> Desk<'a, H> {
     }
 
     fn remember(&self, id: &IpamId, leases: &Leases) -> Result<(), AddressesError> {
+        // What of other zones is left there counts no more.
         let network = &self.law.network;
-        let of_others = |zone: &ZoneId| {
-            let mut others = servers(network).filter(|(other, _)| *other != id);
-            others.any(|(other, _)| zones_of(network, other).any(|of| of == zone))
-        };
-        // What no server administers any more is not remembered either.
-        let last = remembered_of_servers(self.host)?;
-        let gone = last.keys().map(|(zone, _)| zone).filter(|zone| !of_others(zone)).cloned();
-        let read = leases.keys().map(|(zone, _)| zone.clone());
-        let zones = gone.chain(read).chain(zones_of(network, id).cloned()).collect();
-        remember_server(self.host, &zones, leases)
+        let zones: BTreeSet<ZoneId> = zones_of(network, id).cloned().collect();
+        let own = leases.iter().filter(|((zone, _), _)| zones.contains(zone));
+        let own = own.map(|(key, lease)| (key.clone(), lease.clone())).collect();
+        remember_server(self.host, &administered(network), &zones, &own)
     }
 
     fn remembered(&self) -> Result<Leases, AddressesError> {
@@ -170,7 +180,8 @@ impl<'a, H: Host> Desk<'a, H> {
     }
 
     fn allotment(&self, complete: &[Origin]) -> Allotment {
-        let complete = complete.iter().copied().chain([Origin::Declared]).collect();
+        let complete = complete.iter().copied().chain([Origin::Declared]);
+        let complete = complete.filter(|_| !self.behind).collect();
         Allotment { now: self.host.now(), grace: self.grace, complete }
     }
 
@@ -189,6 +200,12 @@ impl<'a, H: Host> Desk<'a, H> {
         claims.retain(|claim| administrator(network, &claim.vnet) == Some(id));
         let interfaces: BTreeSet<_> = claims.iter().map(|one| (&one.vnet, &one.mac)).collect();
         let holders: BTreeSet<_> = held.values().map(|one| (&one.vnet, &one.mac)).collect();
+        // Whoever has nothing gets something: nobody loses anything by it.
+        let claims: Vec<Claim> = claims
+            .iter()
+            .filter(|one| !self.behind || !holders.contains(&(&one.vnet, &one.mac)))
+            .cloned()
+            .collect();
         let mut before = held.clone();
         for ((zone, address), lease) in last {
             let interface = (&lease.vnet, &lease.mac);
@@ -215,9 +232,15 @@ impl<'a, H: Host> Desk<'a, H> {
     }
 }
 
-/// Whether this node may ask a server that is declared.
+/// Whether this node may ask a server that is declared; also where that is not known, which
+/// is said then.
 pub fn is_concerned(host: &impl Host, settings: &Settings, starter: Starter<'_>) -> bool {
-    law(host, settings, starter).is_ok_and(|law| !access(host, settings, &law).is_empty())
+    law(host, settings, starter).map_or(true, |law| !access(host, settings, &law).is_empty())
+}
+
+/// The zones that servers administer.
+fn administered(network: &Network) -> BTreeSet<ZoneId> {
+    servers(network).flat_map(|(id, _)| zones_of(network, id)).cloned().collect()
 }
 
 /// How old what was read of a server may be where something is taken away by it.
@@ -227,31 +250,32 @@ const FRESH: Duration = Duration::from_secs(3600);
 /// lately, or may not ask. By what it knows of them it must take no name away.
 pub fn unread(host: &impl Host, network: &Network) -> Result<Vec<ZoneId>, AddressesError> {
     let known = known_of_servers(host, FRESH)?;
-    let zones = servers(network).flat_map(|(id, _)| zones_of(network, id));
-    let unread = zones.filter(|zone| !known.contains(*zone));
-    let has_names = |zone: &&ZoneId| {
-        network.zones.get(*zone).is_some_and(|zone| zone.naming != Naming::default())
+    let has_names = |zone: &ZoneId| {
+        network.zones.get(zone).is_some_and(|zone| zone.naming != Naming::default())
     };
-    Ok(unread.filter(has_names).cloned().collect())
+    let unread = administered(network).into_iter().filter(|zone| !known.contains(zone));
+    Ok(unread.filter(has_names).collect())
 }
 
 /// Gives every guest its addresses on all servers that this node may ask, and says what a
-/// person should know.
+/// person should know; whether a server refused something, which may pass.
 pub fn settle_all(
     host: &impl Host,
     settings: &Settings,
     law: &Law,
-    found: &FoundGuests,
-) -> Result<Vec<String>, AddressesError> {
-    let desk = Desk::of(host, settings, law, Leave::default());
-    let mut notes = Vec::new();
+    (found, behind): (&FoundGuests, bool),
+) -> Result<(Vec<String>, bool), AddressesError> {
+    forget_others(host, &administered(&law.network))?;
+    let desk = Desk::of(host, settings, law, Leave::default()).behind(behind);
+    let (mut notes, mut is_refused) = (Vec::new(), false);
     for id in desk.open() {
         let (settled, allocation) = desk.settle(id, found)?;
+        is_refused |= !settled.refused.is_empty();
         notes.extend(settled.refused.iter().map(ToString::to_string));
         notes.extend(allocation.refused.iter().map(ToString::to_string));
         notes.extend(allocation.stranded.iter().map(ToString::to_string));
     }
-    Ok(notes)
+    Ok((notes, is_refused))
 }
 
 fn differences(before: &Leases, after: &Leases) -> Vec<LeaseChange> {

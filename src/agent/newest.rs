@@ -82,6 +82,12 @@ impl Known {
         Ok(Self { runs, accepted: accepted.sequence, above })
     }
 
+    /// Whether a newer commit was accepted here than the one that runs: the node is held, or
+    /// the commit waits.
+    pub(super) fn lags(&self) -> bool {
+        self.accepted > self.runs
+    }
+
     fn judge(&self, other: Configuration) -> Other {
         if other.sequence <= self.runs {
             return Other::NotNewer;

@@ -12,12 +12,15 @@ use std::time::Duration;
 use super::addresses::{self, AddressesError, Law, remembered, settle_some, tell_hosts};
 use super::error::chain;
 use super::found::{GuestHere, guest_here};
+use super::ipam;
 use super::leases::{Branch, LeasesError, Starter};
+use super::names::Leave;
 use super::settings::{Mode, Settings};
 use crate::host::{Host, HostError};
 use crate::network::{Lease, Leases};
 use crate::plan::Family;
 use crate::plan::addresses::{Claim, Pools};
+use crate::plan::ipam::administrator;
 use crate::render::Managed;
 use crate::value::ZoneId;
 
@@ -49,7 +52,8 @@ pub fn provide<H: Host>(
     number: u32,
     mut waits: impl FnMut(String),
 ) -> Result<Provided, AddressesError> {
-    if settings.mode() != Mode::Apply || settings.leases.is_none() {
+    if settings.mode() != Mode::Apply || settings.leases.is_none() && settings.credentials.is_none()
+    {
         return Ok(Provided::Nothing);
     }
     let guest = match guest_here(host, number)? {
@@ -64,9 +68,12 @@ pub fn provide<H: Host>(
         // Nothing was ever accepted, so that no bridge of this node is weft's.
         Err(AddressesError::Nothing) => return Ok(Provided::Nothing),
         Err(error) => {
-            let known = known_by_leases(&guest, &last, &bridges(host)?);
-            let (provided, zones) = known.ok_or(error)?;
-            return Ok(told(host, settings, &zones, provided));
+            return match known_by_leases(&guest, &last, &bridges(host)?) {
+                Some((provided, zones)) => Ok(told(host, settings, &zones, provided)),
+                // Whether any server is this node's to ask is not known either.
+                None if settings.leases.is_none() => Ok(Provided::Nothing),
+                None => Err(error),
+            };
         }
     };
     let wanted = wanted(settings, &law, &guest);
@@ -78,9 +85,22 @@ pub fn provide<H: Host>(
     if lacking(&pools, &last, &wanted).is_none() {
         return Ok(told(host, settings, &zones, Provided::Known));
     }
+    let (of_servers, of_branch): (Vec<Claim>, Vec<Claim>) =
+        wanted.into_iter().partition(|claim| administrator(&law.network, &claim.vnet).is_some());
+    while let Some(why) = settle_servers(host, settings, &law, &of_servers)? {
+        // Whether it may pass, a server does not say.
+        waits(why);
+        host.wait(PAUSE);
+    }
+    if of_branch.is_empty() {
+        return Ok(told(host, settings, &zones, Provided::Settled));
+    }
+    if settings.leases.is_none() {
+        return Ok(Provided::Nothing);
+    }
     let branch = Branch::of(host, settings, starter)?;
     loop {
-        let error = match settle(host, &branch, &law, &wanted) {
+        let error = match settle(host, &branch, &law, &of_branch) {
             Ok(lacking) => {
                 let provided = lacking.map_or(Provided::Settled, Provided::Lacking);
                 return Ok(told(host, settings, &zones, provided));
@@ -93,6 +113,29 @@ pub fn provide<H: Host>(
         waits(chain(&error));
         host.wait(PAUSE);
     }
+}
+
+/// Settles what the guest claims of IPAM servers; says why somebody lacks an address then.
+fn settle_servers<H: Host>(
+    host: &H,
+    settings: &Settings,
+    law: &Law,
+    claims: &[Claim],
+) -> Result<Option<String>, AddressesError> {
+    let desk = ipam::Desk::of(host, settings, law, Leave::default());
+    for claim in claims {
+        let Some(id) = administrator(&law.network, &claim.vnet) else { continue };
+        if !desk.open().any(|open| open == id) {
+            return Ok(Some(format!("this node has no token for the IPAM server `{id}`")));
+        }
+        let (settled, allocation) = desk.settle_one(id, claim)?;
+        let refused = settled.refused.first().map(ToString::to_string);
+        let refused = refused.or_else(|| allocation.refused.first().map(ToString::to_string));
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the same may succeed in a moment: the agent of this node is at it, or the server is
@@ -111,7 +154,7 @@ fn wanted(settings: &Settings, law: &Law, guest: &GuestHere) -> Vec<Claim> {
     let found = guest.claims(&law.network);
     let here: BTreeSet<_> = found.iter().map(|claim| (&claim.vnet, &claim.mac)).collect();
     let others = if settings.watches_guests() { found.as_slice() } else { &[] };
-    let mut wanted = addresses::all_claims(law, others);
+    let mut wanted = addresses::every_claim(law, others);
     wanted.retain(|claim| here.contains(&(&claim.vnet, &claim.mac)));
     wanted
 }

@@ -84,8 +84,8 @@ enum Verb {
     Plan(Leave),
     /// Do what `plan` shows.
     Apply(Leave),
-    /// Take over what IPAM servers have that is as declared and carries nobody's mark; changes
-    /// nothing else.
+    /// Take over what IPAM servers have where something is declared and that carries nobody's
+    /// mark: it becomes as declared, description and names included. Changes nothing else.
     Adopt,
     /// Say what is wrong with leases, and what `allocate` would change; changes nothing.
     /// Exit 2 when something is pending, 4 when somebody does not get what they claim.
@@ -236,7 +236,7 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
     if settings.leases.is_none() && servers::any(&law) {
         let found = addresses::others(&node.host, settings, &law).map_err(failed)?;
         let mut allocation = Allocation::default();
-        let is_refused = servers::allocate(node, settings, &law, &found, &mut allocation)?;
+        let is_refused = servers::allocate(node, settings, &law, (&found, false), &mut allocation)?;
         tell_hosts(node, settings)?;
         let exit = words::say(output, &allocation, true);
         return Ok(if is_refused { Exit::Refused } else { exit });
@@ -249,7 +249,8 @@ fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result
         addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete).map_err(failed)?;
     let behind = outcome.behind;
     let mut allocation = allocation(outcome);
-    let is_refused = servers::allocate(node, settings, &desk.law, &found, &mut allocation)?;
+    let is_refused =
+        servers::allocate(node, settings, &desk.law, (&found, behind), &mut allocation)?;
     let exit = told(node, settings, output, &allocation, behind)?;
     Ok(if is_refused { Exit::Refused } else { exit })
 }
@@ -318,6 +319,7 @@ fn allocate_one(
     let outcome = given.map_err(|error| match error {
         HandError::Declared(..) => Failure::new(Exit::Refused, error.to_string())
             .hint("write the address into `guests:` of the configuration"),
+        HandError::Administered(..) => Failure::new(Exit::Refused, error.to_string()),
         HandError::Addresses(error) => failed(error),
     })?;
     let behind = outcome.behind;

@@ -120,6 +120,10 @@ impl PhpIpam {
     fn remember(&mut self, subnets: &[FoundObject]) {
         for found in subnets.iter().filter(|found| found.is_ours()) {
             let (Some(zone), Key::Prefix(prefix)) = (&found.zone, found.key) else { continue };
+            // Another zone of this cluster may have the same prefix.
+            if found.content.as_ref().is_none_or(|content| content.mark.zone != *zone) {
+                continue;
+            }
             let entry = (zone.clone(), prefix, found.id);
             if !self.subnets.contains(&entry) {
                 self.subnets.push(entry);

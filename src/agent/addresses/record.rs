@@ -30,8 +30,8 @@ pub struct Remembered {
     pub read: Timestamp,
     /// What was held.
     pub leases: Leases,
-    /// The zones that servers administer, of which this was read.
-    pub zones: BTreeSet<ZoneId>,
+    /// When each zone was read that a server administers.
+    pub zones: BTreeMap<ZoneId, Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,8 +41,8 @@ struct Record {
     tip: Option<ObjectId>,
     read: Timestamp,
     leases: BTreeMap<String, Json>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    zones: BTreeSet<ZoneId>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    zones: BTreeMap<ZoneId, Timestamp>,
 }
 
 /// What this node read last, from the branch and from IPAM servers; `None` where it never
@@ -65,23 +65,48 @@ pub fn known_of_servers(
     host: &impl Host,
     within: Duration,
 ) -> Result<BTreeSet<ZoneId>, AddressesError> {
-    let last = read(host, SERVERS)?;
-    let last = last.filter(|last| host.now().duration_since(last.read).unsigned_abs() <= within);
-    Ok(last.map(|last| last.zones).unwrap_or_default())
+    let zones = read(host, SERVERS)?.map(|last| last.zones).unwrap_or_default();
+    let now = host.now();
+    let is_fresh = |read: &Timestamp| now.duration_since(*read).unsigned_abs() <= within;
+    Ok(zones.into_iter().filter(|(_, read)| is_fresh(read)).map(|(zone, _)| zone).collect())
 }
 
-/// Remembers the leases of a server's zones beside those of other servers.
+/// Remembers the leases of a server's `zones`, read now, beside those of other zones that a
+/// server administers. A record that is damaged is written anew.
 pub(in crate::agent) fn remember_server(
     host: &impl Host,
+    administered: &BTreeSet<ZoneId>,
     zones: &BTreeSet<ZoneId>,
     leases: &Leases,
 ) -> Result<(), AddressesError> {
-    let last = read(host, SERVERS)?;
-    let (mut all, mut known) = last.map(|last| (last.leases, last.zones)).unwrap_or_default();
-    all.retain(|(zone, _), _| !zones.contains(zone));
+    let last = match read(host, SERVERS) {
+        Ok(last) => last,
+        Err(AddressesError::Record(why)) => {
+            tracing::warn!("`{SERVERS}` is damaged ({why}) and is written anew");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let (mut all, mut times) = last.map(|last| (last.leases, last.zones)).unwrap_or_default();
+    let is_other = |zone: &ZoneId| administered.contains(zone) && !zones.contains(zone);
+    all.retain(|(zone, _), _| is_other(zone));
+    times.retain(|zone, _| is_other(zone));
     all.extend(leases.iter().map(|(key, lease)| (key.clone(), lease.clone())));
-    known.extend(zones.iter().cloned());
-    Ok(write(host, SERVERS, (None, known), &all)?)
+    times.extend(zones.iter().map(|zone| (zone.clone(), host.now())));
+    Ok(write(host, SERVERS, (None, times), &all)?)
+}
+
+/// Forgets the leases of zones that no server administers any more: they are another's to say.
+pub(in crate::agent) fn forget_others(
+    host: &impl Host,
+    administered: &BTreeSet<ZoneId>,
+) -> Result<(), AddressesError> {
+    let Some(last) = read(host, SERVERS).ok().flatten() else { return Ok(()) };
+    let is_gone = |zone: &ZoneId| !administered.contains(zone);
+    if last.zones.keys().any(is_gone) || last.leases.keys().any(|(zone, _)| is_gone(zone)) {
+        remember_server(host, administered, &BTreeSet::new(), &Leases::new())?;
+    }
+    Ok(())
 }
 
 fn read(host: &impl Host, path: &str) -> Result<Option<Remembered>, AddressesError> {
@@ -108,13 +133,13 @@ pub(in crate::agent) fn remember(
     tip: Option<ObjectId>,
     leases: &Leases,
 ) -> Result<(), HostError> {
-    write(host, RECORD, (tip, BTreeSet::new()), leases)
+    write(host, RECORD, (tip, BTreeMap::new()), leases)
 }
 
 fn write(
     host: &impl Host,
     path: &str,
-    (tip, zones): (Option<ObjectId>, BTreeSet<ZoneId>),
+    (tip, zones): (Option<ObjectId>, BTreeMap<ZoneId, Timestamp>),
     leases: &Leases,
 ) -> Result<(), HostError> {
     let leases = leases.iter().map(|((zone, address), of)| {
@@ -126,4 +151,51 @@ fn write(
     let mut text = serde_json::to_vec_pretty(&record).expect("strings and numbers are JSON");
     text.push(b'\n');
     host.replace(Utf8Path::new(path), &text, 0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::Fake;
+    use crate::network::{Lease, Origin};
+
+    fn zones(names: &[&str]) -> BTreeSet<ZoneId> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn leases(zone: &str, address: &str) -> Leases {
+        let lease = Lease {
+            vnet: "va".parse().unwrap(),
+            mac: "02:00:00:00:00:01".parse().unwrap(),
+            guest: "web".parse().unwrap(),
+            hostname: None,
+            origin: Origin::Declared,
+            released: None,
+        };
+        [((zone.parse().unwrap(), address.parse().unwrap()), lease)].into()
+    }
+
+    /// One server that answers says nothing of what another one holds.
+    #[test]
+    fn each_zone_was_read_when_it_was_read() {
+        let host = Fake::default();
+        let all = zones(&["za", "zb"]);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        remember_server(&host, &all, &zones(&["za"]), &leases("za", "10.0.0.1")).unwrap();
+        host.set_now(host.now() + minutes(90));
+        remember_server(&host, &all, &zones(&["zb"]), &leases("zb", "10.0.0.1")).unwrap();
+        assert_eq!(known_of_servers(&host, minutes(60)).unwrap(), zones(&["zb"]));
+        assert_eq!(known_of_servers(&host, minutes(120)).unwrap(), all);
+        assert_eq!(remembered_of_servers(&host).unwrap().len(), 2);
+        // What moved away is another's to say.
+        forget_others(&host, &zones(&["zb"])).unwrap();
+        assert_eq!(remembered_of_servers(&host).unwrap(), leases("zb", "10.0.0.1"));
+        assert_eq!(known_of_servers(&host, minutes(120)).unwrap(), zones(&["zb"]));
+        // What is damaged says nothing, and is written anew.
+        host.put(SERVERS, b"{", 0o644);
+        assert!(remembered(&host).is_err());
+        forget_others(&host, &all).unwrap();
+        remember_server(&host, &all, &zones(&["za"]), &leases("za", "10.0.0.2")).unwrap();
+        assert_eq!(remembered_of_servers(&host).unwrap(), leases("za", "10.0.0.2"));
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{AddressesError, Outcome, law, others, remembered, settle, tell_hosts};
+use super::{AddressesError, Law, Outcome, law, others, remembered, settle, tell_hosts};
 use crate::agent::error::chain;
 use crate::agent::found::{FoundGuests, fingerprint};
 use crate::agent::ipam;
@@ -86,13 +86,14 @@ pub fn look_after<H: Host>(
         notes.sort();
         notes.dedup();
     }
-    let again = result.is_err() || !is_told;
+    let again = !is_told || result.as_ref().map_or(true, |(_, is_refused)| *is_refused);
     let updated = host.now();
     let standing = match &result {
-        Ok(Outcome { settled, refused, stranded, behind }) => {
+        Ok((Outcome { settled, refused, stranded, behind }, is_refused)) => {
             let held = settled.leases.len();
             let message = match (refused.len(), stranded.len(), behind) {
                 (_, _, true) => "a newer commit was settled by another node".to_owned(),
+                (0, 0, false) if *is_refused => "an IPAM server refused something".to_owned(),
                 (0, 0, false) => "everybody has the addresses that they should have".to_owned(),
                 (refused, 0, false) => format!("{refused} refused"),
                 (refused, stranded, false) => format!("{refused} refused, {stranded} stranded"),
@@ -131,32 +132,56 @@ impl Standing {
     }
 }
 
+/// What came of it, and whether an IPAM server refused something, which may pass.
 fn settle_or_read<H: Host>(
     host: &H,
     settings: &Settings,
     starter: Starter<'_>,
     notes: &mut Vec<String>,
-) -> Result<Outcome, AddressesError> {
+) -> Result<(Outcome, bool), AddressesError> {
     let law = law(host, settings, starter)?;
     let applies = settings.mode() == Mode::Apply;
     let found = if applies { others(host, settings, &law)? } else { FoundGuests::default() };
+    notes.extend(found.said.iter().cloned());
+    let of_branch = settings
+        .leases
+        .is_some()
+        .then(|| settle_branch(host, settings, starter, (&law, &found)))
+        .transpose();
+    // One does not wait for the other; by a branch that cannot be read nothing is known.
+    let behind = of_branch
+        .as_ref()
+        .map_or(true, |outcome| outcome.as_ref().is_some_and(|outcome| outcome.behind));
+    let mut is_refused = false;
     if applies {
-        notes.extend(ipam::settle_all(host, settings, &law, &found)?);
+        let (said, refused) = ipam::settle_all(host, settings, &law, (&found, behind))?;
+        notes.extend(said);
+        is_refused = refused;
     }
-    if settings.leases.is_none() {
-        let leases = remembered(host)?.map(|last| last.leases).unwrap_or_default();
-        let settled = Settled { tip: None, leases, changes: Vec::new() };
-        return Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false });
+    if let Some(outcome) = of_branch? {
+        return Ok((outcome, is_refused));
     }
+    let leases = remembered(host)?.map(|last| last.leases).unwrap_or_default();
+    let settled = Settled { tip: None, leases, changes: Vec::new() };
+    let outcome = Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false };
+    Ok((outcome, is_refused))
+}
+
+/// Settles what the branch of leases keeps; only reads where this node may not write.
+fn settle_branch<H: Host>(
+    host: &H,
+    settings: &Settings,
+    starter: Starter<'_>,
+    (law, found): (&Law, &FoundGuests),
+) -> Result<Outcome, AddressesError> {
     let branch = Branch::of(host, settings, starter)?;
-    if applies && branch.writes() {
-        let outcome = settle(host, &branch, &law, &found.claims, found.all_known());
-        notes.extend(found.said);
-        return outcome;
+    if settings.mode() == Mode::Apply && branch.writes() {
+        return settle(host, &branch, law, &found.claims, found.all_known());
     }
     let held = branch.read(&law.allocators)?;
+    let behind = law.is_behind(host, &held)?;
     let settled = Settled { tip: held.tip, leases: held.leases, changes: Vec::new() };
-    Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind: false })
+    Ok(Outcome { settled, refused: Vec::new(), stranded: Vec::new(), behind })
 }
 
 /// Has addresses looked after beside the turns of an agent.

@@ -19,7 +19,7 @@ use crate::agent::writer::{self, StandBy};
 use crate::host::Host;
 use crate::plan::names::{Refused, Subject};
 use crate::sync::worker::Cancel;
-use crate::value::{Digest, ObjectId};
+use crate::value::ObjectId;
 
 /// How many times longer another node than the one that wrote last waits before it looks
 /// whether what is registered is still there.
@@ -77,7 +77,10 @@ impl Registrar {
             let _end = End(&shared);
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
             let wait = attempt(&*host, &settings, starter, every, &shared);
-            State::open(&shared).due = Some(Instant::now() + wait.min(every));
+            // What it wrote to the branch itself is no reason to begin again.
+            let of = (runs, taken(&*host).ok().flatten());
+            let mut state = State::open(&shared);
+            (state.of, state.due) = (Some(of), Some(Instant::now() + wait.min(every)));
         });
         if let Err(error) = begun {
             tracing::warn!("names: {error}");
@@ -125,6 +128,9 @@ fn attempt<H: Host>(
     wait
 }
 
+/// That this node leaves names alone.
+const BEHIND: &str = "a newer commit was settled by another node, which registers";
+
 /// What an attempt came to.
 #[derive(Default)]
 struct Seen {
@@ -147,8 +153,7 @@ fn look_after<H: Host>(
     let held = branch.read(&law.allocators)?;
     let node = &settings.node.value;
     if law.is_behind(host, &held)? {
-        let message = "a newer commit was settled by another node, which registers".to_owned();
-        return Ok(Some(Seen { ok: true, message, ..Seen::default() }));
+        return Ok(Some(Seen { ok: true, message: BEHIND.to_owned(), ..Seen::default() }));
     }
     let unread = ipam::unread(host, &law.network)?;
     if let Some(zone) = unread.first() {
@@ -157,8 +162,7 @@ fn look_after<H: Host>(
         );
         return Ok(Some(Seen { ok: true, message, ..Seen::default() }));
     }
-    let mut held = held;
-    held.leases.extend(remembered_of_servers(host)?);
+    let held = with_servers(host, held)?;
     let digest = digest(&law.network, &held.leases);
     let last = held.writer.as_ref();
     let is_done = last.is_some_and(|last| last.done == Some(digest));
@@ -176,7 +180,14 @@ fn look_after<H: Host>(
         }));
     }
     State::open(state).asked = Some(Instant::now());
-    write(host, settings, &branch, &law, (held, digest, is_done)).map(Some)
+    write(host, settings, &branch, &law, (held, is_done)).map(Some)
+}
+
+/// With what IPAM servers hold beside the branch.
+fn with_servers(host: &impl Host, held: Held) -> Result<Held, NamesError> {
+    let mut held = held;
+    held.leases.extend(remembered_of_servers(host)?);
+    Ok(held)
 }
 
 /// Plans, and where something is to be done takes the right to write, plans anew and does it.
@@ -185,7 +196,7 @@ fn write<H: Host>(
     settings: &Settings,
     branch: &Branch<'_, H>,
     law: &Law,
-    (held, digest, is_done): (Held, Digest, bool),
+    (held, is_done): (Held, bool),
 ) -> Result<Seen, NamesError> {
     let planned = |held: &Held| {
         let before = held.writer.as_ref().map(|of| &of.zones);
@@ -213,8 +224,14 @@ fn write<H: Host>(
             return Ok(Seen { ok, message, stands_by: Some(other), ..Seen::default() });
         }
     };
-    // Others may have written since.
-    let plan = if has_nothing { first } else { planned(&held)? };
+    // Others may have given addresses and registered since.
+    let held = with_servers(host, branch.read(&law.allocators)?)?;
+    if law.is_behind(host, &held)? {
+        writing.end(None, &zones_of(&first))?;
+        return Ok(Seen { ok: true, message: BEHIND.to_owned(), ..Seen::default() });
+    }
+    let digest = digest(&law.network, &held.leases);
+    let plan = planned(&held)?;
     let zones = zones_of(&plan);
     let mut refused = plan.refused().to_vec();
     let until = writing.until;

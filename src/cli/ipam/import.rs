@@ -16,6 +16,7 @@ use crate::cli::source;
 use crate::declare::pve::addresses;
 use crate::network::{Lease, Network, Origin};
 use crate::plan::addresses::{Allocation, LeaseChange, Pools};
+use crate::plan::ipam::administrator;
 use crate::sync::worker::Cancel;
 use crate::value::{GuestName, VnetId, ZoneId};
 
@@ -97,6 +98,9 @@ fn lease(
         of.is_some_and(|of| of.subnets().any(|(prefix, _)| prefix.as_str() == taken.prefix))
     };
     let vnet = declared.vnets.keys().find(is_it).ok_or("no vnet of the zone has the subnet")?;
+    if let Some(id) = administrator(network, vnet) {
+        return Err(format!("the IPAM server `{id}` administers the zone"));
+    }
     if pools.keep(&zone, address) {
         return Err("it is the router's, or the subnet keeps it for itself".to_owned());
     }

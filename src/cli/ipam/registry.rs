@@ -6,6 +6,7 @@ use super::failure::failed as of_leases;
 use super::{Leave, open, servers};
 use crate::agent::addresses;
 use crate::agent::ipam;
+use crate::agent::leases::Held;
 use crate::agent::names;
 use crate::agent::settings::Settings;
 use crate::agent::writer;
@@ -27,20 +28,13 @@ pub(super) fn run(
     let desk = (settings.leases.is_some() || !servers::any(&law))
         .then(|| open(node, settings, &program))
         .transpose()?;
-    let held = match &desk {
-        Some(desk) => Some(desk.branch.read(&desk.law.allocators).map_err(of_leases)?),
-        None => None,
+    let read = || {
+        let Some(desk) = &desk else { return Ok(None) };
+        let held = desk.branch.read(&desk.law.allocators).map_err(of_leases)?;
+        let is_behind = desk.law.is_behind(&node.host, &held).map_err(|error| failed(&error))?;
+        if apply && is_behind { Err(is_newer()) } else { Ok(Some(held)) }
     };
-    if let (Some(desk), Some(held)) = (&desk, &held) {
-        let is_behind = desk.law.is_behind(&node.host, held).map_err(|error| failed(&error))?;
-        if apply && is_behind {
-            let message =
-                "another node settled a newer commit of the configuration, whose names are others";
-            return Err(
-                Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
-            );
-        }
-    }
+    let held = read()?;
     let unread = ipam::unread(&node.host, &law.network).map_err(|error| failed(&error))?;
     if let Some(zone) = unread.first() {
         let message = format!(
@@ -53,17 +47,17 @@ pub(super) fn run(
         }
         Output::notice(format!("warning: {message}"));
     }
-    let mut leases = held.as_ref().map(|held| held.leases.clone()).unwrap_or_default();
-    let of_servers =
-        addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
-    leases.extend(of_servers);
     let leave = names::Leave { force: leave.force, adopt: leave.adopt };
-    let planned = || {
-        let before = held.as_ref().and_then(|held| held.writer.as_ref()).map(|of| &of.zones);
+    let planned = |held: Option<&Held>| {
+        let mut leases = held.map(|held| held.leases.clone()).unwrap_or_default();
+        let of_servers =
+            addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
+        leases.extend(of_servers);
+        let before = held.and_then(|held| held.writer.as_ref()).map(|of| &of.zones);
         names::plan(&node.host, settings, &law.network, &leases, (leave, before))
             .map_err(|error| failed(&error))
     };
-    let mut plan = planned()?;
+    let mut plan = planned(held.as_ref())?;
     // One node at a time writes, and goes by what it sees then.
     let writing = match &desk {
         Some(desk) if apply && !plan.is_empty() => {
@@ -72,7 +66,7 @@ pub(super) fn run(
             let writing = writing.map_err(of_leases)?.map_err(|other| {
                 Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
             })?;
-            plan = planned()?;
+            plan = planned(read()?.as_ref())?;
             Some(writing)
         }
         _ => None,
@@ -122,4 +116,10 @@ pub(super) fn run(
         "not_done": undone,
     });
     Ok((if ok { Exit::Ok } else { Exit::Refused }, document))
+}
+
+/// That this node would take away what a newer commit declares.
+pub(super) fn is_newer() -> Failure {
+    let message = "another node settled a newer commit of the configuration, whose addresses and names are others";
+    Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
 }

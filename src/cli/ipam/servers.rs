@@ -1,9 +1,11 @@
 //! `weft ipam` where an IPAM server administers a zone.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::failure::failed as of_leases;
 use super::{Leave, registry, tell_hosts, words};
 use crate::agent::addresses::{self, Law};
 use crate::agent::found::FoundGuests;
@@ -16,7 +18,7 @@ use crate::cli::node::{self, Node, failed};
 use crate::cli::output::{Output, counted};
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Leases};
-use crate::plan::addresses::{Allocation, Claim, LeaseChange, claims};
+use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, claims};
 use crate::plan::ipam::administrator;
 use crate::reconcile::ipam::{self, Decide, Plan, Settled};
 use crate::sync::worker::Cancel;
@@ -59,6 +61,19 @@ pub(super) fn run(
         let (exit, document) = registry::run(node, settings, output, leave, apply)?;
         output.document(&document);
         return Ok(exit);
+    }
+    if apply && settings.leases.is_some() {
+        let program = (node::program()?, Cancel::default());
+        let of = super::open(node, settings, &program)?;
+        let held = of.branch.read(&of.law.allocators).map_err(of_leases)?;
+        if of.law.is_behind(&node.host, &held).map_err(|error| failed(&error))? {
+            return Err(registry::is_newer());
+        }
+    }
+    if apply && desk.is_behind() {
+        let message = "this node runs an older commit than the newest that it accepted, so that it would take away what that one declares";
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("`weft status` says why; `weft resume` or `weft sync` brings it up to it"));
     }
     let plan = desk.plan(&found(node, settings, &law)?).map_err(|error| failed(&error))?;
     let (exit, of_servers) = carry(&desk, plan, output, apply)?;
@@ -155,6 +170,9 @@ pub(super) fn add_leases(
         }
     }
     let last = addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
+    let known = addresses::known_of_servers(&node.host, Duration::MAX);
+    let known = known.map_err(|error| failed(&error))?;
+    leases.retain(|(zone, _), _| !known.contains(zone));
     leases.extend(last);
     Ok(())
 }
@@ -165,10 +183,10 @@ pub(super) fn allocate(
     node: &Node,
     settings: &Settings,
     law: &Law,
-    found: &FoundGuests,
+    (found, behind): (&FoundGuests, bool),
     allocation: &mut Allocation,
 ) -> Result<bool, Failure> {
-    let desk = desk(node, settings, law);
+    let desk = desk(node, settings, law).behind(behind);
     let mut is_refused = false;
     for id in desk.open() {
         let (settled, of_server) = desk.settle(id, found).map_err(|error| failed(&error))?;
@@ -214,19 +232,29 @@ pub(super) fn release(
     let last = addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
     let is_it =
         |(of, found): &&(ZoneId, IpAddr)| *found == address && zone.is_none_or(|zone| zone == of);
-    let Some((zone, _)) = last.keys().find(is_it) else { return Ok(None) };
+    let all: Vec<&(ZoneId, IpAddr)> = last.keys().filter(is_it).collect();
+    let [(zone, _)] = all.as_slice() else {
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let zones: Vec<&str> = all.iter().map(|(zone, _)| zone.as_str()).collect();
+        let message = format!("{address} is held in the zones {}", zones.join(", "));
+        return Err(Failure::new(Exit::Usage, message).hint("name one: `--zone ZONE`"));
+    };
     let declared = law.network.zones.get(zone).and_then(|zone| zone.ipam.clone());
     let Some(id) = declared else { return Ok(None) };
     let now = node.host.now();
     let mut wrong = None;
-    let claims = claims(&law.network);
+    let (claims, pools) = (claims(&law.network), Pools::of(&law.network));
     let decide: &mut Decide<'_> = &mut |_: &IpamId, held, _| {
         let Some(lease) = held.get(&(zone.clone(), address)) else {
             wrong = Some(Failure::new(Exit::Failed, format!("nobody holds {address}")));
             return Vec::new();
         };
         let is_its = |claim: &&Claim| (&claim.vnet, &claim.mac) == (&lease.vnet, &lease.mac);
-        if let Some(claim) = claims.iter().find(is_its) {
+        // One in no subnet that is declared is for a person to give up.
+        let is_stranded = pools.strand(&(zone.clone(), address), &lease.vnet);
+        if let Some(claim) = claims.iter().find(is_its).filter(|_| !is_stranded) {
             wrong = Some(super::is_declared(claim));
             return Vec::new();
         }

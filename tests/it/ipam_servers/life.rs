@@ -188,7 +188,8 @@ fn what_the_server_lacks_is_said() {
             for (wrong, says) in wrong.iter().zip(says) {
                 assert!(wrong.contains(says), "{wrong}");
             }
-            assert_eq!(cluster.plan().is_empty(), !says.is_empty() || cluster.plan().is_empty());
+            // Without what it needs, weft plans nothing there.
+            assert!(says.is_empty() || cluster.plan().is_empty());
         };
         is(&[]);
         let fields = site.all("/extras/custom-fields/");

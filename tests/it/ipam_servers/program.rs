@@ -18,7 +18,7 @@ fn a_node_needs_no_branch_where_a_server_administers() {
     let repository = Repository::with_policy("roles:\n  root: {principals: [alice@example.org]}\n");
     let declare = |guests: &str| {
         let text = format!(
-            "nodes: {{n1: {{}}}}\n\
+            "nodes: {{n1: {{}}, n2: {{}}}}\n\
              ipams: {{nb: {{type: netbox, url: \"https://127.0.0.1:{}/api\", token: nb-token, fingerprint: \"{fingerprint}\"}}}}\n\
              zones: {{za: {{type: simple, ipam: nb}}}}\n\
              vnets: {{va: {{zone: za, subnets: {{10.0.0.0/24: {{gateway: 10.0.0.1}}}}}}}}\n\
@@ -29,18 +29,18 @@ fn a_node_needs_no_branch_where_a_server_administers() {
             .commit("alice", &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", text.as_bytes())]);
     };
     declare("web: {nics: [{vnet: va, mac: \"02:00:00:00:00:01\"}]}");
-    let node = Node::with(
-        &repository,
-        "n1",
-        "lab",
-        &format!(
-            "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{}\"}}\n",
-            proxy.port
-        ),
+    let settings = format!(
+        "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{}\"}}\n",
+        proxy.port
     );
-    node.put("etc/weft/nb.token", format!("{}\n", site.token).as_bytes());
-    let token = node.root.join("etc/weft/nb.token");
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let new_node = |name: &str| {
+        let node = Node::with(&repository, name, "lab", &settings);
+        node.put("etc/weft/nb.token", format!("{}\n", site.token).as_bytes());
+        let token = node.root.join("etc/weft/nb.token");
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+        node
+    };
+    let node = new_node("n1");
     let is = |words: &[&str], code: i32, says: &[&str]| {
         let said = node.run(words);
         let all = said.all();
@@ -83,10 +83,44 @@ fn a_node_needs_no_branch_where_a_server_administers() {
     site.ask("DELETE", &format!("/ipam/ip-addresses/{}/", found[0]["id"]), None);
     is(&["ipam", "allocate"], 0, &["+ 10.0.0.2 (za) for `web`"]);
 
-    // Somebody's own is taken over when that is said.
+    // What nobody declares is not taken over.
     let body = serde_json::json!({ "prefix": "10.7.0.0/24", "vrf": vrf, "description": "theirs" });
     site.make("/ipam/prefixes/", &body);
     is(&["ipam", "adopt"], 0, &["0 to create, 0 to update"]);
+    assert!(site.lines(vrf).contains(&"10.7.0.0/24 theirs".to_owned()), "{:?}", site.lines(vrf));
+
+    // A node that is held at an older commit takes nothing away that a newer one declares.
+    is(&["hold", "--reason", "a disk is changed"], 0, &["held by"]);
+    repository.commit("alice", &[("sdn/more.yaml", b"vnets: {vb: {zone: za}}\n")]);
+    let late = "late: {nics: [{vnet: va, mac: \"02:00:00:00:00:03\"}]}";
+    declare(&format!(
+        "web: {{nics: [{{vnet: va, mac: \"02:00:00:00:00:01\"}}]}}, db: {{nics: [{{vnet: va, mac: \"02:00:00:00:00:02\"}}]}}, {late}"
+    ));
+    let other = new_node("n2");
+    assert_eq!(other.run(&["sync"]).code, 0);
+    let said = other.run(&["ipam", "allocate"]);
+    assert!(said.all().contains("+ 10.0.0.4 (za) for `late`"), "{}", said.all());
+    let held = site.lines(vrf);
+    is(&["sync"], 3, &["a disk is changed"]);
+    let writes = ["POST", "PATCH", "DELETE"].map(|verb| proxy.count(verb));
+    is(&["ipam", "allocate"], 0, &[]);
+    is(&["ipam", "apply"], 4, &["an older commit than the newest that it accepted"]);
+    assert_eq!(["POST", "PATCH", "DELETE"].map(|verb| proxy.count(verb)), writes);
+    assert_eq!(site.lines(vrf), held);
+    is(&["resume"], 0, &["lifted"]);
+    is(&["sync"], 0, &["runs commit"]);
+    is(&["ipam", "plan"], 0, &["0 to create, 0 to update, 0 to remove"]);
+
+    // A guest of the hypervisor has its address from the server before it starts.
+    repository.commit(
+        "alice",
+        &[("sdn/soon.yaml", b"guests: {soon: {nics: [{vnet: va, mac: \"02:00:00:00:00:05\"}]}}\n")],
+    );
+    is(&["sync"], 0, &["runs commit"]);
+    node.put("etc/pve/qemu-server/100.conf", b"net0: virtio=02:00:00:00:00:05,bridge=va\n");
+    is(&["pve", "hook", "100", "pre-start"], 0, &["every interface got its addresses"]);
+    assert!(site.lines(vrf).iter().any(|line| line.contains("guest soon")));
+    is(&["pve", "hook", "100", "pre-start"], 0, &["every interface has its addresses"]);
 
     // Without the server, what was read last is known.
     site.fake.as_ref().unwrap().state.lock().unwrap().tokens.clear();
