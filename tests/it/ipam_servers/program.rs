@@ -9,6 +9,18 @@ use crate::node::Node;
 use crate::remotes::server::Authority;
 use crate::trust::repository::Repository;
 
+/// A node that may ask the server at a port with a token.
+fn new_node<'a>(repository: &'a Repository, name: &str, (port, token): (u16, &str)) -> Node<'a> {
+    let settings = format!(
+        "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{port}\"}}\n",
+    );
+    let node = Node::with(repository, name, "lab", &settings);
+    node.put("etc/weft/nb.token", format!("{token}\n").as_bytes());
+    let file = node.root.join("etc/weft/nb.token");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    node
+}
+
 #[test]
 fn a_node_needs_no_branch_where_a_server_administers() {
     let site = site::fake("fake 4.7", (4, 7));
@@ -29,18 +41,7 @@ fn a_node_needs_no_branch_where_a_server_administers() {
             .commit("alice", &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", text.as_bytes())]);
     };
     declare("web: {nics: [{vnet: va, mac: \"02:00:00:00:00:01\"}]}");
-    let settings = format!(
-        "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{}\"}}\n",
-        proxy.port
-    );
-    let new_node = |name: &str| {
-        let node = Node::with(&repository, name, "lab", &settings);
-        node.put("etc/weft/nb.token", format!("{}\n", site.token).as_bytes());
-        let token = node.root.join("etc/weft/nb.token");
-        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
-        node
-    };
-    let node = new_node("n1");
+    let node = new_node(&repository, "n1", (proxy.port, &site.token));
     let is = |words: &[&str], code: i32, says: &[&str]| {
         let said = node.run(words);
         let all = said.all();
@@ -96,7 +97,7 @@ fn a_node_needs_no_branch_where_a_server_administers() {
     declare(&format!(
         "web: {{nics: [{{vnet: va, mac: \"02:00:00:00:00:01\"}}]}}, db: {{nics: [{{vnet: va, mac: \"02:00:00:00:00:02\"}}]}}, {late}"
     ));
-    let other = new_node("n2");
+    let other = new_node(&repository, "n2", (proxy.port, &site.token));
     assert_eq!(other.run(&["sync"]).code, 0);
     let said = other.run(&["ipam", "allocate"]);
     assert!(said.all().contains("+ 10.0.0.4 (za) for `late`"), "{}", said.all());
