@@ -13,7 +13,8 @@ use crate::render::{Managed, without_version};
 pub(super) enum Action {
     Write(Managed, FoundFile),
     Remove(Managed),
-    Network(NetworkStep),
+    /// What is done at once.
+    Network(Vec<NetworkStep>),
     Service(ServiceStep),
 }
 
@@ -27,8 +28,16 @@ impl Action {
         match self {
             Self::Write(managed, file) => host.replace(&managed.path(), &file.bytes, file.mode),
             Self::Remove(managed) => host.remove(&managed.path()),
-            Self::Network(step) => network::change(host, step, complaints),
+            Self::Network(steps) => network::change(host, steps, complaints),
             Self::Service(step) => services::change(host, step, complaints),
+        }
+    }
+
+    /// What a journal and a log say of it, a line for each change.
+    pub(super) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Network(steps) => steps.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
         }
     }
 
@@ -54,7 +63,14 @@ impl fmt::Display for Action {
         match self {
             Self::Write(managed, file) => write!(f, "write {managed} ({} bytes)", file.bytes.len()),
             Self::Remove(managed) => write!(f, "remove {managed}"),
-            Self::Network(step) => step.fmt(f),
+            Self::Network(steps) => {
+                let mut steps = steps.iter();
+                steps.next().map_or(Ok(()), |first| first.fmt(f))?;
+                match steps.len() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more changes of the network"),
+                }
+            }
             Self::Service(step) => step.fmt(f),
         }
     }
@@ -76,7 +92,10 @@ pub(super) fn actions(host: &impl Host, plan: &Plan) -> Result<Vec<Action>, Appl
             }
             Step::Remove { managed } => (managed, Action::Remove(managed.clone())),
             Step::Network(step) => {
-                actions.push(Action::Network(step.clone()));
+                match actions.last_mut() {
+                    Some(Action::Network(steps)) => steps.push(step.clone()),
+                    _ => actions.push(Action::Network(vec![step.clone()])),
+                }
                 continue;
             }
             Step::Service(step) => {

@@ -60,15 +60,20 @@ pub(super) enum NetworkError {
     Unmet(#[from] Unmet),
 }
 
-/// Carries out one step. What its programs complained about is only told if the kernel
-/// turns out to be wrong.
+/// Carries out steps. What programs and the kernel complained about is only told if the
+/// kernel turns out to be wrong.
 pub(super) fn change(
     host: &impl Host,
-    step: &NetworkStep,
+    steps: &[NetworkStep],
     complaints: &mut Vec<String>,
 ) -> Result<(), HostError> {
-    info!("{step}");
-    complaints.extend(host.change(step)?);
+    if steps.is_empty() {
+        return Ok(());
+    }
+    for step in steps {
+        info!("{step}");
+    }
+    complaints.extend(host.change(steps)?);
     Ok(())
 }
 
@@ -93,8 +98,8 @@ pub(super) fn settle(
                 if let NetworkStep::ReturnPort { port, bridge, .. } = step {
                     warn!("the port {port} of a guest was thrown out of {bridge}; it is put back");
                 }
-                change(host, step, &mut complaints)?;
             }
+            change(host, &steps, &mut complaints)?;
             continue;
         }
         mismatches = target.verify(&kernel, guests);
@@ -140,17 +145,13 @@ impl WayBack {
         }
         let steps = target.steps(&kernel);
         let mut way = Self { target, steps, complaints: Vec::new() };
-        for step in std::mem::take(&mut way.steps.before) {
-            change(host, &step, &mut way.complaints)?;
-        }
+        change(host, &way.steps.before, &mut way.complaints)?;
         Ok(Some(way))
     }
 
     /// With the files of the generation before in place again.
     pub(super) fn finish(mut self, host: &impl Host, record: &Record) -> Result<(), StateError> {
-        for step in &self.steps.after {
-            change(host, step, &mut self.complaints)?;
-        }
+        change(host, &self.steps.after, &mut self.complaints)?;
         let settled = settle(host, &self.target, &record.guests, &record.unmet, self.complaints);
         settled.map_err(|error| match error {
             NetworkError::Host(error) => error.into(),

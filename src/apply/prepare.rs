@@ -161,7 +161,7 @@ fn of_plan(
     record.generation = draft.link();
     let lapses = Lapses::between(&before, &draft.texts());
     let services = ServiceTarget::between(before, draft.texts());
-    record.steps = actions.iter().map(Action::to_string).collect();
+    record.steps = actions.iter().flat_map(Action::lines).collect();
     drafts.push(draft);
     let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let sysctls = plan.rendering.files.get(&Managed::Sysctl).map_or("", String::as_str);
@@ -171,7 +171,7 @@ fn of_plan(
         services::note(&mut record, &services, &runs, terms.reverts)?;
         if terms.reverts {
             actions = actions.into_iter().map(|action| action.of_way_back(&runs)).collect();
-            record.steps = actions.iter().map(Action::to_string).collect();
+            record.steps = actions.iter().flat_map(Action::lines).collect();
         }
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
@@ -370,9 +370,9 @@ fn of_generation(
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);
-        actions.extend(before.into_iter().map(Action::Network));
+        actions.extend((!before.is_empty()).then_some(Action::Network(before)));
         actions.extend(files);
-        actions.extend(after.into_iter().map(Action::Network));
+        actions.extend((!after.is_empty()).then_some(Action::Network(after)));
     }
     let before = texts(on_node(host, files.names())?);
     let services = ServiceTarget::between(before, files.texts(host)?);
@@ -389,7 +389,7 @@ fn of_generation(
     if same && actions.is_empty() {
         return Ok(Prepared::Nothing(running.clone()));
     }
-    record.steps = actions.iter().map(Action::to_string).collect();
+    record.steps = actions.iter().flat_map(Action::lines).collect();
     let network = network.map(|(target, _)| target);
     Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network, services }))
 }

@@ -8,6 +8,7 @@
 mod cluster;
 mod fault;
 mod health;
+mod kernel;
 mod lock;
 mod network;
 mod services;
@@ -385,8 +386,8 @@ impl Host for Fake {
         hold(&self.machine).kernel(sysctls)
     }
 
-    fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
-        hold(&self.machine).change(step)
+    fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
+        hold(&self.machine).change(steps)
     }
 
     fn services(

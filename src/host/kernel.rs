@@ -80,7 +80,8 @@ pub(super) fn read(
         Some((name.clone(), value.trim().to_owned()))
     };
     let sysctls = sysctls.iter().filter_map(value).collect();
-    Ok(Kernel { links, rules, routes, sysctls, unreachable })
+    let tables = BTreeMap::new();
+    Ok(Kernel { links, rules, routes, sysctls, tables, unreachable })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {
@@ -124,6 +125,7 @@ fn links(devices: Vec<Device>) -> Result<BTreeMap<String, Link>, serde_json::Err
                 id: made.id,
                 port: made.port,
                 local: made.local.or(made.local6),
+                learning: false,
                 remotes,
             })
         } else {

@@ -316,8 +316,8 @@ impl Host for Linux {
         if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
     }
 
-    fn change(&self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
-        if self.is_dry() { Ok(Vec::new()) } else { super::network::change(step) }
+    fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
+        if self.is_dry() { Ok(Vec::new()) } else { super::network::change(steps) }
     }
 
     fn services(&self, frr: bool, zones: &BTreeSet<ZoneId>) -> Result<Option<Services>, HostError> {

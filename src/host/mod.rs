@@ -138,11 +138,11 @@ pub trait Host: Send + Sync {
         Ok(None)
     }
 
-    /// Changes the running network. Programs are run for it one after the other; what
-    /// they complain about is returned, and that one ended well is no proof: read the
-    /// kernel back. An error where a program could not be started or had to be killed.
-    /// Does nothing on a dry node.
-    fn change(&self, _step: &NetworkStep) -> Result<Vec<String>, HostError> {
+    /// Changes the running network, one step after the other. What programs and the kernel
+    /// complain about is returned, and that they do not is no proof: read the kernel back. An
+    /// error where a program could not be started or had to be killed, and where the kernel
+    /// does not answer. Does nothing on a dry node.
+    fn change(&self, _steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
         Ok(Vec::new())
     }
 

@@ -24,8 +24,16 @@ const CAGE: &str = "setpriv";
 const CAGE_WORDS: &[&str] =
     &["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL", "--"];
 
-/// Carries out a step; what programs complained about.
-pub(super) fn change(step: &NetworkStep) -> Result<Vec<String>, HostError> {
+/// Carries out steps in order; what programs complained about.
+pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
+    let mut complaints = Vec::new();
+    for step in steps {
+        complaints.extend(change_one(step)?);
+    }
+    Ok(complaints)
+}
+
+fn change_one(step: &NetworkStep) -> Result<Vec<String>, HostError> {
     let mut complaints = match step {
         NetworkStep::Release { interface, addresses } => {
             carry_out(release(interface, addresses, &own_text()?))?
@@ -138,8 +146,9 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
         NetworkStep::SetMtu { interface, mtu } => {
             vec![call("ip", &["link", "set", "dev", interface.as_str(), "mtu", &mtu.to_string()])]
         }
-        NetworkStep::ClearAlias { interface } => {
-            vec![call("ip", &["link", "set", "dev", interface.as_str(), "alias", ""])]
+        NetworkStep::SetAlias { interface, alias } => {
+            let alias = alias.as_deref().unwrap_or_default();
+            vec![call("ip", &["link", "set", "dev", interface.as_str(), "alias", alias])]
         }
         NetworkStep::StopVlanFiltering { interface } => vec![call(
             "ip",
@@ -195,6 +204,7 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
             let remove = remove.iter().map(|&vlan| port_vlan("del", port, vlan));
             remove.chain(add.iter().map(|&vlan| port_vlan("add", port, vlan))).collect()
         }
+        _ => Vec::new(),
     }
 }
 

@@ -60,6 +60,14 @@ pub enum Kind {
         ports: BTreeSet<String>,
         /// Whether it filters VLANs.
         vlan_aware: bool,
+        /// Whether it speaks the spanning tree protocol, where that is said.
+        stp: Option<bool>,
+        /// How long a port waits before it forwards, in hundredths of a second, where that is
+        /// said.
+        forward_delay: Option<u32>,
+        /// The VLANs that its ports carry, where it filters them: the first and the last of
+        /// each range. Every port has VLAN 1 without a tag besides.
+        vlans: Vec<(u16, u16)>,
     },
     /// A VXLAN tunnel end.
     Vxlan {
@@ -95,7 +103,12 @@ pub enum Kind {
     /// An interface that is there for its address.
     Dummy,
     /// A port of an Open vSwitch bridge that is an interface of the node.
-    OvsPort,
+    OvsPort {
+        /// The bridge.
+        bridge: Option<String>,
+        /// Columns of the port with their values, such as `tag=5`.
+        options: Vec<String>,
+    },
 }
 
 impl Kind {
@@ -109,8 +122,14 @@ impl Kind {
             Self::Vlan { .. } => "vlan",
             Self::Vrf => "vrf",
             Self::Dummy => "dummy",
-            Self::OvsPort => "openvswitch",
+            Self::OvsPort { .. } => "openvswitch",
         })
+    }
+
+    /// Of a VXLAN interface: whether it learns which guest is behind which other end. It does
+    /// unless its bridge is told not to learn from it.
+    pub fn device_learns(&self) -> bool {
+        !matches!(self, Self::Vxlan { learning: Some(false), .. })
     }
 }
 
@@ -124,13 +143,16 @@ pub fn interfaces(text: &str) -> BTreeMap<IfName, Interface> {
 }
 
 impl Interface {
+    #[expect(clippy::too_many_lines, reason = "a line or two for each option")]
     fn new(name: &str, lines: &[String]) -> Self {
         let mut new = Self { lines: lines.to_vec(), ..Self::default() };
-        let mut bridge: Option<(BTreeSet<String>, bool)> = None;
+        let mut bridge: Option<Bridge> = None;
+        let (mut stp, mut delay, mut vlans) = (None, None::<u32>, Vec::new());
         let mut vni = None;
         let mut port = VXLAN_PORT;
         let (mut local, mut remotes) = (None, BTreeSet::new());
         let (mut learning, mut suppress) = (None, None);
+        let (mut ovs_bridge, mut ovs_options) = (None, Vec::new());
         let mut vlan = Vlan::default();
         let mut other = None;
         for line in lines {
@@ -165,7 +187,12 @@ impl Interface {
                 }
                 // Of another type it says something of a bridge of the node's own.
                 "ovs-type" if value == "OVSIntPort" => {
-                    other = Some(Kind::OvsPort);
+                    other = Some(Kind::OvsPort { bridge: None, options: Vec::new() });
+                    true
+                }
+                "ovs-bridge" => set(&mut ovs_bridge, value),
+                "ovs-options" => {
+                    ovs_options.extend(value.split_whitespace().map(str::to_owned));
                     true
                 }
                 "vlan-raw-device" => set(&mut vlan.device, value),
@@ -181,7 +208,7 @@ impl Interface {
                 "ip6-forward" => forward(&mut new.forwards, Family::V6, value),
                 "bridge-ports" => {
                     let ports = value.split_whitespace().filter(|port| *port != "none");
-                    bridge.get_or_insert_default().0.extend(ports.map(str::to_owned));
+                    bridge.get_or_insert_default().ports.extend(ports.map(str::to_owned));
                     true
                 }
                 "bridge-vlan-protocol" => {
@@ -189,7 +216,11 @@ impl Interface {
                     true
                 }
                 "arp-accept" => flag(&mut new.accepts_arp, value),
-                "bridge-vlan-aware" => flag(&mut bridge.get_or_insert_default().1, value),
+                "bridge-vlan-aware" => flag(&mut bridge.get_or_insert_default().vlan_aware, value),
+                // Of a bridge of the node's own they are the administrator's.
+                "bridge-stp" => optional(&mut stp, value),
+                "bridge-fd" => set(&mut delay, value),
+                "bridge-vids" => ranges(&mut vlans, value),
                 "vxlan-id" => set(&mut vni, value),
                 "vxlan-port" => value.parse().map(|found| port = found).is_ok(),
                 "vxlan-local-tunnelip" => set(&mut local, value),
@@ -208,7 +239,13 @@ impl Interface {
         }
         new.kind = match (vni, bridge, other.or_else(|| vlan.kind(name))) {
             (Some(id), ..) => Kind::Vxlan { id, port, local, remotes, learning, suppress },
-            (None, Some((ports, vlan_aware)), _) => Kind::Bridge { ports, vlan_aware },
+            (None, Some(Bridge { ports, vlan_aware }), _) => {
+                let forward_delay = delay.map(|seconds| seconds.saturating_mul(100));
+                Kind::Bridge { ports, vlan_aware, stp, forward_delay, vlans }
+            }
+            (None, None, Some(Kind::OvsPort { .. })) => {
+                Kind::OvsPort { bridge: ovs_bridge, options: ovs_options }
+            }
             (None, None, Some(other)) => other,
             (None, None, None) => Kind::Own,
         };
@@ -258,6 +295,13 @@ pub(super) fn vlan_of(name: &str) -> Option<(&str, u16)> {
     Some((device, id.parse().ok().filter(|id| (1..4095).contains(id))?))
 }
 
+/// What makes a stanza one of a bridge.
+#[derive(Default)]
+struct Bridge {
+    ports: BTreeSet<String>,
+    vlan_aware: bool,
+}
+
 /// What a stanza says of a VLAN.
 #[derive(Default)]
 struct Vlan {
@@ -281,6 +325,19 @@ fn optional(place: &mut Option<bool>, value: &str) -> bool {
     let mut is_on = false;
     let understood = flag(&mut is_on, value);
     *place = understood.then_some(is_on);
+    understood
+}
+
+/// Words such as `2-4094` or `7`.
+fn ranges(places: &mut Vec<(u16, u16)>, value: &str) -> bool {
+    let range = |word: &str| -> Option<(u16, u16)> {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let range = (first.parse().ok()?, last.parse().ok()?);
+        ((1..=4094).contains(&range.0) && (range.0..=4094).contains(&range.1)).then_some(range)
+    };
+    let read: Option<Vec<(u16, u16)>> = value.split_whitespace().map(range).collect();
+    let understood = read.is_some();
+    places.extend(read.into_iter().flatten());
     understood
 }
 
@@ -350,7 +407,7 @@ mod tests {
     fn stanzas_say_what_they_ask_for() {
         let found = interfaces(TEXT);
         let va = &found["va"];
-        let Kind::Bridge { ports, vlan_aware } = &va.kind else { panic!("{va:?}") };
+        let Kind::Bridge { ports, vlan_aware, .. } = &va.kind else { panic!("{va:?}") };
         assert!(ports.is_empty() && *vlan_aware && va.forwards.iter().eq(&[Family::V4]));
         assert_eq!((va.addresses.len(), va.routes.len(), va.rules.len()), (1, 1, 1));
         assert_eq!((va.mtu, va.alias.as_deref()), (Some(1400), Some("two words")));
@@ -392,7 +449,9 @@ mod tests {
         assert_eq!(kind("xvrf_z"), &Kind::Veth { peer: Some("xvrfp_z".to_owned()) });
         assert_eq!(kind("sv_q"), &vlan("eth0", 9, "802.1ad"));
         assert_eq!(kind("vmbr0.5"), &vlan("vmbr0", 5, "802.1ad"));
-        assert_eq!((kind("vmbr0"), kind("ln_v")), (&Kind::Own, &Kind::OvsPort));
+        let ovs =
+            Kind::OvsPort { bridge: Some("vmbr0".to_owned()), options: vec!["tag=5".to_owned()] };
+        assert_eq!((kind("vmbr0"), kind("ln_v")), (&Kind::Own, &ovs));
         assert_eq!((kind("eth1"), found["eth1"].addresses.len()), (&Kind::Own, 2));
         assert!(matches!(
             kind("vxlan_v"),

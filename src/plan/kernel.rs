@@ -20,11 +20,15 @@ pub struct Kernel {
     pub routes: BTreeSet<(IpNet, String)>,
     /// Values by their names with `/`, of those that weft's own file on the node sets.
     pub sysctls: BTreeMap<String, String>,
+    /// The tables that ifupdown2 keeps for VRFs by their names, whether they are there or not
+    /// (`/etc/iproute2/rt_tables.d/ifupdown2_vrf_map.conf`).
+    pub tables: BTreeMap<String, u32>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
 }
 
 /// One interface.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the kernel's own")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// The kernel's number of the interface: another one made later has another.
@@ -53,6 +57,14 @@ pub struct Link {
     pub vlan_protocol: Option<String>,
     /// Of a bridge: whether neighbours that say their address unasked are remembered.
     pub accepts_arp: bool,
+    /// Of a bridge: whether it speaks the spanning tree protocol.
+    pub stp: bool,
+    /// Of a bridge: how long a port waits before it forwards, in hundredths of a second.
+    pub forward_delay: u32,
+    /// Of a port of a bridge: how it learns of routers of multicast.
+    pub multicast_router: Option<u8>,
+    /// Whether it has no IPv6 at all.
+    pub ipv6_off: bool,
     /// Of a VRF: its routing table.
     pub table: Option<u32>,
     /// Of a VXLAN interface.
@@ -75,6 +87,8 @@ pub struct Tunnel {
     pub port: u16,
     /// The address that packets are sent from, where one was set.
     pub local: Option<IpAddr>,
+    /// Whether it learns which guest is behind which other end.
+    pub learning: bool,
     /// Where frames go whose receiver was not learnt.
     pub remotes: BTreeSet<IpAddr>,
 }

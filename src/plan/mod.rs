@@ -43,7 +43,7 @@ pub use reach::Passage;
 pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{Frr, ServiceStep, ServiceTarget, Services, Texts};
 pub use sign::{Check, Health, Look, Probe, Protocol, Session, Sign, Signs, Watchlist};
-pub use step::NetworkStep;
+pub use step::{BridgeSettings, Make, NetworkStep};
 pub use sysctl::settings as sysctls;
 pub use trace::{Said, Statement, lost, statements};
 pub use verify::Mismatch;

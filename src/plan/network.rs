@@ -260,7 +260,7 @@ impl Target {
             if kind.is_some() && kind == old.kind.word() {
                 let interface = name.clone();
                 steps.push(match old.kind {
-                    Kind::OvsPort => NetworkStep::DeleteOvsPort { interface },
+                    Kind::OvsPort { .. } => NetworkStep::DeleteOvsPort { interface },
                     _ => NetworkStep::Delete { interface },
                 });
             }
@@ -276,7 +276,7 @@ impl Target {
                 steps.push(NetworkStep::Up { interfaces: vec![interface()] });
             }
             if wanted.alias.is_none() && link.alias.is_some() && !wanted.is_own() {
-                steps.push(NetworkStep::ClearAlias { interface: interface() });
+                steps.push(NetworkStep::SetAlias { interface: interface(), alias: None });
             }
             match &wanted.kind {
                 Kind::Bridge { vlan_aware: false, .. } if link.vlan_filtering => {
@@ -505,6 +505,7 @@ mod tests {
         let tunnel = crate::plan::Tunnel {
             id: 7,
             port: 4789,
+            learning: false,
             remotes: ["192.0.2.9".parse().expect("an address")].into(),
             local: None,
         };

@@ -1,4 +1,7 @@
 //! What can be done to a running network.
+//!
+//! [`NetworkStep::Down`] and [`NetworkStep::Up`] are ifupdown2's. The others are single changes
+//! of the kernel, which know nothing of stanzas.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,10 +38,106 @@ pub enum NetworkStep {
         /// The MTU.
         mtu: u32,
     },
-    /// The comment is taken off.
-    ClearAlias {
+    /// An interface is made, down and with nothing on it.
+    Create {
+        /// Its name.
+        interface: IfName,
+        /// What it is.
+        make: Make,
+    },
+    /// An interface becomes a port of another one, or of none.
+    SetMaster {
         /// The interface.
         interface: IfName,
+        /// The bridge or VRF.
+        master: Option<IfName>,
+    },
+    /// An interface is set up.
+    SetUp {
+        /// The interface.
+        interface: IfName,
+    },
+    /// The MAC address.
+    SetMac {
+        /// The interface.
+        interface: IfName,
+        /// The address, in lower case.
+        mac: String,
+    },
+    /// The comment, or that there is none.
+    SetAlias {
+        /// The interface.
+        interface: IfName,
+        /// The comment.
+        alias: Option<String>,
+    },
+    /// An address is added.
+    AddAddress {
+        /// The interface.
+        interface: IfName,
+        /// The address with its length.
+        address: IpNet,
+    },
+    /// An address of an interface that weft made is removed.
+    RemoveAddress {
+        /// The interface.
+        interface: IfName,
+        /// The address with its length.
+        address: IpNet,
+    },
+    /// What is set of a bridge.
+    SetBridge {
+        /// The bridge.
+        interface: IfName,
+        /// What is set; the rest stays.
+        settings: BridgeSettings,
+    },
+    /// How a port of a bridge learns of routers of multicast (`IFLA_BRPORT_MULTICAST_ROUTER`).
+    SetMulticastRouter {
+        /// The port.
+        interface: IfName,
+        /// The kernel's value: 1 where queries tell, 2 where there always is one.
+        value: u8,
+    },
+    /// A tunnel end is added, to which frames go whose receiver was not learnt.
+    AddRemote {
+        /// The VXLAN interface.
+        interface: IfName,
+        /// The other end.
+        remote: IpAddr,
+    },
+    /// A route straight to an interface is added.
+    AddRoute {
+        /// The interface.
+        interface: IfName,
+        /// Where it leads.
+        destination: IpNet,
+    },
+    /// The route by which what has no other in a VRF goes nowhere, for IPv4 as the interfaces
+    /// file has it.
+    SetUnreachable {
+        /// The VRF.
+        interface: IfName,
+        /// Its table.
+        table: u32,
+        /// Whether it is there.
+        on: bool,
+    },
+    /// The table of a VRF gets the VRF's name, where ifupdown2 keeps them.
+    NameTable {
+        /// The VRF.
+        interface: IfName,
+        /// Its table.
+        table: u32,
+    },
+    /// A port of Open vSwitch is made that is an interface of the node, or set as it is to be.
+    SetOvsPort {
+        /// The port.
+        interface: IfName,
+        /// The bridge of Open vSwitch.
+        bridge: IfName,
+        /// The columns of the port with their values, such as `tag=5`.
+        options: Vec<String>,
     },
     /// A bridge stops filtering VLANs.
     StopVlanFiltering {
@@ -122,6 +221,84 @@ pub enum NetworkStep {
     },
 }
 
+/// What an interface is made as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// A bridge.
+    Bridge,
+    /// A VXLAN tunnel end.
+    Vxlan {
+        /// The VXLAN network identifier.
+        id: u32,
+        /// The UDP port.
+        port: u16,
+        /// The address that packets are sent from.
+        local: Option<IpAddr>,
+        /// Whether it learns which guest is behind which other end.
+        learning: bool,
+    },
+    /// A cable within the node; both ends are made.
+    Veth {
+        /// The other end.
+        peer: IfName,
+    },
+    /// A VLAN of another interface.
+    Vlan {
+        /// The other interface.
+        device: IfName,
+        /// The VLAN.
+        id: u16,
+        /// The protocol of the tag: `802.1q` or `802.1ad`.
+        protocol: String,
+    },
+    /// A VRF.
+    Vrf {
+        /// Its routing table.
+        table: u32,
+    },
+    /// An interface that is there for its address.
+    Dummy,
+}
+
+impl fmt::Display for Make {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::Vxlan { id, port, .. } => write!(f, "vxlan {id}, port {port}"),
+            Self::Veth { peer } => write!(f, "veth to {peer}"),
+            Self::Vlan { device, id, protocol } => write!(f, "vlan {id} ({protocol}) of {device}"),
+            Self::Vrf { table } => write!(f, "vrf with the table {table}"),
+            Self::Dummy => f.write_str("dummy"),
+        }
+    }
+}
+
+/// What can be set of a bridge; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BridgeSettings {
+    /// Whether it speaks the spanning tree protocol.
+    pub stp: Option<bool>,
+    /// How long a port listens and learns before it forwards, in hundredths of a second.
+    pub forward_delay: Option<u32>,
+    /// Whether it filters VLANs.
+    pub vlan_filtering: Option<bool>,
+    /// The protocol of the tags that it filters by: `802.1q` or `802.1ad`.
+    pub vlan_protocol: Option<String>,
+}
+
+impl fmt::Display for BridgeSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = |value: bool| if value { "on" } else { "off" };
+        let said = [
+            self.stp.map(|stp| format!("stp {}", on(stp))),
+            self.forward_delay.map(|delay| format!("forward delay {delay}")),
+            self.vlan_filtering.map(|filtering| format!("VLAN filtering {}", on(filtering))),
+            self.vlan_protocol.as_ref().map(|protocol| format!("VLAN protocol {protocol}")),
+        ];
+        f.write_str(&said.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl fmt::Display for NetworkStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |interfaces: &[IfName]| {
@@ -137,7 +314,47 @@ impl fmt::Display for NetworkStep {
                 write!(f, "take {} off {interface}", addresses.join(" "))
             }
             Self::SetMtu { interface, mtu } => write!(f, "set the MTU of {interface} to {mtu}"),
-            Self::ClearAlias { interface } => write!(f, "take the alias off {interface}"),
+            Self::Create { interface, make } => write!(f, "create {interface}: {make}"),
+            Self::SetMaster { interface, master: Some(master) } => {
+                write!(f, "put {interface} into {master}")
+            }
+            Self::SetMaster { interface, master: None } => {
+                write!(f, "take {interface} out of what it is in")
+            }
+            Self::SetUp { interface } => write!(f, "set {interface} up"),
+            Self::SetMac { interface, mac } => {
+                write!(f, "set the MAC address of {interface} to {mac}")
+            }
+            Self::SetAlias { interface, alias: Some(alias) } => {
+                write!(f, "set the alias of {interface} to `{}`", alias.escape_debug())
+            }
+            Self::SetAlias { interface, alias: None } => {
+                write!(f, "take the alias off {interface}")
+            }
+            Self::AddAddress { interface, address } => write!(f, "add {address} to {interface}"),
+            Self::RemoveAddress { interface, address } => {
+                write!(f, "take {address} off {interface}")
+            }
+            Self::SetBridge { interface, settings } => write!(f, "set {interface}: {settings}"),
+            Self::SetMulticastRouter { interface, value } => {
+                write!(f, "set the multicast router of {interface} to {value}")
+            }
+            Self::AddRemote { interface, remote } => {
+                write!(f, "send from {interface} to {remote} too")
+            }
+            Self::AddRoute { interface, destination } => {
+                write!(f, "add a route to {destination} by {interface}")
+            }
+            Self::SetUnreachable { interface, on: true, .. } => {
+                write!(f, "let nothing out of {interface} that it has no route for")
+            }
+            Self::SetUnreachable { interface, on: false, .. } => {
+                write!(f, "let out of {interface} what it has no route for")
+            }
+            Self::NameTable { interface, table } => write!(f, "name the table {table} {interface}"),
+            Self::SetOvsPort { interface, bridge, options } => {
+                write!(f, "make {interface} a port of {bridge}: {}", options.join(" "))
+            }
             Self::StopVlanFiltering { interface } => {
                 write!(f, "stop filtering VLANs on {interface}")
             }

@@ -103,7 +103,7 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
         say(message);
     }
     match &wanted.kind {
-        Kind::Bridge { ports, vlan_aware } => {
+        Kind::Bridge { ports, vlan_aware, .. } => {
             for port in ports {
                 let master = kernel.links.get(port).and_then(|port| port.master.as_deref());
                 if master != Some(name) {
@@ -167,13 +167,13 @@ pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
             Kind::Vxlan { .. } => "VXLAN interface",
             Kind::Vlan { .. } => "VLAN",
             Kind::Vrf => "VRF",
-            Kind::OvsPort => "port of Open vSwitch",
+            Kind::OvsPort { .. } => "port of Open vSwitch",
             other => other.word().unwrap_or_default(),
         };
         return Some(format!("is {kind} and no {what}"));
     }
     match &wanted.kind {
-        Kind::Own | Kind::Vrf | Kind::Dummy | Kind::OvsPort => None,
+        Kind::Own | Kind::Vrf | Kind::Dummy | Kind::OvsPort { .. } => None,
         // ifupdown2 puts a bridge into a VRF, and never takes it out of one.
         Kind::Bridge { .. } => match &link.master {
             Some(master) if wanted.vrf.as_ref() != Some(master) => {
@@ -243,7 +243,7 @@ mod tests {
         let vxlan = Link {
             kind: Some("vxlan".to_owned()),
             master: Some("va".to_owned()),
-            tunnel: Some(Tunnel { id: 7, port: 4789, local: None, remotes }),
+            tunnel: Some(Tunnel { id: 7, port: 4789, local: None, learning: true, remotes }),
             ..up.clone()
         };
         let flags = [("isolated".to_owned(), true)].into();

@@ -9,6 +9,7 @@ use crate::render::Managed;
 #[test]
 fn an_interface_is_said_as_it_is() {
     let tunnel = Tunnel {
+        learning: true,
         id: 7,
         port: 4789,
         local: "192.0.2.1".parse().ok(),

@@ -14,7 +14,7 @@ use crate::value::IfName;
 /// A running network.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     next_index: u32,
     /// What ifupdown2 remembers of the interfaces that it brought up.
     remembered: BTreeMap<IfName, Interface>,
@@ -66,7 +66,7 @@ impl Network {
         self.kernel.links.insert(port.to_owned(), link);
     }
 
-    fn index(&mut self) -> u32 {
+    pub(super) fn index(&mut self) -> u32 {
         self.next_index += 1;
         self.next_index
     }
@@ -101,15 +101,17 @@ impl Network {
         let mut complaint = None;
         match &wanted.kind {
             Kind::Vxlan { id, port, local, remotes, .. } => {
-                let new = Tunnel { id: *id, port: *port, local: *local, remotes: remotes.clone() };
+                let learning = wanted.kind.device_learns();
+                let (id, port, local, remotes) = (*id, *port, *local, remotes.clone());
+                let new = Tunnel { id, port, local, learning, remotes };
                 match &mut link.tunnel {
-                    Some(tunnel) if tunnel.id != *id => {
+                    Some(tunnel) if tunnel.id != id => {
                         complaint = Some("cannot change running vxlan id".to_owned());
                     }
                     tunnel => *tunnel = Some(new),
                 }
             }
-            Kind::Bridge { ports, vlan_aware } => {
+            Kind::Bridge { ports, vlan_aware, .. } => {
                 link.vlan_filtering |= vlan_aware;
                 let ejects = self.ejects;
                 let others: Vec<String> = self
@@ -162,8 +164,14 @@ impl Network {
         None
     }
 
-    fn delete(&mut self, name: &IfName) {
+    pub(super) fn delete(&mut self, name: &IfName) {
         self.kernel.links.remove(name.as_str());
+        // What is on top of it goes with it, and the other end of a cable.
+        let above = |link: &Link| {
+            let goes = matches!(link.kind.as_deref(), Some("veth" | "vlan"));
+            goes && link.lower.as_deref() == Some(name.as_str())
+        };
+        self.kernel.links.retain(|_, link| !above(link));
         self.kernel.routes.retain(|(_, interface)| interface != name.as_str());
         let ports: Vec<String> =
             self.kernel.ports(name.as_str()).map(|(port, _)| port.to_owned()).collect();
@@ -172,91 +180,15 @@ impl Network {
         }
     }
 
-    fn remove_rule(&mut self, rule: &crate::plan::Rule) {
+    pub(super) fn remove_rule(&mut self, rule: &crate::plan::Rule) {
         let rules = self.kernel.rules.entry(rule.table()).or_default();
         if let Some(place) = rules.iter().position(|found| found == rule) {
             rules.remove(place);
         }
     }
 
-    fn link(&mut self, name: &str) -> Option<&mut Link> {
+    pub(super) fn link(&mut self, name: &str) -> Option<&mut Link> {
         self.kernel.links.get_mut(name)
-    }
-
-    /// Everything that does not go by ifupdown2.
-    fn mend(&mut self, step: &NetworkStep) {
-        match step {
-            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
-            NetworkStep::Delete { interface } | NetworkStep::DeleteOvsPort { interface } => {
-                self.delete(interface);
-            }
-            NetworkStep::Release { interface, addresses } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.addresses.retain(|address| !addresses.contains(address));
-                }
-            }
-            NetworkStep::SetMtu { interface, mtu } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.mtu = *mtu;
-                }
-            }
-            NetworkStep::ClearAlias { interface } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.alias = None;
-                }
-            }
-            NetworkStep::StopVlanFiltering { interface } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.vlan_filtering = false;
-                }
-            }
-            NetworkStep::ResetVlanProtocol { interface } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.vlan_protocol = None;
-                }
-            }
-            NetworkStep::StopForwarding { interface, family } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.forwards.remove(family);
-                }
-            }
-            NetworkStep::SetSysctl { name, value } => {
-                self.kernel.sysctls.insert(name.clone(), value.clone());
-            }
-            NetworkStep::DropRemote { interface, remote } => {
-                let tunnel = self.link(interface.as_str()).and_then(|link| link.tunnel.as_mut());
-                if let Some(tunnel) = tunnel {
-                    tunnel.remotes.remove(remote);
-                }
-            }
-            NetworkStep::DropRoute { interface, destination } => {
-                self.kernel.routes.remove(&(*destination, interface.to_string()));
-            }
-            NetworkStep::AddRule(rule) => {
-                self.kernel.rules.entry(rule.table()).or_default().push(rule.clone());
-            }
-            NetworkStep::RemoveRule(rule) => self.remove_rule(rule),
-            NetworkStep::ReturnPort { port, bridge, up } => {
-                if let Some(link) = self.link(port) {
-                    link.master = Some(bridge.clone());
-                    link.up |= up;
-                    let flags = [("isolated", false), ("learning", true)];
-                    link.flags =
-                        flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
-                }
-            }
-            NetworkStep::SetPortFlags { port, flags } => {
-                if let Some(link) = self.link(port) {
-                    link.flags.extend(flags.clone());
-                }
-            }
-            NetworkStep::SetPortVlans { port, remove, add } => {
-                if let Some(link) = self.link(port) {
-                    link.vlans.retain(|vlan| !remove.contains(vlan));
-                    link.vlans.extend(add);
-                }
-            }
-        }
     }
 }
 
@@ -282,10 +214,17 @@ impl Machine {
         Ok(kernel)
     }
 
-    pub(super) fn change(&mut self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
-        if self.network.is_none() {
-            return Ok(Vec::new());
+    pub(super) fn change(&mut self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
+        let mut complaints = Vec::new();
+        if self.network.is_some() {
+            for step in steps {
+                complaints.extend(self.change_one(step)?);
+            }
         }
+        Ok(complaints)
+    }
+
+    fn change_one(&mut self, step: &NetworkStep) -> Result<Vec<String>, HostError> {
         let (names, up) = match step {
             NetworkStep::Up { interfaces } => (interfaces.as_slice(), true),
             NetworkStep::Down { interfaces } => (interfaces.as_slice(), false),

@@ -73,7 +73,8 @@ impl<'a> Cabling<'a> {
 
     /// The tag of a port of Open vSwitch.
     fn of_ovs(&self, port: &str) -> Option<u16> {
-        let interface = self.interfaces.get(port).filter(|port| port.kind == Kind::OvsPort)?;
+        let interface =
+            self.interfaces.get(port).filter(|port| matches!(port.kind, Kind::OvsPort { .. }))?;
         let options = interface.lines.iter().find(|line| option(line) == "ovs-options")?;
         options.split_whitespace().find_map(|word| word.strip_prefix("tag=")?.parse().ok())
     }

@@ -1,0 +1,239 @@
+//! Single changes of the fake's kernel, as the real one takes them.
+
+use std::collections::BTreeSet;
+
+use super::network::Network;
+use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel};
+use crate::value::IfName;
+
+impl Network {
+    fn with(&mut self, name: &IfName, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.link(name.as_str()) {
+            change(link);
+        }
+    }
+
+    /// As the kernel makes it: nothing where the name is taken or what is below is not there.
+    fn create(&mut self, name: &str, make: &Make) {
+        let there = |name: &str| self.kernel.links.contains_key(name);
+        let taken = there(name)
+            || match make {
+                Make::Veth { peer } => there(peer.as_str()),
+                Make::Vlan { device, .. } => !there(device.as_str()),
+                Make::Vxlan { id, port, .. } => self.kernel.links.values().any(|link| {
+                    let tunnel = link.tunnel.as_ref();
+                    tunnel.is_some_and(|tunnel| (tunnel.id, tunnel.port) == (*id, *port))
+                }),
+                Make::Bridge | Make::Vrf { .. } | Make::Dummy => false,
+            };
+        if taken {
+            return;
+        }
+        let mut link = Link { index: self.index(), mtu: 1500, ..Link::default() };
+        let kind = match make {
+            Make::Bridge => {
+                link.forward_delay = 1500;
+                link.vlan_protocol = Some("802.1q".to_owned());
+                "bridge"
+            }
+            Make::Vxlan { id, port, local, learning } => {
+                let remotes = BTreeSet::new();
+                let (id, port, local, learning) = (*id, *port, *local, *learning);
+                link.tunnel = Some(Tunnel { id, port, local, learning, remotes });
+                "vxlan"
+            }
+            Make::Veth { peer } => {
+                link.lower = Some(peer.to_string());
+                let other = Link {
+                    index: self.index(),
+                    kind: Some("veth".to_owned()),
+                    lower: Some(name.to_owned()),
+                    mtu: 1500,
+                    ..Link::default()
+                };
+                self.kernel.links.insert(peer.to_string(), other);
+                "veth"
+            }
+            Make::Vlan { device, id, protocol } => {
+                link.lower = Some(device.to_string());
+                link.vlan = Some((*id, protocol.clone()));
+                "vlan"
+            }
+            Make::Vrf { table } => {
+                link.table = Some(*table);
+                "vrf"
+            }
+            Make::Dummy => "dummy",
+        };
+        link.kind = Some(kind.to_owned());
+        self.kernel.links.insert(name.to_owned(), link);
+    }
+
+    /// A port of a bridge has flags, and where VLANs are filtered VLAN 1.
+    fn enslave(&mut self, name: &IfName, master: Option<&IfName>) {
+        let bridge = master.and_then(|master| self.kernel.links.get(master.as_str()));
+        let bridge = bridge.filter(|master| master.kind.as_deref() == Some("bridge"));
+        let filters = bridge.is_some_and(|bridge| bridge.vlan_filtering);
+        let is_port = bridge.is_some();
+        let there = master.is_none_or(|master| self.kernel.links.contains_key(master.as_str()));
+        self.with(name, |link| {
+            if !there {
+                return;
+            }
+            link.master = master.map(ToString::to_string);
+            link.multicast_router = is_port.then_some(1);
+            link.flags.clear();
+            link.vlans.clear();
+            if is_port {
+                let flags = [("isolated", false), ("learning", true), ("neigh_suppress", false)];
+                link.flags = flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+            }
+            if filters {
+                link.vlans = [PortVlan { first: 1, last: 1, pvid: true, untagged: true }].into();
+            }
+        });
+    }
+
+    /// Values of an interface that are read with it.
+    fn set_of_interface(&mut self, name: &str, on: bool) {
+        let words: Vec<&str> = name.split('/').collect();
+        let ["net", protocol, "conf", interface, variable] = words.as_slice() else { return };
+        let Some(link) = self.kernel.links.get_mut(*interface) else { return };
+        let family = if *protocol == "ipv4" { Family::V4 } else { Family::V6 };
+        match (*variable, on) {
+            ("forwarding", true) => link.forwards.extend([family]),
+            ("forwarding", false) => link.forwards.retain(|has| *has != family),
+            ("arp_accept", on) => link.accepts_arp = on,
+            ("disable_ipv6", on) => link.ipv6_off = on,
+            _ => {}
+        }
+    }
+
+    /// Everything that does not go by ifupdown2.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
+    pub(super) fn mend(&mut self, step: &NetworkStep) {
+        match step {
+            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
+            NetworkStep::Delete { interface } | NetworkStep::DeleteOvsPort { interface } => {
+                self.delete(interface);
+            }
+            NetworkStep::Release { interface, addresses } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.addresses.retain(|address| !addresses.contains(address));
+                }
+            }
+            NetworkStep::SetMtu { interface, mtu } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.mtu = *mtu;
+                }
+            }
+            NetworkStep::SetAlias { interface, alias } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.alias.clone_from(alias);
+                }
+            }
+            NetworkStep::StopVlanFiltering { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.vlan_filtering = false;
+                }
+            }
+            NetworkStep::ResetVlanProtocol { interface } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.vlan_protocol = None;
+                }
+            }
+            NetworkStep::StopForwarding { interface, family } => {
+                if let Some(link) = self.link(interface.as_str()) {
+                    link.forwards.remove(family);
+                }
+            }
+            NetworkStep::SetSysctl { name, value } => {
+                self.set_of_interface(name, value == "1");
+                self.kernel.sysctls.insert(name.clone(), value.clone());
+            }
+            NetworkStep::Create { interface, make } => self.create(interface.as_str(), make),
+            NetworkStep::SetMaster { interface, master } => {
+                self.enslave(interface, master.as_ref());
+            }
+            NetworkStep::SetUp { interface } => self.with(interface, |link| link.up = true),
+            NetworkStep::SetMac { interface, mac } => {
+                self.with(interface, |link| link.mac = Some(mac.clone()));
+            }
+            NetworkStep::AddAddress { interface, address } => {
+                self.with(interface, |link| link.addresses.extend([*address]));
+            }
+            NetworkStep::RemoveAddress { interface, address } => {
+                self.with(interface, |link| link.addresses.retain(|has| has != address));
+            }
+            NetworkStep::SetBridge { interface, settings } => self.with(interface, |link| {
+                link.stp = settings.stp.unwrap_or(link.stp);
+                link.forward_delay = settings.forward_delay.unwrap_or(link.forward_delay);
+                link.vlan_filtering = settings.vlan_filtering.unwrap_or(link.vlan_filtering);
+                link.vlan_protocol = settings.vlan_protocol.clone().or(link.vlan_protocol.take());
+            }),
+            NetworkStep::SetMulticastRouter { interface, value } => {
+                self.with(interface, |link| link.multicast_router = Some(*value));
+            }
+            NetworkStep::AddRemote { interface, remote } => self.with(interface, |link| {
+                link.tunnel.iter_mut().for_each(|tunnel| tunnel.remotes.extend([*remote]));
+            }),
+            NetworkStep::AddRoute { interface, destination } => {
+                if self.kernel.links.contains_key(interface.as_str()) {
+                    self.kernel.routes.insert((*destination, interface.to_string()));
+                }
+            }
+            NetworkStep::SetUnreachable { table, on, .. } => {
+                if *on {
+                    self.kernel.unreachable.insert(*table);
+                } else {
+                    self.kernel.unreachable.remove(table);
+                }
+            }
+            NetworkStep::NameTable { interface, table } => {
+                self.kernel.tables.insert(interface.to_string(), *table);
+            }
+            NetworkStep::SetOvsPort { interface, .. } => {
+                let index = self.index();
+                self.kernel.links.entry(interface.to_string()).or_insert_with(|| Link {
+                    index,
+                    kind: Some("openvswitch".to_owned()),
+                    mtu: 1500,
+                    ..Link::default()
+                });
+            }
+            NetworkStep::DropRemote { interface, remote } => {
+                let tunnel = self.link(interface.as_str()).and_then(|link| link.tunnel.as_mut());
+                if let Some(tunnel) = tunnel {
+                    tunnel.remotes.remove(remote);
+                }
+            }
+            NetworkStep::DropRoute { interface, destination } => {
+                self.kernel.routes.remove(&(*destination, interface.to_string()));
+            }
+            NetworkStep::AddRule(rule) => {
+                self.kernel.rules.entry(rule.table()).or_default().push(rule.clone());
+            }
+            NetworkStep::RemoveRule(rule) => self.remove_rule(rule),
+            NetworkStep::ReturnPort { port, bridge, up } => {
+                if let Some(link) = self.link(port) {
+                    link.master = Some(bridge.clone());
+                    link.up |= up;
+                    let flags = [("isolated", false), ("learning", true)];
+                    link.flags =
+                        flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+                }
+            }
+            NetworkStep::SetPortFlags { port, flags } => {
+                if let Some(link) = self.link(port) {
+                    link.flags.extend(flags.clone());
+                }
+            }
+            NetworkStep::SetPortVlans { port, remove, add } => {
+                if let Some(link) = self.link(port) {
+                    link.vlans.retain(|vlan| !remove.contains(vlan));
+                    link.vlans.extend(add);
+                }
+            }
+        }
+    }
+}
