@@ -34,6 +34,7 @@ pub(super) fn planned(
     let wanted = network.map(|network| render(&network, &facts.node, &facts, settings.profile()));
     let mut found = found(host, wanted.get(), owned.as_ref())?;
     found.management = management;
+    found.engine = settings.engine();
     if changes_network(wanted.get(), &found) {
         found.passages = passages(host, settings);
     }

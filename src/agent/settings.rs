@@ -17,6 +17,7 @@ use crate::declare::scalar::scalar;
 use crate::declare::shape::{Shape, choice};
 use crate::declare::{self, Entries, Severity, yaml};
 use crate::host::{Host, HostError};
+use crate::plan::Engine;
 use crate::render::Profile;
 use crate::sync::remote::{RemoteUrl, Scheme};
 use crate::sync::{self, KeyFingerprint, Trust};
@@ -54,14 +55,6 @@ choices! {
 }
 
 choices! {
-    /// What brings the running network to what the files say.
-    pub enum Engine as "an engine" {
-        /// ifupdown2, as Proxmox VE has it.
-        "ifupdown2" Ifupdown2,
-    }
-}
-
-choices! {
     /// What is done about Proxmox VE's own configuration of the network, in `/etc/pve/sdn`.
     pub enum Pve as "a way with Proxmox VE" {
         /// What all nodes of the cluster run is written there.
@@ -76,6 +69,16 @@ choices! {
 impl Shape for Profile {
     fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
         choice(node, "a profile", Self::WORDS, findings).map(|index| Self::ALL[index])
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::WORDS })
+    }
+}
+
+impl Shape for Engine {
+    fn read(node: &yaml::Node, findings: &mut Findings) -> Option<Self> {
+        choice(node, "an engine", Self::WORDS, findings).map(|index| Self::ALL[index])
     }
 
     fn schema() -> Json {
@@ -197,6 +200,11 @@ impl Settings {
     /// What the agent may do.
     pub fn mode(&self) -> Mode {
         self.mode.as_ref().map_or(Mode::Observe, |mode| mode.value)
+    }
+
+    /// What brings the running network to what the files say.
+    pub fn engine(&self) -> Engine {
+        self.engine.as_ref().map_or_else(Engine::default, |engine| engine.value)
     }
 
     /// The build of ifupdown2 that loads the files.

@@ -42,7 +42,7 @@ pub fn drift(host: &impl Host) -> Result<Option<Drift>, StateError> {
     let is_new = |mismatch: &Mismatch| !record.unmet.contains(mismatch);
     let text = files.text(host, &Managed::Interfaces)?;
     let sysctls = files.text(host, &Managed::Sysctl)?;
-    let target = Target::between(&[&text], &text).with_sysctls(&sysctls);
+    let target = Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
     if let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? {
         drift.kernel = target.verify(&kernel, &[]);
         drift.kernel.extend(target.unset(&kernel));

@@ -155,7 +155,7 @@ pub(super) fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError
 
 fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateError> {
     // Whatever becomes of the network, the files are put back first of all.
-    let network = WayBack::begin(host, way);
+    let network = WayBack::begin(host, way, armed.record.engine);
     way.back().put_back(host)?;
     let network = match network {
         Ok(Some(network)) => network.finish(host, &armed.record),

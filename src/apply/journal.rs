@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Link, StateError};
 use crate::host::{Host, HostError};
-use crate::plan::{GuestPort, Mismatch, Window};
+use crate::plan::{Engine, GuestPort, Mismatch, Window};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
 
@@ -105,6 +105,9 @@ pub struct Record {
     pub commit: Option<CommitRecord>,
     /// The digest of the rendering; none for generation 0.
     pub rendering: Option<Digest>,
+    /// What brings the network there, and back.
+    #[serde(default)]
+    pub engine: Engine,
     /// When it began, by the clock of the node.
     pub begun: Timestamp,
     /// What is done, in words.

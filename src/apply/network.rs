@@ -13,7 +13,7 @@ use super::StateError;
 use super::files::{Files, Way};
 use super::journal::Record;
 use crate::host::{Host, HostError};
-use crate::plan::{GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
+use crate::plan::{Engine, GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
 use crate::render::Managed;
 
 /// How often the kernel is read back before what differs counts as a failure.
@@ -131,10 +131,15 @@ impl WayBack {
     /// Reads the kernel, and takes down what cannot change in place while the files that
     /// made it are there. `None` on a dry node, and
     /// where nothing of the network is there.
-    pub(super) fn begin(host: &impl Host, way: &Way) -> Result<Option<Self>, StateError> {
+    pub(super) fn begin(
+        host: &impl Host,
+        way: &Way,
+        engine: Engine,
+    ) -> Result<Option<Self>, StateError> {
         let text = |files: Files| files.text(host, &Managed::Interfaces);
         let target = Target::between(&[&text(way.forward())?], &text(way.back())?)
-            .with_sysctls(&way.back().text(host, &Managed::Sysctl)?);
+            .with_sysctls(&way.back().text(host, &Managed::Sysctl)?)
+            .with_engine(engine);
         let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
             return Ok(None);
         };

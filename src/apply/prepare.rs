@@ -114,6 +114,7 @@ fn of_plan(
         previous: generation::Link { number: 0, manifest: digest },
         commit: Some(commit.clone()),
         rendering: Some(digest),
+        engine: plan.engine,
         begun: host.now(),
         steps: Vec::new(),
         guests: Vec::new(),
@@ -249,8 +250,9 @@ fn running_network(
     previous: &str,
     (new, sysctls): (&str, &str),
 ) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target =
-        Target::between(&[previous, &interfaces_on_node(host)?], new).with_sysctls(sysctls);
+    let target = Target::between(&[previous, &interfaces_on_node(host)?], new)
+        .with_sysctls(sysctls)
+        .with_engine(record.engine);
     let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
         return Ok(None);
     };
@@ -358,6 +360,7 @@ fn of_generation(
         previous: running.record.generation,
         commit: commit.clone(),
         rendering: generation.manifest.rendering,
+        engine: running.record.engine,
         begun: host.now(),
         steps: Vec::new(),
         guests: Vec::new(),

@@ -10,6 +10,7 @@ pub mod names;
 
 mod adoption;
 mod change;
+mod engine;
 mod guard;
 mod guests;
 mod interface;
@@ -33,6 +34,7 @@ mod window;
 
 pub use adoption::Foreign;
 pub use change::{Change, Impact, LineChange};
+pub use engine::Engine;
 pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
@@ -66,6 +68,8 @@ pub struct Plan {
     pub rendering: Rendering,
     /// What the rendering was made from.
     pub facts: Facts,
+    /// What brings the network to it.
+    pub engine: Engine,
     /// What is done, in order.
     pub steps: Vec<Step>,
     /// What the steps do to interfaces.
@@ -136,6 +140,8 @@ pub struct Found {
     pub management: Option<IpAddr>,
     /// How the remotes are reached.
     pub passages: Vec<Passage>,
+    /// What brings the network to what is wanted.
+    pub engine: Engine,
 }
 
 impl Found {
@@ -230,6 +236,7 @@ pub fn plan(
         node: facts.node.clone(),
         rendering: wanted,
         facts,
+        engine: found.engine,
         steps,
         changes,
         lines,
@@ -282,7 +289,8 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
 pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let sysctls = wanted.files.get(&Managed::Sysctl).map_or("", String::as_str);
-    Target::between(&[&found.interfaces_text()], new).with_sysctls(sysctls)
+    let target = Target::between(&[&found.interfaces_text()], new);
+    target.with_sysctls(sysctls).with_engine(found.engine)
 }
 
 /// Whether files differ that say something of the network: only then is it of interest how

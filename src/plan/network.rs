@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::engine::Engine;
 use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
 use super::kernel::Kernel;
@@ -35,6 +36,7 @@ pub struct Target {
     before: BTreeMap<IfName, Interface>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
+    engine: Engine,
 }
 
 impl Target {
@@ -42,13 +44,19 @@ impl Target {
     /// old ones ask for is as the last of them has it.
     pub fn between(old: &[&str], new: &str) -> Self {
         let before = old.iter().flat_map(|text| interfaces(text)).collect();
-        Self { wanted: interfaces(new), before, sysctls: BTreeMap::new() }
+        Self { wanted: interfaces(new), before, ..Self::default() }
     }
 
     /// The same with what a file of `sysctl.d(5)` sets.
     #[must_use]
     pub fn with_sysctls(self, text: &str) -> Self {
         Self { sysctls: sysctl::settings(text), ..self }
+    }
+
+    /// The same by another engine than ifupdown2.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
     }
 
     /// The tables that have to be read.

@@ -15,7 +15,7 @@ use camino::Utf8Path;
 use super::{ApplyError, Authority, Entry, Outcome, generation, running};
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
-use crate::plan::{Class, Plan, Step, Terms};
+use crate::plan::{Class, Engine, Plan, Step, Terms};
 use crate::render::{Managed, Profile, Rendering, without_version};
 use crate::sync::{CommitRecord, Verified};
 use crate::value::{NodeName, ObjectId};
@@ -61,6 +61,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         node: node(),
         rendering,
         facts: host.facts(&node())?,
+        engine: Engine::default(),
         steps,
         changes: Vec::new(),
         lines: BTreeMap::new(),
