@@ -16,6 +16,7 @@ mod guests;
 mod interface;
 mod kernel;
 mod lapse;
+mod native;
 mod network;
 mod order;
 mod reach;
