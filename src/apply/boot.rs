@@ -42,8 +42,7 @@ pub fn bring_up(host: &impl Host) -> Result<BroughtUp, StateError> {
     let files = generation.files();
     let text = files.text(host, &Managed::Interfaces)?;
     let sysctls = files.text(host, &Managed::Sysctl)?;
-    let target =
-        Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
+    let target = Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
     let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
         return Ok(BroughtUp::Nothing);
     };
