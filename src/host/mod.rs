@@ -16,6 +16,7 @@ mod interfaces;
 mod kernel;
 mod links;
 mod linux;
+mod netlink;
 mod network;
 mod observe;
 mod operator;
@@ -23,6 +24,7 @@ mod program;
 mod routes;
 mod services;
 mod socket;
+mod tables;
 mod watchdog;
 
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ use crate::value::{HostName, NodeName, ZoneId};
 pub use guests::configured_guests;
 pub use interfaces::{interface_addresses, interface_mtus};
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
+pub use netlink::{LinkEvents, PortChanges};
 pub use operator::operator;
 pub use socket::{Socket, connect};
 pub use watchdog::Watching;
@@ -270,6 +273,14 @@ pub enum HostError {
         path: Utf8PathBuf,
         /// The root of the dry node.
         root: Utf8PathBuf,
+    },
+    /// The kernel gave no answer that can be used.
+    #[error("cannot ask the kernel for {asked}")]
+    Kernel {
+        /// What it was asked for, such as `interfaces`.
+        asked: &'static str,
+        /// Why not.
+        source: io::Error,
     },
     /// A program gave no answer that can be used.
     #[error("`{program}` {message}")]
