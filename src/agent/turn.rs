@@ -374,9 +374,7 @@ impl<H: Host> Turn<'_, H> {
                     Ok(outcome) => {
                         quarantine::remember(self.host, &outcome);
                         if let Outcome::Open { entry } = &outcome {
-                            let left = terms.ordinary;
-                            let open = self.open(entry, &[], left)?.status;
-                            status.window = open.window;
+                            status.window = self.open_only(Some(entry))?.status.window;
                         }
                         came(&outcome, &record, &status.refused)
                     }
