@@ -4,6 +4,7 @@
 //! through [`Host`], so that a test can let any single call fail, or the power
 //! with it. Knows no policy.
 
+mod cable;
 mod cluster;
 mod devices;
 mod facts;
@@ -43,6 +44,7 @@ use crate::plan::{
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
 
+pub use cable::cable;
 pub use guests::configured_guests;
 pub use interfaces::{interface_addresses, interface_mtus};
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
