@@ -49,6 +49,9 @@ use crate::value::NodeName;
 /// The subcommand by which the agent starts its own fetch process.
 pub const FETCH_WORKER: &str = "fetch-worker";
 
+/// The subcommand by which the demo starts the first process of a node.
+const DEMO_NODE: &str = "demo-node";
+
 /// GitOps pull agent for software-defined networks of the Proxmox VE kind.
 #[derive(Debug, Parser)]
 #[command(name = "weft", version, arg_required_else_help = true)]
@@ -73,7 +76,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show the whole life of a change on three dry nodes in a temporary directory.
-    Demo,
+    Demo {
+        /// Not dry nodes: two nodes with a kernel's network of their own, and guests that ping
+        /// each other all the time. Needs root, iproute2 and VXLAN, and touches nothing of
+        /// this machine.
+        #[arg(long)]
+        live: bool,
+    },
     /// Make a repository to begin with: declarations, trust files, a pipeline.
     Init(init::Arguments),
     /// Make a repository of what there is.
@@ -254,6 +263,9 @@ enum Verb {
         /// The number of its entry in the journal.
         number: u64,
     },
+    /// The first process of a node of `weft demo --live`; started by the demo itself.
+    #[command(name = DEMO_NODE, hide = true)]
+    DemoNode(demo::NodeWords),
     /// The process that alone talks to remotes; started by the agent itself.
     #[command(name = FETCH_WORKER, hide = true)]
     FetchWorker,
@@ -332,7 +344,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     }
     let node = || node::Node::open(arguments.root.clone());
     match arguments.verb {
-        Verb::Demo => demo::run(output),
+        Verb::Demo { live } => demo::run(output, live),
         Verb::Validate { directory, facts } => {
             offline::validate_directory(output, &directory, &facts)
         }
@@ -399,6 +411,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             Output::print(String::from_utf8_lossy(&text));
             Ok(Exit::Ok)
         }
+        Verb::DemoNode(words) => demo::serve(&words),
         Verb::FetchWorker => Err(Failure::new(Exit::Usage, "the agent starts this by itself")),
     }
 }

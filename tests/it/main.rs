@@ -27,6 +27,7 @@ mod ipam_servers;
 mod kernel;
 mod lapses;
 mod leases;
+mod live;
 mod lying;
 mod machine;
 mod names;

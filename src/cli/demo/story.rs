@@ -1,6 +1,8 @@
 //! The steps of the demo, each with what must come of it.
 
-use super::scene::{NODES, Scene, Signer};
+use super::origin::Signer;
+use super::scene::{NODES, Scene};
+use super::{Play, expect};
 use crate::agent::status::State;
 use crate::agent::turn::{Purpose, Report};
 use crate::cli::failure::{Exit, Failure};
@@ -8,10 +10,7 @@ use crate::cli::findings;
 use crate::cli::output::Output;
 use crate::render::without_version;
 
-/// A name for programs, a title for people, and what is done.
-type Play = (&'static str, &'static str, fn(&mut Scene, Output) -> Result<String, Failure>);
-
-pub(super) const STEPS: &[Play] = &[
+pub(super) const STEPS: &[Play<Scene, String>] = &[
     (
         "found",
         "Alice makes a configuration repository from an example and signs its first commit",
@@ -59,10 +58,6 @@ vnets:
       10.77.0.0/24: {gateway: 10.78.0.1}
 ";
 
-fn expect(condition: bool, otherwise: impl Into<String>) -> Result<(), Failure> {
-    if condition { Ok(()) } else { Err(Failure::new(Exit::Failed, otherwise)) }
-}
-
 fn turn(scene: &Scene, node: &str, purpose: Purpose) -> Result<Report, Failure> {
     scene.turn(node, purpose)?.map_err(|error| Failure::from_error(Exit::Failed, &error))
 }
@@ -93,9 +88,13 @@ fn apply(scene: &mut Scene, output: Output) -> Result<String, Failure> {
 }
 
 fn plan(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit =
-        scene.commit(scene.tip, &[("sdn/lab.yaml", CHANGE)], "Add labnet", Signer::Alice)?;
-    scene.push_good(commit)?;
+    let commit = scene.origin.commit(
+        scene.origin.tip,
+        &[("sdn/lab.yaml", CHANGE)],
+        "Add labnet",
+        Signer::Alice,
+    )?;
+    scene.origin.push_good(commit)?;
     for node in NODES {
         let report = turn(scene, node, Purpose::Plan)?;
         let plan = report.plan.ok_or_else(|| Failure::new(Exit::Failed, "there is no plan"))?;
@@ -121,7 +120,7 @@ fn change(scene: &mut Scene, output: Output) -> Result<String, Failure> {
         )?;
         let runs =
             report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
-        expect(runs == scene.tip, format!("{node} does not run the newest commit"))?;
+        expect(runs == scene.origin.tip, format!("{node} does not run the newest commit"))?;
         let touched = scene.file(node)? != scene.first_files[node];
         expect(
             touched == (node == "node2"),
@@ -140,7 +139,7 @@ fn refused(
     commit: crate::value::ObjectId,
     code: &str,
 ) -> Result<String, Failure> {
-    scene.push(commit)?;
+    scene.origin.push(commit)?;
     for node in NODES {
         let before = scene.file(node)?;
         let report = turn(scene, node, Purpose::Sync)?;
@@ -148,7 +147,7 @@ fn refused(
         expect(report.status.state == State::Refused, format!("{node}: {message}"))?;
         let runs =
             report.status.running.and_then(|running| running.commit).map(|commit| commit.commit);
-        expect(runs == scene.tip, format!("{node} does not run the last good commit"))?;
+        expect(runs == scene.origin.tip, format!("{node} does not run the last good commit"))?;
         let codes: Vec<String> =
             report.status.refused.into_iter().map(|refused| refused.code).collect();
         expect(
@@ -158,27 +157,35 @@ fn refused(
         expect(scene.file(node)? == before, format!("{node} was changed by a refused commit"))?;
         output.say(format!("   {node}: {message}"));
     }
-    if let Some(tip) = scene.tip {
-        scene.push(tip)?;
+    if let Some(tip) = scene.origin.tip {
+        scene.origin.push(tip)?;
     }
     Ok(format!("refused on every node ({code}); nothing was changed"))
 }
 
 fn unsigned(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit =
-        scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Nobody)?;
+    let commit = scene.origin.commit(
+        scene.origin.tip,
+        &[("sdn/lab.yaml", "{}\n")],
+        "Remove labnet",
+        Signer::Nobody,
+    )?;
     refused(scene, output, commit, "unsigned")
 }
 
 fn unknown_key(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit =
-        scene.commit(scene.tip, &[("sdn/lab.yaml", "{}\n")], "Remove labnet", Signer::Mallory)?;
+    let commit = scene.origin.commit(
+        scene.origin.tip,
+        &[("sdn/lab.yaml", "{}\n")],
+        "Remove labnet",
+        Signer::Mallory,
+    )?;
     refused(scene, output, commit, "signer-unknown")
 }
 
 fn rewritten(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit = scene.commit(
-        scene.first,
+    let commit = scene.origin.commit(
+        scene.origin.first,
         &[("sdn/lab.yaml", "{}\n")],
         "Another second commit",
         Signer::Alice,
@@ -187,9 +194,13 @@ fn rewritten(scene: &mut Scene, output: Output) -> Result<String, Failure> {
 }
 
 fn broken(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let commit =
-        scene.commit(scene.tip, &[("sdn/lab.yaml", MISTAKE)], "Move labnet", Signer::Alice)?;
-    scene.push_good(commit)?;
+    let commit = scene.origin.commit(
+        scene.origin.tip,
+        &[("sdn/lab.yaml", MISTAKE)],
+        "Move labnet",
+        Signer::Alice,
+    )?;
+    scene.origin.push_good(commit)?;
     for node in NODES {
         let before = scene.file(node)?;
         let report = turn(scene, node, Purpose::Sync)?;
@@ -214,9 +225,9 @@ fn broken(scene: &mut Scene, output: Output) -> Result<String, Failure> {
 }
 
 fn revert(scene: &mut Scene, output: Output) -> Result<String, Failure> {
-    let first = scene.first.ok_or_else(|| Failure::new(Exit::Failed, "no first commit"))?;
-    let commit = scene.revert_to(first, "Revert \"Move labnet\" and \"Add labnet\"")?;
-    scene.push_good(commit)?;
+    let first = scene.origin.first.ok_or_else(|| Failure::new(Exit::Failed, "no first commit"))?;
+    let commit = scene.origin.revert_to(first, "Revert \"Move labnet\" and \"Add labnet\"")?;
+    scene.origin.push_good(commit)?;
     for node in NODES {
         let report = turn(scene, node, Purpose::Sync)?;
         expect(
