@@ -29,6 +29,7 @@ pub(super) fn read(
     let routes = entries::straight_routes(&mut socket, &links)?;
     let has_vrf = links.any(|link| link.table.is_some());
     let unreachable = if has_vrf { entries::unreachable(&mut socket)? } else { BTreeSet::new() };
+    let own_addresses_first = entries::own_addresses_first(&mut socket)?;
     let mut rules = BTreeMap::new();
     for &table in tables {
         let program = format!("{}-save", table.family.program());
@@ -41,7 +42,8 @@ pub(super) fn read(
     };
     let sysctls = sysctls.iter().filter_map(value).collect();
     let tables = tables::read()?;
-    Ok(Kernel { links: links.by_name(), rules, routes, sysctls, tables, unreachable })
+    let links = links.by_name();
+    Ok(Kernel { links, rules, routes, sysctls, tables, own_addresses_first, unreachable })
 }
 
 fn rules(table: Table, text: &str) -> Vec<Rule> {

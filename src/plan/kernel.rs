@@ -23,6 +23,8 @@ pub struct Kernel {
     /// The tables that ifupdown2 keeps for VRFs by their names, whether they are there or not
     /// (`/etc/iproute2/rt_tables.d/ifupdown2_vrf_map.conf`).
     pub tables: BTreeMap<String, u32>,
+    /// The versions of IP of which the node's own addresses are looked up before those of VRFs.
+    pub own_addresses_first: BTreeSet<Family>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
 }

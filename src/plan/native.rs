@@ -57,6 +57,20 @@ impl Target {
             let Some(wanted) = self.wanted.get(name) else { continue };
             self.set(name, wanted, kernel, &mut work);
         }
+        for family in self.not_last(kernel) {
+            work.settings.push(NetworkStep::AddLocalRule { family });
+            work.settings.push(NetworkStep::DropLocalRule { family });
+        }
+        for (bridge, id) in self.untagged_here(&work.links) {
+            let add = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
+            let (port, remove) = (bridge.to_owned(), Vec::new());
+            work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
+        }
+        for (bridge, id) in self.no_longer_here(kernel) {
+            let remove = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
+            let (port, add) = (bridge.to_owned(), Vec::new());
+            work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
+        }
         let Work { removals, creations, settings, routes, .. } = work;
         [removals, creations, settings, routes].concat()
     }
@@ -136,6 +150,10 @@ impl Target {
             }
         }
         if let Kind::Bridge { ports, vlan_aware, vlans, .. } = &wanted.kind {
+            steps.extend(
+                self.leaving(name, work)
+                    .map(|interface| NetworkStep::SetMaster { interface, master: None }),
+            );
             let vlans = vlan_aware.then_some(vlans.as_slice());
             for port in ports {
                 steps.extend(self.set_port(name, port, vlans, work));
@@ -156,6 +174,70 @@ impl Target {
                 work.routes.push(step);
             }
         }
+    }
+
+    /// The versions of IP of which own addresses are looked up before those of VRFs, where there
+    /// are to be any: what is for an address of a VRF would be the node's.
+    fn not_last<'a>(&self, kernel: &'a Kernel) -> impl Iterator<Item = Family> + 'a {
+        let has_vrf = self.wanted.values().any(|wanted| wanted.kind == Kind::Vrf);
+        kernel.own_addresses_first.iter().copied().filter(move |_| has_vrf)
+    }
+
+    /// The VLANs that leave a bridge that filters by an interface of their own, and that it does
+    /// not carry to itself yet: ifupdown2 adds them with the interface.
+    fn untagged_here<'a>(
+        &'a self,
+        links: &'a BTreeMap<String, Link>,
+    ) -> impl Iterator<Item = (&'a str, u16)> + 'a {
+        tagged(&self.wanted).filter(|(device, id)| {
+            let aware = self
+                .wanted
+                .get(*device)
+                .is_some_and(|wanted| matches!(wanted.kind, Kind::Bridge { vlan_aware: true, .. }));
+            let device = links.get(*device);
+            device.is_some_and(|link| (link.vlan_filtering || aware) && !carries(link, *id))
+        })
+    }
+
+    /// Those that no interface takes from a bridge any more.
+    fn no_longer_here<'a>(&'a self, kernel: &'a Kernel) -> BTreeSet<(&'a str, u16)> {
+        let wanted: BTreeSet<(&str, u16)> = tagged(&self.wanted).collect();
+        let made: BTreeSet<&str> = self
+            .before
+            .iter()
+            .flat_map(|(name, old)| old.implied().chain([name.as_str()]))
+            .collect();
+        let others: BTreeSet<(&str, u16)> = kernel
+            .links
+            .iter()
+            .filter(|(name, _)| !made.contains(name.as_str()))
+            .filter_map(|(_, link)| Some((link.lower.as_deref()?, link.vlan.as_ref()?.0)))
+            .collect();
+        let gone =
+            tagged(&self.before).filter(|vlan| !wanted.contains(vlan) && !others.contains(vlan));
+        gone.filter(|(device, id)| {
+            let device = kernel.links.get(*device);
+            device.is_some_and(|link| link.vlan_filtering && carries(link, *id))
+        })
+        .collect()
+    }
+
+    /// Ports that a bridge had by its stanza, and is not to have any more. A port that goes
+    /// altogether, or to another bridge, leaves by that.
+    fn leaving<'a>(
+        &'a self,
+        bridge: &'a IfName,
+        work: &'a Work,
+    ) -> impl Iterator<Item = IfName> + 'a {
+        let wants =
+            |port: &str| self.wanted.values().any(|wanted| wanted.ports().any(|p| p == port));
+        let old = self.before.get(bridge).into_iter().flat_map(Interface::ports);
+        old.filter(move |port| {
+            let link = work.links.get(*port);
+            link.is_some_and(|link| link.master.as_deref() == Some(bridge.as_str())) && !wants(port)
+        })
+        .filter_map(|port| port.parse().ok())
+        .filter(|port| self.wanted.contains_key(port) || !self.before.contains_key(port))
     }
 
     /// What is set of a port of one of our bridges, which filters VLANs where there are `vlans`.
@@ -239,8 +321,32 @@ impl Target {
                 }
             }
         }
+        for family in self.not_last(kernel) {
+            let message =
+                format!("the node's own {} addresses come before those of VRFs", family.as_str());
+            found.push(Mismatch::of_node(&message));
+        }
+        for (bridge, id) in self.untagged_here(&kernel.links) {
+            found.push(Mismatch::new(bridge, format!("does not carry VLAN {id} to itself")));
+        }
         found
     }
+}
+
+/// The VLANs of interfaces, each with what it is a VLAN of.
+fn tagged(interfaces: &BTreeMap<IfName, Interface>) -> impl Iterator<Item = (&str, u16)> {
+    interfaces.values().flat_map(|interface| {
+        let own = match &interface.kind {
+            Kind::Vlan { device, id, .. } => Some((device.as_str(), *id)),
+            _ => None,
+        };
+        interface.implied().filter_map(vlan_of).chain(own)
+    })
+}
+
+/// Whether a bridge or a port of one has a VLAN.
+fn carries(link: &Link, id: u16) -> bool {
+    link.vlans.iter().any(|vlan| (vlan.first..=vlan.last).contains(&id))
 }
 
 /// Makes an interface, unless it is there or nothing can be made.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::engine::Engine;
 use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Link};
 use super::order::{Order, ordered};
 use super::rule::{Rule, Table};
 use super::stanza::option;
@@ -118,8 +118,15 @@ impl Target {
             .into_iter()
             .filter(move |name| {
                 let link = kernel.links.get(*name);
+                // The native engine takes it out of its bridge by itself.
+                let in_nothing = |link: &Link| {
+                    let bridge = link.master.as_deref();
+                    bridge.is_none_or(|bridge| {
+                        self.engine == Engine::Native && self.before.contains_key(bridge)
+                    })
+                };
                 let free = link.is_some_and(|link| {
-                    link.vlan.is_some() && link.master.is_none() && link.addresses.is_empty()
+                    link.vlan.is_some() && in_nothing(link) && link.addresses.is_empty()
                 });
                 free && !kept.contains(name) && !used(name)
             })

@@ -130,6 +130,17 @@ pub enum NetworkStep {
         /// Whether it is there.
         on: bool,
     },
+    /// The node's own addresses are looked up after those of VRFs too (a rule for the table
+    /// `local` at 32765, where ifupdown2 puts it).
+    AddLocalRule {
+        /// Of which version of IP.
+        family: Family,
+    },
+    /// They are not looked up before everything any more (the kernel's own rule at 0).
+    DropLocalRule {
+        /// Of which version of IP.
+        family: Family,
+    },
     /// The table of a VRF gets the VRF's name, where ifupdown2 keeps them.
     NameTable {
         /// The VRF.
@@ -358,6 +369,12 @@ impl fmt::Display for NetworkStep {
             }
             Self::SetUnreachable { interface, on: false, .. } => {
                 write!(f, "let out of {interface} what it has no route for")
+            }
+            Self::AddLocalRule { family } => {
+                write!(f, "look up own {} addresses after those of VRFs", family.as_str())
+            }
+            Self::DropLocalRule { family } => {
+                write!(f, "look up own {} addresses first no more", family.as_str())
             }
             Self::NameTable { interface, table } => write!(f, "name the table {table} {interface}"),
             Self::SetOvsPort { interface, bridge, options } => {

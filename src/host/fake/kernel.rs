@@ -191,6 +191,10 @@ impl Network {
                     self.kernel.unreachable.remove(table);
                 }
             }
+            NetworkStep::DropLocalRule { family } => {
+                self.kernel.own_addresses_first.remove(family);
+            }
+            NetworkStep::AddLocalRule { .. } => {}
             NetworkStep::NameTable { interface, table } => {
                 self.kernel.tables.insert(interface.to_string(), *table);
             }

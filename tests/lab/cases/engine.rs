@@ -200,6 +200,10 @@ fn keeps(lab: &Lab, engines: Engines) {
             port.retain(|key, _| {
                 !matches!(key.as_str(), "mcast_n_groups" | "mcast_router" | "state")
             });
+            // Whether there is a carrier the kernel tells a moment later.
+            if let Some(flags) = port.get_mut("flags").and_then(Value::as_array_mut) {
+                flags.retain(|flag| flag == "UP");
+            }
         }
         serde_json::to_string_pretty(ports).expect("text")
     };

@@ -16,6 +16,7 @@ mod remotes;
 mod services;
 mod sessions;
 mod simple;
+mod speed;
 mod system;
 mod underlay;
 mod vlan;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
     [
         underlay::CASES,
         simple::CASES,
+        speed::CASES,
         vxlan::CASES,
         examples::CASES,
         vlan::CASES,
