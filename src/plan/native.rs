@@ -66,11 +66,6 @@ impl Target {
             let (port, remove) = (bridge.to_owned(), Vec::new());
             work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
         }
-        for (bridge, id) in self.no_longer_here(kernel) {
-            let remove = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
-            let (port, add) = (bridge.to_owned(), Vec::new());
-            work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
-        }
         let Work { removals, creations, settings, routes, .. } = work;
         [removals, creations, settings, routes].concat()
     }
@@ -136,7 +131,7 @@ impl Target {
         for address in surplus.filter(|_| !wanted.is_own()) {
             say(NetworkStep::RemoveAddress { interface: interface(), address: *address });
         }
-        for family in wanted.forwards.difference(&link.forwards) {
+        for family in forwards(wanted, &link).difference(&link.forwards) {
             let protocol = if *family == Family::V4 { "ipv4" } else { "ipv6" };
             say(switch(name, protocol, "forwarding"));
         }
@@ -199,8 +194,9 @@ impl Target {
         })
     }
 
-    /// Those that no interface takes from a bridge any more.
-    fn no_longer_here<'a>(&'a self, kernel: &'a Kernel) -> BTreeSet<(&'a str, u16)> {
+    /// Takes VLANs from bridges that no interface of theirs takes any more: ifupdown2 leaves
+    /// those of interfaces that have no stanza.
+    pub(super) fn no_longer_here(&self, kernel: &Kernel) -> Vec<NetworkStep> {
         let wanted: BTreeSet<(&str, u16)> = tagged(&self.wanted).collect();
         let made: BTreeSet<&str> = self
             .before
@@ -218,6 +214,12 @@ impl Target {
         gone.filter(|(device, id)| {
             let device = kernel.links.get(*device);
             device.is_some_and(|link| link.vlan_filtering && carries(link, *id))
+        })
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .map(|(bridge, id)| {
+            let remove = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
+            NetworkStep::SetPortVlans { port: bridge.to_owned(), remove, add: Vec::new() }
         })
         .collect()
     }
@@ -310,6 +312,11 @@ impl Target {
             if let Some(settings) = bridge_settings(wanted, link) {
                 found.push(Mismatch::new(name.as_str(), format!("lacks {settings}")));
             }
+            let more = &forwards(wanted, link) - &wanted.forwards;
+            for family in more.difference(&link.forwards) {
+                let message = format!("does not forward {}", family.as_str());
+                found.push(Mismatch::new(name.as_str(), message));
+            }
             if let Some(message) = self.engine.learns_otherwise(wanted, link) {
                 found.push(Mismatch::new(name.as_str(), message));
             }
@@ -331,6 +338,17 @@ impl Target {
         }
         found
     }
+}
+
+/// What an interface is to forward. A bridge in a VRF forwards all that it can, as ifupdown2
+/// has it: what comes from the tunnels of an EVPN zone comes by one of which no line says so.
+fn forwards(wanted: &Interface, link: &Link) -> BTreeSet<Family> {
+    let mut forwards = wanted.forwards.clone();
+    if wanted.is_bridge() && wanted.vrf.is_some() {
+        forwards.insert(Family::V4);
+        forwards.extend((!link.ipv6_off).then_some(Family::V6));
+    }
+    forwards
 }
 
 /// The VLANs of interfaces, each with what it is a VLAN of.
