@@ -19,9 +19,9 @@ use crate::plan::ipam::{
 };
 use crate::value::{ClusterName, Fingerprint, IpamId, Secret, ZoneId};
 
-pub use carry::{Outcome, carry_out};
+pub use carry::{Outcome, carry_out, carry_out_until};
 pub(super) use mark::{lease_of, owner};
-pub use settle::{Settled, settle};
+pub use settle::{Ask, Settled, settle, settle_in_turn};
 
 /// What an IPAM server is asked for. Whatever comes back is looked at by who asks.
 pub(super) trait Server {
@@ -169,12 +169,18 @@ fn plan_server(
         refused.extend(not_done);
         counts = counts.and(number);
     }
-    if let Some(why) = terms.limits.judge(counts).filter(|_| !terms.force) {
-        steps.retain(|step| !step.removes());
+    if let Some(why) = keep(&mut steps, counts, terms) {
         counts = counts.with(&steps);
         refused.push(Refused { of: Subject::Server(id.clone()), why });
     }
     (steps, counts)
+}
+
+/// Leaves out what would take more away than the limits allow, and says why.
+fn keep(steps: &mut Vec<Step>, counts: Counts, terms: &Terms) -> Option<Refusal> {
+    let why = terms.limits.judge(steps, counts).filter(|_| !terms.force)?;
+    steps.retain(|step| !step.takes_away());
+    Some(why)
 }
 
 /// A server that is there and has all that is needed.

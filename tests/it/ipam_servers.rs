@@ -9,6 +9,7 @@ mod life;
 mod phpipam;
 mod program;
 mod site;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::standing::forget;
 use super::{Leave, NamesError, Standing, carry_out, digest, plan, zones_of};
 use crate::agent::addresses::{self, Law, remembered_of_servers};
 use crate::agent::error::chain;
@@ -60,6 +61,9 @@ impl Registrar {
     ) {
         let Some(every) = settings.registers_names().filter(|_| settings.mode() == Mode::Apply)
         else {
+            if let Err(error) = forget(&**host) {
+                tracing::warn!("names: {}", chain(&error));
+            }
             return;
         };
         let of = (runs, taken(&**host).ok().flatten());

@@ -71,8 +71,9 @@ pub struct Counts {
     pub ours: usize,
 }
 
-/// The most of our objects that one plan may remove from one server. Nobody is asked where
-/// nothing is set.
+/// The most of our objects that one plan may take away on one server: what goes, and addresses
+/// that their guests give up. Those that were given up before are no more counted when they go.
+/// Nobody is asked where nothing is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The most objects.
@@ -81,10 +82,10 @@ pub struct Limits {
 
 impl Limits {
     /// Why a plan must not remove what it would.
-    pub fn judge(self, counts: Counts) -> Option<Refusal> {
+    pub fn judge(self, steps: &[Step], counts: Counts) -> Option<Refusal> {
         let most = self.max_objects? as usize;
-        let Counts { removed, ours, .. } = counts;
-        (removed > most).then_some(Refusal::TooMuch { removed, of: ours, most })
+        let removed = steps.iter().filter(|step| step.takes_away()).count();
+        (removed > most).then_some(Refusal::TooMuch { removed, of: counts.ours, most })
     }
 }
 
@@ -134,6 +135,21 @@ impl Step {
     /// Whether something goes.
     pub fn removes(&self) -> bool {
         matches!(self, Self::Delete { .. })
+    }
+
+    /// Whether somebody loses something: an object goes that nobody gave up before, or a guest
+    /// gives up its address.
+    pub fn takes_away(&self) -> bool {
+        let is_given_up = |content: &Content| {
+            content.lease.as_ref().is_some_and(|lease| lease.released.is_some())
+        };
+        match self {
+            Self::Create { .. } => false,
+            Self::Update { found, content } => {
+                is_given_up(content) && !found.content.as_ref().is_some_and(is_given_up)
+            }
+            Self::Delete { found } => !found.content.as_ref().is_some_and(is_given_up),
+        }
     }
 
     /// Steps are done in this order: what goes makes room first, but for the space, which

@@ -57,6 +57,10 @@ pub enum Refusal {
     NoSpace,
     /// Something that weft needs there and does not make itself.
     Lacks(String),
+    /// This node may not write now.
+    StandsBy(String),
+    /// The time for writing was over before it was begun.
+    Over,
     /// The server or the way to it refuses; its own words.
     Said(String),
 }
@@ -118,13 +122,15 @@ impl fmt::Display for Refusal {
             ),
             Self::TooMuch { removed, of, most } => write!(
                 f,
-                "{removed} of our {of} objects would be removed, and at most {most} may be; look at the plan, and force it if it is meant"
+                "{removed} of our {of} objects would be removed or given up, and at most {most} may be; look at the plan (`weft ipam plan`), and force it if it is meant (`weft ipam apply --force`)"
             ),
             Self::Moved => f.write_str("it was changed since this was planned; plan again"),
             Self::NoSpace => {
                 f.write_str("the server has no VRF for it yet; `weft ipam apply` makes it")
             }
             Self::Lacks(what) => write!(f, "the server lacks {what}"),
+            Self::StandsBy(why) => write!(f, "nothing is written there: {why}"),
+            Self::Over => f.write_str("the time for writing is over"),
             Self::Said(said) => f.write_str(said),
         }
     }
