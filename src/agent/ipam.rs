@@ -52,7 +52,7 @@ impl<'a, H: Host> Desk<'a, H> {
         let commit = law.configuration.commit.short();
         let terms = Terms {
             cluster: settings.cluster.value.clone(),
-            limits: Limits { max_objects: Some(MOST_REMOVED) },
+            limits: Limits { max: Some(MOST_REMOVED), max_percent: None },
             force: leave.force,
             adopt: leave.adopt,
             bounds: Bounds::default(),
@@ -94,11 +94,7 @@ impl<'a, H: Host> Desk<'a, H> {
     }
 
     /// Does it until a time, and remembers what is held then.
-    pub fn carry_out(
-        &self,
-        plan: Plan,
-        until: Option<Instant>,
-    ) -> Result<Outcome, AddressesError> {
+    pub fn carry_out(&self, plan: Plan, until: Option<Instant>) -> Result<Outcome, AddressesError> {
         let outcome = ipam::carry_out_until(plan, until);
         self.read()?;
         Ok(outcome)
@@ -323,7 +319,7 @@ fn differences(before: &Leases, after: &Leases) -> Vec<LeaseChange> {
 fn access(host: &impl Host, settings: &Settings, law: &Law) -> BTreeMap<IpamId, Access> {
     let token = |(id, server): (&IpamId, &IpamServer)| {
         let token = credentials::for_server(host, settings, &server.token, &server.url)?;
-        Some((id.clone(), Access { token, authorities: None }))
+        Some((id.clone(), Access { secret: token, authorities: None }))
     };
     servers(&law.network).filter_map(token).collect()
 }

@@ -137,10 +137,7 @@ impl<'a, H: Host> Right<'a, H> {
     /// Gives it back, where it was taken. `zones` are where names are now, where some may have
     /// been written: whether all are registered is for the agents to see. What is known of them
     /// stays as it was otherwise.
-    pub fn end(
-        self,
-        zones: Option<&BTreeMap<DnsId, BTreeSet<String>>>,
-    ) -> Result<(), LeasesError> {
+    pub fn end(self, zones: Option<&BTreeMap<DnsId, BTreeSet<String>>>) -> Result<(), LeasesError> {
         match (self.writing, zones) {
             (None, _) => Ok(()),
             (Some(writing), Some(zones)) => writing.end(None, zones),

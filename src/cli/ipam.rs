@@ -133,9 +133,7 @@ pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<
         Verb::Set { address, guest, interface } => {
             allocate_one(&open()?, &interface.wish(guest, Some(*address)))
         }
-        Verb::Release { address, zone, now } => {
-            release(&open()?, (*address, zone.as_ref()), *now)
-        }
+        Verb::Release { address, zone, now } => release(&open()?, (*address, zone.as_ref()), *now),
         Verb::Import(import) => import::run(&open()?, import),
         Verb::Plan(leave) => servers::run(&open()?, *leave, false),
         Verb::Apply(leave) => servers::run(&open()?, *leave, true),

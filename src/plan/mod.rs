@@ -18,6 +18,7 @@ mod lapse;
 mod network;
 mod order;
 mod reach;
+mod refused;
 mod routing;
 mod rule;
 mod service;

@@ -8,7 +8,8 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::http::{Bounds, HttpError, Trust};
+pub use super::access::Access;
+use super::http::{Bounds, HttpError};
 use super::netbox::NetBox;
 use super::phpipam::PhpIpam;
 use crate::network::{Ipam, IpamServer, Leases, Network, Vnet};
@@ -17,7 +18,7 @@ use crate::plan::ipam::{
     Content, Counts, Difference, Found, FoundObject, Key, Limits, Reach, Refusal, Refused, Rule,
     Scene, Step, Subject, difference, leases, taken, zones_of,
 };
-use crate::value::{ClusterName, Fingerprint, IpamId, Secret, ZoneId};
+use crate::value::{ClusterName, IpamId, ZoneId};
 
 pub use carry::{Outcome, carry_out, carry_out_until};
 pub(super) use mark::{lease_of, owner};
@@ -48,16 +49,6 @@ pub(super) trait Server {
     fn update(&mut self, found: &FoundObject, content: &Content) -> Result<(), HttpError>;
     /// Removes an object, once, if it is still as it was found.
     fn delete(&mut self, found: &FoundObject) -> Result<(), HttpError>;
-}
-
-/// What lets in to one server.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// The token of its API.
-    pub token: Secret,
-    /// Its authorities (PEM), where the system's do not count. A fingerprint that is
-    /// declared counts more.
-    pub authorities: Option<String>,
 }
 
 /// By what servers are told.
@@ -176,11 +167,13 @@ fn plan_server(
     (steps, counts)
 }
 
-/// Leaves out what would take more away than the limits allow, and says why.
+/// Leaves out what would take more away than the limits allow, and says why. An address that a
+/// guest gives up counts, and counts no more when it goes after the grace.
 fn keep(steps: &mut Vec<Step>, counts: Counts, terms: &Terms) -> Option<Refusal> {
-    let why = terms.limits.judge(steps, counts).filter(|_| !terms.force)?;
+    let removed = steps.iter().filter(|step| step.takes_away()).count();
+    let much = terms.limits.judge(removed, counts.ours).filter(|_| !terms.force)?;
     steps.retain(|step| !step.takes_away());
-    Some(why)
+    Some(Refusal::TooMuch(much))
 }
 
 /// A server that is there and has all that is needed.
@@ -192,15 +185,13 @@ fn reach(
 ) -> Result<Box<dyn Server>, Vec<Refusal>> {
     let one = |why: &str| vec![Refusal::Said(why.to_owned())];
     let access = access.get(id).ok_or_else(|| one("no token is known for it"))?;
-    let (token, authorities) = (&access.token, access.authorities.clone());
     let whose = (&terms.cluster, terms.message.as_str());
     let mut server: Box<dyn Server> = match network.ipams.get(id) {
         Some(Ipam::Netbox(server)) => Box::new(
-            NetBox::reach(server, token, authorities, terms.bounds, whose)
-                .map_err(|error| said(&error))?,
+            NetBox::reach(server, access, terms.bounds, whose).map_err(|error| said(&error))?,
         ),
         Some(Ipam::Phpipam(server, section)) => Box::new(
-            PhpIpam::reach((server, *section), token, authorities, terms.bounds, &terms.cluster)
+            PhpIpam::reach((server, *section), access, terms.bounds, &terms.cluster)
                 .map_err(|error| said(&error))?,
         ),
         Some(Ipam::Pve) | None => {
@@ -237,15 +228,6 @@ fn said(error: &HttpError) -> Vec<Refusal> {
 
 fn of_server(id: &IpamId, whys: Vec<Refusal>) -> impl Iterator<Item = Refused> {
     whys.into_iter().map(|why| Refused { of: Subject::Server(id.clone()), why })
-}
-
-/// Whom a client of an IPAM server believes.
-pub(super) fn trust(fingerprint: Option<&Fingerprint>, authorities: Option<String>) -> Trust {
-    match (fingerprint, authorities) {
-        (Some(fingerprint), _) => Trust::Pinned(fingerprint.clone()),
-        (None, Some(authorities)) => Trust::Authorities(authorities),
-        (None, None) => Trust::System,
-    }
 }
 
 /// The leases that a server holds for the zones that it administers.

@@ -60,7 +60,7 @@ impl Cluster {
             name: name(),
             server,
             network: Network::default(),
-            access: Access { token, authorities: None },
+            access: Access { secret: token, authorities: None },
             terms: Terms {
                 cluster: "lab".parse().unwrap(),
                 limits: Limits::default(),

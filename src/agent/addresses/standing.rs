@@ -148,7 +148,8 @@ fn settle_or_read<H: Host>(
         Ok(branch) => (branch, None),
         Err(error) => (None, Some(error)),
     };
-    let of_branch = branch.as_ref().map(|branch| settle_branch(host, settings, branch, &law, &found));
+    let of_branch =
+        branch.as_ref().map(|branch| settle_branch(host, settings, branch, &law, &found));
     let of_branch = of_branch.transpose();
     // One does not wait for the other; by a branch that cannot be read nothing is known.
     let behind = of_branch

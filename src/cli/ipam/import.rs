@@ -31,10 +31,7 @@ pub(super) struct Arguments {
 
 /// Writes a lease for each address that Proxmox has given to a guest, where nobody holds it.
 /// What is not taken over is said, with the reason.
-pub(super) fn run(
-    site: &Site<'_>,
-    arguments: &Arguments,
-) -> Result<Exit, Failure> {
+pub(super) fn run(site: &Site<'_>, arguments: &Arguments) -> Result<Exit, Failure> {
     let text = source::file(&arguments.file, MAX_BYTES)?;
     let taken =
         addresses::state(arguments.file.as_str(), &text).map_err(|error| node::failed(&error))?;

@@ -194,8 +194,7 @@ fn worse(one: Exit, other: Exit) -> Exit {
 
 /// Asks servers what they hold, and remembers it.
 pub(super) fn read(site: &Site<'_>) -> Result<(), Failure> {
-    let refused =
-        site.desk(names::Leave::default()).read().map_err(|error| failed(&error))?;
+    let refused = site.desk(names::Leave::default()).read().map_err(|error| failed(&error))?;
     for refused in refused {
         Output::notice(format!("warning: {refused}; this is what was read last"));
     }
@@ -244,8 +243,8 @@ pub(super) fn allocate_one(site: &Site<'_>, claim: &Claim) -> Result<Option<Exit
         return Err(super::is_declared(claim));
     }
     let desk = site.desk(names::Leave::default());
-    let (settled, allocation) = site
-        .in_turn(|right| desk.settle_one(id, claim, right).map_err(|error| failed(&error)))?;
+    let (settled, allocation) =
+        site.in_turn(|right| desk.settle_one(id, claim, right).map_err(|error| failed(&error)))?;
     site.tell_hosts()?;
     Ok(Some(words::say(site.output, &allocation, &settled.refused, true)))
 }
@@ -295,9 +294,8 @@ pub(super) fn release(
         }]
     };
     let desk = site.desk(names::Leave::default());
-    let settled = site.in_turn(|right| {
-        desk.settle_by(&id, decide, right).map_err(|error| failed(&error))
-    });
+    let settled =
+        site.in_turn(|right| desk.settle_by(&id, decide, right).map_err(|error| failed(&error)));
     if let Some(wrong) = wrong {
         return Err(wrong);
     }

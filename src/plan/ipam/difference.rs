@@ -71,24 +71,6 @@ pub struct Counts {
     pub ours: usize,
 }
 
-/// The most of our objects that one plan may take away on one server: what goes, and addresses
-/// that their guests give up. Those that were given up before are no more counted when they go.
-/// Nobody is asked where nothing is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The most objects.
-    pub max_objects: Option<u32>,
-}
-
-impl Limits {
-    /// Why a plan must not remove what it would.
-    pub fn judge(self, steps: &[Step], counts: Counts) -> Option<Refusal> {
-        let most = self.max_objects? as usize;
-        let removed = steps.iter().filter(|step| step.takes_away()).count();
-        (removed > most).then_some(Refusal::TooMuch { removed, of: counts.ours, most })
-    }
-}
-
 impl Counts {
     /// Both together.
     #[must_use]
@@ -137,18 +119,15 @@ impl Step {
         matches!(self, Self::Delete { .. })
     }
 
-    /// Whether somebody loses something: an object goes that nobody gave up before, or a guest
-    /// gives up its address.
+    /// Whether somebody loses something: a guest gives up its address, or an object goes that
+    /// nobody gave up before.
     pub fn takes_away(&self) -> bool {
-        let is_given_up = |content: &Content| {
-            content.lease.as_ref().is_some_and(|lease| lease.released.is_some())
-        };
+        let was_given_up =
+            |found: &FoundObject| found.content.as_ref().is_some_and(Content::is_given_up);
         match self {
             Self::Create { .. } => false,
-            Self::Update { found, content } => {
-                is_given_up(content) && !found.content.as_ref().is_some_and(is_given_up)
-            }
-            Self::Delete { found } => !found.content.as_ref().is_some_and(is_given_up),
+            Self::Update { found, content } => content.is_given_up() && !was_given_up(found),
+            Self::Delete { found } => !was_given_up(found),
         }
     }
 

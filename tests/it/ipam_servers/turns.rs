@@ -149,7 +149,9 @@ fn one_node_at_a_time_writes_on_a_server() {
     assert_eq!(document["ok"], false, "{document}");
     let why = document["refused_by_servers"][0].as_str().unwrap();
     assert!(
-        why.starts_with("IPAM server `nb`: nothing is written there: node `n1` writes, for at most"),
+        why.starts_with(
+            "IPAM server `nb`: nothing is written there: node `n1` writes, for at most"
+        ),
         "{why}"
     );
     is(&two, &["ipam", "list"], 0, "10.0.0.2");
@@ -203,7 +205,7 @@ fn no_more_is_given_up_at_once_than_the_limit_allows() {
     scene.declare(&all[51..]);
     is(&node, &["sync"], 0, "runs commit");
     let writes = scene.writes();
-    let limit = "IPAM server `nb`: 51 of our 63 objects would be removed or given up, and at most 50 may be";
+    let limit = "IPAM server `nb`: 51 of our 63 entries would be taken away, and at most 50 may be";
     for words in [&["ipam", "plan"][..], &["ipam", "allocate"], &["ipam", "apply"]] {
         is(&node, words, 4, limit);
     }
