@@ -51,8 +51,7 @@ struct Envelope {
 }
 
 impl PhpIpam {
-    /// The server that is declared. `authorities` are those of a file, where the system's do
-    /// not count.
+    /// The server that is declared.
     ///
     /// # Errors
     /// The URL, the token or the authorities cannot be used, or the server does not have the

@@ -88,7 +88,6 @@ struct PatchedSet<'a> {
 
 impl PowerDns {
     /// The server that is declared, with its key.
-    /// the system's do not count.
     ///
     /// # Errors
     /// The URL, the key or the authorities cannot be used.
