@@ -1,7 +1,7 @@
 //! Leases on a branch of their own: published over https by real git, by several nodes at
 //! once, and taken from nobody else.
 
-mod killed;
+pub(crate) mod killed;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
