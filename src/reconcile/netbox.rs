@@ -126,11 +126,21 @@ impl NetBox {
 
     fn list(&self, kind: Kind, filter: &str) -> Result<Vec<FoundObject>, HttpError> {
         let mut found = Vec::new();
-        walk::all(&self.client, kind, filter, self.version >= CURSOR, |row| {
-            found.push(self.kept(kind, row)?);
-            Ok(())
-        })?;
+        self.each(kind, filter, |object| found.push(object))?;
         Ok(found)
+    }
+
+    /// Reads a list page by page, so that nobody holds all of it who does not want to.
+    fn each(
+        &self,
+        kind: Kind,
+        filter: &str,
+        mut keep: impl FnMut(FoundObject),
+    ) -> Result<(), HttpError> {
+        walk::all(&self.client, kind, filter, self.version >= CURSOR, |row| {
+            keep(self.kept(kind, row)?);
+            Ok(())
+        })
     }
 
     /// The VRFs of our zones, and those that are named as ours would be.
@@ -254,12 +264,12 @@ impl Server for NetBox {
             let spaces = Some(self.in_spaces("")).filter(|spaces| !spaces.is_empty());
             let mut seen = BTreeSet::new();
             for filter in [Some(ours), spaces].into_iter().flatten() {
-                for object in self.list(kind, &filter)? {
+                self.each(kind, &filter, |object| {
                     let is_concerned = object.is_ours() || object.zone.is_some();
                     if is_concerned && seen.insert(object.id) {
                         objects.push(object);
                     }
-                }
+                })?;
             }
         }
         Ok(Found { objects })
