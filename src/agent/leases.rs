@@ -21,7 +21,7 @@ use crate::declare::writer::{self, Writer};
 use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
-use crate::sync::ledger::{self, Allocators, Ledger, LedgerError};
+use crate::sync::ledger::{self, Allocators, Ledger, LedgerError, Taken};
 use crate::sync::publish::{DraftError, SigningKey, SigningKeyError, draft};
 use crate::sync::worker::Cancel;
 use crate::sync::worker::FetchUser;
@@ -99,6 +99,8 @@ pub struct Decision {
 pub struct Held {
     /// The commit; `None` where there is none yet.
     pub tip: Option<ObjectId>,
+    /// The number of its line.
+    pub line: u32,
     /// The leases.
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
@@ -281,7 +283,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let (worker, ledger) = self.fetch(allocators)?;
             let held = self.take(ledger)?;
             let mut files = decide(&held);
-            let Held { tip: base, leases, .. } = held;
+            let Held { tip: base, line, leases, .. } = held;
             if base.is_none() && files.values().any(Option::is_some) {
                 let mark = lease::write_mark(allocators.cluster());
                 files.insert(declare::constant_path(lease::MARK), Some(mark));
@@ -295,7 +297,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
                 Ok(()) => {
-                    taken::remember(self.host, draft.commit)?;
+                    taken::remember(self.host, Taken { commit: draft.commit, line })?;
                     return Ok((lock, Some(draft.commit), leases));
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
@@ -356,7 +358,7 @@ impl<'a, H: Host> Branch<'a, H> {
             }
             (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), None) => None,
             (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), Some(taken)) => {
-                return Err(LeasesError::Gone(taken));
+                return Err(LeasesError::Gone(taken.commit));
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -371,9 +373,9 @@ impl<'a, H: Host> Branch<'a, H> {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
-        taken::remember(self.host, ledger.tip)?;
-        let Ledger { tip, leases, configuration, writer, .. } = ledger;
-        Ok(Held { tip: Some(tip), leases, configuration, writer })
+        let Ledger { tip, line, leases, configuration, writer, .. } = ledger;
+        taken::remember(self.host, Taken { commit: tip, line })?;
+        Ok(Held { tip: Some(tip), line, leases, configuration, writer })
     }
 }
 

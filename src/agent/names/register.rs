@@ -66,7 +66,7 @@ impl Registrar {
             }
             return;
         };
-        let of = (runs, taken(&**host).ok().flatten());
+        let of = (runs, taken(&**host).ok().flatten().map(|taken| taken.commit));
         let mut state = State::open(&self.0);
         let is_due = state.of != Some(of) || state.due.is_none_or(|due| Instant::now() >= due);
         if state.is_at_it || !is_due {
@@ -82,7 +82,7 @@ impl Registrar {
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
             let wait = attempt(&*host, &settings, starter, every, &shared);
             // What it wrote to the branch itself is no reason to begin again.
-            let of = (runs, taken(&*host).ok().flatten());
+            let of = (runs, taken(&*host).ok().flatten().map(|taken| taken.commit));
             let mut state = State::open(&shared);
             (state.of, state.due) = (Some(of), Some(Instant::now() + wait.min(every)));
         });
