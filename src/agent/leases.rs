@@ -218,6 +218,11 @@ impl<'a, H: Host> Branch<'a, H> {
         self.settings.key.is_some()
     }
 
+    /// Whether whoever asks is to come to an end.
+    pub fn is_given_up(&self) -> bool {
+        self.starter.cancel.is_cancelled()
+    }
+
     /// What is held now. The node remembers it.
     pub fn read(&self, allocators: &Allocators) -> Result<Held, LeasesError> {
         let _lock = self.lock()?;
@@ -297,7 +302,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
                 Ok(()) => {
-                    taken::remember(self.host, Taken { commit: draft.commit, line })?;
+                    taken::remember(self.host, Taken { commit: draft.commit, line, upon: base })?;
                     return Ok((lock, Some(draft.commit), leases));
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
@@ -374,7 +379,7 @@ impl<'a, H: Host> Branch<'a, H> {
             return Err(LeasesError::Broken { first, count });
         }
         let Ledger { tip, line, leases, configuration, writer, .. } = ledger;
-        taken::remember(self.host, Taken { commit: tip, line })?;
+        taken::remember(self.host, Taken { commit: tip, line, upon: None })?;
         Ok(Held { tip: Some(tip), line, leases, configuration, writer })
     }
 }

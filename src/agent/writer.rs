@@ -124,10 +124,11 @@ impl<'a, H: Host> Right<'a, H> {
     pub fn take(&mut self) -> Result<Option<Instant>, NoRight> {
         let Some((branch, allocators)) = self.branch else { return Ok(None) };
         let begun = Instant::now();
+        let is_over = || begun.elapsed() >= self.patience || branch.is_given_up();
         while self.writing.is_none() {
             match begin(self.host, branch, allocators, self.node)? {
                 Ok(writing) => self.writing = Some(writing),
-                Err(other) if begun.elapsed() >= self.patience => return Err(other.into()),
+                Err(other) if is_over() => return Err(other.into()),
                 Err(_) => self.host.wait(PAUSE),
             }
         }

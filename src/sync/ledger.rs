@@ -55,6 +55,8 @@ pub struct Taken {
     pub commit: ObjectId,
     /// The number of its line.
     pub line: u32,
+    /// What it was published upon from here: the store has this, and itself perhaps not.
+    pub upon: Option<ObjectId>,
 }
 
 /// The leases of a tip that counts.
@@ -284,8 +286,11 @@ fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), Led
 fn is_anew(store: Store<'_>, line: Line, taken: Taken, allocators: &Allocators) -> bool {
     let is_next = line.number > taken.line && line.number == allocators.policy.leases_line();
     // What stands on the commit after which it began was written too late to be in it.
-    let lacks =
-        |after: ObjectId| after != taken.commit && stands_on(store, taken.commit, after).is_ok();
+    let lacks = |after: ObjectId| {
+        let stands = |from| stands_on(store, from, after).is_ok();
+        let is_above = taken.upon == Some(after) || taken.upon.is_some_and(stands);
+        after != taken.commit && (is_above || stands(taken.commit))
+    };
     is_next && !line.after.is_some_and(lacks)
 }
 

@@ -20,6 +20,8 @@ struct Taken {
     commit: ObjectId,
     #[serde(default)]
     line: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upon: Option<ObjectId>,
 }
 
 /// The tip that was taken last; `None` where none ever was.
@@ -31,15 +33,16 @@ pub(in crate::agent) fn taken(host: &impl Host) -> Result<Option<ledger::Taken>,
     if taken.format != FORMAT {
         return Err(damaged(format!("it has format {}", taken.format)));
     }
-    Ok(Some(ledger::Taken { commit: taken.commit, line: taken.line }))
+    let Taken { commit, line, upon, .. } = taken;
+    Ok(Some(ledger::Taken { commit, line, upon }))
 }
 
 pub(super) fn remember(host: &impl Host, tip: ledger::Taken) -> Result<(), LeasesError> {
-    if taken(host)? == Some(tip) {
+    if taken(host)?.is_some_and(|last| last.commit == tip.commit && tip.upon.is_none()) {
         return Ok(());
     }
-    let ledger::Taken { commit, line } = tip;
-    let mut text = serde_json::to_vec(&Taken { format: FORMAT, commit, line })
+    let ledger::Taken { commit, line, upon } = tip;
+    let mut text = serde_json::to_vec(&Taken { format: FORMAT, commit, line, upon })
         .expect("strings and numbers are JSON");
     text.push(b'\n');
     Ok(host.replace(Utf8Path::new(TAKEN), &text, 0o600)?)

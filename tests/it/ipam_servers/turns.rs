@@ -194,6 +194,25 @@ fn who_cannot_take_the_right_only_reads() {
     is(&one, &set, 0, "+ 10.0.0.9 (za) for `box`");
 }
 
+/// What was done on servers is told, whatever becomes of names after it.
+#[test]
+fn names_that_fail_hide_nothing_of_servers() {
+    let scene = Scene::new();
+    scene.declare(&[1]);
+    let node = scene.node("n1", "");
+    node.put("var/lib/weft/names.json", b"{");
+    let said = node.run(&["--json", "ipam", "apply"]);
+    let document = said.json();
+    assert_eq!((said.code, &document["ok"]), (1, &false.into()), "{document}");
+    assert_eq!(
+        (&document["servers"]["ok"], &document["servers"]["settled"]),
+        (&true.into(), &4.into())
+    );
+    let why = document["names"]["error"].as_str().unwrap();
+    assert!(why.contains("names.json` is damaged"), "{why}");
+    is(&node, &["ipam", "apply"], 1, "4 unchanged");
+}
+
 /// A commit without most guests takes nothing from them at once, whoever settles it.
 #[test]
 fn no_more_is_given_up_at_once_than_the_limit_allows() {
