@@ -53,14 +53,10 @@ const FORMAT: u32 = 1;
 struct Mark {
     weft: u32,
     cluster: ClusterName,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    line: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<ObjectId>,
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// Which history of the branch its commits are of. Where an owner begins it anew, the policy
@@ -76,7 +72,7 @@ pub struct Line {
 
 /// The file [`MARK`].
 pub fn write_mark(cluster: &ClusterName) -> Vec<u8> {
-    line(&Mark { weft: FORMAT, cluster: cluster.clone(), line: 0, after: None })
+    line(&Mark { weft: FORMAT, cluster: cluster.clone(), line: None, after: None })
 }
 
 /// Which line a branch is of, if its file [`MARK`] names the cluster and the format that is
@@ -94,7 +90,7 @@ pub fn read_mark(bytes: &[u8], cluster: &ClusterName) -> Result<Line, String> {
     }
     let mark: Mark = serde_json::from_slice(bytes).map_err(unreadable)?;
     if mark.cluster == *cluster {
-        Ok(Line { number: mark.line, after: mark.after })
+        Ok(Line { number: mark.line.unwrap_or_default(), after: mark.after })
     } else {
         Err(format!("it keeps leases of cluster `{}`", mark.cluster))
     }

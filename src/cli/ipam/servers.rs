@@ -91,7 +91,7 @@ fn plan_or_apply(
             planned = plan()?;
         }
     }
-    let (exit, of_servers) = carry(&desk, planned, *output, apply.then_some(until))?;
+    let (exit, of_servers) = carry(&desk, planned, *output, (apply, until))?;
     if apply {
         site.tell_hosts()?;
     }
@@ -135,7 +135,7 @@ pub(super) fn adopt(site: &Site<'_>) -> Result<Exit, Failure> {
                 planned = plan()?;
             }
         }
-        carry(&desk, planned, site.output, Some(until))
+        carry(&desk, planned, site.output, (true, until))
     })?;
     site.output.document(&document);
     Ok(exit)
@@ -146,13 +146,13 @@ fn carry(
     desk: &Desk<'_, Linux>,
     plan: Plan,
     output: Output,
-    apply: Option<Option<Instant>>,
+    (apply, until): (bool, Option<Instant>),
 ) -> Result<(Exit, Json), Failure> {
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
     let shown = plan.to_string();
     output.say(&shown);
-    let Some(until) = apply else {
+    if !apply {
         let document = json!({
             "ok": refused.is_empty(), "counts": counts.to_string(), "pending": !nothing,
             "plan": shown, "refused": refused,
@@ -163,7 +163,7 @@ fn carry(
             (true, true) => Exit::Ok,
         };
         return Ok((exit, document));
-    };
+    }
     let outcome = desk.carry_out(plan, until).map_err(|error| failed(&error))?;
     let undone: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
     for line in &undone {
