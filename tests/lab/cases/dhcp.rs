@@ -52,7 +52,7 @@ vnets:
         dhcp-pool: [{start-address: 10.1.0.100, end-address: 10.1.0.110}]
 guests:
   one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\", dhcp-options: [{name: ntp-server, values: [10.0.0.7]}]}]}
-  two: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:66\", dhcp-options: [{name: log-server, values: [10.1.0.9]}]}]}
+  two: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:66\", dhcp-options: [{name: domain-name, values: [own.example]}]}]}
 ";
 
 const ROUTED: &str = "\
@@ -149,7 +149,7 @@ pub(super) fn keep_leases(lab: &Lab, scene: &Scene<'_>, node: &Node) {
 
 /// What a client on a guest is told; nothing when nobody answers.
 pub(super) fn ask(guest: &Guest, tries: u8) -> Option<BTreeMap<String, String>> {
-    ask_by(guest, &["udhcpc", "-O", "mtu", "-O", "ntpsrv", "-O", "logsrv"], tries)
+    ask_by(guest, &["udhcpc", "-O", "mtu", "-O", "ntpsrv", "-O", "domain"], tries)
 }
 
 fn ask_by(guest: &Guest, client: &[&str], tries: u8) -> Option<BTreeMap<String, String>> {
@@ -203,7 +203,7 @@ fn dhcp_follows_leases(lab: &Lab) {
     ];
     is_told(&one, &all);
     let of_two =
-        [("ip", "10.1.0.2"), ("router", "10.1.0.1"), ("mtu", "1500"), ("logsrv", "10.1.0.9")];
+        [("ip", "10.1.0.2"), ("router", "10.1.0.1"), ("mtu", "1500"), ("domain", "own.example")];
     is_told(&two, &of_two);
     // Who is unknown gets an address of a pool, where there is one.
     let (three, four) = (guest(103, "va"), guest(104, "vb"));
