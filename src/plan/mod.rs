@@ -20,6 +20,7 @@ mod native;
 mod network;
 mod order;
 mod reach;
+mod refused;
 mod routing;
 mod rule;
 mod service;
