@@ -86,11 +86,10 @@ pub(super) fn settle(
     known: &[Mismatch],
     mut complaints: Vec<String>,
 ) -> Result<(), NetworkError> {
-    let (tables, sysctls) = (target.tables(), target.sysctls());
     let mut amended = 0;
     let mut mismatches = Vec::new();
     for _ in 0..ROUNDS {
-        let Some(kernel) = host.kernel(&tables, &sysctls)? else { return Ok(()) };
+        let Some(kernel) = host.kernel_for(target)? else { return Ok(()) };
         let steps = target.amend(&kernel, guests);
         if !steps.is_empty() && amended < AMENDMENTS {
             amended += 1;
@@ -136,11 +135,16 @@ impl WayBack {
         way: &Way,
         engine: Engine,
     ) -> Result<Option<Self>, StateError> {
-        let text = |files: Files| files.text(host, &Managed::Interfaces);
-        let target = Target::between(&[&text(way.forward())?], &text(way.back())?)
-            .with_sysctls(&way.back().text(host, &Managed::Sysctl)?)
-            .with_engine(engine);
-        let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+        let text = |files: Files, managed| files.text(host, &managed);
+        let (interfaces, ports) = (|| Managed::Interfaces, || Managed::Ports);
+        let target = Target::between(
+            &[&text(way.forward(), interfaces())?],
+            &text(way.back(), interfaces())?,
+        )
+        .with_sysctls(&text(way.back(), Managed::Sysctl)?)
+        .with_ports(&[&text(way.forward(), ports())?], &text(way.back(), ports())?)
+        .with_engine(engine);
+        let Some(kernel) = host.kernel_for(&target)? else {
             return Ok(None);
         };
         // Before the network of a machine came up there is nothing to change: it comes up

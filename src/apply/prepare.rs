@@ -164,9 +164,13 @@ fn of_plan(
     let services = ServiceTarget::between(before, draft.texts());
     record.steps = actions.iter().flat_map(Action::lines).collect();
     drafts.push(draft);
-    let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    let sysctls = plan.rendering.files.get(&Managed::Sysctl).map_or("", String::as_str);
-    let network = running_network(host, &mut record, &back, (new, sysctls))?;
+    let text = |managed| plan.rendering.files.get(&managed).map_or("", String::as_str);
+    let new = NewTexts {
+        interfaces: text(Managed::Interfaces),
+        sysctls: text(Managed::Sysctl),
+        ports: text(Managed::Ports),
+    };
+    let network = running_network(host, &mut record, &back, &new)?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
@@ -238,8 +242,20 @@ fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
 
 /// The text of the interfaces file that is on the node now.
 fn interfaces_on_node(host: &impl Host) -> Result<String, HostError> {
-    let mut found = on_node(host, [Managed::Interfaces])?;
-    Ok(found.remove(&Managed::Interfaces).map(|file| file.text()).unwrap_or_default())
+    text_on_node(host, Managed::Interfaces)
+}
+
+/// The text of a file that is on the node now, empty where there is none.
+fn text_on_node(host: &impl Host, managed: Managed) -> Result<String, HostError> {
+    let mut found = on_node(host, [managed.clone()])?;
+    Ok(found.remove(&managed).map(|file| file.text()).unwrap_or_default())
+}
+
+/// The new texts that say what the running network is to be.
+struct NewTexts<'a> {
+    interfaces: &'a str,
+    sysctls: &'a str,
+    ports: &'a str,
 }
 
 /// What the running network is to be brought to, and its kernel, of which the record
@@ -248,15 +264,16 @@ fn running_network(
     host: &impl Host,
     record: &mut Record,
     previous: &str,
-    (new, sysctls): (&str, &str),
+    new: &NewTexts<'_>,
 ) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target = Target::between(&[previous, &interfaces_on_node(host)?], new)
-        .with_sysctls(sysctls)
+    let target = Target::between(&[previous, &interfaces_on_node(host)?], new.interfaces)
+        .with_sysctls(new.sysctls)
+        .with_ports(&[&text_on_node(host, Managed::Ports)?], new.ports)
         .with_engine(record.engine);
-    let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+    let Some(kernel) = host.kernel_for(&target)? else {
         return Ok(None);
     };
-    network::note(record, previous, new, &kernel);
+    network::note(record, previous, new.interfaces, &kernel);
     Ok(Some((target, kernel)))
 }
 
@@ -369,7 +386,9 @@ fn of_generation(
         window: None,
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;
-    let network = running_network(host, &mut record, &back, (&text, &sysctls))?;
+    let ports = files.text(host, &Managed::Ports)?;
+    let new = NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
+    let network = running_network(host, &mut record, &back, &new)?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);

@@ -81,7 +81,8 @@ pub(super) fn read(
     };
     let sysctls = sysctls.iter().filter_map(value).collect();
     let tables = BTreeMap::new();
-    Ok(Kernel { links, rules, routes, sysctls, tables, unreachable })
+    let stations = BTreeMap::new();
+    Ok(Kernel { links, rules, routes, sysctls, tables, unreachable, stations })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {

@@ -2,7 +2,7 @@
 
 mod inspect;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
@@ -314,6 +314,13 @@ impl Host for Linux {
         sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
         if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
+    }
+
+    fn stations(
+        &self,
+        ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        if self.is_dry() { Ok(BTreeMap::new()) } else { super::stations::read(self, ports) }
     }
 
     fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

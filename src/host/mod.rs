@@ -23,9 +23,10 @@ mod program;
 mod routes;
 mod services;
 mod socket;
+mod stations;
 mod watchdog;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -36,7 +37,8 @@ use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Target, Uptime,
+    Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
@@ -136,6 +138,27 @@ pub trait Host: Send + Sync {
         _sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
         Ok(None)
+    }
+
+    /// Who is behind these ports, given with their bridges ([`Kernel::stations`]). Of a port that
+    /// is on that bridge no more nothing is said.
+    fn stations(
+        &self,
+        _ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What the kernel has of all that a target asks for; `None` on a dry node.
+    fn kernel_for(&self, target: &Target) -> Result<Option<Kernel>, HostError> {
+        let Some(mut kernel) = self.kernel(&target.tables(), &target.sysctls())? else {
+            return Ok(None);
+        };
+        let ports = target.stations(&kernel);
+        if !ports.is_empty() {
+            kernel.stations = self.stations(&ports)?;
+        }
+        Ok(Some(kernel))
     }
 
     /// Changes the running network, one step after the other. What programs and the kernel

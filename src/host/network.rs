@@ -200,6 +200,12 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
             }
             vec![call("bridge", &words)]
         }
+        NetworkStep::AddStation { port, mac } => {
+            vec![call("bridge", &["fdb", "append", mac, "dev", port, "master", "static"])]
+        }
+        NetworkStep::RemoveStation { port, mac } => {
+            vec![call("bridge", &["fdb", "del", mac, "dev", port, "master"])]
+        }
         NetworkStep::SetPortVlans { port, remove, add } => {
             let remove = remove.iter().map(|&vlan| port_vlan("del", port, vlan));
             remove.chain(add.iter().map(|&vlan| port_vlan("add", port, vlan))).collect()

@@ -25,6 +25,20 @@ pub struct Kernel {
     pub tables: BTreeMap<String, u32>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
+    /// Who is behind each port of a guest that was asked for.
+    pub stations: BTreeMap<String, Stations>,
+}
+
+/// Who is behind a port of a guest: MAC addresses in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stations {
+    /// Those that the bridge learnt.
+    pub learnt: BTreeSet<String>,
+    /// Those that the bridge was told (`state static`).
+    pub fixed: BTreeSet<String>,
+    /// The one that the hypervisor gives to the guest's interface on this bridge, by its
+    /// configuration.
+    pub configured: Option<String>,
 }
 
 /// One interface.

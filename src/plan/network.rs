@@ -9,6 +9,7 @@ use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
 use super::kernel::Kernel;
 use super::order::{Order, ordered};
+use super::ports::PortRule;
 use super::rule::{Rule, Table};
 use super::stanza::option;
 use super::step::NetworkStep;
@@ -36,7 +37,9 @@ pub struct Target {
     before: BTreeMap<IfName, Interface>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
-    engine: Engine,
+    /// What ports of guests got until now, and what they get, by their bridges.
+    pub(super) ports: (BTreeMap<IfName, PortRule>, BTreeMap<IfName, PortRule>),
+    pub(super) engine: Engine,
 }
 
 impl Target {
@@ -309,7 +312,9 @@ impl Target {
                 steps.push(NetworkStep::AddRule(rule.clone()));
             }
         }
-        steps.extend(self.kept(guests).filter_map(|guest| guest.mending(kernel)));
+        let ports = self.wanted_ports(kernel, guests);
+        steps.extend(self.kept(&ports).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(self.station_steps(kernel));
         steps.extend(sysctl::steps(&self.sysctls, kernel));
         steps
     }
@@ -363,7 +368,8 @@ impl Target {
                 found.push(Mismatch::new(rule.to_string(), message));
             }
         }
-        found.extend(self.kept(guests).filter_map(|guest| guest.mismatch(kernel)));
+        let ports = self.wanted_ports(kernel, guests);
+        found.extend(self.kept(&ports).filter_map(|guest| guest.mismatch(kernel)));
         found
     }
 }

@@ -228,6 +228,18 @@ impl Network {
                     link.flags.extend(flags.clone());
                 }
             }
+            NetworkStep::AddStation { port, mac } => {
+                if self.link(port).is_some_and(|link| link.master.is_some()) {
+                    let stations = self.kernel.stations.entry(port.clone()).or_default();
+                    stations.learnt.remove(mac);
+                    stations.fixed.insert(mac.clone());
+                }
+            }
+            NetworkStep::RemoveStation { port, mac } => {
+                if let Some(stations) = self.kernel.stations.get_mut(port) {
+                    stations.fixed.remove(mac);
+                }
+            }
             NetworkStep::SetPortVlans { port, remove, add } => {
                 if let Some(link) = self.link(port) {
                     link.vlans.retain(|vlan| !remove.contains(vlan));
