@@ -75,6 +75,7 @@ pub(super) fn read(
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
+    let nat = super::nft::read(tables.iter().map(|table| table.family).collect())?;
     let value = |name: &String| {
         let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
         Some((name.clone(), value.trim().to_owned()))
@@ -82,7 +83,7 @@ pub(super) fn read(
     let sysctls = sysctls.iter().filter_map(value).collect();
     let tables = BTreeMap::new();
     let stations = BTreeMap::new();
-    Ok(Kernel { links, rules, routes, sysctls, tables, unreachable, stations })
+    Ok(Kernel { links, rules, routes, sysctls, tables, unreachable, nat, stations })
 }
 
 fn unreadable(program: &'static str) -> impl Fn(serde_json::Error) -> HostError {

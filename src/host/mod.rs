@@ -17,6 +17,7 @@ mod kernel;
 mod links;
 mod linux;
 mod network;
+mod nft;
 mod observe;
 mod operator;
 mod program;

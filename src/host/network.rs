@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::facts::{INTERFACES, INTERFACES_LIMIT};
 use super::interfaces::interface_addresses;
 use super::kernel::PORT_FLAGS;
-use super::{Host as _, HostError, Linux, program};
+use super::{Host as _, HostError, Linux, nft, program};
 use crate::plan::{Family, NetworkStep, PortVlan, interfaces};
 use crate::value::IfName;
 
@@ -199,6 +199,9 @@ fn calls(step: &NetworkStep) -> Vec<Call> {
                 words.extend([name.as_str(), on(value)]);
             }
             vec![call("bridge", &words)]
+        }
+        NetworkStep::SetNat { family, rules } => {
+            vec![Call { arguments: nft::setting(*family, rules), ..call("nft", &[]) }]
         }
         NetworkStep::AddStation { port, mac } => {
             vec![call("bridge", &["fdb", "append", mac, "dev", port, "master", "static"])]

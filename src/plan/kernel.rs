@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::nat::Nat;
 use super::rule::{Family, Rule, Table};
 
 /// What was read of a kernel at one time.
@@ -25,6 +26,8 @@ pub struct Kernel {
     pub tables: BTreeMap<String, u32>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
+    /// What nft has of weft's rules, of the versions of IP of the tables that were asked for.
+    pub nat: Nat,
     /// Who is behind each port of a guest that was asked for.
     pub stations: BTreeMap<String, Stations>,
 }

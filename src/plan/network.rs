@@ -304,14 +304,7 @@ impl Target {
                 _ => {}
             }
         }
-        for (rule, is_wanted) in self.known_rules() {
-            let (count, wanted) = (kernel.count(rule), usize::from(is_wanted));
-            let surplus = count.saturating_sub(wanted);
-            steps.extend((0..surplus).map(|_| NetworkStep::RemoveRule(rule.clone())));
-            if count < wanted {
-                steps.push(NetworkStep::AddRule(rule.clone()));
-            }
-        }
+        steps.extend(self.rule_steps(kernel));
         let ports = self.wanted_ports(kernel, guests);
         steps.extend(self.kept(&ports).filter_map(|guest| guest.mending(kernel)));
         steps.extend(self.station_steps(kernel));
@@ -320,7 +313,7 @@ impl Target {
     }
 
     /// The rules of the files, and whether each is wanted.
-    fn known_rules(&self) -> BTreeMap<&Rule, bool> {
+    pub(super) fn known_rules(&self) -> BTreeMap<&Rule, bool> {
         let old = self.before.values().flat_map(|interface| &interface.rules);
         let new = self.wanted.values().flat_map(|interface| &interface.rules);
         old.map(|rule| (rule, false)).chain(new.map(|rule| (rule, true))).collect()
@@ -361,13 +354,7 @@ impl Target {
                 }
             }
         }
-        for (rule, is_wanted) in self.known_rules() {
-            let (count, wanted) = (kernel.count(rule), usize::from(is_wanted));
-            if count != wanted {
-                let message = format!("is there {count} times, where {wanted} is wanted");
-                found.push(Mismatch::new(rule.to_string(), message));
-            }
-        }
+        found.extend(self.rule_mismatches(kernel));
         let ports = self.wanted_ports(kernel, guests);
         found.extend(self.kept(&ports).filter_map(|guest| guest.mismatch(kernel)));
         found

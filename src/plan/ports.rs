@@ -287,7 +287,7 @@ mod tests {
         // What was found before is no reason to keep it so.
         let before = plain.guests(&kernel);
         let steps = isolates.amend(&kernel, &before);
-        assert_eq!(names(&steps), ["set isolated on on the port tap1i0"]);
+        assert_eq!(names(&steps), ["set the port tap1i0 isolated on"]);
         carry_out(&mut kernel, &steps);
         assert_eq!(isolates.amend(&kernel, &before), []);
         assert_eq!(
@@ -297,7 +297,7 @@ mod tests {
         // Nobody declared it and somebody has it: it is theirs.
         assert_eq!(plain.amend(&kernel, &[]), []);
         let steps = target("va isolated\n", "").amend(&kernel, &[]);
-        assert_eq!(names(&steps), ["set isolated off on the port tap1i0"]);
+        assert_eq!(names(&steps), ["set the port tap1i0 isolated off"]);
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         let fixed = target("", PORTS);
         let asked = fixed.stations(&kernel);
         assert_eq!(asked.keys().collect::<Vec<_>>(), ["tap2i0", "vnet0"]);
-        assert_eq!(names(&fixed.amend(&kernel, &[])), ["set isolated on on the port tap1i0"]);
+        assert_eq!(names(&fixed.amend(&kernel, &[])), ["set the port tap1i0 isolated on"]);
         let configured = Some("bc:24:11:00:00:02".to_owned());
         let stations = [
             ("tap2i0", Stations { configured, ..Stations::default() }),
@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(
             names(&steps),
             [
-                "set flood off, learning off on the port tap2i0",
-                "set flood off, learning off on the port vnet0",
+                "set the port tap2i0 flood off, learning off",
+                "set the port vnet0 flood off, learning off",
             ]
         );
         carry_out(&mut kernel, &steps);
@@ -343,8 +343,8 @@ mod tests {
         assert_eq!(
             names(&steps),
             [
-                "set flood on, learning on on the port tap2i0",
-                "set flood on, learning on on the port vnet0",
+                "set the port tap2i0 flood on, learning on",
+                "set the port vnet0 flood on, learning on",
                 "let the bridge of tap2i0 forget that bc:24:11:00:00:02 is behind it",
                 "let the bridge of vnet0 forget that bc:24:11:00:00:01 is behind it",
             ]

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::kernel::PortVlan;
+use super::nat::{NAT_TABLE, NatRule};
 use super::rule::{Family, Rule};
 use crate::value::IfName;
 
@@ -194,6 +195,13 @@ pub enum NetworkStep {
     AddRule(Rule),
     /// One copy of a rule is removed.
     RemoveRule(Rule),
+    /// weft's own table of nft is replaced as a whole, or goes where it has no rules.
+    SetNat {
+        /// Of which version of IP.
+        family: Family,
+        /// The rules.
+        rules: Vec<NatRule>,
+    },
     /// A guest's port becomes a port of its bridge again.
     ReturnPort {
         /// The port.
@@ -387,13 +395,20 @@ impl fmt::Display for NetworkStep {
             }
             Self::AddRule(rule) => write!(f, "add the rule {rule}"),
             Self::RemoveRule(rule) => write!(f, "remove one rule {rule}"),
+            Self::SetNat { family, rules } if rules.is_empty() => {
+                write!(f, "remove the table {} {NAT_TABLE} of nft", family.nft())
+            }
+            Self::SetNat { family, rules } => {
+                let (family, count) = (family.nft(), rules.len());
+                write!(f, "replace the table {family} {NAT_TABLE} of nft: {count} rules")
+            }
             Self::ReturnPort { port, bridge, .. } => write!(f, "return {port} to {bridge}"),
             Self::SetPortFlags { port, flags } => {
                 let flag = |(name, on): (&String, &bool)| {
                     format!("{name} {}", if *on { "on" } else { "off" })
                 };
                 let flags: Vec<String> = flags.iter().map(flag).collect();
-                write!(f, "set {} on the port {port}", flags.join(", "))
+                write!(f, "set the port {port} {}", flags.join(", "))
             }
             Self::AddStation { port, mac } => {
                 write!(f, "tell the bridge of {port} that {mac} is behind it")

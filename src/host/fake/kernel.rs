@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::network::Network;
-use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel};
+use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel, nat_listing};
 use crate::value::IfName;
 
 impl Network {
@@ -226,6 +226,15 @@ impl Network {
             NetworkStep::SetPortFlags { port, flags } => {
                 if let Some(link) = self.link(port) {
                     link.flags.extend(flags.clone());
+                }
+            }
+            NetworkStep::SetNat { family, rules } if rules.is_empty() => {
+                self.kernel.nat.tables.remove(family);
+            }
+            NetworkStep::SetNat { family, rules } => {
+                if self.kernel.nat.works.contains(family) {
+                    let listing = nat_listing(*family, rules);
+                    self.kernel.nat.tables.insert(*family, listing);
                 }
             }
             NetworkStep::AddStation { port, mac } => {
