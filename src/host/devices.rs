@@ -1,4 +1,5 @@
-//! The interfaces of the kernel, as `ip -d -j link` prints them: read here once for all.
+//! The interfaces of the kernel, as `ip -d -j link` prints them, for facts and for what is looked
+//! at.
 
 use std::time::Duration;
 
@@ -9,8 +10,6 @@ use super::{HostError, program};
 /// A device of `ip -d -j link`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Device {
-    #[serde(default)]
-    pub(super) ifindex: u32,
     pub(super) ifname: String,
     #[serde(default)]
     pub(super) link_type: String,
@@ -20,10 +19,7 @@ pub(super) struct Device {
     pub(super) flags: Vec<String>,
     pub(super) mtu: u32,
     pub(super) master: Option<String>,
-    /// Of a VLAN the interface below, of a veth the other end, where both are here.
-    pub(super) link: Option<String>,
     pub(super) address: Option<String>,
-    pub(super) ifalias: Option<String>,
     #[serde(default)]
     pub(super) linkinfo: LinkInfo,
 }
@@ -35,10 +31,6 @@ pub(super) struct LinkInfo {
     pub(super) kind: Option<String>,
     #[serde(default, rename = "info_data")]
     pub(super) data: serde_json::Value,
-    #[serde(rename = "info_slave_kind")]
-    pub(super) slave_kind: Option<String>,
-    #[serde(default, rename = "info_slave_data")]
-    pub(super) slave_data: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Device {

@@ -16,6 +16,7 @@ mod interfaces;
 mod kernel;
 mod links;
 mod linux;
+mod netlink;
 mod network;
 mod nft;
 mod observe;
@@ -25,6 +26,7 @@ mod routes;
 mod services;
 mod socket;
 mod stations;
+mod tables;
 mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +49,7 @@ use crate::value::{HostName, NodeName, ZoneId};
 pub use guests::configured_guests;
 pub use interfaces::{interface_addresses, interface_mtus};
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
+pub use netlink::{LinkEvents, PortChanges};
 pub use operator::operator;
 pub use socket::{Socket, connect};
 pub use watchdog::Watching;
@@ -294,6 +297,14 @@ pub enum HostError {
         path: Utf8PathBuf,
         /// The root of the dry node.
         root: Utf8PathBuf,
+    },
+    /// The kernel gave no answer that can be used.
+    #[error("cannot ask the kernel for {asked}")]
+    Kernel {
+        /// What it was asked for, such as `interfaces`.
+        asked: &'static str,
+        /// Why not.
+        source: io::Error,
     },
     /// A program gave no answer that can be used.
     #[error("`{program}` {message}")]

@@ -72,7 +72,7 @@ pub struct Link {
     pub vlan_filtering: bool,
     /// Of a bridge: the protocol of the tags that it filters by, in lower case.
     pub vlan_protocol: Option<String>,
-    /// Of a bridge: whether neighbours that say their address unasked are remembered.
+    /// Whether neighbours that say their address unasked are remembered.
     pub accepts_arp: bool,
     /// Of a bridge: whether it speaks the spanning tree protocol.
     pub stp: bool,
@@ -86,8 +86,7 @@ pub struct Link {
     pub table: Option<u32>,
     /// Of a VXLAN interface.
     pub tunnel: Option<Tunnel>,
-    /// The versions of IP whose packets are routed when they come in, where
-    /// [`Link::says_what_it_forwards`].
+    /// The versions of IP whose packets are routed when they come in.
     pub forwards: BTreeSet<Family>,
     /// Of a port of a bridge: its flags by the kernel's names.
     pub flags: BTreeMap<String, bool>,
@@ -122,15 +121,6 @@ pub struct PortVlan {
     pub pvid: bool,
     /// Whether its frames leave without a tag.
     pub untagged: bool,
-}
-
-impl Link {
-    /// Whether it is read which packets are routed that come in: of bridges, and of what is
-    /// neither a port nor an end of a tunnel or cable, of which there may be thousands.
-    pub fn says_what_it_forwards(&self) -> bool {
-        let is_end = matches!(self.kind.as_deref(), Some("tun" | "veth" | "vxlan"));
-        self.kind.as_deref() == Some("bridge") || (self.master.is_none() && !is_end)
-    }
 }
 
 impl Kernel {

@@ -79,8 +79,7 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
             say(format!("has the address {address}, which is not wanted"));
         }
     }
-    let forwards = wanted.forwards.iter().filter(|_| link.says_what_it_forwards());
-    for family in forwards.filter(|family| !link.forwards.contains(family)) {
+    for family in wanted.forwards.difference(&link.forwards) {
         say(format!("does not forward {}", family.as_str()));
     }
     if let Some(message) = lets_out(wanted, link, kernel) {

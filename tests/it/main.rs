@@ -24,6 +24,7 @@ mod import;
 mod init;
 mod ipam;
 mod ipam_servers;
+mod kernel;
 mod lapses;
 mod leases;
 mod lying;

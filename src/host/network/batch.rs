@@ -1,0 +1,173 @@
+//! Steps that become messages to the kernel, many of which are sent at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::error::Error;
+use std::fmt::Write as _;
+
+use nix::libc;
+
+use super::super::HostError;
+use super::super::netlink::{Attributes, Request, Socket, link_header, number};
+use super::Call;
+use super::requests::{Asked, Unfit, requests};
+use crate::plan::{Make, NetworkStep};
+
+/// The most messages that wait to be sent.
+const MOST: usize = 4096;
+
+/// What waits to be sent, and what was complained about so far.
+pub(super) struct Batch<'a> {
+    socket: Socket,
+    pending: Vec<(Asked, &'a NetworkStep)>,
+    names: Names,
+    complaints: Vec<String>,
+}
+
+/// The kernel's numbers of interfaces, as far as they were asked for.
+#[derive(Default)]
+struct Names {
+    known: HashMap<String, Found>,
+    /// Those that a message makes or deletes that waits to be sent.
+    unsure: BTreeSet<String>,
+}
+
+/// An interface as messages name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// The kernel's number.
+    pub(super) index: u32,
+    /// Whether it is a bridge.
+    pub(super) is_bridge: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn open() -> Result<Self, HostError> {
+        let socket = Socket::open()?;
+        let (pending, names, complaints) = (Vec::new(), Names::default(), Vec::new());
+        Ok(Self { socket, pending, names, complaints })
+    }
+
+    /// Adds what the kernel is to do for a step, which may be one of several things that make
+    /// the whole `of` which a complaint speaks.
+    pub(super) fn add(&mut self, of: &'a NetworkStep, step: &NetworkStep) -> Result<(), HostError> {
+        match requests(step, &mut |name| self.find(name)) {
+            Ok(all) => self.pending.extend(all.into_iter().map(|asked| (asked, of))),
+            Err(Unfit::Host(error)) => return Err(error),
+            Err(Unfit::Gone) => {}
+            Err(Unfit::Wrong(why)) => self.complain(of, &why)?,
+        }
+        self.names.forget(step);
+        if self.pending.len() >= MOST { self.send() } else { Ok(()) }
+    }
+
+    /// Runs a program after what waits. It may make and delete interfaces.
+    pub(super) fn program(&mut self, call: &Call) -> Result<(), HostError> {
+        self.send()?;
+        self.complaints.extend(call.carry_out()?);
+        self.names = Names::default();
+        Ok(())
+    }
+
+    /// Does something else after what waits; that it fails is a complaint.
+    pub(super) fn other(
+        &mut self,
+        step: &NetworkStep,
+        change: impl FnOnce() -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        self.send()?;
+        if let Err(error) = change() {
+            let source = error.source().map(|source| format!(": {source}"));
+            self.complain(step, &format!("{error}{}", source.unwrap_or_default()))?;
+        }
+        Ok(())
+    }
+
+    /// Complains of a step after what waits.
+    pub(super) fn complain(&mut self, step: &NetworkStep, why: &str) -> Result<(), HostError> {
+        self.send()?;
+        self.complaints.push(complaint(step, why));
+        Ok(())
+    }
+
+    /// Sends what waits; all that was complained about.
+    pub(super) fn end(mut self) -> Result<Vec<String>, HostError> {
+        self.send()?;
+        Ok(self.complaints)
+    }
+
+    fn send(&mut self) -> Result<(), HostError> {
+        self.names.unsure.clear();
+        let (asked, steps): (Vec<Asked>, Vec<&NetworkStep>) = self.pending.drain(..).unzip();
+        let (requests, forgiven): (Vec<Request>, Vec<&[i32]>) =
+            asked.into_iter().map(|asked| (asked.request, asked.forgiven)).unzip();
+        let refusals = self.socket.carry_out(&requests)?;
+        for (refusal, (step, forgiven)) in refusals.into_iter().zip(steps.iter().zip(forgiven)) {
+            let Some(refusal) = refusal else { continue };
+            if refusal.error.raw_os_error().is_some_and(|number| forgiven.contains(&number)) {
+                continue;
+            }
+            let mut why = refusal.error.to_string();
+            if let Some(said) = refusal.said {
+                // Writing to a text does not fail.
+                let _ = write!(why, ": {said}");
+            }
+            self.complaints.push(complaint(step, &why));
+        }
+        Ok(())
+    }
+
+    /// An interface by its name; `None` where there is none. What waits to be sent is sent
+    /// before, if it makes or deletes one of this name.
+    fn find(&mut self, name: &str) -> Result<Option<Found>, HostError> {
+        if let Some(found) = self.names.known.get(name) {
+            return Ok(Some(*found));
+        }
+        if self.names.unsure.contains(name) {
+            self.send()?;
+        }
+        let request = Request::new(libc::RTM_GETLINK, 0, &link_header(libc::AF_UNSPEC, 0, false))
+            .with_text(libc::IFLA_IFNAME, name)
+            .with(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let found = self.socket.one("an interface", &request, |message| {
+            let mut is_bridge = false;
+            for attribute in Attributes::at(message.body, 16)? {
+                let attribute = attribute?;
+                if attribute.kind == libc::IFLA_LINKINFO {
+                    let mut info = attribute.within().map_while(Result::ok);
+                    let kind = info.find(|info| info.kind == libc::IFLA_INFO_KIND);
+                    is_bridge = kind.is_some_and(|kind| kind.text() == "bridge");
+                }
+            }
+            Ok(Found { index: number(message.body, 4)?, is_bridge })
+        })?;
+        match found {
+            Ok(found) => {
+                self.names.known.insert(name.to_owned(), found);
+                Ok(Some(found))
+            }
+            Err(refusal) if refusal.error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(refusal) => Err(HostError::Kernel { asked: "an interface", source: refusal.error }),
+        }
+    }
+}
+
+impl Names {
+    /// Forgets the numbers of what a step makes or deletes.
+    fn forget(&mut self, step: &NetworkStep) {
+        let (name, peer) = match step {
+            NetworkStep::Create { interface, make: Make::Veth { peer } } => (interface, Some(peer)),
+            NetworkStep::Create { interface, .. } | NetworkStep::Delete { interface } => {
+                (interface, None)
+            }
+            _ => return,
+        };
+        for name in [Some(name), peer].into_iter().flatten() {
+            self.known.remove(name.as_str());
+            self.unsure.insert(name.to_string());
+        }
+    }
+}
+
+fn complaint(step: &NetworkStep, why: &str) -> String {
+    format!("could not {step}: {why}")
+}
