@@ -28,6 +28,7 @@ use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
 use super::memory::Memory;
 use super::notify::Notify;
+use super::ports;
 use super::quarantine::Quarantine;
 use super::settings::{self, Settings};
 use super::status::State;
@@ -118,6 +119,8 @@ enum Woken<L> {
     Heartbeat,
     Hangup,
     End,
+    Ports,
+    PortsSeen,
     Nudge(Nudge),
     Asked(Asked),
     Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
@@ -143,6 +146,9 @@ struct Owner<H: Host> {
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
     addresses: Lookout,
+    /// Says that ports may have appeared, and those that are being looked at.
+    links: mpsc::Receiver<()>,
+    ports: Option<JoinHandle<()>>,
     /// Ends what the turn waits for of remotes.
     cancel: Cancel,
     /// Who waits for a turn that has not begun.
@@ -157,6 +163,7 @@ where
 {
     fn new(daemon: Daemon<H>, ends: Ends, asked: mpsc::Receiver<Asked>) -> Self {
         let condition = Condition::starting(daemon.host.now());
+        let links = ports::watch(&daemon.host);
         Self {
             host: daemon.host,
             lock: Some(daemon.lock),
@@ -175,6 +182,8 @@ where
             condition,
             turn: None,
             addresses: Lookout::default(),
+            links,
+            ports: None,
             cancel: Cancel::default(),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -216,6 +225,13 @@ where
                 None => std::future::pending().await,
             }
         };
+        let is_idle = self.ports.is_none();
+        let ports = async {
+            match &mut self.ports {
+                Some(ports) => ports.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ended = turn => Woken::Ended(Box::new(ended)),
             _ = senses.terminate.recv() => Woken::End,
@@ -223,6 +239,9 @@ where
             _ = senses.hangup.recv() => Woken::Hangup,
             Some(asked) = self.asked.recv() => Woken::Asked(asked),
             Some(nudge) = self.ends.nudges.recv() => Woken::Nudge(nudge),
+            Some(()) = self.links.recv(), if is_idle => Woken::Ports,
+            // One that broke down said so.
+            _ = ports => Woken::PortsSeen,
             () = time => Woken::Time,
             _ = senses.heartbeat.tick() => Woken::Heartbeat,
         }
@@ -253,6 +272,8 @@ where
                 self.cancel.cancel();
                 events.push_back(Event::Term);
             }
+            Woken::Ports => self.see_to_ports(),
+            Woken::PortsSeen => self.ports = None,
             Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
             Woken::Asked(asked) => {
                 if self.settings.is_none() {
@@ -276,6 +297,12 @@ where
             }
         }
         Ok(())
+    }
+
+    /// Looks at ports beside whatever turn there is.
+    fn see_to_ports(&mut self) {
+        let Some(settings) = self.settings.clone() else { return };
+        self.ports = Some(tokio::spawn(ports::see_to(Arc::clone(&self.host), settings)));
     }
 
     /// Reads the settings. Those that were good stay where the new ones are not.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
+use super::{FoundFile, Host, HostError, LinkEvents, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
     Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Uptime, Watchlist,
@@ -314,6 +314,10 @@ impl Host for Linux {
         sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
         if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
+    }
+
+    fn link_events(&self) -> Result<Option<LinkEvents>, HostError> {
+        if self.is_dry() { Ok(None) } else { LinkEvents::open().map(Some) }
     }
 
     fn stations(

@@ -158,11 +158,22 @@ pub trait Host: Send + Sync {
         let Some(mut kernel) = self.kernel(&target.tables(), &target.sysctls())? else {
             return Ok(None);
         };
-        let ports = target.stations(&kernel);
+        self.add_stations(&mut kernel, target)?;
+        Ok(Some(kernel))
+    }
+
+    /// Adds who is behind the ports of which a target asks that.
+    fn add_stations(&self, kernel: &mut Kernel, target: &Target) -> Result<(), HostError> {
+        let ports = target.stations(kernel);
         if !ports.is_empty() {
             kernel.stations = self.stations(&ports)?;
         }
-        Ok(Some(kernel))
+        Ok(())
+    }
+
+    /// A subscription to interfaces that come and go; `None` on a dry node.
+    fn link_events(&self) -> Result<Option<LinkEvents>, HostError> {
+        Ok(None)
     }
 
     /// Changes the running network, one step after the other. What programs and the kernel

@@ -320,7 +320,10 @@ impl Target {
     }
 
     /// The guests whose bridge stays.
-    fn kept<'a>(&'a self, guests: &'a [GuestPort]) -> impl Iterator<Item = &'a GuestPort> {
+    pub(super) fn kept<'a>(
+        &'a self,
+        guests: &'a [GuestPort],
+    ) -> impl Iterator<Item = &'a GuestPort> {
         guests.iter().filter(|guest| {
             self.wanted.get(guest.bridge.as_str()).is_some_and(Interface::is_bridge)
         })

@@ -157,6 +157,13 @@ impl Target {
         self.stations(kernel).into_iter().filter_map(step).collect()
     }
 
+    /// What brings ports of guests to what is declared, and nothing else.
+    pub fn port_steps(&self, kernel: &Kernel) -> Vec<NetworkStep> {
+        let ports = self.wanted_ports(kernel, &[]);
+        let flags = self.kept(&ports).filter_map(|guest| guest.mending(kernel));
+        flags.chain(self.station_steps(kernel)).collect()
+    }
+
     /// Ports of guests that lack what is declared of them, each with what, for people.
     pub fn lacking_ports(&self, kernel: &Kernel) -> Vec<Mismatch> {
         let (_, new) = &self.ports;
