@@ -390,6 +390,7 @@ impl Host for Fake {
 
     fn stations(
         &self,
+        _kernel: &Kernel,
         ports: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Stations>, HostError> {
         let known = hold(&self.machine).stations(ports)?;

@@ -322,9 +322,10 @@ impl Host for Linux {
 
     fn stations(
         &self,
+        kernel: &Kernel,
         ports: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Stations>, HostError> {
-        if self.is_dry() { Ok(BTreeMap::new()) } else { super::stations::read(self, ports) }
+        if self.is_dry() { Ok(BTreeMap::new()) } else { super::stations::read(self, kernel, ports) }
     }
 
     fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

@@ -144,10 +144,11 @@ pub trait Host: Send + Sync {
         Ok(None)
     }
 
-    /// Who is behind these ports, given with their bridges ([`Kernel::stations`]). Of a port that
-    /// is on that bridge no more nothing is said.
+    /// Who is behind these ports of a kernel that was read, given with their bridges
+    /// ([`Kernel::stations`]). Of a port that is on that bridge no more nothing is said.
     fn stations(
         &self,
+        _kernel: &Kernel,
         _ports: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Stations>, HostError> {
         Ok(BTreeMap::new())
@@ -166,7 +167,7 @@ pub trait Host: Send + Sync {
     fn add_stations(&self, kernel: &mut Kernel, target: &Target) -> Result<(), HostError> {
         let ports = target.stations(kernel);
         if !ports.is_empty() {
-            kernel.stations = self.stations(&ports)?;
+            kernel.stations = self.stations(kernel, &ports)?;
         }
         Ok(())
     }

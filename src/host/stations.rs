@@ -1,69 +1,81 @@
 //! Who is behind ports of guests: what bridges know, and what Proxmox VE's configuration says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use camino::Utf8Path;
-use serde::Deserialize;
+use nix::libc;
 
-use super::devices::list;
-use super::{Host, HostError, program};
+use super::netlink::{Attributes, Malformed, Request, Socket, bytes, neighbour_header, number};
+use super::{Host, HostError};
 use crate::declare::pve::guest::{self, Guest, Hypervisor, MAX_BYTES};
-use crate::plan::{Stations, guest_of_port};
+use crate::plan::{Kernel, Stations, guest_of_port};
 
 /// The directory of this node in Proxmox VE's cluster file system.
 const HERE: &str = "/etc/pve";
 
-/// An entry of `bridge -j fdb`.
-#[derive(Deserialize)]
+/// An entry of a bridge.
 struct Entry {
-    mac: String,
-    ifname: String,
-    /// The bridge, where the entry is one of it and not of the port itself.
-    master: Option<String>,
-    #[serde(default)]
-    state: String,
+    port: u32,
+    bridge: u32,
+    state: u16,
+    mac: [u8; 6],
 }
 
-/// Who is behind these ports, which are given with their bridges.
+/// Who is behind these ports of a kernel, which are given with their bridges.
 pub(super) fn read(
     host: &impl Host,
+    kernel: &Kernel,
     ports: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Stations>, HostError> {
-    let mut found = BTreeMap::new();
-    let bridges: BTreeSet<&String> = ports.values().collect();
-    for bridge in bridges {
-        let words = ["-j", "fdb", "show", "br", bridge];
-        // A bridge that went meanwhile has no ports any more.
-        let Ok(text) = program::run("bridge", &words) else { continue };
-        let entries = list::<Entry>(&text).map_err(|error| HostError::Program {
-            program: "bridge -j fdb show".to_owned(),
-            message: format!("gave an answer that cannot be read: {error}"),
-        })?;
-        add(&mut found, ports, bridge, entries);
+    let index = |name: &String| kernel.links.get(name).map(|link| link.index);
+    let asked: BTreeMap<u32, (&String, u32)> = ports
+        .iter()
+        .filter_map(|(port, bridge)| Some((index(port)?, (port, index(bridge)?))))
+        .collect();
+    let request = Request::new(
+        libc::RTM_GETNEIGH,
+        libc::NLM_F_DUMP,
+        &neighbour_header(libc::AF_BRIDGE, 0, 0, 0),
+    );
+    let of_port = |entry: Entry| {
+        let (port, bridge) = asked.get(&entry.port)?;
+        (*bridge == entry.bridge).then(|| ((*port).clone(), entry))
+    };
+    let entries = Socket::open()?.list("entries of bridges", &request, |message| {
+        Ok(entry(message.body)?.and_then(of_port))
+    })?;
+    let mut found: BTreeMap<String, Stations> = BTreeMap::new();
+    for (port, entry) in entries {
+        add(found.entry(port).or_default(), &entry);
     }
     with_configured(host, ports, found)
 }
 
-fn add(
-    found: &mut BTreeMap<String, Stations>,
-    ports: &BTreeMap<String, String>,
-    bridge: &str,
-    entries: Vec<Entry>,
-) {
-    for entry in entries {
-        let is_of_port = entry.master.as_deref() == Some(bridge)
-            && ports.get(&entry.ifname).is_some_and(|of| of == bridge);
-        if !is_of_port {
-            continue;
-        }
-        let stations = found.entry(entry.ifname).or_default();
-        match entry.state.as_str() {
-            // The port's own address.
-            "permanent" => {}
-            "static" => drop(stations.fixed.insert(entry.mac)),
-            _ => drop(stations.learnt.insert(entry.mac)),
+fn entry(body: &[u8]) -> Result<Option<Entry>, Malformed> {
+    let (port, state) = (number(body, 4)?, u16::from_ne_bytes(bytes(body, 8)?));
+    let (mut bridge, mut mac) = (None, None);
+    for attribute in Attributes::at(body, 12)? {
+        let attribute = attribute?;
+        match attribute.kind {
+            libc::NDA_MASTER => bridge = Some(attribute.u32()?),
+            libc::NDA_LLADDR => mac = bytes(attribute.value, 0).ok(),
+            _ => {}
         }
     }
+    Ok(bridge.zip(mac).map(|(bridge, mac)| Entry { port, bridge, state, mac }))
+}
+
+/// An entry is for ever where it is the port's own address, and until it is taken away where
+/// somebody told the bridge of it.
+fn add(stations: &mut Stations, entry: &Entry) {
+    let [a, b, c, d, e, f] = entry.mac;
+    let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+    if entry.state & libc::NUD_PERMANENT != 0 {
+        return;
+    }
+    let is_fixed = entry.state & libc::NUD_NOARP != 0;
+    let macs = if is_fixed { &mut stations.fixed } else { &mut stations.learnt };
+    macs.insert(mac);
 }
 
 /// The same with what the configuration of guests says of ports that Proxmox VE named.
@@ -104,30 +116,33 @@ fn configuration(host: &impl Host, number: u32) -> Result<Option<Guest>, HostErr
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{add, list, with_configured};
+    use nix::libc;
+
+    use super::{Entry, add, with_configured};
     use crate::host::fake::Fake;
+    use crate::plan::Stations;
 
     fn ports() -> BTreeMap<String, String> {
         let ports = [("tap100i0", "va"), ("fwpr100p1", "va"), ("veth7i0", "vb"), ("vnet0", "va")];
         ports.map(|(port, bridge)| (port.to_owned(), bridge.to_owned())).into()
     }
 
-    /// As iproute2 6.1 prints it.
-    const FDB: &str = r#"[
-        {"mac":"bc:24:11:00:00:09","ifname":"vnet0","flags":[],"master":"va","state":""},
-        {"mac":"bc:24:11:00:00:01","ifname":"tap100i0","flags":[],"master":"va","state":"static"},
-        {"mac":"3a:12:16:95:70:15","ifname":"vnet0","flags":[],"master":"va","state":"permanent"},
-        {"mac":"33:33:00:00:00:01","ifname":"vnet0","flags":["self"],"state":"permanent"},
-        {"mac":"bc:24:11:00:00:08","ifname":"vxlan_va","flags":[],"master":"va","state":""}]"#;
-
     #[test]
     fn what_a_bridge_learnt_and_was_told_is_told_apart() {
-        let mut found = BTreeMap::new();
-        add(&mut found, &ports(), "va", list(FDB.as_bytes()).unwrap());
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["tap100i0", "vnet0"]);
-        assert!(found["tap100i0"].fixed.iter().eq(["bc:24:11:00:00:01"]));
-        assert!(found["vnet0"].learnt.iter().eq(["bc:24:11:00:00:09"]));
-        assert!(found["vnet0"].fixed.is_empty() && found["tap100i0"].learnt.is_empty());
+        let mut found = Stations::default();
+        for (state, last) in [
+            (libc::NUD_PERMANENT, 1),
+            (libc::NUD_NOARP, 2),
+            (libc::NUD_REACHABLE, 0xa),
+            (libc::NUD_STALE, 4),
+        ] {
+            add(
+                &mut found,
+                &Entry { port: 1, bridge: 2, state, mac: [0xbc, 0x24, 0x11, 0, 0, last] },
+            );
+        }
+        assert!(found.fixed.iter().eq(["bc:24:11:00:00:02"]));
+        assert!(found.learnt.iter().eq(["bc:24:11:00:00:04", "bc:24:11:00:00:0a"]));
     }
 
     #[test]

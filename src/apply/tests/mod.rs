@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod flow;
 mod live;
+mod ports;
 mod race;
 mod services;
 mod window;
