@@ -4,8 +4,8 @@
 use camino::Utf8Path;
 
 use super::error::TurnError;
-use super::window::recover_at_boot;
-use crate::apply::LOCK;
+use super::window::{recover, recover_at_boot};
+use crate::apply::{self, BroughtUp, LOCK};
 use crate::host::Host;
 
 /// Settles what was interrupted, so that the network comes up from the files of one
@@ -16,4 +16,26 @@ pub fn restore(host: &impl Host) -> Result<Option<String>, TurnError> {
         Some(_lock) => Ok(recover_at_boot(host)?.words),
         None => Err(TurnError::Busy),
     }
+}
+
+/// Brings the network to what runs, when the machine has started: what its start left out, and
+/// an apply that was interrupted first. Says what was done. Needs no settings and no remote.
+pub fn bring_up(host: &impl Host) -> Result<String, TurnError> {
+    let Some(_lock) = host.lock(Utf8Path::new(LOCK))? else { return Err(TurnError::Busy) };
+    let settled = recover(host)?;
+    if settled.open.is_some() {
+        return Ok("an apply is being watched: its window is open".to_owned());
+    }
+    let done = match apply::bring_up(host)? {
+        BroughtUp::Nothing => "nothing of weft's runs on this node".to_owned(),
+        BroughtUp::Unsettled => "an apply is not settled yet".to_owned(),
+        BroughtUp::Running { generation, changes: 0 } => {
+            format!("the network is what generation {generation} says")
+        }
+        BroughtUp::Running { generation, changes } => format!(
+            "the network is what generation {generation} says, by {changes} {}",
+            if changes == 1 { "change" } else { "changes" }
+        ),
+    };
+    Ok(settled.words.into_iter().chain([done]).collect::<Vec<_>>().join("\n"))
 }

@@ -9,6 +9,7 @@ use super::network::{self, NetworkError, WayBack};
 use super::prepare::Work;
 use super::{ApplyError, Failure, Outcome, StateError, services, tidy};
 use crate::host::Host;
+use crate::plan::Engine;
 use crate::render::Managed;
 
 pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyError> {
@@ -68,7 +69,9 @@ fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), App
     let way = Way::load(host, &entry.record)?;
     way.verify(host)?;
     let mut written = work.actions.iter().filter_map(Action::managed);
-    let has_interfaces = written.any(|managed| *managed == Managed::Interfaces);
+    // ifupdown2 reads it at the next boot only, and takes as long as for bringing it up.
+    let by_ifupdown = entry.record.engine == Engine::Ifupdown2;
+    let has_interfaces = by_ifupdown && written.any(|m| *m == Managed::Interfaces);
     services::check(host, (&work.services, has_interfaces), &way.forward())?;
     if entry.record.window.is_some() {
         host.guard(entry.record.number).map_err(ApplyError::Unguarded)?;

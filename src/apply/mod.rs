@@ -11,6 +11,7 @@
 //! by one process at a time, the one that holds [`LOCK`]; reading needs no lock.
 
 mod action;
+mod boot;
 mod code;
 mod drift;
 mod execute;
@@ -42,6 +43,7 @@ use crate::plan::{Plan, Shortfall, Sign, Terms};
 use crate::render::Managed;
 use crate::sync::Verified;
 
+pub use boot::{BroughtUp, bring_up};
 pub use drift::{Drift, drift};
 use files::is_renumbered;
 use generation::Generation;

@@ -27,7 +27,7 @@ const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
 /// The time between two looks before the first change, how many there are at least, and at
 /// most where something does not answer: a look takes five seconds then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-const FEWEST_LOOKS: u32 = 2;
+const LOOKS: u32 = 2;
 const MOST_LOOKS: u32 = 4;
 
 /// A generation that was confirmed before, each of its files what its manifest says,
@@ -197,9 +197,9 @@ fn of_plan(
     Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
 }
 
-/// How everything is before the first change. Looked at twice: on a busy machine one look
-/// may miss something that works, which then nobody would ask for. And more often where
-/// something does not answer.
+/// How everything is before the first change. Looked at twice where not everything works: on
+/// a busy machine one look may miss something that works, which then nobody would ask for.
+/// And more often where something does not answer.
 fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, ApplyError> {
     let mut signs = Signs::new();
     let mut silent = None;
@@ -218,7 +218,8 @@ fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, Appl
             Some(before) => &before & &found.silent,
             None => found.silent,
         };
-        let is_enough = still.is_empty() && look + 1 >= FEWEST_LOOKS;
+        let is_enough = still.is_empty()
+            && (look + 1 >= LOOKS || signs.values().all(|health| *health == Health::Up));
         silent = Some(still);
         if is_enough {
             break;

@@ -153,6 +153,10 @@ enum Verb {
         /// somebody edited.
         #[arg(long)]
         refresh: bool,
+        /// Not the newest commit: bring up what runs, when the machine has started. Needs no
+        /// git, no remote and no settings.
+        #[arg(long, conflicts_with_all = ["refresh", "confirm"])]
+        boot: bool,
         /// Who confirms what is applied: the node's probes, or a person by `weft confirm`.
         #[arg(long, value_enum, default_value_t, value_name = "WHO")]
         confirm: Confirm,
@@ -355,10 +359,11 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
             );
             Err(failure.hint("`weft plan DIR --node NAME --facts FILE`"))
         }
-        Verb::Sync { confirm } | Verb::Apply { refresh: false, confirm } => {
+        Verb::Apply { boot: true, .. } => node()?.bring_up(output),
+        Verb::Sync { confirm } | Verb::Apply { refresh: false, confirm, .. } => {
             node()?.turn(output, Purpose::Sync, confirm == Confirm::Manual)
         }
-        Verb::Apply { refresh: true, confirm } => {
+        Verb::Apply { refresh: true, confirm, .. } => {
             node()?.turn(output, Purpose::Refresh, confirm == Confirm::Manual)
         }
         Verb::Confirm => window::confirm(&node()?, output),

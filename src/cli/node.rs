@@ -95,6 +95,14 @@ impl Node {
         Ok(Exit::Ok)
     }
 
+    /// Brings up what runs, when the machine has started.
+    pub(super) fn bring_up(&self, output: Output) -> Result<Exit, Failure> {
+        let done = restore::bring_up(&self.host).map_err(|error| answer::failure(&error))?;
+        output.say(&done);
+        output.document(&json!({ "ok": true, "done": done }));
+        Ok(Exit::Ok)
+    }
+
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
         match settings::load(&self.host) {
             Ok(Some(settings)) => Ok(settings),

@@ -52,9 +52,8 @@ fn named(text: &str, vrf: &IfName, table: u32) -> String {
     let is_other = |line: &&str| entry(line).is_none_or(|(t, name)| t != table && name != *vrf);
     let text = if text.trim().is_empty() { HEADER } else { text };
     let others = text.lines().filter(|line| !line.trim().is_empty()).filter(is_other);
-    let mut named: String = others.flat_map(|line| [line, "\n"]).collect();
-    named.push_str(&format!("{table} {vrf}\n"));
-    named
+    let last = format!("{table} {vrf}");
+    others.chain([last.as_str()]).flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -130,9 +130,12 @@ impl Kernel {
         links.filter(move |(_, link)| link.master.as_deref() == Some(bridge))
     }
 
-    /// How often a rule is there.
-    pub fn count(&self, rule: &Rule) -> usize {
-        let rules = self.rules.get(&rule.table()).into_iter().flatten();
-        rules.filter(|found| *found == rule).count()
+    /// How often each rule is there.
+    pub fn counts(&self) -> BTreeMap<&Rule, usize> {
+        let mut counts = BTreeMap::new();
+        for rule in self.rules.values().flatten() {
+            *counts.entry(rule).or_default() += 1;
+        }
+        counts
     }
 }

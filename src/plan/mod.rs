@@ -17,6 +17,7 @@ mod interface;
 mod kernel;
 mod lapse;
 mod nat;
+mod native;
 mod network;
 mod order;
 mod ports;

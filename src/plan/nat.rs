@@ -259,8 +259,9 @@ impl Target {
         let (gone, made): (Vec<_>, Vec<_>) =
             self.nat_changes(kernel).into_iter().partition(|(_, rules)| rules.is_empty());
         let mut steps: Vec<NetworkStep> = made.into_iter().map(set).collect();
+        let counts = kernel.counts();
         for (rule, wanted) in self.iptables_rules(kernel) {
-            let count = kernel.count(rule);
+            let count = counts.get(rule).copied().unwrap_or_default();
             let surplus = count.saturating_sub(wanted);
             steps.extend((0..surplus).map(|_| NetworkStep::RemoveRule(rule.clone())));
             if count < wanted {
@@ -283,8 +284,9 @@ impl Target {
             Mismatch::new(table, what)
         });
         let mut found: Vec<Mismatch> = of_table.collect();
+        let counts = kernel.counts();
         for (rule, wanted) in self.iptables_rules(kernel) {
-            let count = kernel.count(rule);
+            let count = counts.get(rule).copied().unwrap_or_default();
             if count != wanted {
                 let message = format!("is there {count} times, where {wanted} is wanted");
                 found.push(Mismatch::new(rule.to_string(), message));

@@ -32,9 +32,9 @@ pub struct Steps {
 /// What a kernel is to be brought to, and what may be there of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    wanted: BTreeMap<IfName, Interface>,
+    pub(super) wanted: BTreeMap<IfName, Interface>,
     /// What weft, or the file that it takes over, asked for until now.
-    before: BTreeMap<IfName, Interface>,
+    pub(super) before: BTreeMap<IfName, Interface>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
     /// What ports of guests got until now, and what they get, by their bridges.
@@ -100,7 +100,7 @@ impl Target {
     }
 
     /// Interfaces that are no longer wanted. Those of the node's own stay.
-    fn gone(&self) -> impl Iterator<Item = (&IfName, &Interface)> {
+    pub(super) fn gone(&self) -> impl Iterator<Item = (&IfName, &Interface)> {
         let gone = self.before.iter().filter(|(name, _)| !self.wanted.contains_key(*name));
         gone.filter(|(_, old)| !old.is_own())
     }
@@ -130,14 +130,15 @@ impl Target {
     }
 
     /// Interfaces that have to be made again, and why.
-    fn recreated<'a>(
+    pub(super) fn recreated<'a>(
         &'a self,
         kernel: &'a Kernel,
     ) -> impl Iterator<Item = (&'a IfName, String)> + 'a {
         let ours = self.wanted.iter().filter(|(name, _)| self.is_ours(name.as_str()));
         ours.filter_map(|(name, wanted)| {
             let link = kernel.links.get(name.as_str())?;
-            Some((name, unfit(wanted, link)?))
+            let learns = || self.engine.learns_otherwise(wanted, link);
+            Some((name, unfit(wanted, link).or_else(learns)?))
         })
     }
 
@@ -155,17 +156,25 @@ impl Target {
         let ours = || self.wanted.iter().chain(&self.before);
         let made: BTreeSet<&str> =
             ours().flat_map(|(name, interface)| interface.ports().chain([name.as_str()])).collect();
-        let bridges: BTreeSet<&IfName> =
-            ours().filter(|(_, interface)| interface.is_bridge()).map(|(name, _)| name).collect();
-        let ports = |bridge: &'_ IfName| -> Vec<GuestPort> {
-            let ports = kernel.ports(bridge.as_str()).filter(|(port, _)| !made.contains(port));
-            ports.map(|(port, link)| GuestPort::new(port, bridge.as_str(), link)).collect()
-        };
-        bridges.into_iter().flat_map(ports).collect()
+        let bridges: BTreeSet<&str> = ours()
+            .filter(|(_, interface)| interface.is_bridge())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let others = kernel.links.iter().filter(|(port, _)| !made.contains(port.as_str()));
+        let of_ours = others.filter_map(|(port, link)| {
+            let bridge = bridges.get(link.master.as_deref()?)?;
+            Some(GuestPort::new(port, bridge, link))
+        });
+        let mut guests: Vec<GuestPort> = of_ours.collect();
+        guests.sort_by(|one, other| one.bridge.cmp(&other.bridge));
+        guests
     }
 
     /// The steps that lead from a kernel to what is wanted.
     pub fn steps(&self, kernel: &Kernel) -> Steps {
+        if self.engine == Engine::Native {
+            return Steps { before: Vec::new(), after: self.amend(kernel, &[]) };
+        }
         let there = |name: &IfName| kernel.links.contains_key(name.as_str());
         let mut recreated: BTreeSet<&IfName> =
             self.recreated(kernel).map(|(name, _)| name).collect();
@@ -247,11 +256,27 @@ impl Target {
                     steps.push(NetworkStep::StopForwarding { interface: interface(), family });
                 }
             }
-            if let (Kind::Vxlan { suppress: Some(true), .. }, Kind::Vxlan { suppress: None, .. }) =
-                (&old.kind, &new.kind)
+            if let (
+                Kind::Vxlan { suppress, learning, .. },
+                Kind::Vxlan { suppress: asks_suppress, learning: asks_learning, .. },
+            ) = (&old.kind, &new.kind)
             {
-                let flags = [("neigh_suppress".to_owned(), false)].into();
-                steps.push(NetworkStep::SetPortFlags { port: name.to_string(), flags });
+                // As the kernel has it of a port of which nothing is said.
+                let usual = [
+                    ("neigh_suppress", suppress, asks_suppress, false),
+                    ("learning", learning, asks_learning, true),
+                ];
+                let flags: BTreeMap<String, bool> = usual
+                    .into_iter()
+                    .filter(|(flag, old, new, usual)| {
+                        let is_other = link.flags.get(*flag).is_some_and(|is| is != usual);
+                        old.is_some() && new.is_none() && is_other
+                    })
+                    .map(|(flag, .., usual)| (flag.to_owned(), usual))
+                    .collect();
+                if !flags.is_empty() {
+                    steps.push(NetworkStep::SetPortFlags { port: name.to_string(), flags });
+                }
             }
             for &destination in old.routes.difference(&new.routes) {
                 if kernel.routes.contains(&(destination, name.to_string())) {
@@ -265,15 +290,23 @@ impl Target {
     /// What is still to be done after the steps: rules that are there too often or not
     /// at all, guests' ports that are not where they were, and what ifupdown2 left.
     pub fn amend(&self, kernel: &Kernel, guests: &[GuestPort]) -> Vec<NetworkStep> {
-        let mut steps = Vec::new();
+        let is_native = self.engine == Engine::Native;
+        let mut steps = if is_native { self.native(kernel) } else { Vec::new() };
+        if is_native {
+            steps.extend(self.resets(kernel));
+        }
         for (name, old) in self.gone() {
             let kind = kernel.links.get(name.as_str()).and_then(|link| link.kind.as_deref());
             if kind.is_some() && kind == old.kind.word() {
                 let interface = name.clone();
-                steps.push(match old.kind {
+                let step = match old.kind {
                     Kind::OvsPort { .. } => NetworkStep::DeleteOvsPort { interface },
                     _ => NetworkStep::Delete { interface },
-                });
+                };
+                // One that stood in the way went before.
+                if !is_native || !steps.contains(&step) {
+                    steps.push(step);
+                }
             }
         }
         steps.extend(self.unused(kernel).map(|interface| NetworkStep::Delete { interface }));
@@ -283,14 +316,14 @@ impl Target {
             // ifupdown2 has cables and dummies made by another program, and goes on before
             // the kernel's news of them reaches it: to what is not there it gives nothing.
             let made = matches!(wanted.kind, Kind::Dummy | Kind::Veth { .. });
-            if made && !differences(name.as_str(), wanted, kernel).is_empty() {
+            if made && !is_native && !differences(name.as_str(), wanted, kernel).is_empty() {
                 steps.push(NetworkStep::Up { interfaces: vec![interface()] });
             }
             if wanted.alias.is_none() && link.alias.is_some() && !wanted.is_own() {
                 steps.push(NetworkStep::SetAlias { interface: interface(), alias: None });
             }
             match &wanted.kind {
-                Kind::Bridge { vlan_aware: false, .. } if link.vlan_filtering => {
+                Kind::Bridge { vlan_aware: false, .. } if link.vlan_filtering && !is_native => {
                     steps.push(NetworkStep::StopVlanFiltering { interface: interface() });
                 }
                 Kind::Vxlan { remotes, learning, .. } if *learning != Some(false) => {
@@ -340,6 +373,9 @@ impl Target {
         let mut found = Vec::new();
         for (name, wanted) in &self.wanted {
             found.extend(differences(name.as_str(), wanted, kernel));
+        }
+        if self.engine == Engine::Native {
+            found.extend(self.native_differences(kernel));
         }
         for (name, _) in self.gone() {
             if kernel.links.contains_key(name.as_str()) {

@@ -104,14 +104,14 @@ impl Target {
             wanted.extend(found.into_iter().filter(|guest| !known.contains(guest.port.as_str())));
         }
         for guest in &mut wanted {
-            let flags = self.port_flags(guest, kernel);
+            let flags = self.declared_flags(guest, kernel);
             guest.flags.extend(flags.into_iter().map(|(name, on)| (name.to_owned(), on)));
         }
         wanted
     }
 
     /// The flags that are declared of a port, or were until now.
-    fn port_flags(&self, guest: &GuestPort, kernel: &Kernel) -> Vec<(&'static str, bool)> {
+    fn declared_flags(&self, guest: &GuestPort, kernel: &Kernel) -> Vec<(&'static str, bool)> {
         let (old, new) = &self.ports;
         let (old, new) = (old.get(guest.bridge.as_str()), new.get(guest.bridge.as_str()));
         let is_isolated = |rule: Option<&PortRule>| rule.is_some_and(|rule| rule.isolated);

@@ -32,6 +32,13 @@ pub enum NetworkStep {
         /// Which one.
         interface: IfName,
     },
+    /// An interface is deleted that is made anew, because it cannot change in place.
+    Remake {
+        /// Which one.
+        interface: IfName,
+        /// What it is that it cannot change.
+        because: String,
+    },
     /// An MTU that no file names any more.
     SetMtu {
         /// The interface.
@@ -330,6 +337,7 @@ impl fmt::Display for NetworkStep {
             Self::Down { interfaces } => write!(f, "take down {}", all(interfaces)),
             Self::Up { interfaces } => write!(f, "bring up {}", all(interfaces)),
             Self::Delete { interface } => write!(f, "delete {interface}"),
+            Self::Remake { interface, because } => write!(f, "make {interface} anew: {because}"),
             Self::DeleteOvsPort { interface } => write!(f, "delete the port {interface}"),
             Self::Release { interface, addresses } => {
                 let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();

@@ -52,6 +52,7 @@ const WORLD: &[&str] = &[
     "axum",
     "git2",
     "hyper",
+    "netlink_sys",
     "nix",
     "reqwest",
     "tempfile",
@@ -90,6 +91,7 @@ const CLOCKS: &[[&str; 2]] =
 const PLACES: &[(&[&str], &[&str])] = &[
     (&["hyper::client", "tokio_openssl"], &["reconcile::http"]),
     (&["git2", "libgit2_sys"], &["sync::transport", "cli::demo"]),
+    (&["netlink_sys"], &["host::netlink"]),
     (
         &["std::fs", "std::process::Command", "tokio::fs", "tokio::process"],
         &["host", "sync::cache", "sync::transport", "sync::worker", "cli"],

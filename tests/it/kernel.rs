@@ -5,9 +5,11 @@ mod programs;
 mod speed;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use nix::sched::{CloneFlags, unshare};
 use weft::host::{Host, LinkEvents, Linux, PortChanges};
 use weft::plan::{BridgeSettings, Family, Kernel, Link, Make, NetworkStep, PortVlan};
@@ -73,73 +75,83 @@ fn can(interface: &str, make: Make) -> bool {
     !is_unknown
 }
 
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().expect("a prefix")
+}
+
+/// One of everything that every kernel has.
+fn one_of_everything() -> Vec<NetworkStep> {
+    let (veth, learning) = (Make::Veth { peer: name("pr_a") }, false);
+    let local = Some(address("192.0.2.1"));
+    vec![
+        create("va", Make::Bridge),
+        create("vxlan_va", Make::Vxlan { id: 100, port: 4790, local, learning }),
+        create(
+            "vxlan6",
+            Make::Vxlan {
+                id: 101,
+                port: 4789,
+                local: Some(address("2001:db8::1")),
+                learning: true,
+            },
+        ),
+        create("ln_a", veth),
+        NetworkStep::SetBridge {
+            interface: name("va"),
+            settings: BridgeSettings {
+                stp: Some(false),
+                forward_delay: Some(0),
+                ..BridgeSettings::default()
+            },
+        },
+        master("vxlan_va", Some("va")),
+        master("ln_a", Some("va")),
+        NetworkStep::SetMtu { interface: name("vxlan_va"), mtu: 1450 },
+        NetworkStep::SetMac { interface: name("va"), mac: "bc:24:11:00:00:01".to_owned() },
+        NetworkStep::SetAlias {
+            interface: name("va"),
+            alias: Some("Büro, 2. OG \"x\"; $(reboot)".to_owned()),
+        },
+        NetworkStep::AddAddress { interface: name("va"), address: net("10.0.0.1/24") },
+        NetworkStep::AddAddress { interface: name("va"), address: net("10.1.0.0/31") },
+        NetworkStep::AddAddress { interface: name("va"), address: net("fd00::1/64") },
+        NetworkStep::AddRemote { interface: name("vxlan_va"), remote: address("192.0.2.2") },
+        NetworkStep::AddRemote { interface: name("vxlan_va"), remote: address("192.0.2.3") },
+        NetworkStep::AddRemote { interface: name("vxlan6"), remote: address("2001:db8::2") },
+        NetworkStep::SetMulticastRouter { interface: name("vxlan_va"), value: 2 },
+        NetworkStep::SetPortFlags {
+            port: "ln_a".to_owned(),
+            flags: [("isolated", true), ("learning", false), ("--help", true)]
+                .map(|(flag, on)| (flag.to_owned(), on))
+                .into(),
+        },
+        NetworkStep::SetUp { interface: name("va") },
+        NetworkStep::SetUp { interface: name("vxlan_va") },
+        NetworkStep::AddRoute { interface: name("va"), destination: net("10.9.9.9/32") },
+        NetworkStep::AddRoute { interface: name("va"), destination: net("fd09::/64") },
+        NetworkStep::SetSysctl {
+            name: "net/ipv4/conf/va/forwarding".to_owned(),
+            value: "1".to_owned(),
+        },
+        NetworkStep::SetSysctl {
+            name: "net/ipv4/conf/va/arp_accept".to_owned(),
+            value: "1".to_owned(),
+        },
+        NetworkStep::SetSysctl {
+            name: "net/ipv6/conf/vxlan_va/disable_ipv6".to_owned(),
+            value: "1".to_owned(),
+        },
+    ]
+}
+
 #[test]
 fn what_was_asked_for_is_read_back() {
     alone(|| {
-        let address = |text: &str| text.parse().expect("an address");
-        let net = |text: &str| text.parse().expect("a prefix");
-        let veth = Make::Veth { peer: name("pr_a") };
-        let learning = false;
-        let local = Some(address("192.0.2.1"));
-        quietly(&[
-            create("va", Make::Bridge),
-            create("vxlan_va", Make::Vxlan { id: 100, port: 4790, local, learning }),
-            create(
-                "vxlan6",
-                Make::Vxlan {
-                    id: 101,
-                    port: 4789,
-                    local: Some(address("2001:db8::1")),
-                    learning: true,
-                },
-            ),
-            create("ln_a", veth),
-            NetworkStep::SetBridge {
-                interface: name("va"),
-                settings: BridgeSettings {
-                    stp: Some(false),
-                    forward_delay: Some(0),
-                    ..BridgeSettings::default()
-                },
-            },
-            master("vxlan_va", Some("va")),
-            master("ln_a", Some("va")),
-            NetworkStep::SetMtu { interface: name("vxlan_va"), mtu: 1450 },
-            NetworkStep::SetMac { interface: name("va"), mac: "bc:24:11:00:00:01".to_owned() },
-            NetworkStep::SetAlias {
-                interface: name("va"),
-                alias: Some("Büro, 2. OG \"x\"; $(reboot)".to_owned()),
-            },
-            NetworkStep::AddAddress { interface: name("va"), address: net("10.0.0.1/24") },
-            NetworkStep::AddAddress { interface: name("va"), address: net("10.1.0.0/31") },
-            NetworkStep::AddAddress { interface: name("va"), address: net("fd00::1/64") },
-            NetworkStep::AddRemote { interface: name("vxlan_va"), remote: address("192.0.2.2") },
-            NetworkStep::AddRemote { interface: name("vxlan_va"), remote: address("192.0.2.3") },
-            NetworkStep::AddRemote { interface: name("vxlan6"), remote: address("2001:db8::2") },
-            NetworkStep::SetMulticastRouter { interface: name("vxlan_va"), value: 2 },
-            NetworkStep::SetPortFlags {
-                port: "ln_a".to_owned(),
-                flags: [("isolated", true), ("learning", false), ("--help", true)]
-                    .map(|(flag, on)| (flag.to_owned(), on))
-                    .into(),
-            },
-            NetworkStep::SetUp { interface: name("va") },
-            NetworkStep::SetUp { interface: name("vxlan_va") },
-            NetworkStep::AddRoute { interface: name("va"), destination: net("10.9.9.9/32") },
-            NetworkStep::AddRoute { interface: name("va"), destination: net("fd09::/64") },
-            NetworkStep::SetSysctl {
-                name: "net/ipv4/conf/va/forwarding".to_owned(),
-                value: "1".to_owned(),
-            },
-            NetworkStep::SetSysctl {
-                name: "net/ipv4/conf/va/arp_accept".to_owned(),
-                value: "1".to_owned(),
-            },
-            NetworkStep::SetSysctl {
-                name: "net/ipv6/conf/vxlan_va/disable_ipv6".to_owned(),
-                value: "1".to_owned(),
-            },
-        ]);
+        quietly(&one_of_everything());
         let kernel = read();
         let va = &kernel.links["va"];
         let wanted = Link {
@@ -161,7 +173,7 @@ fn what_was_asked_for_is_read_back() {
         assert_eq!((port.multicast_router, port.ipv6_off), (Some(2), true));
         let tunnel = port.tunnel.as_ref().expect("a tunnel");
         assert_eq!((tunnel.id, tunnel.port, tunnel.learning), (100, 4790, false));
-        assert_eq!(tunnel.local, local);
+        assert_eq!(tunnel.local, Some(address("192.0.2.1")));
         assert_eq!(tunnel.remotes, ["192.0.2.2", "192.0.2.3"].map(address).into());
         let six = kernel.links["vxlan6"].tunnel.as_ref().expect("a tunnel");
         assert_eq!((six.local, six.learning), (Some(address("2001:db8::1")), true));
@@ -176,7 +188,13 @@ fn what_was_asked_for_is_read_back() {
         let routes = ["10.9.9.9/32", "fd09::/64"].map(|to| (net(to), "va".to_owned()));
         assert_eq!(kernel.routes, routes.into());
         programs::agree(&kernel);
+    });
+}
 
+#[test]
+fn what_is_taken_away_is_gone() {
+    alone(|| {
+        quietly(&one_of_everything());
         quietly(&[
             master("ln_a", None),
             NetworkStep::SetAlias { interface: name("va"), alias: None },
@@ -202,7 +220,6 @@ fn what_was_asked_for_is_read_back() {
 #[test]
 fn what_a_kernel_may_lack_is_read_back() {
     alone(|| {
-        let net = |text: &str| text.parse().expect("a prefix");
         quietly(&[create("va", Make::Bridge), create("eth0", Make::Veth { peer: name("eth0x") })]);
         for (interface, protocol) in [("eth0.5", "802.1q"), ("eth0.6", "802.1ad")] {
             let id = if protocol == "802.1q" { 5 } else { 6 };

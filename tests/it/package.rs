@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const UNITS: [&str; 2] = ["weft.service", "weft-boot.service"];
+const UNITS: [&str; 3] = ["weft.service", "weft-boot.service", "weft-up.service"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Everything that the package puts on a machine, with its mode.
 const FILES: &[(&str, &str)] = &[
     ("usr/bin/weft", "-rwxr-xr-x"),
     ("usr/lib/systemd/system/weft-boot.service", "-rw-r--r--"),
+    ("usr/lib/systemd/system/weft-up.service", "-rw-r--r--"),
     ("usr/lib/systemd/system/weft.service", "-rw-r--r--"),
     ("usr/lib/sysusers.d/weft.conf", "-rw-r--r--"),
     ("usr/lib/tmpfiles.d/weft.conf", "-rw-r--r--"),
@@ -66,8 +67,8 @@ fn units_run_verbs_that_there_are() {
         let text = unit(name);
         let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/weft "));
         let verb = line.unwrap_or_else(|| panic!("{name} does not run weft"));
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_weft")).args([verb, "--help"]).output().unwrap();
+        let words = verb.split(' ').chain(["--help"]);
+        let output = Command::new(env!("CARGO_BIN_EXE_weft")).args(words).output().unwrap();
         assert!(output.status.success(), "{name}: there is no verb `{verb}`");
     }
 }

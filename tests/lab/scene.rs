@@ -36,7 +36,11 @@ pub(crate) struct Scene<'lab> {
     pub(crate) introduction: String,
     pub(crate) fingerprint: String,
     pub(crate) server: GitServer<'lab>,
+    engines: &'static [&'static str],
 }
+
+/// Nodes by turns: what one engine made meets what the other made.
+pub(crate) const BOTH_ENGINES: &[&str] = &["native", "ifupdown2"];
 
 impl<'lab> Scene<'lab> {
     pub(crate) fn start(lab: &'lab Lab) -> Self {
@@ -55,7 +59,13 @@ impl<'lab> Scene<'lab> {
         lab.outside().put("/tmp/alice.pub", &alice.public_key);
         let said = lab.outside().exec(&["ssh-keygen", "-lf", "/tmp/alice.pub"]).ok();
         let fingerprint = said.split(' ').nth(1).expect("a fingerprint").to_owned();
-        Self { lab, alice, copy, introduction, fingerprint, server }
+        let engines = &["ifupdown2"];
+        Self { lab, alice, copy, introduction, fingerprint, server, engines }
+    }
+
+    /// The same with nodes of these engines, by their numbers in turn.
+    pub(crate) fn with_engines(self, engines: &'static [&'static str]) -> Self {
+        Self { engines, ..self }
     }
 
     /// A node with weft, introduced to the repository.
@@ -76,8 +86,10 @@ impl<'lab> Scene<'lab> {
     /// Puts weft on a node, with settings that introduce it to the repository.
     pub(crate) fn introduce(&self, node: &Node) {
         node.install(WEFT, "/usr/bin/weft", 0o755);
+        let number: usize = node.name().trim_start_matches("node").parse().unwrap_or(1);
+        let engine = self.engines[(number - 1) % self.engines.len()];
         let settings = format!(
-            "cluster: lab\nnode: {}\nmode: apply\nallow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
+            "cluster: lab\nnode: {}\nmode: apply\nengine: {engine}\nallow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
              introduction:\n  commit: {}\n  signer: \"{}\"\n",
             node.name(),
             self.introduction,

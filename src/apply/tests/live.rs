@@ -8,7 +8,7 @@ use super::{SDN, apply, assert_at_rest, commit, node, rendering, seen};
 use crate::apply::{ApplyError, Authority, Failure, Outcome, Recovery, recover, restore};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault, Restart};
-use crate::plan::{self, Found, Kernel, Link, NetworkStep, Owned, Plan, Step};
+use crate::plan::{self, Engine, Found, Kernel, Link, NetworkStep, Owned, Plan, Step};
 use crate::render::Managed;
 use crate::sync::Verified;
 
@@ -43,6 +43,7 @@ fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
     if let Some(file) = host.read(&Managed::Interfaces.path(), 1 << 20).expect("read") {
         found.files.insert(Managed::Interfaces, file.bytes);
     }
+    found.engine = host.with_network(|network| network.engine);
     found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read");
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
@@ -59,9 +60,10 @@ fn go(host: &Fake, sequence: u8, text: &str) -> Result<Outcome, ApplyError> {
 }
 
 /// A node that runs the first network, with a guest in each vnet.
-fn scene(ejects: bool) -> Fake {
+fn scene(ejects: bool, engine: Engine) -> Fake {
     let host = Fake::default();
     host.set_live();
+    host.with_network(|network| network.engine = engine);
     let outcome = go(&host, 1, &(first() + &simple("vc", ""))).expect("it works");
     assert!(matches!(outcome, Outcome::Confirmed { .. }), "{outcome:?}");
     host.with_network(|network| {
@@ -95,8 +97,10 @@ fn act(host: &Fake) -> Result<Outcome, ApplyError> {
 
 #[test]
 fn a_network_changes_with_its_guests_in_place_and_goes_back() {
-    for ejects in [false, true] {
-        let host = scene(ejects);
+    for (ejects, engine) in
+        [(false, Engine::Ifupdown2), (true, Engine::Ifupdown2), (false, Engine::Native)]
+    {
+        let host = scene(ejects, engine);
         let before = shape(&host, true);
         let outcome = act(&host).expect("it works");
         assert!(matches!(outcome, Outcome::Confirmed { .. }), "{outcome:?}");
@@ -118,7 +122,7 @@ fn a_network_changes_with_its_guests_in_place_and_goes_back() {
 
 #[test]
 fn rules_are_there_once_however_often_they_were_added() {
-    let host = scene(false);
+    let host = scene(false, Engine::Ifupdown2);
     let copies = |host: &Fake| {
         host.with_network(|network| network.kernel().rules.values().map(Vec::len).sum::<usize>())
     };
@@ -148,7 +152,7 @@ fn rules_are_there_once_however_often_they_were_added() {
 
 #[test]
 fn a_program_that_lies_is_found_out() {
-    let host = scene(false);
+    let host = scene(false, Engine::Ifupdown2);
     let (before, ran) = (shape(&host, true), seen(&host));
     host.with_network(|network| network.set_lies(&["vd"]));
     let outcome = act(&host).expect("it is rolled back");
@@ -162,7 +166,7 @@ fn a_program_that_lies_is_found_out() {
 
 #[test]
 fn what_was_broken_before_does_not_stop_the_way_back() {
-    let host = scene(false);
+    let host = scene(false, Engine::Ifupdown2);
     host.with_network(|network| {
         network.kernel().links.get_mut("vc").expect("there").mtu = 1234;
         network.set_lies(&["va", "vb", "vxlan_vb", "vc", "vd"]);
@@ -174,11 +178,16 @@ fn what_was_broken_before_does_not_stop_the_way_back() {
 
 #[test]
 fn killed_at_every_step_a_network_is_old_or_new() {
-    for (how, ejects) in
-        [(Restart::Process, true), (Restart::Process, false), (Restart::Power, true)]
-    {
+    use Engine::{Ifupdown2, Native};
+    for (how, ejects, engine) in [
+        (Restart::Process, true, Ifupdown2),
+        (Restart::Process, false, Ifupdown2),
+        (Restart::Power, true, Ifupdown2),
+        (Restart::Process, false, Native),
+        (Restart::Power, false, Native),
+    ] {
         let guests = how == Restart::Process;
-        let start = scene(ejects);
+        let start = scene(ejects, engine);
         let done = start.copy();
         act(&done).expect("it works");
         let ends = [&start, &done].map(|host| (shape(host, guests), seen(host)));
@@ -216,17 +225,22 @@ fn killed_at_every_step_a_network_is_old_or_new() {
                 (ends[1].0.clone(), ends[1].1.file.clone())
             );
         }
-        println!("{how:?}, ejects {ejects}: {old} old, {new} new");
+        println!("{engine:?}, {how:?}, ejects {ejects}: {old} old, {new} new");
         assert!(old > 30 && new > 0, "{old} old, {new} new");
     }
 }
 
 #[test]
 fn killed_at_every_step_of_a_recovery_a_network_is_old_or_new() {
-    let start = scene(true);
+    for engine in Engine::ALL {
+        kill_recoveries(&scene(*engine == Engine::Ifupdown2, *engine));
+    }
+}
+
+fn kill_recoveries(start: &Fake) {
     let done = start.copy();
     act(&done).expect("it works");
-    let ends = [&start, &done].map(|host| (shape(host, true), seen(host)));
+    let ends = [start, &done].map(|host| (shape(host, true), seen(host)));
     let mut recoveries = 0;
     for step in (0..).step_by(2) {
         let broken = start.copy();
@@ -259,7 +273,7 @@ fn killed_at_every_step_of_a_recovery_a_network_is_old_or_new() {
 
 #[test]
 fn a_step_that_fails_is_rolled_back_at_once() {
-    let start = scene(true);
+    let start = scene(true, Engine::Ifupdown2);
     let ends = (shape(&start, true), seen(&start));
     let (mut rolled_back, mut refused) = (0, 0);
     for step in 0.. {

@@ -70,7 +70,7 @@ impl Network {
     }
 
     /// A port of a bridge has flags, and where VLANs are filtered VLAN 1.
-    fn enslave(&mut self, name: &IfName, master: Option<&IfName>) {
+    pub(super) fn enslave(&mut self, name: &IfName, master: Option<&IfName>) {
         let bridge = master.and_then(|master| self.kernel.links.get(master.as_str()));
         let bridge = bridge.filter(|master| master.kind.as_deref() == Some("bridge"));
         let filters = bridge.is_some_and(|bridge| bridge.vlan_filtering);
@@ -114,7 +114,9 @@ impl Network {
     pub(super) fn mend(&mut self, step: &NetworkStep) {
         match step {
             NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
-            NetworkStep::Delete { interface } | NetworkStep::DeleteOvsPort { interface } => {
+            NetworkStep::Delete { interface }
+            | NetworkStep::Remake { interface, .. }
+            | NetworkStep::DeleteOvsPort { interface } => {
                 self.delete(interface);
             }
             NetworkStep::Release { interface, addresses } => {

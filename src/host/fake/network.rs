@@ -7,7 +7,9 @@ use camino::Utf8Path;
 
 use super::{Effect, Fake, Machine, hold};
 use crate::host::HostError;
-use crate::plan::{Interface, Kernel, Kind, Link, NetworkStep, Stations, Tunnel, interfaces};
+use crate::plan::{
+    Engine, Interface, Kernel, Kind, Link, NetworkStep, Stations, Tunnel, interfaces,
+};
 use crate::render::Managed;
 use crate::value::IfName;
 
@@ -16,6 +18,8 @@ use crate::value::IfName;
 pub(crate) struct Network {
     pub(super) kernel: Kernel,
     next_index: u32,
+    /// What the settings of the machine say.
+    pub(crate) engine: Engine,
     /// What ifupdown2 remembers of the interfaces that it brought up.
     remembered: BTreeMap<IfName, Interface>,
     /// Whether ifupdown2 throws ports out of bridges that no stanza names.
@@ -87,6 +91,8 @@ impl Network {
             index,
             kind: wanted.kind.word().map(str::to_owned),
             mtu: 1500,
+            forward_delay: if wanted.is_bridge() { 1500 } else { 0 },
+            vlan_protocol: wanted.is_bridge().then(|| "802.1q".to_owned()),
             ..Link::default()
         });
         link.up = true;
@@ -111,8 +117,10 @@ impl Network {
                     tunnel => *tunnel = Some(new),
                 }
             }
-            Kind::Bridge { ports, vlan_aware, .. } => {
+            Kind::Bridge { ports, vlan_aware, stp, forward_delay, .. } => {
                 link.vlan_filtering |= vlan_aware;
+                link.stp = stp.unwrap_or(link.stp);
+                link.forward_delay = forward_delay.unwrap_or(link.forward_delay);
                 let ejects = self.ejects;
                 let others: Vec<String> = self
                     .kernel
@@ -124,9 +132,7 @@ impl Network {
                     self.eject(port);
                 }
                 for port in ports {
-                    if let Some(link) = self.kernel.links.get_mut(port) {
-                        link.master = Some(name.to_string());
-                    }
+                    self.join(port, name);
                 }
             }
             Kind::Veth { peer } => link.lower.clone_from(peer),
@@ -150,6 +156,21 @@ impl Network {
         }
         self.remembered.insert(name.clone(), wanted.clone());
         complaint
+    }
+
+    /// Puts a port into a bridge as ifupdown2 does.
+    fn join(&mut self, port: &str, bridge: &IfName) {
+        let Some(link) = self.kernel.links.get_mut(port) else { return };
+        let is_tunnel = link.tunnel.is_some();
+        link.ipv6_off = true;
+        if link.master.as_deref() != Some(bridge.as_str())
+            && let Ok(port) = port.parse()
+        {
+            self.enslave(&port, Some(bridge));
+        }
+        if let Some(link) = self.kernel.links.get_mut(port).filter(|_| is_tunnel) {
+            link.multicast_router = Some(2);
+        }
     }
 
     fn down(&mut self, name: &IfName) -> Option<String> {
@@ -268,7 +289,8 @@ impl Machine {
         let wanted = self.interfaces();
         let Some(network) = &mut self.network else { return };
         let (ejects, lies) = (network.ejects, std::mem::take(&mut network.lies));
-        *network = Network { ejects, lies, next_index: 1000, ..Network::default() };
+        let engine = network.engine;
+        *network = Network { ejects, lies, engine, next_index: 1000, ..Network::default() };
         let (bridges, others): (Vec<_>, Vec<_>) =
             wanted.iter().partition(|(_, interface)| interface.is_bridge());
         for (name, interface) in others.into_iter().chain(bridges) {

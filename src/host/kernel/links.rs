@@ -35,12 +35,12 @@ impl Links {
         let places = found.iter().enumerate().map(|(place, one)| (one.link.index, place));
         let places: HashMap<u32, usize> = places.collect();
         let name = |index: u32| Some(found.get(*places.get(&index)?)?.name.clone());
-        let names: Vec<_> = found.iter().map(|one| (name(one.master), name(one.lower))).collect();
-        let named = found
+        let others: Vec<_> = found.iter().map(|one| (name(one.master), name(one.lower))).collect();
+        let whole = found
             .into_iter()
-            .zip(names)
+            .zip(others)
             .map(|(one, (master, lower))| (one.name, Link { master, lower, ..one.link }));
-        Self { found: named.collect(), places }
+        Self { found: whole.collect(), places }
     }
 
     /// The interface with a number.

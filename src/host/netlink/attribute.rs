@@ -111,8 +111,8 @@ impl<'a> Attribute<'a> {
 
     /// The address of Ethernet; `None` of what has another kind of address.
     pub(crate) fn mac(&self) -> Option<String> {
-        let [a, b, c, d, e, f] = <[u8; 6]>::try_from(self.value).ok()?;
-        Some(format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"))
+        let parts = <[u8; 6]>::try_from(self.value).ok()?;
+        Some(parts.map(|part| format!("{part:02x}")).join(":"))
     }
 
     /// Whether it is the address of Ethernet that is nobody's.

@@ -315,8 +315,8 @@ mod tests {
     fn batches_are_bounded_by_count_and_size() {
         let small = Request::new(16, 0, &[0; 16]);
         assert_eq!(batch(&vec![small.clone(); 1000]), BATCH);
-        assert_eq!(batch(&[small.clone()]), 1);
-        let large = Request::new(16, 0, &[0; 16]).with(20, &[0; 20_000]);
+        assert_eq!(batch(std::slice::from_ref(&small)), 1);
+        let large = Request::new(16, 0, &[0; 16]).with(20, &vec![0; 20_000]);
         assert_eq!(batch(&[large.clone(), large.clone(), small]), 1);
     }
 

@@ -37,54 +37,89 @@ const LAST: u32 = 4_278_198_272;
 
 const MAKE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
-type Asks = Result<Vec<Asked>, Unfit>;
 type Find<'a> = &'a mut dyn FnMut(&str) -> Result<Option<Found>, HostError>;
 
-/// The messages for a step that the kernel alone carries out.
-pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Asks {
+/// The messages for a step that the kernel alone carries out; none for any other.
+pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Result<Vec<Asked>, Unfit> {
+    let forgiven = forgiven(step);
+    if let NetworkStep::SetPortVlans { port, remove, add } = step {
+        let found = there(port, find)?;
+        let remove = remove.iter().map(|vlan| {
+            let request = port_vlan(libc::RTM_DELLINK, found, *vlan);
+            Asked { request, forgiven }
+        });
+        let add = add.iter().map(|vlan| {
+            let request = port_vlan(libc::RTM_SETLINK, found, *vlan);
+            Asked { request, forgiven: &[] }
+        });
+        return Ok(remove.chain(add).collect());
+    }
+    let request = match of_link(step, find)? {
+        None => of_entry(step, find)?,
+        request => request,
+    };
+    Ok(request.into_iter().map(|request| Asked { request, forgiven }).collect())
+}
+
+/// The errors that say that what is to be removed is not there.
+fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
-        NetworkStep::Create { interface, make } => create(interface.as_str(), make, find),
+        NetworkStep::Delete { .. } => &[libc::ENODEV],
+        NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
+        NetworkStep::DropRemote { .. } | NetworkStep::RemoveStation { .. } => {
+            &[libc::ENOENT, libc::ENODEV]
+        }
+        NetworkStep::DropRoute { .. } => &[libc::ESRCH, libc::ENODEV],
+        NetworkStep::SetUnreachable { on: false, .. } => &[libc::ESRCH, libc::ENOENT],
+        NetworkStep::SetPortVlans { .. } => &[libc::ENOENT],
+        _ => &[],
+    }
+}
+
+/// What is asked of an interface itself.
+fn of_link(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit> {
+    Ok(Some(match step {
+        NetworkStep::Create { interface, make } => create(interface.as_str(), make, find)?,
         NetworkStep::Delete { interface } => {
             let header = link_header(libc::AF_UNSPEC, 0, false);
             let request = Request::new(libc::RTM_DELLINK, 0, &header);
-            let request = request.with_text(libc::IFLA_IFNAME, legal(interface.as_str())?);
-            Ok(vec![Asked { request, forgiven: &[libc::ENODEV] }])
+            request.with_text(libc::IFLA_IFNAME, legal(interface.as_str())?)
         }
         NetworkStep::SetMtu { interface, mtu } => {
-            link(interface.as_str(), |link| link.with(libc::IFLA_MTU, &mtu.to_ne_bytes()))
+            link(interface.as_str(), false)?.with(libc::IFLA_MTU, &mtu.to_ne_bytes())
         }
         NetworkStep::SetMaster { interface, master } => {
             let index = match master {
                 Some(master) => there(master.as_str(), find)?.index,
                 None => 0,
             };
-            link(interface.as_str(), |link| link.with(libc::IFLA_MASTER, &index.to_ne_bytes()))
+            link(interface.as_str(), false)?.with(libc::IFLA_MASTER, &index.to_ne_bytes())
         }
-        NetworkStep::SetUp { interface } => just(up(interface.as_str(), true)?),
+        NetworkStep::SetUp { interface } => link(interface.as_str(), true)?,
         NetworkStep::ReturnPort { port, bridge, up } => {
             let index = there(bridge, find)?.index;
-            just(self::up(port, *up)?.with(libc::IFLA_MASTER, &index.to_ne_bytes()))
+            link(port, *up)?.with(libc::IFLA_MASTER, &index.to_ne_bytes())
         }
         NetworkStep::SetMac { interface, mac } => {
             let mac = mac.parse::<MacAddress>().map_err(|error| Unfit::Wrong(error.to_string()))?;
-            link(interface.as_str(), |link| link.with(libc::IFLA_ADDRESS, &mac.octets()))
+            link(interface.as_str(), false)?.with(libc::IFLA_ADDRESS, &mac.octets())
         }
         NetworkStep::SetAlias { interface, alias } => {
             let alias = alias.as_deref().unwrap_or_default().as_bytes();
             if alias.len() > ALIAS {
                 return Err(Unfit::Wrong(format!("it has more than {ALIAS} bytes")));
             }
-            link(interface.as_str(), |link| link.with(libc::IFLA_IFALIAS, alias))
+            link(interface.as_str(), false)?.with(libc::IFLA_IFALIAS, alias)
         }
-        NetworkStep::SetBridge { interface, settings } => bridge(interface.as_str(), settings),
+        NetworkStep::SetBridge { interface, settings } => bridge(interface.as_str(), settings)?,
         NetworkStep::StopVlanFiltering { interface } => {
-            let settings =
-                BridgeSettings { vlan_filtering: Some(false), ..BridgeSettings::default() };
-            bridge(interface.as_str(), &settings)
+            let vlan_filtering = Some(false);
+            let settings = BridgeSettings { vlan_filtering, ..BridgeSettings::default() };
+            bridge(interface.as_str(), &settings)?
         }
         NetworkStep::SetMulticastRouter { interface, value } => {
             let index = there(interface.as_str(), find)?.index;
-            just(port(index, [(name::IFLA_BRPORT_MULTICAST_ROUTER, *value)]))
+            port(index, [(name::IFLA_BRPORT_MULTICAST_ROUTER, *value)])
         }
         NetworkStep::SetPortFlags { port, flags } => {
             let index = there(port, find)?.index;
@@ -92,75 +127,50 @@ pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Asks {
                 let (_, kind) = PORT_FLAGS.iter().find(|(name, _)| name == flag)?;
                 Some((*kind, u8::from(*on)))
             });
-            just(self::port(index, known))
+            self::port(index, known)
         }
-        NetworkStep::SetPortVlans { port, remove, add } => {
-            let found = there(port, find)?;
-            let remove = remove.iter().map(|vlan| Asked {
-                request: port_vlan(libc::RTM_DELLINK, found, *vlan),
-                forgiven: &[libc::ENOENT],
-            });
-            let add = add.iter().map(|vlan| Asked {
-                request: port_vlan(libc::RTM_SETLINK, found, *vlan),
-                forgiven: &[],
-            });
-            Ok(remove.chain(add).collect())
-        }
+        _ => return Ok(None),
+    }))
+}
+
+/// What is asked of addresses, tunnel ends and routes.
+fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit> {
+    Ok(Some(match step {
         NetworkStep::AddStation { port, mac } => {
-            let index = there(port, find)?.index;
             let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
-            just(station(libc::RTM_NEWNEIGH, flags, index, mac)?)
+            station(libc::RTM_NEWNEIGH, flags, there(port, find)?.index, mac)?
         }
         NetworkStep::RemoveStation { port, mac } => {
-            let request = station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?;
-            Ok(vec![Asked { request, forgiven: &[libc::ENOENT, libc::ENODEV] }])
+            station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?
         }
         NetworkStep::AddAddress { interface, address } => {
             let index = there(interface.as_str(), find)?.index;
-            just(self::address(libc::RTM_NEWADDR, MAKE, index, *address))
+            self::address(libc::RTM_NEWADDR, MAKE, index, *address)
         }
         NetworkStep::RemoveAddress { interface, address } => {
             let index = still(interface.as_str(), find)?;
-            let request = self::address(libc::RTM_DELADDR, 0, index, *address);
-            Ok(vec![Asked { request, forgiven: &[libc::EADDRNOTAVAIL, libc::ENODEV] }])
+            self::address(libc::RTM_DELADDR, 0, index, *address)
         }
         NetworkStep::AddRemote { interface, remote } => {
             let index = there(interface.as_str(), find)?.index;
             let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
-            just(self::remote(libc::RTM_NEWNEIGH, flags, index, *remote))
+            self::remote(libc::RTM_NEWNEIGH, flags, index, *remote)
         }
         NetworkStep::DropRemote { interface, remote } => {
             let index = still(interface.as_str(), find)?;
-            let request = self::remote(libc::RTM_DELNEIGH, 0, index, *remote);
-            Ok(vec![Asked { request, forgiven: &[libc::ENOENT, libc::ENODEV] }])
+            self::remote(libc::RTM_DELNEIGH, 0, index, *remote)
         }
         NetworkStep::AddRoute { interface, destination } => {
             let index = there(interface.as_str(), find)?.index;
-            just(route(libc::RTM_NEWROUTE, MAKE, index, *destination))
+            route(libc::RTM_NEWROUTE, MAKE, index, *destination)
         }
         NetworkStep::DropRoute { interface, destination } => {
             let index = still(interface.as_str(), find)?;
-            let request = route(libc::RTM_DELROUTE, 0, index, *destination);
-            Ok(vec![Asked { request, forgiven: &[libc::ESRCH, libc::ENODEV] }])
+            route(libc::RTM_DELROUTE, 0, index, *destination)
         }
-        NetworkStep::SetUnreachable { table, on, .. } => Ok(vec![unreachable(*table, *on)]),
-        NetworkStep::Down { .. }
-        | NetworkStep::Up { .. }
-        | NetworkStep::NameTable { .. }
-        | NetworkStep::SetOvsPort { .. }
-        | NetworkStep::DeleteOvsPort { .. }
-        | NetworkStep::ResetVlanProtocol { .. }
-        | NetworkStep::StopForwarding { .. }
-        | NetworkStep::SetSysctl { .. }
-        | NetworkStep::Release { .. }
-        | NetworkStep::AddRule(_)
-        | NetworkStep::RemoveRule(_)
-        | NetworkStep::SetNat { .. } => Ok(Vec::new()),
-    }
-}
-
-fn just(request: Request) -> Asks {
-    Ok(vec![Asked { request, forgiven: &[] }])
+        NetworkStep::SetUnreachable { table, on, .. } => unreachable(*table, *on),
+        _ => return Ok(None),
+    }))
 }
 
 fn legal(name: &str) -> Result<&str, Unfit> {
@@ -182,12 +192,8 @@ fn still(name: &str, find: Find<'_>) -> Result<u32, Unfit> {
     found.map(|found| found.index).ok_or(Unfit::Gone)
 }
 
-/// A change of an interface by its name.
-fn link(name: &str, fill: impl FnOnce(Request) -> Request) -> Asks {
-    just(fill(up(name, false)?))
-}
-
-fn up(name: &str, up: bool) -> Result<Request, Unfit> {
+/// A change of an interface by its name, which may set it up.
+fn link(name: &str, up: bool) -> Result<Request, Unfit> {
     let header = link_header(libc::AF_UNSPEC, 0, up);
     let request = Request::new(libc::RTM_NEWLINK, 0, &header);
     Ok(request.with_text(libc::IFLA_IFNAME, legal(name)?))
@@ -200,11 +206,11 @@ fn info(link: Request, kind: &str, data: impl FnOnce(Request) -> Request) -> Req
     })
 }
 
-fn create(interface: &str, make: &Make, find: Find<'_>) -> Asks {
+fn create(interface: &str, make: &Make, find: Find<'_>) -> Result<Request, Unfit> {
     let header = link_header(libc::AF_UNSPEC, 0, false);
     let link = Request::new(libc::RTM_NEWLINK, MAKE, &header);
     let link = link.with_text(libc::IFLA_IFNAME, legal(interface)?);
-    just(match make {
+    Ok(match make {
         Make::Bridge => info(link, "bridge", |data| data),
         Make::Dummy => info(link, "dummy", |data| data),
         Make::Vrf { table } => {
@@ -247,7 +253,7 @@ fn vlan_protocol(protocol: &str) -> Result<[u8; 2], Unfit> {
     Ok(number.to_be_bytes())
 }
 
-fn bridge(interface: &str, settings: &BridgeSettings) -> Asks {
+fn bridge(interface: &str, settings: &BridgeSettings) -> Result<Request, Unfit> {
     let BridgeSettings { stp, forward_delay, vlan_filtering, vlan_protocol } = settings;
     let protocol = vlan_protocol.as_deref().map(self::vlan_protocol).transpose()?;
     let stp = stp.map(|on| u32::from(on).to_ne_bytes());
@@ -259,12 +265,10 @@ fn bridge(interface: &str, settings: &BridgeSettings) -> Asks {
         (name::IFLA_BR_VLAN_FILTERING, filtering.as_ref().map(|value| &value[..])),
         (name::IFLA_BR_VLAN_PROTOCOL, protocol.as_ref().map(|value| &value[..])),
     ];
-    link(interface, |link| {
-        info(link, "bridge", |data| {
-            let set = values.iter().filter_map(|(kind, value)| Some((*kind, (*value)?)));
-            set.fold(data, |data, (kind, value)| data.with(kind, value))
-        })
-    })
+    Ok(info(link(interface, false)?, "bridge", |data| {
+        let set = values.iter().filter_map(|(kind, value)| Some((*kind, (*value)?)));
+        set.fold(data, |data, (kind, value)| data.with(kind, value))
+    }))
 }
 
 /// Settings of a port of a bridge.
@@ -343,19 +347,14 @@ fn route(action: u16, flags: i32, index: u32, destination: IpNet) -> Request {
         .with(libc::RTA_OIF, &index.to_ne_bytes())
 }
 
-fn unreachable(table: u32, on: bool) -> Asked {
-    let header =
-        |protocol, scope| route_header(libc::AF_INET, 0, 0, protocol, scope, libc::RTN_UNREACHABLE);
-    if on {
-        let header = header(libc::RTPROT_BOOT, libc::RT_SCOPE_UNIVERSE);
-        let request = Request::new(libc::RTM_NEWROUTE, MAKE, &header)
-            .with(libc::RTA_TABLE, &table.to_ne_bytes())
-            .with(libc::RTA_PRIORITY, &LAST.to_ne_bytes());
-        Asked { request, forgiven: &[] }
+/// The route by which nothing leaves a VRF. The one that goes is of any protocol and metric.
+fn unreachable(table: u32, on: bool) -> Request {
+    let (action, flags, protocol, scope) = if on {
+        (libc::RTM_NEWROUTE, MAKE, libc::RTPROT_BOOT, libc::RT_SCOPE_UNIVERSE)
     } else {
-        // Of any protocol and with any metric.
-        let request = Request::new(libc::RTM_DELROUTE, 0, &header(0, libc::RT_SCOPE_NOWHERE))
-            .with(libc::RTA_TABLE, &table.to_ne_bytes());
-        Asked { request, forgiven: &[libc::ESRCH, libc::ENOENT] }
-    }
+        (libc::RTM_DELROUTE, 0, 0, libc::RT_SCOPE_NOWHERE)
+    };
+    let header = route_header(libc::AF_INET, 0, 0, protocol, scope, libc::RTN_UNREACHABLE);
+    let request = Request::new(action, flags, &header).with(libc::RTA_TABLE, &table.to_ne_bytes());
+    if on { request.with(libc::RTA_PRIORITY, &LAST.to_ne_bytes()) } else { request }
 }

@@ -12,7 +12,8 @@ use crate::lab::{BEYOND, Lab};
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
-use crate::scene::{FIRST, Scene, policy};
+use crate::scene::{BOTH_ENGINES, FIRST, Scene, policy};
+use crate::wait::wait_until;
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];
 
@@ -23,7 +24,74 @@ pub(super) const CASES: &[Case] = &[
     Case::new("engine_rolls_back_what_fails", NEEDS, rolls_back_what_fails),
     Case::new("engine_has_rules_once", NEEDS, has_rules_once),
     Case::new("engine_loses_no_packet", NEEDS, loses_no_packet),
+    Case::new("native_changes_and_goes_back", NEEDS, |lab| changes_and_goes(lab, NATIVE)),
+    Case::new("native_keeps_guests", NEEDS, |lab| keeps(lab, NATIVE)),
+    Case::new("native_loses_no_packet", NEEDS, |lab| loses_none(lab, NATIVE)),
+    Case::new("native_meets_ifupdown2", NEEDS, native_meets_ifupdown2),
 ];
+
+type Engines = &'static [&'static str];
+const IFUPDOWN2: Engines = &["ifupdown2"];
+const NATIVE: Engines = &["native"];
+
+fn changes_and_goes_back(lab: &Lab) {
+    changes_and_goes(lab, IFUPDOWN2);
+}
+
+fn keeps_guests(lab: &Lab) {
+    keeps(lab, IFUPDOWN2);
+}
+
+fn loses_no_packet(lab: &Lab) {
+    loses_none(lab, IFUPDOWN2);
+}
+
+/// What weft itself made is what ifupdown2 would have made of the same files: it finds no
+/// difference, a reload changes nothing but rules that weft has elsewhere, and the next turn
+/// puts those right. An engine that is changed finds everything in place.
+fn native_meets_ifupdown2(lab: &Lab) {
+    let scene = Scene::start(lab).with_engines(NATIVE);
+    let node = scene.node(1);
+    let bare = kernel(&node);
+    let text = FIRST.replace(
+        "  vc: {zone: outz}\n",
+        "  vc: {zone: outz, alias: \"a comment\", subnets: {\"fd00:7::/64\": {gateway: \"fd00:7::1\"}}}\n",
+    );
+    scene.apply(&node, &text);
+    let made = kernel(&node);
+    let guest =
+        Guest::plan(101).address("10.0.0.10/24").gateway("10.0.0.1").start(lab, &node, "va");
+    guest.reaches(&BEYOND.to_string());
+    let checked = node.exec(&["ifquery", "-a", "--check"]);
+    assert!(checked.success(), "{}{}", checked.stdout, checked.stderr);
+    node.ifreload().ok();
+    let without_rules = |mut kernel: std::collections::BTreeMap<&'static str, String>| {
+        kernel.retain(|what, _| !matches!(*what, "nat" | "raw"));
+        kernel
+    };
+    drop(guest);
+    wait_until(Duration::from_secs(10), "the guest's port is gone", || {
+        !node.exists("/sys/class/net/tap101i0")
+    });
+    assert_same(&without_rules(kernel(&node)), &without_rules(made.clone()));
+    scene.push(&text.replace("mtu: 1400", "mtu: 1390"));
+    scene.sync(&node);
+    scene.push(&text);
+    scene.sync(&node);
+    assert_same(&kernel(&node), &made);
+    assert_eq!(node.exec(&["weft", "plan"]).code(), 0);
+
+    let settings = node.read("/etc/weft/agent.yaml");
+    node.put("/etc/weft/agent.yaml", settings.replace("engine: native", "engine: ifupdown2"));
+    scene.push(&text.replace("mtu: 1400", "mtu: 1390"));
+    scene.sync(&node);
+    scene.push(&text);
+    scene.sync(&node);
+    assert_same(&without_rules(kernel(&node)), &without_rules(made));
+    node.put("/etc/weft/agent.yaml", settings);
+    scene.apply(&node, "{}\n");
+    assert_same(&kernel(&node), &bare);
+}
 
 fn file(node: &Node) -> Option<String> {
     node.exists(SDN_FILE).then(|| node.read(SDN_FILE))
@@ -32,7 +100,7 @@ fn file(node: &Node) -> Option<String> {
 /// A commit changes two nodes; guests reach an outside host through source NAT, and each
 /// other through the tunnel.
 fn push_reaches_two_nodes(lab: &Lab) {
-    let scene = Scene::start(lab);
+    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
     let nodes = [scene.node(1), scene.node(2)];
     scene.push(FIRST);
     for node in &nodes {
@@ -55,8 +123,8 @@ fn push_reaches_two_nodes(lab: &Lab) {
 
 /// A changed MTU, a changed VXLAN id, a vnet more and one less are each in the kernel;
 /// reverts bring back the first bytes and the first kernel state.
-fn changes_and_goes_back(lab: &Lab) {
-    let scene = Scene::start(lab);
+fn changes_and_goes(lab: &Lab, engines: Engines) {
+    let scene = Scene::start(lab).with_engines(engines);
     let node = scene.node(1);
     let bare = kernel(&node);
     scene.apply(&node, FIRST);
@@ -106,8 +174,8 @@ fn changes_and_goes_back(lab: &Lab) {
 
 /// Guests' ports keep their place and their flags while everything around them changes,
 /// and a vnet with guests is not taken away.
-fn keeps_guests(lab: &Lab) {
-    let scene = Scene::start(lab);
+fn keeps(lab: &Lab, engines: Engines) {
+    let scene = Scene::start(lab).with_engines(engines);
     let node = scene.node(1);
     scene.apply(&node, FIRST);
     let _guests = [(101, "va"), (102, "vb")].map(|(number, bridge)| {
@@ -263,8 +331,8 @@ fn has_rules_once(lab: &Lab) {
 
 /// A ping every 5 ms through one vnet, from before until after others change, loses none.
 /// An answer that is late is not lost.
-fn loses_no_packet(lab: &Lab) {
-    let scene = Scene::start(lab);
+fn loses_none(lab: &Lab, engines: Engines) {
+    let scene = Scene::start(lab).with_engines(engines);
     let node = scene.node(1);
     scene.apply(&node, FIRST);
     let guest =

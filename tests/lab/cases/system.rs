@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[Case {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the package puts its files.
-const PACKAGE: [(&str, &str); 4] = [
+const PACKAGE: [(&str, &str); 5] = [
     (
         "/usr/lib/systemd/system/weft.service",
         include_str!("../../../packaging/systemd/weft.service"),
@@ -32,6 +32,10 @@ const PACKAGE: [(&str, &str); 4] = [
     (
         "/usr/lib/systemd/system/weft-boot.service",
         include_str!("../../../packaging/systemd/weft-boot.service"),
+    ),
+    (
+        "/usr/lib/systemd/system/weft-up.service",
+        include_str!("../../../packaging/systemd/weft-up.service"),
     ),
     ("/usr/lib/sysusers.d/weft.conf", include_str!("../../../packaging/systemd/weft.sysusers")),
     ("/usr/lib/tmpfiles.d/weft.conf", include_str!("../../../packaging/systemd/weft.tmpfiles")),
@@ -47,7 +51,8 @@ fn install(scene: &Scene<'_>, node: &Node) {
     let settings = node.read("/etc/weft/agent.yaml");
     let windows = "confirm: {settle: 1s, window: 90s, long-window: 90s}";
     assert!(settings.contains(windows), "{settings}");
-    let short = "schedule: {every: 5s}\nconfirm: {mode: manual, settle: 1s, window: 12s, long-window: 12s, reserve: 5s}";
+    // What comes up at a boot is ifupdown2's work, and then weft's own.
+    let short = "engine: native\nschedule: {every: 5s}\nconfirm: {mode: manual, settle: 1s, window: 12s, long-window: 12s, reserve: 5s}";
     node.put("/etc/weft/agent.yaml", settings.replace(windows, short));
     for (path, text) in PACKAGE {
         node.put(path, text);
@@ -68,7 +73,7 @@ fn install(scene: &Scene<'_>, node: &Node) {
             format!("[Service]\nExecStartPre=-/bin/cp {SDN_FILE} /srv/found-by-{unit}\n"),
         );
     }
-    let units = ["weft.service", "weft-boot.service"].into_iter().chain(LATER);
+    let units = ["weft.service", "weft-boot.service", "weft-up.service"].into_iter().chain(LATER);
     node.exec(&["systemctl", "enable"].into_iter().chain(units).collect::<Vec<_>>()).ok();
 }
 
@@ -175,13 +180,20 @@ fn survives_deaths(lab: &Lab) {
     assert_same(&kernel(&node), &before);
     let said = node.exec(&["journalctl", "-b", "-u", "weft-boot.service", "--no-pager"]).ok();
     assert!(said.contains("started anew"), "{said}");
+    assert_eq!(property(&node, "weft-up.service", "ExecMainStatus"), "0");
     is_undone(&node, "left alone");
     assert_ne!(status(&node)["running"]["commit"]["commit"], bad.as_str());
 }
 
 /// systemd takes the units as they are, and in this order.
 fn units_are_right(node: &Node) {
-    let said = node.exec(&["systemd-analyze", "verify", "weft.service", "weft-boot.service"]);
+    let said = node.exec(&[
+        "systemd-analyze",
+        "verify",
+        "weft.service",
+        "weft-boot.service",
+        "weft-up.service",
+    ]);
     let all = format!("{}{}", said.stdout, said.stderr);
     assert!(said.success() && !all.contains("weft"), "{all}");
     assert_eq!(node.exec(&["systemctl", "--failed", "--quiet", "--no-legend"]).ok(), "");

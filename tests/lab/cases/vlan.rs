@@ -6,7 +6,7 @@ use crate::kernel::kernel;
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
-use crate::scene::Scene;
+use crate::scene::{BOTH_ENGINES, Scene};
 
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("switched", "vlan_example", vlan_example),
@@ -27,7 +27,7 @@ pub(super) fn vlan_aware(node: &Node) {
 /// Three nodes, of which the third has a plain bridge: guests of one VLAN reach each
 /// other, guests of two do not, and isolated ports do not within a node.
 fn vlan_example(lab: &Lab) {
-    let scene = Scene::start(lab);
+    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
     let nodes = [scene.node_with(1, vlan_aware), scene.node_with(2, vlan_aware), scene.node(3)];
     let bare = nodes.each_ref().map(kernel);
     scene.push_files(&[("sdn/nodes.yaml", NODES), ("sdn/network.yaml", VLAN)]);
@@ -68,7 +68,7 @@ fn vlan_example(lab: &Lab) {
 /// Two customers with the same tags on one wire: guests of one reach each other within a
 /// tag, and nothing of the other.
 fn qinq_example(lab: &Lab) {
-    let scene = Scene::start(lab);
+    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
     let nodes = [scene.node_with(1, vlan_aware), scene.node_with(2, vlan_aware), scene.node(3)];
     let bare = nodes.each_ref().map(kernel);
     scene.push_files(&[("sdn/nodes.yaml", NODES), ("sdn/network.yaml", QINQ)]);

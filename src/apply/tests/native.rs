@@ -1,0 +1,273 @@
+//! The native engine on random networks and their random successors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use proptest::collection::{btree_map, btree_set};
+use proptest::prelude::*;
+
+use crate::host::fake::Fake;
+use crate::plan::{Engine, Kernel, Link, NetworkStep, Target};
+
+/// What a random network is made of. Names are few, so that one network's interfaces are
+/// another's with other contents.
+#[derive(Clone, Debug)]
+enum Vnet {
+    Simple { bridge: Bridge, addresses: BTreeSet<u8>, forward: bool },
+    Tunnel { bridge: Bridge, id: u32, port: u16, remotes: BTreeSet<u8>, learning: bool },
+    Cable { bridge: Bridge, crossed: bool },
+    Tagged { bridge: Bridge, id: u16, protocol: bool },
+    Routed { bridge: Bridge, unreachable: bool },
+}
+
+#[derive(Clone, Debug)]
+struct Bridge {
+    mtu: Option<u32>,
+    alias: Option<String>,
+    vlan_aware: bool,
+}
+
+/// What a kernel can be asked for.
+#[derive(Clone, Copy)]
+struct Abilities {
+    /// VLANs, VRFs, and bridges that filter.
+    layers: bool,
+}
+
+fn bridges(abilities: Abilities) -> impl Strategy<Value = Bridge> {
+    let mtu = prop::option::of(prop::sample::select(vec![1300_u32, 1400, 1450]));
+    let alias = prop::option::of("[a-z]{1,5}( [a-z]{1,4})?");
+    (mtu, alias, any::<bool>()).prop_map(move |(mtu, alias, aware)| Bridge {
+        mtu,
+        alias,
+        vlan_aware: aware && abilities.layers,
+    })
+}
+
+fn vnets(abilities: Abilities) -> impl Strategy<Value = Vnet> {
+    let bridge = || bridges(abilities);
+    let simple = (bridge(), btree_set(1_u8..5, 0..3), any::<bool>())
+        .prop_map(|(bridge, addresses, forward)| Vnet::Simple { bridge, addresses, forward });
+    let tunnel = (bridge(), 1_u32..6, 0_u16..2, btree_set(2_u8..6, 0..3), any::<bool>()).prop_map(
+        |(bridge, id, port, remotes, learning)| Vnet::Tunnel {
+            bridge,
+            id,
+            port: 4789 + port,
+            remotes,
+            learning,
+        },
+    );
+    let cable =
+        (bridge(), any::<bool>()).prop_map(|(bridge, crossed)| Vnet::Cable { bridge, crossed });
+    if abilities.layers {
+        let tagged = (bridge(), 2_u16..5, any::<bool>())
+            .prop_map(|(bridge, id, protocol)| Vnet::Tagged { bridge, id, protocol });
+        let routed = (bridge(), any::<bool>())
+            .prop_map(|(bridge, unreachable)| Vnet::Routed { bridge, unreachable });
+        prop_oneof![3 => simple, 3 => tunnel, 2 => cable, 2 => tagged, 1 => routed].boxed()
+    } else {
+        prop_oneof![3 => simple, 3 => tunnel, 2 => cable].boxed()
+    }
+}
+
+fn networks(abilities: Abilities) -> impl Strategy<Value = BTreeMap<u8, Vnet>> {
+    btree_map(0_u8..6, vnets(abilities), 0..6)
+}
+
+/// The file of a network; no two tunnels or tags that a kernel would take for one.
+fn text(network: &BTreeMap<u8, Vnet>) -> String {
+    let mut text = String::new();
+    let mut taken = BTreeSet::new();
+    for (number, vnet) in network {
+        let name = format!("v{number}");
+        let (bridge, port) = match vnet {
+            Vnet::Simple { bridge, .. } | Vnet::Routed { bridge, .. } => {
+                (bridge, "none".to_owned())
+            }
+            Vnet::Tunnel { bridge, id, port, .. } if taken.insert((*id, *port)) => {
+                (bridge, format!("vxlan_{name}"))
+            }
+            Vnet::Cable { bridge, .. } => (bridge, format!("ln_{name}")),
+            Vnet::Tagged { bridge, id, protocol }
+                if taken.insert((u32::from(*id), u16::from(*protocol))) =>
+            {
+                (bridge, if *protocol { format!("sv_{name}") } else { format!("eth0.{id}") })
+            }
+            Vnet::Tunnel { .. } | Vnet::Tagged { .. } => continue,
+        };
+        stanza(&mut text, &name, bridge, &port, vnet);
+        below(&mut text, &name, vnet);
+    }
+    text
+}
+
+fn stanza(text: &mut String, name: &str, bridge: &Bridge, port: &str, vnet: &Vnet) {
+    let mut line = |words: String| writeln!(text, "{words}").expect("a string takes it");
+    line(format!(
+        "auto {name}\niface {name}\n\tbridge_ports {port}\n\tbridge_stp off\n\tbridge_fd 0"
+    ));
+    if let Some(mtu) = bridge.mtu {
+        line(format!("\tmtu {mtu}"));
+    }
+    if let Some(alias) = &bridge.alias {
+        line(format!("\talias {alias}"));
+    }
+    if bridge.vlan_aware {
+        line("\tbridge-vlan-aware yes\n\tbridge-vids 2-4094".to_owned());
+    }
+    if let Vnet::Simple { addresses, forward, .. } = vnet {
+        for address in addresses {
+            line(format!("\taddress 10.{address}.0.1/24"));
+        }
+        if *forward {
+            line(format!(
+                "\tip-forward on\n\tup ip route add 10.99.{}.0/24 dev {name}",
+                &name[1..]
+            ));
+        }
+    }
+    if matches!(vnet, Vnet::Routed { .. }) {
+        line(format!(
+            "\tvrf vrf_{name}\n\thwaddress 02:00:00:00:00:0{}\n\tarp-accept on",
+            &name[1..]
+        ));
+    }
+}
+
+/// What a vnet's bridge is made on top of.
+fn below(text: &mut String, name: &str, vnet: &Vnet) {
+    let mut line = |words: String| writeln!(text, "{words}").expect("a string takes it");
+    match vnet {
+        Vnet::Simple { .. } => {}
+        Vnet::Tunnel { id, port, remotes, learning, .. } => {
+            line(format!(
+                "auto vxlan_{name}\niface vxlan_{name}\n\tvxlan-id {id}\n\tvxlan-port {port}"
+            ));
+            if *learning {
+                for remote in remotes {
+                    line(format!("\tvxlan_remoteip 192.0.2.{remote}"));
+                }
+            } else {
+                line("\tbridge-learning off\n\tbridge-arp-nd-suppress on\n\tvxlan-local-tunnelip 192.0.2.1".to_owned());
+            }
+        }
+        Vnet::Cable { crossed, .. } => {
+            let other = if *crossed { "pr" } else { "pp" };
+            line(format!(
+                "auto ln_{name}\niface ln_{name}\n\tlink-type veth\n\tveth-peer-name {other}_{name}\n\
+                 auto {other}_{name}\niface {other}_{name}\n\tlink-type veth\n\tveth-peer-name ln_{name}"
+            ));
+        }
+        Vnet::Tagged { id, protocol, .. } => {
+            if *protocol {
+                line(format!(
+                    "auto sv_{name}\niface sv_{name}\n\tvlan-raw-device eth0\n\tvlan-id {id}\n\tvlan-protocol 802.1ad"
+                ));
+            }
+        }
+        Vnet::Routed { unreachable, .. } => {
+            let verb = if *unreachable { "add" } else { "del" };
+            line(format!(
+                "auto vrf_{name}\niface vrf_{name}\n\tvrf-table auto\n\
+                 \tpost-up ip route {verb} vrf vrf_{name} unreachable default metric 4278198272"
+            ));
+        }
+    }
+}
+
+fn target(before: &[&str], wanted: &str) -> Target {
+    Target::between(before, wanted).with_engine(Engine::Native)
+}
+
+/// A kernel of its own in which changes are made and seen.
+trait Machine {
+    fn kernel(&self, target: &Target) -> Kernel;
+    fn change(&self, steps: &[NetworkStep]);
+}
+
+impl Machine for Fake {
+    fn kernel(&self, target: &Target) -> Kernel {
+        let read = crate::host::Host::kernel(self, &target.tables(), &target.sysctls());
+        read.expect("read").expect("a machine with a kernel")
+    }
+
+    fn change(&self, steps: &[NetworkStep]) {
+        crate::host::Host::change(self, steps).expect("changed");
+    }
+}
+
+fn fake() -> Fake {
+    let host = Fake::default();
+    host.set_live();
+    host.with_network(|network| {
+        for name in ["eth0", "theirs"] {
+            let link = Link { index: 900, up: true, mtu: 1500, ..Link::default() };
+            network.kernel().links.insert(name.to_owned(), link);
+        }
+        network.add_guest("tap1i0", "theirs");
+    });
+    host
+}
+
+/// Brings a kernel to what is wanted, and says how many changes that took.
+fn bring(machine: &impl Machine, target: &Target) -> usize {
+    let mut count = 0;
+    // What a bridge did on its way, such as another MTU, may need a second look.
+    for _ in 0..3 {
+        let steps = target.amend(&machine.kernel(target), &[]);
+        count += steps.len();
+        if steps.is_empty() {
+            break;
+        }
+        machine.change(&steps);
+    }
+    count
+}
+
+/// What is not ours, as it is.
+fn theirs(kernel: &Kernel) -> BTreeMap<String, Link> {
+    let theirs = |name: &&str| kernel.links.contains_key(*name);
+    let names = ["eth0", "theirs", "tap1i0", "lo"].into_iter().filter(theirs);
+    names.map(|name| (name.to_owned(), kernel.links[name].clone())).collect()
+}
+
+/// From nothing to the first network, from there to the second with the engine killed after
+/// `killed` changes, on to the second, and back.
+fn walk(machine: &impl Machine, first: &str, second: &str, killed: usize) {
+    let there = |target: &Target| {
+        let kernel = machine.kernel(target);
+        let found = target.verify(&kernel, &[]);
+        assert_eq!(found, [], "{first}\n---\n{second}\n{kernel:#?}");
+        assert_eq!(target.amend(&kernel, &[]), [], "{first}\n---\n{second}");
+    };
+    let up = target(&[], first);
+    bring(machine, &up);
+    there(&up);
+    let on = target(&[first], second);
+    let before = theirs(&machine.kernel(&on));
+    let steps = on.amend(&machine.kernel(&on), &[]);
+    machine.change(&steps[..killed.min(steps.len())]);
+    // Whoever comes next knows both, and not how far it came.
+    let both = target(&[second, first], second);
+    bring(machine, &both);
+    there(&both);
+    assert_eq!(theirs(&machine.kernel(&on)), before, "{first}\n---\n{second}");
+    let away = target(&[second, first], "");
+    bring(machine, &away);
+    there(&away);
+    let left: BTreeSet<String> = machine.kernel(&away).links.into_keys().collect();
+    assert!(!left.iter().any(|name| away.is_ours(name)), "{left:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_random_network_becomes_another_one(
+        first in networks(Abilities { layers: true }),
+        second in networks(Abilities { layers: true }),
+        killed in 0_usize..60,
+    ) {
+        walk(&fake(), &text(&first), &text(&second), killed);
+    }
+}
