@@ -35,7 +35,7 @@ use super::status::State;
 use super::turn::{Purpose, Report, Turn};
 use crate::host::{Host, HostError, Socket};
 use crate::sync::Cancel;
-use senses::{Senses, chance};
+use senses::{Senses, Woken, chance};
 
 /// How long the last answers may take to leave when the agent ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -113,19 +113,6 @@ where
     }
 }
 
-/// What woke the agent.
-enum Woken<L> {
-    Time,
-    Heartbeat,
-    Hangup,
-    End,
-    Ports,
-    PortsSeen,
-    Nudge(Nudge),
-    Asked(Asked),
-    Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
-}
-
 struct Owner<H: Host> {
     host: Arc<H>,
     /// Here between turns, with the turn while there is one.
@@ -146,9 +133,7 @@ struct Owner<H: Host> {
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
     addresses: Lookout,
-    /// Says that ports may have appeared, and those that are being looked at.
-    links: mpsc::Receiver<()>,
-    ports: Option<JoinHandle<()>>,
+    ports: ports::Watch,
     /// Ends what the turn waits for of remotes.
     cancel: Cancel,
     /// Who waits for a turn that has not begun.
@@ -163,7 +148,7 @@ where
 {
     fn new(daemon: Daemon<H>, ends: Ends, asked: mpsc::Receiver<Asked>) -> Self {
         let condition = Condition::starting(daemon.host.now());
-        let links = ports::watch(&daemon.host);
+        let ports = ports::Watch::new(&daemon.host);
         Self {
             host: daemon.host,
             lock: Some(daemon.lock),
@@ -182,8 +167,7 @@ where
             condition,
             turn: None,
             addresses: Lookout::default(),
-            links,
-            ports: None,
+            ports,
             cancel: Cancel::default(),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -225,13 +209,6 @@ where
                 None => std::future::pending().await,
             }
         };
-        let is_idle = self.ports.is_none();
-        let ports = async {
-            match &mut self.ports {
-                Some(ports) => ports.await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             ended = turn => Woken::Ended(Box::new(ended)),
             _ = senses.terminate.recv() => Woken::End,
@@ -239,9 +216,7 @@ where
             _ = senses.hangup.recv() => Woken::Hangup,
             Some(asked) = self.asked.recv() => Woken::Asked(asked),
             Some(nudge) = self.ends.nudges.recv() => Woken::Nudge(nudge),
-            Some(()) = self.links.recv(), if is_idle => Woken::Ports,
-            // One that broke down said so.
-            _ = ports => Woken::PortsSeen,
+            () = self.ports.wait() => Woken::Ports,
             () = time => Woken::Time,
             _ = senses.heartbeat.tick() => Woken::Heartbeat,
         }
@@ -272,8 +247,7 @@ where
                 self.cancel.cancel();
                 events.push_back(Event::Term);
             }
-            Woken::Ports => self.see_to_ports(),
-            Woken::PortsSeen => self.ports = None,
+            Woken::Ports => self.ports.see_to(&self.host, self.settings.as_ref()),
             Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
             Woken::Asked(asked) => {
                 if self.settings.is_none() {
@@ -297,12 +271,6 @@ where
             }
         }
         Ok(())
-    }
-
-    /// Looks at ports beside whatever turn there is.
-    fn see_to_ports(&mut self) {
-        let Some(settings) = self.settings.clone() else { return };
-        self.ports = Some(tokio::spawn(ports::see_to(Arc::clone(&self.host), settings)));
     }
 
     /// Reads the settings. Those that were good stay where the new ones are not.

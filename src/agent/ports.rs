@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::error::chain;
 use super::settings::{Mode, Settings};
@@ -30,8 +31,44 @@ pub(super) fn set(host: &impl Host, settings: &Settings, before: &str) -> Option
     })
 }
 
-/// The same beside whatever turn there is, and again after an apply that is at it.
-pub(super) async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
+/// Looks after ports beside whatever turn there is.
+pub(super) struct Watch {
+    /// Says that ports may have appeared.
+    news: mpsc::Receiver<()>,
+    /// Those that are being looked at.
+    seen: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    pub(super) fn new(host: &Arc<impl Host + 'static>) -> Self {
+        Self { news: watch(host), seen: None }
+    }
+
+    /// Waits until there is something to look at.
+    pub(super) async fn wait(&mut self) {
+        if let Some(seen) = &mut self.seen {
+            // One that broke down said so.
+            let _ = seen.await;
+            self.seen = None;
+        }
+        if self.news.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+
+    /// Looks at ports, if anybody may change them.
+    pub(super) fn see_to(
+        &mut self,
+        host: &Arc<impl Host + 'static>,
+        settings: Option<&Arc<Settings>>,
+    ) {
+        let Some(settings) = settings else { return };
+        self.seen = Some(tokio::spawn(see_to(Arc::clone(host), Arc::clone(settings))));
+    }
+}
+
+/// Brings ports to what is declared, and again after an apply that is at it.
+async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
     let mut before = String::new();
     loop {
         let (host, settings) = (Arc::clone(&host), Arc::clone(&settings));
@@ -48,7 +85,7 @@ pub(super) async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Setting
 /// Says when interfaces came or became ports of another one: once at the beginning, and then at
 /// most once in a while ([`TOGETHER`]), however many there are. Silent on a node without a
 /// kernel.
-pub(super) fn watch(host: &Arc<impl Host + 'static>) -> mpsc::Receiver<()> {
+fn watch(host: &Arc<impl Host + 'static>) -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
     let host = Arc::clone(host);
     thread::spawn(move || {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::StateError;
-use super::files::{Files, Way};
+use super::files::{Files, Way, on_node};
 use super::journal::Record;
 use crate::host::{Host, HostError};
 use crate::plan::{Engine, GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
@@ -111,9 +111,42 @@ pub(super) fn settle(
     Err(Unmet { mismatches, complaints }.into())
 }
 
+/// The text of a file that is on the node now, empty where there is none.
+pub(super) fn text_on_node(host: &impl Host, managed: Managed) -> Result<String, HostError> {
+    let mut found = on_node(host, [managed.clone()])?;
+    Ok(found.remove(&managed).map(|file| file.text()).unwrap_or_default())
+}
+
+/// The new texts that say what the running network is to be.
+pub(super) struct NewTexts<'a> {
+    pub(super) interfaces: &'a str,
+    pub(super) sysctls: &'a str,
+    pub(super) ports: &'a str,
+}
+
+/// What the running network is to be brought to, and its kernel, of which the record
+/// keeps what a way back needs. `None` on a dry node.
+pub(super) fn found(
+    host: &impl Host,
+    record: &mut Record,
+    previous: &str,
+    new: &NewTexts<'_>,
+) -> Result<Option<(Target, Kernel)>, HostError> {
+    let on_node = |managed| text_on_node(host, managed);
+    let target = Target::between(&[previous, &on_node(Managed::Interfaces)?], new.interfaces)
+        .with_sysctls(new.sysctls)
+        .with_ports(&[&on_node(Managed::Ports)?], new.ports)
+        .with_engine(record.engine);
+    let Some(kernel) = host.kernel_for(&target)? else {
+        return Ok(None);
+    };
+    note(record, previous, new.interfaces, &kernel);
+    Ok(Some((target, kernel)))
+}
+
 /// What a record keeps of the network before the first change: the guests' ports, and
 /// what the network did not have that the previous generation asks for.
-pub(super) fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
+fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
     let back = Target::between(&[new], previous);
     record.guests = back.guests(kernel);
     record.unmet = back.verify(kernel, &[]);

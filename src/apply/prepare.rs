@@ -10,9 +10,9 @@ use super::files::{Files, on_node};
 use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
-use crate::host::{FoundFile, Host, HostError, STATE};
+use crate::host::{FoundFile, Host, STATE};
 use crate::plan::{Before, Health, Opening, Sign, Signs};
-use crate::plan::{Kernel, Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
+use crate::plan::{Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
 use crate::render::Managed;
 use crate::sync::Verified;
 
@@ -146,7 +146,7 @@ fn of_plan(
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
     let back = match previous.as_ref().filter(spoken) {
         Some(previous) => previous.files().text(host, &Managed::Interfaces)?,
-        None => interfaces_on_node(host)?,
+        None => network::text_on_node(host, Managed::Interfaces)?,
     };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
     let known = contents.files.keys().chain(&contents.absent).cloned();
@@ -165,12 +165,12 @@ fn of_plan(
     record.steps = actions.iter().flat_map(Action::lines).collect();
     drafts.push(draft);
     let text = |managed| plan.rendering.files.get(&managed).map_or("", String::as_str);
-    let new = NewTexts {
+    let new = network::NewTexts {
         interfaces: text(Managed::Interfaces),
         sysctls: text(Managed::Sysctl),
         ports: text(Managed::Ports),
     };
-    let network = running_network(host, &mut record, &back, &new)?;
+    let network = network::found(host, &mut record, &back, &new)?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
@@ -239,43 +239,6 @@ fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, Appl
 
 fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
     files.into_iter().map(|(managed, file)| (managed, file.bytes)).collect()
-}
-
-/// The text of the interfaces file that is on the node now.
-fn interfaces_on_node(host: &impl Host) -> Result<String, HostError> {
-    text_on_node(host, Managed::Interfaces)
-}
-
-/// The text of a file that is on the node now, empty where there is none.
-fn text_on_node(host: &impl Host, managed: Managed) -> Result<String, HostError> {
-    let mut found = on_node(host, [managed.clone()])?;
-    Ok(found.remove(&managed).map(|file| file.text()).unwrap_or_default())
-}
-
-/// The new texts that say what the running network is to be.
-struct NewTexts<'a> {
-    interfaces: &'a str,
-    sysctls: &'a str,
-    ports: &'a str,
-}
-
-/// What the running network is to be brought to, and its kernel, of which the record
-/// keeps what a way back needs. `None` on a dry node.
-fn running_network(
-    host: &impl Host,
-    record: &mut Record,
-    previous: &str,
-    new: &NewTexts<'_>,
-) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target = Target::between(&[previous, &interfaces_on_node(host)?], new.interfaces)
-        .with_sysctls(new.sysctls)
-        .with_ports(&[&text_on_node(host, Managed::Ports)?], new.ports)
-        .with_engine(record.engine);
-    let Some(kernel) = host.kernel_for(&target)? else {
-        return Ok(None);
-    };
-    network::note(record, previous, new.interfaces, &kernel);
-    Ok(Some((target, kernel)))
 }
 
 /// The files of the node after the actions, and what was there before weft. A file
@@ -388,8 +351,8 @@ fn of_generation(
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;
     let ports = files.text(host, &Managed::Ports)?;
-    let new = NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
-    let network = running_network(host, &mut record, &back, &new)?;
+    let new = network::NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
+    let network = network::found(host, &mut record, &back, &new)?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);

@@ -46,11 +46,11 @@ fn works(family: Family) -> bool {
     let mut words = vec!["--check".to_owned()];
     words.extend(setting(family, &samples(family)));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let works = program::run("nft", &words).is_ok();
-    if works {
+    let is_taken = program::run("nft", &words).is_ok();
+    if is_taken {
         known().insert(family);
     }
-    works
+    is_taken
 }
 
 /// A rule of each kind, of addresses for documentation (RFC 5737, RFC 3849).

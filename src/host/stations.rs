@@ -68,14 +68,13 @@ fn entry(body: &[u8]) -> Result<Option<Entry>, Malformed> {
 /// An entry is for ever where it is the port's own address, and until it is taken away where
 /// somebody told the bridge of it.
 fn add(stations: &mut Stations, entry: &Entry) {
-    let [a, b, c, d, e, f] = entry.mac;
-    let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     if entry.state & libc::NUD_PERMANENT != 0 {
         return;
     }
     let is_fixed = entry.state & libc::NUD_NOARP != 0;
     let macs = if is_fixed { &mut stations.fixed } else { &mut stations.learnt };
-    macs.insert(mac);
+    let octets: Vec<String> = entry.mac.iter().map(|octet| format!("{octet:02x}")).collect();
+    macs.insert(octets.join(":"));
 }
 
 /// The same with what the configuration of guests says of ports that Proxmox VE named.
