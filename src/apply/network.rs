@@ -147,7 +147,7 @@ pub(super) fn found(
 /// What a record keeps of the network before the first change: the guests' ports, and
 /// what the network did not have that the previous generation asks for.
 fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
-    let back = Target::between(&[new], previous);
+    let back = Target::between(&[new], previous).with_engine(record.engine);
     record.guests = back.guests(kernel);
     record.unmet = back.verify(kernel, &[]);
 }
