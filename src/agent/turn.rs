@@ -3,6 +3,7 @@
 mod record;
 
 use camino::Utf8Path;
+use tracing::debug_span;
 
 use super::decide::{Circumstances, Decision, decide, guarded, refusal};
 use super::drift;
@@ -170,7 +171,8 @@ impl<H: Host> Turn<'_, H> {
             _ => drift::Found::default(),
         };
         let (mut anchors, anchor) = self.anchors()?;
-        let gathered = self.gather(anchor.as_ref(), recovered.open.as_ref());
+        let gathered =
+            debug_span!("fetch").in_scope(|| self.gather(anchor.as_ref(), recovered.open.as_ref()));
         self.give_way()?;
         let (gathered, open) = match (gathered, recovered.open) {
             // What is applied and watched is worth more than a remote that is silent.
@@ -203,7 +205,8 @@ impl<H: Host> Turn<'_, H> {
         };
         let Contents { tree, removal, brings_back, .. } = contents;
         let facts = self.host.facts(&self.settings.node.value)?;
-        let considered = tree.map(|tree| self.consider(tree, &facts));
+        let considered =
+            debug_span!("declare").in_scope(|| tree.map(|tree| self.consider(tree, &facts)));
         report.findings = considered.get().findings.clone();
         report.tree = considered.get().tree.clone();
         // A commit of another cluster must not become what this node is tied to.
@@ -314,7 +317,8 @@ impl<H: Host> Turn<'_, H> {
         let runs_commit = runs_commit.map(|runs| runs.commit);
         let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
         let network = (&*tree, network);
-        let planned = planned(self.host, self.settings, network, facts, removal, reverts)?;
+        let planned = debug_span!("plan")
+            .in_scope(|| planned(self.host, self.settings, network, facts, removal, reverts))?;
         let planned = match purpose {
             Purpose::Adopt { .. } => planned.map(Plan::adopting),
             _ => planned,

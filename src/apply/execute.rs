@@ -1,6 +1,6 @@
 //! Carrying out what was prepared, and the way back.
 
-use tracing::warn;
+use tracing::{debug_span, warn};
 
 use super::action::Action;
 use super::files::{Files, Way};
@@ -46,7 +46,8 @@ fn advance_commit(host: &impl Host, entry: &Entry) -> Result<Outcome, ApplyError
 }
 
 fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, ApplyError> {
-    let (armed, way) = match arm(host, entry, work) {
+    let armed = debug_span!("arm").in_scope(|| arm(host, entry, work));
+    let (armed, way) = match armed {
         Ok(ready) => ready,
         Err(error) => {
             abandon(host, entry);
@@ -89,12 +90,13 @@ fn carry_out(
     wanted: &Files,
 ) -> Result<Entry, Failure> {
     let mut complaints = Vec::new();
-    for action in &work.actions {
-        let step = || action.to_string();
-        action
-            .run(host, &mut complaints)
-            .map_err(|source| Failure::Step { step: step(), source })?;
-    }
+    let change = |action: &Action, complaints: &mut Vec<String>| {
+        let failure = |source| Failure::Step { step: action.to_string(), source };
+        action.run(host, complaints).map_err(failure)
+    };
+    debug_span!("change")
+        .in_scope(|| work.actions.iter().try_for_each(|action| change(action, &mut complaints)))?;
+    let _verify = debug_span!("verify").entered();
     if let Some(managed) = wanted.away(host).next() {
         return Err(Failure::Differs { path: managed.path() });
     }

@@ -37,6 +37,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tracing::debug_span;
 
 use crate::host::{Host, HostError};
 use crate::plan::{Plan, Shortfall, Sign, Terms};
@@ -326,7 +327,8 @@ impl fmt::Display for Numbers<'_> {
 /// An error says that nothing was changed. Once something was, the outcome tells where
 /// the node is.
 pub fn apply(host: &impl Host, authority: Authority, terms: &Terms) -> Result<Outcome, ApplyError> {
-    match prepare::prepare(host, authority, terms)? {
+    let prepared = debug_span!("prepare").in_scope(|| prepare::prepare(host, authority, terms))?;
+    match prepared {
         prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running }),
         prepare::Prepared::Work(work) => execute::execute(host, &work),
     }

@@ -35,6 +35,7 @@ use std::process::ExitCode;
 use camino::Utf8PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use failure::{Exit, Failure};
 pub use output::Format;
@@ -410,11 +411,13 @@ fn asks_for_json() -> bool {
         || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
-/// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise.
+/// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise. Where it
+/// says `debug`, each stage of a turn tells how long it took.
 fn log(level: &str) {
     let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_span_events(FmtSpan::CLOSE)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();

@@ -43,6 +43,9 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
                 }
             }
             NetworkStep::Up { interfaces } => batch.program(&ifupdown("ifup", interfaces))?,
+            NetworkStep::Remake { interface, .. } => {
+                batch.add(step, &NetworkStep::Delete { interface: interface.clone() })?;
+            }
             NetworkStep::DeleteOvsPort { interface } => batch.program(&ovs::delete(interface))?,
             NetworkStep::SetOvsPort { interface, bridge, options } => {
                 match ovs::set(interface, bridge, options) {

@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use nix::sched::{CloneFlags, unshare};
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::host::fake::Fake;
-use crate::plan::{Engine, Kernel, Link, NetworkStep, Target};
+use crate::host::{Host as _, Linux};
+use crate::plan::{Engine, Kernel, Link, Make, NetworkStep, Target};
+use crate::value::IfName;
 
 /// What a random network is made of. Names are few, so that one network's interfaces are
 /// another's with other contents.
@@ -269,5 +273,65 @@ proptest! {
         killed in 0_usize..60,
     ) {
         walk(&fake(), &text(&first), &text(&second), killed);
+    }
+}
+
+/// This machine's kernel, in a network namespace of the thread.
+struct Real(Linux);
+
+impl Machine for Real {
+    fn kernel(&self, target: &Target) -> Kernel {
+        let read = self.0.kernel(&target.tables(), &target.sysctls());
+        read.expect("read").expect("a machine with a kernel")
+    }
+
+    fn change(&self, steps: &[NetworkStep]) {
+        let complaints = self.0.change(steps).expect("changed");
+        assert!(complaints.is_empty(), "{complaints:?}");
+    }
+}
+
+/// A namespace with an interface of the node's own, and a bridge and a port of somebody else's.
+fn real() -> Real {
+    let machine = Real(Linux::new(None));
+    let name = |name: &str| name.parse::<IfName>().expect("a name");
+    let create = |interface: &str, make| NetworkStep::Create { interface: name(interface), make };
+    let up = |interface: &str| NetworkStep::SetUp { interface: name(interface) };
+    machine.change(&[
+        create("eth0", Make::Veth { peer: name("cable") }),
+        create("theirs", Make::Bridge),
+        create("tap1i0", Make::Veth { peer: name("guest") }),
+        NetworkStep::SetMaster { interface: name("tap1i0"), master: Some(name("theirs")) },
+        NetworkStep::AddAddress {
+            interface: name("theirs"),
+            address: "198.51.100.1/24".parse().expect("an address"),
+        },
+        up("lo"),
+        up("eth0"),
+        up("theirs"),
+        up("tap1i0"),
+    ]);
+    machine
+}
+
+#[test]
+fn on_this_kernel_a_random_network_becomes_another_one() {
+    let walks = std::thread::spawn(|| {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            return Some(format!("skipped: no network namespace can be made here: {error}"));
+        }
+        let machine = real();
+        let config = ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() };
+        let plain = || networks(Abilities { layers: false });
+        let walk = |(first, second, killed): (BTreeMap<u8, Vnet>, BTreeMap<u8, Vnet>, usize)| {
+            walk(&machine, &text(&first), &text(&second), killed);
+            Ok(())
+        };
+        let strategy = (plain(), plain(), 0_usize..60);
+        TestRunner::new(config).run(&strategy, walk).expect("each network is reached");
+        None
+    });
+    if let Some(skipped) = walks.join().expect("the walks end") {
+        println!("{skipped}");
     }
 }

@@ -59,12 +59,13 @@ fn native_meets_ifupdown2(lab: &Lab) {
     );
     scene.apply(&node, &text);
     let made = kernel(&node);
+    let checked = node.exec(&["ifquery", "-a", "--check"]);
+    assert!(checked.success(), "{}{}", checked.stdout, checked.stderr);
     let guest =
         Guest::plan(101).address("10.0.0.10/24").gateway("10.0.0.1").start(lab, &node, "va");
     guest.reaches(&BEYOND.to_string());
-    let checked = node.exec(&["ifquery", "-a", "--check"]);
-    assert!(checked.success(), "{}{}", checked.stdout, checked.stderr);
     node.ifreload().ok();
+    guest.reaches(&BEYOND.to_string());
     let without_rules = |mut kernel: std::collections::BTreeMap<&'static str, String>| {
         kernel.retain(|what, _| !matches!(*what, "nat" | "raw"));
         kernel
