@@ -52,7 +52,7 @@ impl Watch {
             self.seen = None;
         }
         if self.news.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

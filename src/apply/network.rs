@@ -112,9 +112,9 @@ pub(super) fn settle(
 }
 
 /// The text of a file that is on the node now, empty where there is none.
-pub(super) fn text_on_node(host: &impl Host, managed: Managed) -> Result<String, HostError> {
+pub(super) fn text_on_node(host: &impl Host, managed: &Managed) -> Result<String, HostError> {
     let mut found = on_node(host, [managed.clone()])?;
-    Ok(found.remove(&managed).map(|file| file.text()).unwrap_or_default())
+    Ok(found.remove(managed).map(|file| file.text()).unwrap_or_default())
 }
 
 /// The new texts that say what the running network is to be.
@@ -132,10 +132,10 @@ pub(super) fn found(
     previous: &str,
     new: &NewTexts<'_>,
 ) -> Result<Option<(Target, Kernel)>, HostError> {
-    let on_node = |managed| text_on_node(host, managed);
-    let target = Target::between(&[previous, &on_node(Managed::Interfaces)?], new.interfaces)
+    let on_node = |managed: &Managed| text_on_node(host, managed);
+    let target = Target::between(&[previous, &on_node(&Managed::Interfaces)?], new.interfaces)
         .with_sysctls(new.sysctls)
-        .with_ports(&[&on_node(Managed::Ports)?], new.ports)
+        .with_ports(&[&on_node(&Managed::Ports)?], new.ports)
         .with_engine(record.engine);
     let Some(kernel) = host.kernel_for(&target)? else {
         return Ok(None);

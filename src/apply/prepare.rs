@@ -58,7 +58,7 @@ impl Restored {
 pub(super) enum Prepared {
     /// Nothing: this runs, with the same commit.
     Nothing(Entry),
-    Work(Work),
+    Work(Box<Work>),
 }
 
 /// An apply with every choice made.
@@ -134,7 +134,7 @@ fn of_plan(
             (record.kind, record.generation) = (Kind::Advance, record.previous);
             let services = ServiceTarget::default();
             let work = Work { record, drafts, actions: Vec::new(), network: None, services };
-            return Ok(Prepared::Work(work));
+            return Ok(Prepared::Work(Box::new(work)));
         }
     } else {
         let found = Draft::found(plan.node.clone())?;
@@ -146,7 +146,7 @@ fn of_plan(
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
     let back = match previous.as_ref().filter(spoken) {
         Some(previous) => previous.files().text(host, &Managed::Interfaces)?,
-        None => network::text_on_node(host, Managed::Interfaces)?,
+        None => network::text_on_node(host, &Managed::Interfaces)?,
     };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
     let known = contents.files.keys().chain(&contents.absent).cloned();
@@ -194,7 +194,7 @@ fn of_plan(
         };
         record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
     }
-    Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
+    Ok(Prepared::Work(Box::new(Work { record, drafts, actions, network, services })))
 }
 
 /// How everything is before the first change. Looked at twice where not everything works: on
@@ -377,7 +377,7 @@ fn of_generation(
     }
     record.steps = actions.iter().flat_map(Action::lines).collect();
     let network = network.map(|(target, _)| target);
-    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network, services }))
+    Ok(Prepared::Work(Box::new(Work { record, drafts: Vec::new(), actions, network, services })))
 }
 
 /// Refuses to replace what is not weft's now and is kept nowhere: of a file that only the

@@ -1,6 +1,7 @@
 //! Who is behind ports of guests: what bridges know, and what Proxmox VE's configuration says.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use camino::Utf8Path;
 use nix::libc;
@@ -14,7 +15,7 @@ use crate::plan::{Kernel, Stations, guest_of_port};
 const HERE: &str = "/etc/pve";
 
 /// An entry of a bridge.
-struct Entry {
+struct Told {
     port: u32,
     bridge: u32,
     state: u16,
@@ -37,7 +38,7 @@ pub(super) fn read(
         libc::NLM_F_DUMP,
         &neighbour_header(libc::AF_BRIDGE, 0, 0, 0),
     );
-    let of_port = |entry: Entry| {
+    let of_port = |entry: Told| {
         let (port, bridge) = asked.get(&entry.port)?;
         (*bridge == entry.bridge).then(|| ((*port).clone(), entry))
     };
@@ -51,7 +52,7 @@ pub(super) fn read(
     with_configured(host, ports, found)
 }
 
-fn entry(body: &[u8]) -> Result<Option<Entry>, Malformed> {
+fn entry(body: &[u8]) -> Result<Option<Told>, Malformed> {
     let (port, state) = (number(body, 4)?, u16::from_ne_bytes(bytes(body, 8)?));
     let (mut bridge, mut mac) = (None, None);
     for attribute in Attributes::at(body, 12)? {
@@ -62,12 +63,12 @@ fn entry(body: &[u8]) -> Result<Option<Entry>, Malformed> {
             _ => {}
         }
     }
-    Ok(bridge.zip(mac).map(|(bridge, mac)| Entry { port, bridge, state, mac }))
+    Ok(bridge.zip(mac).map(|(bridge, mac)| Told { port, bridge, state, mac }))
 }
 
 /// An entry is for ever where it is the port's own address, and until it is taken away where
 /// somebody told the bridge of it.
-fn add(stations: &mut Stations, entry: &Entry) {
+fn add(stations: &mut Stations, entry: &Told) {
     if entry.state & libc::NUD_PERMANENT != 0 {
         return;
     }
@@ -86,10 +87,11 @@ pub(super) fn with_configured(
     let mut guests: BTreeMap<u32, Option<Guest>> = BTreeMap::new();
     for (port, bridge) in ports {
         let Some((number, interface)) = guest_of_port(port) else { continue };
-        if !guests.contains_key(&number) {
-            guests.insert(number, configuration(host, number)?);
-        }
-        let nic = guests[&number].as_ref().and_then(|guest| guest.nics.get(&interface));
+        let guest = match guests.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(configuration(host, number)?),
+        };
+        let nic = guest.as_ref().and_then(|guest| guest.nics.get(&interface));
         if let Some(nic) = nic.filter(|nic| nic.bridge.as_str() == bridge) {
             let mac = nic.mac.to_string().to_ascii_lowercase();
             found.entry(port.clone()).or_default().configured = Some(mac);
@@ -117,7 +119,7 @@ mod tests {
 
     use nix::libc;
 
-    use super::{Entry, add, with_configured};
+    use super::{Told, add, with_configured};
     use crate::host::fake::Fake;
     use crate::plan::Stations;
 
@@ -137,7 +139,7 @@ mod tests {
         ] {
             add(
                 &mut found,
-                &Entry { port: 1, bridge: 2, state, mac: [0xbc, 0x24, 0x11, 0, 0, last] },
+                &Told { port: 1, bridge: 2, state, mac: [0xbc, 0x24, 0x11, 0, 0, last] },
             );
         }
         assert!(found.fixed.iter().eq(["bc:24:11:00:00:02"]));

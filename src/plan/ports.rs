@@ -141,18 +141,14 @@ impl Target {
         let (old, new) = &self.ports;
         let step = |(port, bridge): (String, String)| {
             let stations = kernel.stations.get(&port)?;
-            match new.get(bridge.as_str()).filter(|rule| rule.macs.is_some()) {
-                Some(rule) => {
-                    let mac = rule.known(stations)?.to_owned();
-                    let lacks = !stations.fixed.contains(&mac);
-                    lacks.then_some(NetworkStep::AddStation { port, mac })
-                }
-                None => {
-                    let mac = old.get(bridge.as_str())?.known(stations)?.to_owned();
-                    let has = stations.fixed.contains(&mac);
-                    has.then_some(NetworkStep::RemoveStation { port, mac })
-                }
+            if let Some(rule) = new.get(bridge.as_str()).filter(|rule| rule.macs.is_some()) {
+                let mac = rule.known(stations)?.to_owned();
+                let lacks = !stations.fixed.contains(&mac);
+                return lacks.then_some(NetworkStep::AddStation { port, mac });
             }
+            let mac = old.get(bridge.as_str())?.known(stations)?.to_owned();
+            let has = stations.fixed.contains(&mac);
+            has.then_some(NetworkStep::RemoveStation { port, mac })
         };
         self.stations(kernel).into_iter().filter_map(step).collect()
     }
