@@ -329,7 +329,7 @@ impl fmt::Display for Numbers<'_> {
 pub fn apply(host: &impl Host, authority: Authority, terms: &Terms) -> Result<Outcome, ApplyError> {
     let prepared = debug_span!("prepare").in_scope(|| prepare::prepare(host, authority, terms))?;
     match prepared {
-        prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running }),
+        prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running: *running }),
         prepare::Prepared::Work(work) => execute::execute(host, &work),
     }
 }

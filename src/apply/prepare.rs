@@ -57,7 +57,7 @@ impl Restored {
 #[derive(Debug)]
 pub(super) enum Prepared {
     /// Nothing: this runs, with the same commit.
-    Nothing(Entry),
+    Nothing(Box<Entry>),
     Work(Box<Work>),
 }
 
@@ -129,7 +129,7 @@ fn of_plan(
         previous = Some(Generation::load(host, record.previous)?);
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
             if running.record.commit == record.commit {
-                return Ok(Prepared::Nothing(running.clone()));
+                return Ok(Prepared::Nothing(Box::new(running.clone())));
             }
             (record.kind, record.generation) = (Kind::Advance, record.previous);
             let services = ServiceTarget::default();
@@ -373,7 +373,7 @@ fn of_generation(
         );
     }
     if same && actions.is_empty() {
-        return Ok(Prepared::Nothing(running.clone()));
+        return Ok(Prepared::Nothing(Box::new(running.clone())));
     }
     record.steps = actions.iter().flat_map(Action::lines).collect();
     let network = network.map(|(target, _)| target);
