@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::nat::Nat;
 use super::rule::{Family, Rule, Table};
 
 /// What was read of a kernel at one time.
@@ -27,6 +28,22 @@ pub struct Kernel {
     pub own_addresses_first: BTreeSet<Family>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
+    /// What nft has of weft's rules, of the versions of IP of the tables that were asked for.
+    pub nat: Nat,
+    /// Who is behind each port of a guest that was asked for.
+    pub stations: BTreeMap<String, Stations>,
+}
+
+/// Who is behind a port of a guest: MAC addresses in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stations {
+    /// Those that the bridge learnt.
+    pub learnt: BTreeSet<String>,
+    /// Those that the bridge was told (`state static`).
+    pub fixed: BTreeSet<String>,
+    /// The one that the hypervisor gives to the guest's interface on this bridge, by its
+    /// configuration.
+    pub configured: Option<String>,
 }
 
 /// One interface.

@@ -9,6 +9,7 @@ use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
 use super::kernel::{Kernel, Link};
 use super::order::{Order, ordered};
+use super::ports::PortRule;
 use super::rule::{Rule, Table};
 use super::stanza::option;
 use super::step::NetworkStep;
@@ -36,6 +37,8 @@ pub struct Target {
     pub(super) before: BTreeMap<IfName, Interface>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
+    /// What ports of guests got until now, and what they get, by their bridges.
+    pub(super) ports: (BTreeMap<IfName, PortRule>, BTreeMap<IfName, PortRule>),
     pub(super) engine: Engine,
 }
 
@@ -342,30 +345,26 @@ impl Target {
                 _ => {}
             }
         }
-        let counts = kernel.counts();
-        for (rule, is_wanted) in self.known_rules() {
-            let count = counts.get(rule).copied().unwrap_or_default();
-            let wanted = usize::from(is_wanted);
-            let surplus = count.saturating_sub(wanted);
-            steps.extend((0..surplus).map(|_| NetworkStep::RemoveRule(rule.clone())));
-            if count < wanted {
-                steps.push(NetworkStep::AddRule(rule.clone()));
-            }
-        }
-        steps.extend(self.kept(guests).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(self.rule_steps(kernel));
+        let ports = self.wanted_ports(kernel, guests);
+        steps.extend(self.kept(&ports).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(self.station_steps(kernel));
         steps.extend(sysctl::steps(&self.sysctls, kernel));
         steps
     }
 
     /// The rules of the files, and whether each is wanted.
-    fn known_rules(&self) -> BTreeMap<&Rule, bool> {
+    pub(super) fn known_rules(&self) -> BTreeMap<&Rule, bool> {
         let old = self.before.values().flat_map(|interface| &interface.rules);
         let new = self.wanted.values().flat_map(|interface| &interface.rules);
         old.map(|rule| (rule, false)).chain(new.map(|rule| (rule, true))).collect()
     }
 
     /// The guests whose bridge stays.
-    fn kept<'a>(&'a self, guests: &'a [GuestPort]) -> impl Iterator<Item = &'a GuestPort> {
+    pub(super) fn kept<'a>(
+        &'a self,
+        guests: &'a [GuestPort],
+    ) -> impl Iterator<Item = &'a GuestPort> {
         guests.iter().filter(|guest| {
             self.wanted.get(guest.bridge.as_str()).is_some_and(Interface::is_bridge)
         })
@@ -402,16 +401,9 @@ impl Target {
                 }
             }
         }
-        let counts = kernel.counts();
-        for (rule, is_wanted) in self.known_rules() {
-            let count = counts.get(rule).copied().unwrap_or_default();
-            let wanted = usize::from(is_wanted);
-            if count != wanted {
-                let message = format!("is there {count} times, where {wanted} is wanted");
-                found.push(Mismatch::new(rule.to_string(), message));
-            }
-        }
-        found.extend(self.kept(guests).filter_map(|guest| guest.mismatch(kernel)));
+        found.extend(self.rule_mismatches(kernel));
+        let ports = self.wanted_ports(kernel, guests);
+        found.extend(self.kept(&ports).filter_map(|guest| guest.mismatch(kernel)));
         found
     }
 }

@@ -86,6 +86,8 @@ pub(crate) fn kernel(node: &Node) -> BTreeMap<&'static str, String> {
         ("addresses", addresses.join("\n")),
         ("nat", saved("iptables-save", "nat")),
         ("raw", saved("iptables-save", "raw")),
+        // Nothing where there is no such table, and where the kernel has none at all.
+        ("nft", node.exec(&["nft", "-s", "list", "table", "ip", "weft"]).stdout),
         ("routes", shown(&["ip", "-j", "route"])),
     ])
 }

@@ -69,7 +69,9 @@ fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
         NetworkStep::Delete { .. } => &[libc::ENODEV],
         NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
-        NetworkStep::DropRemote { .. } => &[libc::ENOENT, libc::ENODEV],
+        NetworkStep::DropRemote { .. } | NetworkStep::RemoveStation { .. } => {
+            &[libc::ENOENT, libc::ENODEV]
+        }
         NetworkStep::DropRoute { .. } => &[libc::ESRCH, libc::ENODEV],
         NetworkStep::SetUnreachable { on: false, .. } => &[libc::ESRCH, libc::ENOENT],
         NetworkStep::SetPortVlans { .. } | NetworkStep::DropLocalRule { .. } => &[libc::ENOENT],
@@ -138,6 +140,13 @@ fn of_link(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit>
 /// What is asked of addresses, tunnel ends and routes.
 fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit> {
     Ok(Some(match step {
+        NetworkStep::AddStation { port, mac } => {
+            let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
+            station(libc::RTM_NEWNEIGH, flags, there(port, find)?.index, mac)?
+        }
+        NetworkStep::RemoveStation { port, mac } => {
+            station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?
+        }
         NetworkStep::AddAddress { interface, address } => {
             let index = there(interface.as_str(), find)?.index;
             self::address(libc::RTM_NEWADDR, MAKE, index, *address)
@@ -326,6 +335,13 @@ fn remote(action: u16, flags: i32, index: u32, remote: IpAddr) -> Request {
     Request::new(action, flags, &header)
         .with(libc::NDA_LLADDR, &[0; 6])
         .with(libc::NDA_DST, &octets(remote).1)
+}
+
+/// An entry of a bridge that is not forgotten with time.
+fn station(action: u16, flags: i32, index: u32, mac: &str) -> Result<Request, Unfit> {
+    let mac = mac.parse::<MacAddress>().map_err(|error| Unfit::Wrong(error.to_string()))?;
+    let header = neighbour_header(libc::AF_BRIDGE, index, libc::NUD_NOARP, libc::NTF_MASTER);
+    Ok(Request::new(action, flags, &header).with(libc::NDA_LLADDR, &mac.octets()))
 }
 
 /// A route of the main table straight to an interface.

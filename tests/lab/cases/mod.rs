@@ -9,6 +9,7 @@ mod examples;
 mod fabrics;
 mod git_server;
 mod kill;
+mod ports;
 mod probes;
 mod profile;
 mod publish;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         services::CASES,
         dhcp::CASES,
         window::CASES,
+        ports::CASES,
         probes::CASES,
         sessions::CASES,
         drift::CASES,
