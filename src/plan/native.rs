@@ -4,10 +4,16 @@
 //! now, by which is known what is weft's. Nothing is touched that is as it should be. What is
 //! made is made before anything goes, but for what stands in its way.
 
+mod made;
+mod port;
+mod tags;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::made::{as_made, forget, made};
+use self::port::port_vlans;
 use super::interface::{Interface, Kind, vlan_of};
-use super::kernel::{Kernel, Link, PortVlan, Tunnel};
+use super::kernel::{Kernel, Link, PortVlan};
 use super::network::Target;
 use super::order::{Order, ordered};
 use super::rule::Family;
@@ -15,21 +21,9 @@ use super::step::{BridgeSettings, Make, NetworkStep};
 use super::verify::Mismatch;
 use crate::value::IfName;
 
-/// The MTU that the kernel gives to what it makes.
-const DEFAULT_MTU: u32 = 1500;
-
-/// The forward delay that the kernel gives to a bridge, in hundredths of a second.
-const DEFAULT_FORWARD_DELAY: u32 = 1500;
-
 /// The tables that ifupdown2 gives to VRFs that ask for any
 /// (`vrf-table-id-start` and `-end` of its policy).
 const VRF_TABLES: std::ops::RangeInclusive<u32> = 1001..=5000;
-
-/// What each port of a bridge that filters VLANs has at first.
-const FIRST_VLAN: PortVlan = PortVlan { first: 1, last: 1, pvid: true, untagged: true };
-
-/// The multicast router setting of a port behind which there always is one.
-const ALWAYS_A_ROUTER: u8 = 2;
 
 /// What is done to a kernel, by kind, so that each name is there when it is used.
 #[derive(Default)]
@@ -178,132 +172,6 @@ impl Target {
         kernel.own_addresses_first.iter().copied().filter(move |_| has_vrf)
     }
 
-    /// The VLANs that leave a bridge that filters by an interface of their own, and that it does
-    /// not carry to itself yet: ifupdown2 adds them with the interface.
-    fn untagged_here<'a>(
-        &'a self,
-        links: &'a BTreeMap<String, Link>,
-    ) -> impl Iterator<Item = (&'a str, u16)> + 'a {
-        tagged(&self.wanted).filter(|(device, id)| {
-            let aware = self
-                .wanted
-                .get(*device)
-                .is_some_and(|wanted| matches!(wanted.kind, Kind::Bridge { vlan_aware: true, .. }));
-            let device = links.get(*device);
-            device.is_some_and(|link| (link.vlan_filtering || aware) && !carries(link, *id))
-        })
-    }
-
-    /// Takes VLANs from bridges that no interface of theirs takes any more: ifupdown2 leaves
-    /// those of interfaces that have no stanza.
-    pub(super) fn no_longer_here(&self, kernel: &Kernel) -> Vec<NetworkStep> {
-        let wanted: BTreeSet<(&str, u16)> = tagged(&self.wanted).collect();
-        let made: BTreeSet<&str> = self
-            .before
-            .iter()
-            .flat_map(|(name, old)| old.implied().chain([name.as_str()]))
-            .collect();
-        let others: BTreeSet<(&str, u16)> = kernel
-            .links
-            .iter()
-            .filter(|(name, _)| !made.contains(name.as_str()))
-            .filter_map(|(_, link)| Some((link.lower.as_deref()?, link.vlan.as_ref()?.0)))
-            .collect();
-        let gone =
-            tagged(&self.before).filter(|vlan| !wanted.contains(vlan) && !others.contains(vlan));
-        gone.filter(|(device, id)| {
-            let device = kernel.links.get(*device);
-            device.is_some_and(|link| link.vlan_filtering && carries(link, *id))
-        })
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(|(bridge, id)| {
-            let remove = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
-            NetworkStep::SetPortVlans { port: bridge.to_owned(), remove, add: Vec::new() }
-        })
-        .collect()
-    }
-
-    /// Ports that a bridge had by its stanza, and is not to have any more. A port that goes
-    /// altogether, or to another bridge, leaves by that.
-    fn leaving<'a>(
-        &'a self,
-        bridge: &'a IfName,
-        work: &'a Work,
-    ) -> impl Iterator<Item = IfName> + 'a {
-        let wants =
-            |port: &str| self.wanted.values().any(|wanted| wanted.ports().any(|p| p == port));
-        let old = self.before.get(bridge).into_iter().flat_map(Interface::ports);
-        old.filter(move |port| {
-            let link = work.links.get(*port);
-            link.is_some_and(|link| link.master.as_deref() == Some(bridge.as_str())) && !wants(port)
-        })
-        .filter_map(|port| port.parse().ok())
-        .filter(|port| self.wanted.contains_key(port) || !self.before.contains_key(port))
-    }
-
-    /// What is set of a port of one of our bridges, which filters VLANs where there are `vlans`.
-    fn set_port(
-        &self,
-        bridge: &IfName,
-        port: &str,
-        vlans: Option<&[(u16, u16)]>,
-        work: &Work,
-    ) -> Vec<NetworkStep> {
-        let (Some(link), Ok(interface)) = (work.links.get(port), port.parse::<IfName>()) else {
-            return Vec::new();
-        };
-        let is_port = link.master.as_deref() == Some(bridge.as_str());
-        let mut steps = Vec::new();
-        if !is_port {
-            let (interface, master) = (interface.clone(), Some(bridge.clone()));
-            steps.push(NetworkStep::SetMaster { interface, master });
-        }
-        let flags = self.port_flags(port);
-        let other: BTreeMap<String, bool> = flags
-            .into_iter()
-            .filter(|(flag, asked)| !is_port || link.flags.get(*flag) != Some(asked))
-            .map(|(flag, asked)| (flag.to_owned(), asked))
-            .collect();
-        if !other.is_empty() {
-            steps.push(NetworkStep::SetPortFlags { port: port.to_owned(), flags: other });
-        }
-        let is_tunnel = link.kind.as_deref() == Some("vxlan");
-        if is_tunnel && !(is_port && link.multicast_router == Some(ALWAYS_A_ROUTER)) {
-            let (interface, value) = (interface.clone(), ALWAYS_A_ROUTER);
-            steps.push(NetworkStep::SetMulticastRouter { interface, value });
-        }
-        if let Some(ranges) = vlans {
-            let has = if is_port { link.vlans.clone() } else { [FIRST_VLAN].into() };
-            let wanted = port_vlans(ranges);
-            let remove: Vec<PortVlan> = has.difference(&wanted).copied().collect();
-            let add: Vec<PortVlan> = wanted.difference(&has).copied().collect();
-            if !remove.is_empty() || !add.is_empty() {
-                steps.push(NetworkStep::SetPortVlans { port: port.to_owned(), remove, add });
-            }
-        }
-        if !link.ipv6_off {
-            steps.push(switch(&interface, "ipv6", "disable_ipv6"));
-        }
-        // One without a stanza is set up with its bridge.
-        if !link.up && !self.wanted.contains_key(&interface) {
-            steps.push(NetworkStep::SetUp { interface });
-        }
-        steps
-    }
-
-    /// The flags that the stanza of a port asks for. What it does not ask for the kernel sets
-    /// when the interface becomes a port.
-    fn port_flags(&self, port: &str) -> Vec<(&'static str, bool)> {
-        match self.wanted.get(port).map(|wanted| &wanted.kind) {
-            Some(Kind::Vxlan { learning, suppress, .. }) => {
-                let asked = [("learning", *learning), ("neigh_suppress", *suppress)];
-                asked.into_iter().filter_map(|(flag, on)| Some((flag, on?))).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
     /// What a kernel has otherwise than wanted, beside what every engine is held to.
     pub(super) fn native_differences(&self, kernel: &Kernel) -> Vec<Mismatch> {
         let mut found = Vec::new();
@@ -349,22 +217,6 @@ fn forwards(wanted: &Interface, link: &Link) -> BTreeSet<Family> {
         forwards.extend((!link.ipv6_off).then_some(Family::V6));
     }
     forwards
-}
-
-/// The VLANs of interfaces, each with what it is a VLAN of.
-fn tagged(interfaces: &BTreeMap<IfName, Interface>) -> impl Iterator<Item = (&str, u16)> {
-    interfaces.values().flat_map(|interface| {
-        let own = match &interface.kind {
-            Kind::Vlan { device, id, .. } => Some((device.as_str(), *id)),
-            _ => None,
-        };
-        interface.implied().filter_map(vlan_of).chain(own)
-    })
-}
-
-/// Whether a bridge or a port of one has a VLAN.
-fn carries(link: &Link, id: u16) -> bool {
-    link.vlans.iter().any(|vlan| (vlan.first..=vlan.last).contains(&id))
 }
 
 /// Makes an interface, unless it is there or nothing can be made.
@@ -441,15 +293,6 @@ fn bridge_settings(wanted: &Interface, link: &Link) -> Option<BridgeSettings> {
     (settings != BridgeSettings::default()).then_some(settings)
 }
 
-/// The VLANs of a port of a bridge that carries these.
-fn port_vlans(ranges: &[(u16, u16)]) -> BTreeSet<PortVlan> {
-    let of = |&(first, last): &(u16, u16)| {
-        let first = first.max(2);
-        (first <= last).then_some(PortVlan { first, last, pvid: false, untagged: false })
-    };
-    ranges.iter().filter_map(of).chain([FIRST_VLAN]).collect()
-}
-
 /// The table of a VRF that is not there: the one that it had, or the first that nobody has.
 fn table_of(name: &IfName, kernel: &Kernel, work: &Work) -> Option<u32> {
     let mut used: BTreeSet<u32> = work.links.values().filter_map(|link| link.table).collect();
@@ -471,55 +314,6 @@ fn is_taken_by(kind: &Kind, link: &Link) -> bool {
                 && vlan.is_some_and(|(is, tag)| (is, tag) == (id, protocol))
         }
         _ => false,
-    }
-}
-
-/// Takes away an interface with what goes with it: VLANs on top of it, the other end of a
-/// cable, and that it is what others are in.
-fn forget(name: &str, links: &mut BTreeMap<String, Link>) {
-    links.remove(name);
-    for link in links.values_mut().filter(|link| link.master.as_deref() == Some(name)) {
-        (link.master, link.multicast_router) = (None, None);
-        link.flags.clear();
-        link.vlans.clear();
-    }
-    let above = |link: &Link| {
-        let goes = matches!(link.kind.as_deref(), Some("veth" | "vlan"));
-        goes && link.lower.as_deref() == Some(name)
-    };
-    let gone: Vec<String> =
-        links.iter().filter(|(_, link)| above(link)).map(|(name, _)| name.clone()).collect();
-    for name in gone {
-        if links.contains_key(&name) {
-            forget(&name, links);
-        }
-    }
-}
-
-fn made(kind: &str) -> Link {
-    Link { kind: Some(kind.to_owned()), mtu: DEFAULT_MTU, ..Link::default() }
-}
-
-/// An interface as the kernel makes it.
-fn as_made(make: &Make) -> Link {
-    match make {
-        Make::Bridge => Link {
-            forward_delay: DEFAULT_FORWARD_DELAY,
-            vlan_protocol: Some("802.1q".to_owned()),
-            ..made("bridge")
-        },
-        Make::Vxlan { id, port, local, learning } => {
-            let (id, port, local, learning) = (*id, *port, *local, *learning);
-            let tunnel = Tunnel { id, port, local, learning, remotes: BTreeSet::new() };
-            Link { tunnel: Some(tunnel), ..made("vxlan") }
-        }
-        Make::Veth { peer } => Link { lower: Some(peer.to_string()), ..made("veth") },
-        Make::Vlan { device, id, protocol } => {
-            let (lower, vlan) = (Some(device.to_string()), Some((*id, protocol.clone())));
-            Link { lower, vlan, ..made("vlan") }
-        }
-        Make::Vrf { table } => Link { table: Some(*table), ..made("vrf") },
-        Make::Dummy => made("dummy"),
     }
 }
 

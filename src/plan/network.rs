@@ -259,7 +259,9 @@ impl Target {
             }
             for &family in old.forwards.difference(&new.forwards) {
                 // Whether the node itself wants it of an interface of its own is not known.
-                if link.forwards.contains(&family) && !old.is_own() {
+                // A bridge in a VRF forwards all, whatever its lines say.
+                let stays = old.is_own() || (new.is_bridge() && new.vrf.is_some());
+                if link.forwards.contains(&family) && !stays {
                     steps.push(NetworkStep::StopForwarding { interface: interface(), family });
                 }
             }

@@ -340,6 +340,7 @@ impl fmt::Display for BridgeSettings {
 }
 
 impl fmt::Display for NetworkStep {
+    #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |interfaces: &[IfName]| {
             interfaces.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")

@@ -113,7 +113,10 @@ impl Network {
     #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
     pub(super) fn mend(&mut self, step: &NetworkStep) {
         match step {
-            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
+            // Of rules for lookups only the first is read.
+            NetworkStep::Up { .. }
+            | NetworkStep::Down { .. }
+            | NetworkStep::AddLocalRule { .. } => {}
             NetworkStep::Delete { interface }
             | NetworkStep::Remake { interface, .. }
             | NetworkStep::DeleteOvsPort { interface } => {
@@ -194,7 +197,6 @@ impl Network {
             NetworkStep::DropLocalRule { family } => {
                 self.kernel.own_addresses_first.remove(family);
             }
-            NetworkStep::AddLocalRule { .. } => {}
             NetworkStep::NameTable { interface, table } => {
                 self.kernel.tables.insert(interface.to_string(), *table);
             }

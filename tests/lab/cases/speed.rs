@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::lab::Lab;
 use crate::need::Need;
@@ -189,13 +191,12 @@ fn from_push(scene: &Scene<'_>, node: &Node) {
     let hooks = "schedule: {every: 12h}\nlisten: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
     node.put("/etc/weft/agent.yaml", format!("{hooks}{settings}"));
     let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
-    let verified = |count: usize| -> Option<f64> {
+    let verified = |count: usize| -> Option<Timestamp> {
         let log = agent.stderr();
         let mut ends =
             log.lines().filter(|line| line.contains(" verify: ") && line.contains(" close "));
         let stamp = ends.nth(count)?.split_whitespace().next()?.to_owned();
-        let at: jiff::Timestamp = stamp.parse().ok()?;
-        Some(at.as_microsecond() as f64 / 1000.0)
+        stamp.parse().ok()
     };
     std::thread::sleep(Duration::from_secs(5));
     let mut times = Vec::new();
@@ -204,7 +205,7 @@ fn from_push(scene: &Scene<'_>, node: &Node) {
         scene.push(&network(MANY, Some(21_000 + u32::try_from(turn).expect("few"))));
         scene.mirror(node);
         let before = agent.stderr().len();
-        let begun = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        let begun = Timestamp::now();
         assert_eq!(super::agent::hook(node, SECRET), "202");
         let end = std::time::Instant::now() + PATIENCE;
         let done = loop {
@@ -214,7 +215,7 @@ fn from_push(scene: &Scene<'_>, node: &Node) {
             assert!(std::time::Instant::now() < end, "{}", agent.stderr());
             std::thread::sleep(Duration::from_millis(20));
         };
-        times.push(done - begun.as_secs_f64() * 1000.0);
+        times.push(done.duration_since(begun).as_secs_f64() * 1000.0);
         shares.push(stages(&agent.stderr()[before..]));
         // Until its window is over.
         std::thread::sleep(Duration::from_secs(6));
@@ -242,16 +243,16 @@ fn at_rest(scene: &Scene<'_>, node: &Node) {
     let pid = agent.pid();
     let read =
         |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).expect("it runs");
-    let used = || -> u64 {
+    let used = || -> u32 {
         let stat = read("stat");
         let fields: Vec<&str> =
             stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         // utime, stime, cutime and cstime, in hundredths of a second.
-        fields[11..15].iter().filter_map(|field| field.parse::<u64>().ok()).sum()
+        fields[11..15].iter().filter_map(|field| field.parse::<u32>().ok()).sum()
     };
-    let (before, seconds) = (used(), 240);
-    std::thread::sleep(Duration::from_secs(seconds));
-    let percent = (used() - before) as f64 / seconds as f64;
+    let (before, seconds) = (used(), 120_u32);
+    std::thread::sleep(Duration::from_secs(seconds.into()));
+    let percent = f64::from(used() - before) / f64::from(seconds);
     let status = read("status");
     let size = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
