@@ -83,7 +83,7 @@ stage() {
 }
 
 scripts() {
-    shellcheck .ci/run benches/process.sh examples/demo.sh packaging/git/update tests/netbox/server.sh tests/prepare.sh \
+    shellcheck .ci/run benches/engines.sh benches/process.sh examples/demo.sh packaging/git/update tests/netbox/server.sh tests/prepare.sh \
         tests/run.sh
 }
 

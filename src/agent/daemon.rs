@@ -28,13 +28,14 @@ use super::hook;
 use super::machine::{Activity, Clock, Effect, Event, Machine, Nudge};
 use super::memory::Memory;
 use super::notify::Notify;
+use super::ports;
 use super::quarantine::Quarantine;
 use super::settings::{self, Settings};
 use super::status::State;
 use super::turn::{Purpose, Report, Turn};
 use crate::host::{Host, HostError, Socket};
 use crate::sync::Cancel;
-use senses::{Senses, chance};
+use senses::{Senses, Woken, chance};
 
 /// How long the last answers may take to leave when the agent ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -112,17 +113,6 @@ where
     }
 }
 
-/// What woke the agent.
-enum Woken<L> {
-    Time,
-    Heartbeat,
-    Hangup,
-    End,
-    Nudge(Nudge),
-    Asked(Asked),
-    Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
-}
-
 struct Owner<H: Host> {
     host: Arc<H>,
     /// Here between turns, with the turn while there is one.
@@ -143,6 +133,7 @@ struct Owner<H: Host> {
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
     addresses: Lookout,
+    ports: ports::Watch,
     /// Ends what the turn waits for of remotes.
     cancel: Cancel,
     /// Who waits for a turn that has not begun.
@@ -157,6 +148,7 @@ where
 {
     fn new(daemon: Daemon<H>, ends: Ends, asked: mpsc::Receiver<Asked>) -> Self {
         let condition = Condition::starting(daemon.host.now());
+        let ports = ports::Watch::new(&daemon.host);
         Self {
             host: daemon.host,
             lock: Some(daemon.lock),
@@ -175,6 +167,7 @@ where
             condition,
             turn: None,
             addresses: Lookout::default(),
+            ports,
             cancel: Cancel::default(),
             waiting: Vec::new(),
             served: Vec::new(),
@@ -223,6 +216,7 @@ where
             _ = senses.hangup.recv() => Woken::Hangup,
             Some(asked) = self.asked.recv() => Woken::Asked(asked),
             Some(nudge) = self.ends.nudges.recv() => Woken::Nudge(nudge),
+            () = self.ports.wait() => Woken::Ports,
             () = time => Woken::Time,
             _ = senses.heartbeat.tick() => Woken::Heartbeat,
         }
@@ -253,6 +247,7 @@ where
                 self.cancel.cancel();
                 events.push_back(Event::Term);
             }
+            Woken::Ports => self.ports.see_to(&self.host, self.settings.as_ref()),
             Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
             Woken::Asked(asked) => {
                 if self.settings.is_none() {

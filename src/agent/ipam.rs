@@ -5,17 +5,19 @@
 //! address was lost there gets it again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::addresses::{
     AddressesError, Law, every_claim, forget_others, known_of_servers, law, remember_server,
     remembered,
 };
 use super::credentials;
+use super::error::chain;
 use super::found::FoundGuests;
-use super::leases::Starter;
+use super::leases::{Branch, Starter};
 use super::names::Leave;
 use super::settings::Settings;
+use super::writer::{self, Right};
 use crate::host::Host;
 use crate::network::{IpamServer, Leases, Naming, Network, Origin};
 use crate::plan::addresses::{
@@ -23,7 +25,7 @@ use crate::plan::addresses::{
 };
 use crate::plan::ipam::{Limits, Refused, administrator, zones_of};
 use crate::reconcile::http::Bounds;
-use crate::reconcile::ipam::{self, Access, Decide, Outcome, Plan, Settled, Terms, servers};
+use crate::reconcile::ipam::{self, Access, Ask, Decide, Outcome, Plan, Settled, Terms, servers};
 use crate::value::{IpamId, ZoneId};
 
 /// The most objects that one run removes from a server.
@@ -50,7 +52,7 @@ impl<'a, H: Host> Desk<'a, H> {
         let commit = law.configuration.commit.short();
         let terms = Terms {
             cluster: settings.cluster.value.clone(),
-            limits: Limits { max_objects: Some(MOST_REMOVED) },
+            limits: Limits { max: Some(MOST_REMOVED), max_percent: None },
             force: leave.force,
             adopt: leave.adopt,
             bounds: Bounds::default(),
@@ -91,9 +93,9 @@ impl<'a, H: Host> Desk<'a, H> {
         Ok(ipam::plan(&self.law.network, &self.access, &self.terms, decide))
     }
 
-    /// Does it, and remembers what is held then.
-    pub fn carry_out(&self, plan: Plan) -> Result<Outcome, AddressesError> {
-        let outcome = ipam::carry_out(plan);
+    /// Does it until a time, and remembers what is held then.
+    pub fn carry_out(&self, plan: Plan, until: Option<Instant>) -> Result<Outcome, AddressesError> {
+        let outcome = ipam::carry_out_until(plan, until);
         self.read()?;
         Ok(outcome)
     }
@@ -121,6 +123,7 @@ impl<'a, H: Host> Desk<'a, H> {
         &self,
         id: &IpamId,
         found: &FoundGuests,
+        right: &mut Right<'_, H>,
     ) -> Result<(Settled, Allocation), AddressesError> {
         let last = self.remembered()?;
         let mut allocation = Allocation::default();
@@ -129,7 +132,7 @@ impl<'a, H: Host> Desk<'a, H> {
             (allocation, changes) = self.allocate(id, found, (held, &last), taken);
             changes
         };
-        let settled = self.settle_by(id, decide)?;
+        let settled = self.settle_by(id, decide, right)?;
         allocation.changes.clone_from(&settled.changes);
         Ok((settled, allocation))
     }
@@ -139,6 +142,7 @@ impl<'a, H: Host> Desk<'a, H> {
         &self,
         id: &IpamId,
         claim: &Claim,
+        right: &mut Right<'_, H>,
     ) -> Result<(Settled, Allocation), AddressesError> {
         let claims = [claim.clone()];
         let allotment = Allotment { complete: BTreeSet::new(), ..self.allotment(&[]) };
@@ -147,19 +151,23 @@ impl<'a, H: Host> Desk<'a, H> {
             allocation = allocate_beside(&self.law.network, held, &claims, &allotment, taken);
             allocation.changes.clone()
         };
-        let settled = self.settle_by(id, decide)?;
+        let settled = self.settle_by(id, decide, right)?;
         allocation.changes.clone_from(&settled.changes);
         allocation.stranded.clear();
         Ok((settled, allocation))
     }
 
-    /// Lets `decide` say what changes on one server, and remembers what is held then.
+    /// Lets `decide` say what changes on one server, takes the right to write where something
+    /// does, and remembers what is held then.
     pub fn settle_by(
         &self,
         id: &IpamId,
         decide: &mut Decide<'_>,
+        right: &mut Right<'_, H>,
     ) -> Result<Settled, AddressesError> {
-        let settled = ipam::settle(&self.law.network, id, &self.access, &self.terms, decide);
+        let ask: &mut Ask<'_> = &mut || right.take().map_err(|why| chain(&why));
+        let (network, access) = (&self.law.network, &self.access);
+        let settled = ipam::settle_in_turn(network, id, access, &self.terms, decide, ask);
         if settled.refused.is_empty() || !settled.leases.is_empty() {
             self.remember(id, &settled.leases)?;
         }
@@ -257,25 +265,43 @@ pub fn unread(host: &impl Host, network: &Network) -> Result<Vec<ZoneId>, Addres
     Ok(unread.filter(has_names).collect())
 }
 
-/// Gives every guest its addresses on all servers that this node may ask, and says what a
-/// person should know; whether a server refused something, which may pass.
-pub fn settle_all(
+/// Reads what all servers hold that this node may ask, and says which refuse.
+pub fn read_all(
     host: &impl Host,
     settings: &Settings,
     law: &Law,
+) -> Result<Vec<String>, AddressesError> {
+    let refused = Desk::of(host, settings, law, Leave::default()).read()?;
+    Ok(refused.iter().map(ToString::to_string).collect())
+}
+
+/// Gives every guest its addresses on all servers that this node may ask, and says what a
+/// person should know; whether a server refused something, which may pass.
+pub fn settle_all<H: Host>(
+    host: &H,
+    settings: &Settings,
+    law: &Law,
     (found, behind): (&FoundGuests, bool),
+    branch: Option<&Branch<'_, H>>,
 ) -> Result<(Vec<String>, bool), AddressesError> {
     forget_others(host, &administered(&law.network))?;
     let desk = Desk::of(host, settings, law, Leave::default()).behind(behind);
+    let (node, allocators) = (&settings.node.value, &law.allocators);
+    let mut right = Right::of(host, branch, allocators, node, writer::PATIENCE);
     let (mut notes, mut is_refused) = (Vec::new(), false);
-    for id in desk.open() {
-        let (settled, allocation) = desk.settle(id, found)?;
-        is_refused |= !settled.refused.is_empty();
-        notes.extend(settled.refused.iter().map(ToString::to_string));
-        notes.extend(allocation.refused.iter().map(ToString::to_string));
-        notes.extend(allocation.stranded.iter().map(ToString::to_string));
-    }
-    Ok((notes, is_refused))
+    let mut settle = |right: &mut Right<'_, H>| {
+        for id in desk.open() {
+            let (settled, allocation) = desk.settle(id, found, right)?;
+            is_refused |= !settled.refused.is_empty();
+            notes.extend(settled.refused.iter().map(ToString::to_string));
+            notes.extend(allocation.refused.iter().map(ToString::to_string));
+            notes.extend(allocation.stranded.iter().map(ToString::to_string));
+        }
+        Ok(())
+    };
+    let settled = settle(&mut right);
+    right.end(None)?;
+    settled.map(|()| (notes, is_refused))
 }
 
 fn differences(before: &Leases, after: &Leases) -> Vec<LeaseChange> {
@@ -293,7 +319,7 @@ fn differences(before: &Leases, after: &Leases) -> Vec<LeaseChange> {
 fn access(host: &impl Host, settings: &Settings, law: &Law) -> BTreeMap<IpamId, Access> {
     let token = |(id, server): (&IpamId, &IpamServer)| {
         let token = credentials::for_server(host, settings, &server.token, &server.url)?;
-        Some((id.clone(), Access { token, authorities: None }))
+        Some((id.clone(), Access { secret: token, authorities: None }))
     };
     servers(&law.network).filter_map(token).collect()
 }

@@ -21,7 +21,7 @@ use crate::declare::writer::{self, Writer};
 use crate::host::{Host, HostError};
 use crate::network::Leases;
 use crate::plan::addresses::LeaseChange;
-use crate::sync::ledger::{self, Allocators, Ledger, LedgerError};
+use crate::sync::ledger::{self, Allocators, Ledger, LedgerError, Taken};
 use crate::sync::publish::{DraftError, SigningKey, SigningKeyError, draft};
 use crate::sync::worker::Cancel;
 use crate::sync::worker::FetchUser;
@@ -99,6 +99,8 @@ pub struct Decision {
 pub struct Held {
     /// The commit; `None` where there is none yet.
     pub tip: Option<ObjectId>,
+    /// The number of its line.
+    pub line: u32,
     /// The leases.
     pub leases: Leases,
     /// The newest commit of the configuration whose guests were settled.
@@ -216,6 +218,11 @@ impl<'a, H: Host> Branch<'a, H> {
         self.settings.key.is_some()
     }
 
+    /// Whether whoever asks is to come to an end.
+    pub fn is_given_up(&self) -> bool {
+        self.starter.cancel.is_cancelled()
+    }
+
     /// What is held now. The node remembers it.
     pub fn read(&self, allocators: &Allocators) -> Result<Held, LeasesError> {
         let _lock = self.lock()?;
@@ -281,7 +288,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let (worker, ledger) = self.fetch(allocators)?;
             let held = self.take(ledger)?;
             let mut files = decide(&held);
-            let Held { tip: base, leases, .. } = held;
+            let Held { tip: base, line, leases, .. } = held;
             if base.is_none() && files.values().any(Option::is_some) {
                 let mark = lease::write_mark(allocators.cluster());
                 files.insert(declare::constant_path(lease::MARK), Some(mark));
@@ -295,7 +302,7 @@ impl<'a, H: Host> Branch<'a, H> {
             let place = (self.cache.as_path(), &self.limits);
             match publisher.publish(&self.remote, &self.access, branch, place, &draft) {
                 Ok(()) => {
-                    taken::remember(self.host, draft.commit)?;
+                    taken::remember(self.host, Taken { commit: draft.commit, line, upon: base })?;
                     return Ok((lock, Some(draft.commit), leases));
                 }
                 // Servers word a lost race in many ways; whether it is one, the branch tells.
@@ -356,7 +363,7 @@ impl<'a, H: Host> Branch<'a, H> {
             }
             (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), None) => None,
             (Err(TransportError::Remote { code: FailureCode::NoBranch, .. }), Some(taken)) => {
-                return Err(LeasesError::Gone(taken));
+                return Err(LeasesError::Gone(taken.commit));
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -371,9 +378,9 @@ impl<'a, H: Host> Branch<'a, H> {
             let (first, count) = (first.to_string(), ledger.broken.len());
             return Err(LeasesError::Broken { first, count });
         }
-        taken::remember(self.host, ledger.tip)?;
-        let Ledger { tip, leases, configuration, writer, .. } = ledger;
-        Ok(Held { tip: Some(tip), leases, configuration, writer })
+        let Ledger { tip, line, leases, configuration, writer, .. } = ledger;
+        taken::remember(self.host, Taken { commit: tip, line, upon: None })?;
+        Ok(Held { tip: Some(tip), line, leases, configuration, writer })
     }
 }
 

@@ -31,6 +31,7 @@ pub mod newest;
 pub mod node;
 pub mod notify;
 mod planned;
+mod ports;
 pub mod publish;
 pub mod quarantine;
 pub mod reasons;

@@ -91,7 +91,7 @@ pub fn plan(
     }
     let terms = Terms {
         cluster: settings.cluster.value.clone(),
-        limits: Limits { max_records: Some(MOST_REMOVED), max_percent: None },
+        limits: Limits { max: Some(MOST_REMOVED), max_percent: None },
         force: leave.force,
         adopt: leave.adopt,
         before: zones,
@@ -146,7 +146,7 @@ fn zones(host: &impl Host) -> Result<BTreeMap<DnsId, BTreeSet<Fqdn>>, NamesError
 fn access(host: &impl Host, settings: &Settings, network: &Network) -> BTreeMap<DnsId, Access> {
     let key = |(id, dns): (&DnsId, &Dns)| {
         let key = credentials::for_server(host, settings, &dns.key, &dns.url)?;
-        Some((id.clone(), Access { key, authorities: None }))
+        Some((id.clone(), Access { secret: key, authorities: None }))
     };
     network.dns.iter().filter_map(key).collect()
 }

@@ -39,7 +39,7 @@ pub(super) fn planned(
         found.passages = passages(host, settings);
     }
     let target = target(wanted.get(), &found);
-    found.kernel = host.kernel(&target.tables(), &target.sysctls())?;
+    found.kernel = host.kernel_for(&target)?;
     let services = services_target(wanted.get(), &found);
     if !services.is_empty() {
         found.services = host.services(services.asks_frr(), &services.zones())?;

@@ -16,6 +16,7 @@ use super::ipam;
 use super::leases::{Branch, LeasesError, Starter};
 use super::names::Leave;
 use super::settings::{Mode, Settings};
+use super::writer::Right;
 use crate::host::{Host, HostError};
 use crate::network::{Lease, Leases};
 use crate::plan::Family;
@@ -87,7 +88,9 @@ pub fn provide<H: Host>(
     }
     let (of_servers, of_branch): (Vec<Claim>, Vec<Claim>) =
         wanted.into_iter().partition(|claim| administrator(&law.network, &claim.vnet).is_some());
-    while let Some(why) = settle_servers(host, settings, &law, &of_servers)? {
+    let branch = settings.leases.is_some().then(|| Branch::of(host, settings, starter));
+    let branch = branch.transpose()?;
+    while let Some(why) = settle_servers(host, settings, &law, &of_servers, branch.as_ref())? {
         // Whether it may pass, a server does not say.
         waits(why);
         host.wait(PAUSE);
@@ -95,10 +98,7 @@ pub fn provide<H: Host>(
     if of_branch.is_empty() {
         return Ok(told(host, settings, &zones, Provided::Settled));
     }
-    if settings.leases.is_none() {
-        return Ok(Provided::Nothing);
-    }
-    let branch = Branch::of(host, settings, starter)?;
+    let Some(branch) = branch else { return Ok(Provided::Nothing) };
     loop {
         let error = match settle(host, &branch, &law, &of_branch) {
             Ok(lacking) => {
@@ -121,6 +121,22 @@ fn settle_servers<H: Host>(
     settings: &Settings,
     law: &Law,
     claims: &[Claim],
+    branch: Option<&Branch<'_, H>>,
+) -> Result<Option<String>, AddressesError> {
+    let (node, allocators) = (&settings.node.value, &law.allocators);
+    // The time is the caller's.
+    let mut right = Right::of(host, branch, allocators, node, Duration::ZERO);
+    let lacking = settle_each(host, settings, law, claims, &mut right);
+    right.end(None).map_err(AddressesError::from)?;
+    lacking
+}
+
+fn settle_each<H: Host>(
+    host: &H,
+    settings: &Settings,
+    law: &Law,
+    claims: &[Claim],
+    right: &mut Right<'_, H>,
 ) -> Result<Option<String>, AddressesError> {
     let desk = ipam::Desk::of(host, settings, law, Leave::default());
     for claim in claims {
@@ -128,7 +144,7 @@ fn settle_servers<H: Host>(
         if !desk.open().any(|open| open == id) {
             return Ok(Some(format!("this node has no token for the IPAM server `{id}`")));
         }
-        let (settled, allocation) = desk.settle_one(id, claim)?;
+        let (settled, allocation) = desk.settle_one(id, claim, right)?;
         let refused = settled.refused.first().map(ToString::to_string);
         let refused = refused.or_else(|| allocation.refused.first().map(ToString::to_string));
         if refused.is_some() {

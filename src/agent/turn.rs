@@ -14,6 +14,7 @@ use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
 use super::node::running;
 use super::planned::planned;
+use super::ports;
 use super::publish;
 use super::quarantine;
 use super::remotes::{self, Gathered};
@@ -162,6 +163,9 @@ impl<H: Host> Turn<'_, H> {
             _ => {}
         }
         // Before the remotes are asked: what runs is put right without them.
+        if purpose != Purpose::Plan {
+            ports::set(self.host, self.settings, "");
+        }
         let drifted = match (purpose, &recovered.open) {
             (Purpose::Sync, None) => self.drift()?,
             _ => drift::Found::default(),

@@ -7,6 +7,7 @@
 //! is wrong, the writer's time is over first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
@@ -25,11 +26,15 @@ const TERM: u32 = 600;
 /// How long before its end nothing more is begun, in seconds: the time of the longest request,
 /// and more.
 const MARGIN: u32 = 120;
+/// How long others are waited for where nobody says how long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// One process of a node is at it.
 const LOCK: &str = "/run/weft/writer.lock";
 /// When the record of another node was seen first.
 const SEEN: &str = "/run/weft/writer.json";
 const MAX_BYTES: u64 = 4096;
+/// The time before it is asked again whether others are done.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The right to write. Whoever drops it without [`Writing::end`] lets others wait for the end
 /// of its time.
@@ -60,6 +65,17 @@ pub enum StandBy {
     Process,
 }
 
+/// Why a node does not write.
+#[derive(Debug, Error)]
+pub enum NoRight {
+    /// Another is at it.
+    #[error(transparent)]
+    StandBy(#[from] StandBy),
+    /// The branch of leases says nothing, or takes nothing of this node.
+    #[error("who writes is not known")]
+    Branch(#[from] LeasesError),
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seen {
@@ -71,6 +87,63 @@ struct Seen {
 impl Seen {
     fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers are JSON")
+    }
+}
+
+/// The right to write, taken when something is to be written, and given back at the end.
+/// Where no branch of leases is kept nobody says who writes, and everybody may.
+pub struct Right<'a, H: Host> {
+    host: &'a H,
+    branch: Option<(&'a Branch<'a, H>, &'a Allocators)>,
+    node: &'a NodeName,
+    patience: Duration,
+    writing: Option<Writing<'a, H>>,
+}
+
+impl<H: Host> fmt::Debug for Right<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Right").field("node", self.node).finish_non_exhaustive()
+    }
+}
+
+impl<'a, H: Host> Right<'a, H> {
+    /// That of a node. `patience` is how long others are waited for.
+    pub fn of(
+        host: &'a H,
+        branch: Option<&'a Branch<'a, H>>,
+        allocators: &'a Allocators,
+        node: &'a NodeName,
+        patience: Duration,
+    ) -> Self {
+        let branch = branch.map(|branch| (branch, allocators));
+        Self { host, branch, node, patience, writing: None }
+    }
+
+    /// Takes it, unless it is had already, and says when nothing more may be begun; or why
+    /// nothing may.
+    pub fn take(&mut self) -> Result<Option<Instant>, NoRight> {
+        let Some((branch, allocators)) = self.branch else { return Ok(None) };
+        let begun = Instant::now();
+        let is_over = || begun.elapsed() >= self.patience || branch.is_given_up();
+        while self.writing.is_none() {
+            match begin(self.host, branch, allocators, self.node)? {
+                Ok(writing) => self.writing = Some(writing),
+                Err(other) if is_over() => return Err(other.into()),
+                Err(_) => self.host.wait(PAUSE),
+            }
+        }
+        Ok(self.writing.as_ref().map(|writing| writing.until))
+    }
+
+    /// Gives it back, where it was taken. `zones` are where names are now, where some may have
+    /// been written: whether all are registered is for the agents to see. What is known of them
+    /// stays as it was otherwise.
+    pub fn end(self, zones: Option<&BTreeMap<DnsId, BTreeSet<String>>>) -> Result<(), LeasesError> {
+        match (self.writing, zones) {
+            (None, _) => Ok(()),
+            (Some(writing), Some(zones)) => writing.end(None, zones),
+            (Some(writing), None) => writing.give_back(),
+        }
     }
 }
 
@@ -155,13 +228,21 @@ impl<H: Host> Writing<'_, H> {
         done: Option<Digest>,
         zones: &BTreeMap<DnsId, BTreeSet<String>>,
     ) -> Result<(), LeasesError> {
+        self.leave(|own| Writer { held: false, done, zones: zones.clone(), ..own })
+    }
+
+    /// Gives the right back, and says nothing new of names.
+    pub fn give_back(self) -> Result<(), LeasesError> {
+        self.leave(|own| Writer { held: false, ..own })
+    }
+
+    fn leave(self, after: impl Fn(Writer) -> Writer) -> Result<(), LeasesError> {
         let message = format!("writer: {} wrote", self.node);
         self.branch.publish(self.allocators, &message, |held| {
             let own = held.writer.as_ref();
             let own = own.filter(|of| of.node == self.node && of.run == self.run)?;
-            Some(Writer { held: false, done, zones: zones.clone(), ..own.clone() })
-        })?;
-        Ok(())
+            Some(after(own.clone()))
+        })
     }
 }
 

@@ -43,7 +43,7 @@ pub fn bring_up(host: &impl Host) -> Result<BroughtUp, StateError> {
     let text = files.text(host, &Managed::Interfaces)?;
     let sysctls = files.text(host, &Managed::Sysctl)?;
     let target = Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
-    let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+    let Some(kernel) = host.kernel_for(&target)? else {
         return Ok(BroughtUp::Nothing);
     };
     let Steps { before, after } = target.steps(&kernel);

@@ -43,7 +43,7 @@ pub fn drift(host: &impl Host) -> Result<Option<Drift>, StateError> {
     let text = files.text(host, &Managed::Interfaces)?;
     let sysctls = files.text(host, &Managed::Sysctl)?;
     let target = Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
-    if let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? {
+    if let Some(kernel) = host.kernel_for(&target)? {
         drift.kernel = target.verify(&kernel, &[]);
         drift.kernel.extend(target.unset(&kernel));
         drift.kernel.retain(is_new);

@@ -20,6 +20,7 @@ mod generation;
 mod journal;
 mod kept;
 mod network;
+mod ports;
 mod prepare;
 mod recover;
 mod services;
@@ -51,6 +52,7 @@ pub use generation::{Link, Manifest, ManifestFile};
 pub use journal::{Entry, Journal, Kind, Record, State};
 pub use kept::{Kept, kept};
 pub use network::Unmet;
+pub use ports::{lacking_ports, set_ports};
 pub use prepare::Restored;
 pub use recover::{Cause, Recovery, recover, recover_at_boot};
 pub use watch::{Progress, confirm, is_open, look_again, undo, watch};
@@ -327,7 +329,7 @@ impl fmt::Display for Numbers<'_> {
 pub fn apply(host: &impl Host, authority: Authority, terms: &Terms) -> Result<Outcome, ApplyError> {
     let prepared = debug_span!("prepare").in_scope(|| prepare::prepare(host, authority, terms))?;
     match prepared {
-        prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running }),
+        prepare::Prepared::Nothing(running) => Ok(Outcome::Unchanged { running: *running }),
         prepare::Prepared::Work(work) => execute::execute(host, &work),
     }
 }

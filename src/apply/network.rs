@@ -10,7 +10,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::StateError;
-use super::files::{Files, Way};
+use super::files::{Files, Way, on_node};
 use super::journal::Record;
 use crate::host::{Host, HostError};
 use crate::plan::{Engine, GuestPort, Kernel, Mismatch, NetworkStep, Steps, Target};
@@ -86,11 +86,10 @@ pub(super) fn settle(
     known: &[Mismatch],
     mut complaints: Vec<String>,
 ) -> Result<(), NetworkError> {
-    let (tables, sysctls) = (target.tables(), target.sysctls());
     let mut amended = 0;
     let mut mismatches = Vec::new();
     for _ in 0..ROUNDS {
-        let Some(kernel) = host.kernel(&tables, &sysctls)? else { return Ok(()) };
+        let Some(kernel) = host.kernel_for(target)? else { return Ok(()) };
         let steps = target.amend(&kernel, guests);
         if !steps.is_empty() && amended < AMENDMENTS {
             amended += 1;
@@ -112,10 +111,43 @@ pub(super) fn settle(
     Err(Unmet { mismatches, complaints }.into())
 }
 
+/// The text of a file that is on the node now, empty where there is none.
+pub(super) fn text_on_node(host: &impl Host, managed: &Managed) -> Result<String, HostError> {
+    let mut found = on_node(host, [managed.clone()])?;
+    Ok(found.remove(managed).map(|file| file.text()).unwrap_or_default())
+}
+
+/// The new texts that say what the running network is to be.
+pub(super) struct NewTexts<'a> {
+    pub(super) interfaces: &'a str,
+    pub(super) sysctls: &'a str,
+    pub(super) ports: &'a str,
+}
+
+/// What the running network is to be brought to, and its kernel, of which the record
+/// keeps what a way back needs. `None` on a dry node.
+pub(super) fn found(
+    host: &impl Host,
+    record: &mut Record,
+    previous: &str,
+    new: &NewTexts<'_>,
+) -> Result<Option<(Target, Kernel)>, HostError> {
+    let on_node = |managed: &Managed| text_on_node(host, managed);
+    let target = Target::between(&[previous, &on_node(&Managed::Interfaces)?], new.interfaces)
+        .with_sysctls(new.sysctls)
+        .with_ports(&[&on_node(&Managed::Ports)?], new.ports)
+        .with_engine(record.engine);
+    let Some(kernel) = host.kernel_for(&target)? else {
+        return Ok(None);
+    };
+    note(record, previous, new.interfaces, &kernel);
+    Ok(Some((target, kernel)))
+}
+
 /// What a record keeps of the network before the first change: the guests' ports, and
 /// what the network did not have that the previous generation asks for.
-pub(super) fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
-    let back = Target::between(&[new], previous);
+fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
+    let back = Target::between(&[new], previous).with_engine(record.engine);
     record.guests = back.guests(kernel);
     record.unmet = back.verify(kernel, &[]);
 }
@@ -136,11 +168,16 @@ impl WayBack {
         way: &Way,
         engine: Engine,
     ) -> Result<Option<Self>, StateError> {
-        let text = |files: Files| files.text(host, &Managed::Interfaces);
-        let target = Target::between(&[&text(way.forward())?], &text(way.back())?)
-            .with_sysctls(&way.back().text(host, &Managed::Sysctl)?)
-            .with_engine(engine);
-        let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
+        let text = |files: Files, managed| files.text(host, &managed);
+        let (interfaces, ports) = (|| Managed::Interfaces, || Managed::Ports);
+        let target = Target::between(
+            &[&text(way.forward(), interfaces())?],
+            &text(way.back(), interfaces())?,
+        )
+        .with_sysctls(&text(way.back(), Managed::Sysctl)?)
+        .with_ports(&[&text(way.forward(), ports())?], &text(way.back(), ports())?)
+        .with_engine(engine);
+        let Some(kernel) = host.kernel_for(&target)? else {
             return Ok(None);
         };
         // Before the network of a machine came up there is nothing to change: it comes up

@@ -10,9 +10,9 @@ use super::files::{Files, on_node};
 use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
-use crate::host::{FoundFile, Host, HostError, STATE};
+use crate::host::{FoundFile, Host, STATE};
 use crate::plan::{Before, Health, Opening, Sign, Signs};
-use crate::plan::{Kernel, Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
+use crate::plan::{Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
 use crate::render::Managed;
 use crate::sync::Verified;
 
@@ -57,8 +57,8 @@ impl Restored {
 #[derive(Debug)]
 pub(super) enum Prepared {
     /// Nothing: this runs, with the same commit.
-    Nothing(Entry),
-    Work(Work),
+    Nothing(Box<Entry>),
+    Work(Box<Work>),
 }
 
 /// An apply with every choice made.
@@ -129,12 +129,12 @@ fn of_plan(
         previous = Some(Generation::load(host, record.previous)?);
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
             if running.record.commit == record.commit {
-                return Ok(Prepared::Nothing(running.clone()));
+                return Ok(Prepared::Nothing(Box::new(running.clone())));
             }
             (record.kind, record.generation) = (Kind::Advance, record.previous);
             let services = ServiceTarget::default();
             let work = Work { record, drafts, actions: Vec::new(), network: None, services };
-            return Ok(Prepared::Work(work));
+            return Ok(Prepared::Work(Box::new(work)));
         }
     } else {
         let found = Draft::found(plan.node.clone())?;
@@ -146,7 +146,7 @@ fn of_plan(
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
     let back = match previous.as_ref().filter(spoken) {
         Some(previous) => previous.files().text(host, &Managed::Interfaces)?,
-        None => interfaces_on_node(host)?,
+        None => network::text_on_node(host, &Managed::Interfaces)?,
     };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
     let known = contents.files.keys().chain(&contents.absent).cloned();
@@ -164,9 +164,13 @@ fn of_plan(
     let services = ServiceTarget::between(before, draft.texts());
     record.steps = actions.iter().flat_map(Action::lines).collect();
     drafts.push(draft);
-    let new = plan.rendering.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    let sysctls = plan.rendering.files.get(&Managed::Sysctl).map_or("", String::as_str);
-    let network = running_network(host, &mut record, &back, (new, sysctls))?;
+    let text = |managed| plan.rendering.files.get(&managed).map_or("", String::as_str);
+    let new = network::NewTexts {
+        interfaces: text(Managed::Interfaces),
+        sysctls: text(Managed::Sysctl),
+        ports: text(Managed::Ports),
+    };
+    let network = network::found(host, &mut record, &back, &new)?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
@@ -190,7 +194,7 @@ fn of_plan(
         };
         record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
     }
-    Ok(Prepared::Work(Work { record, drafts, actions, network, services }))
+    Ok(Prepared::Work(Box::new(Work { record, drafts, actions, network, services })))
 }
 
 /// How everything is before the first change. Looked at twice where not everything works: on
@@ -235,30 +239,6 @@ fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, Appl
 
 fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
     files.into_iter().map(|(managed, file)| (managed, file.bytes)).collect()
-}
-
-/// The text of the interfaces file that is on the node now.
-fn interfaces_on_node(host: &impl Host) -> Result<String, HostError> {
-    let mut found = on_node(host, [Managed::Interfaces])?;
-    Ok(found.remove(&Managed::Interfaces).map(|file| file.text()).unwrap_or_default())
-}
-
-/// What the running network is to be brought to, and its kernel, of which the record
-/// keeps what a way back needs. `None` on a dry node.
-fn running_network(
-    host: &impl Host,
-    record: &mut Record,
-    previous: &str,
-    (new, sysctls): (&str, &str),
-) -> Result<Option<(Target, Kernel)>, HostError> {
-    let target = Target::between(&[previous, &interfaces_on_node(host)?], new)
-        .with_sysctls(sysctls)
-        .with_engine(record.engine);
-    let Some(kernel) = host.kernel(&target.tables(), &target.sysctls())? else {
-        return Ok(None);
-    };
-    network::note(record, previous, new, &kernel);
-    Ok(Some((target, kernel)))
 }
 
 /// The files of the node after the actions, and what was there before weft. A file
@@ -370,7 +350,9 @@ fn of_generation(
         window: None,
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;
-    let network = running_network(host, &mut record, &back, (&text, &sysctls))?;
+    let ports = files.text(host, &Managed::Ports)?;
+    let new = network::NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
+    let network = network::found(host, &mut record, &back, &new)?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);
@@ -391,11 +373,11 @@ fn of_generation(
         );
     }
     if same && actions.is_empty() {
-        return Ok(Prepared::Nothing(running.clone()));
+        return Ok(Prepared::Nothing(Box::new(running.clone())));
     }
     record.steps = actions.iter().flat_map(Action::lines).collect();
     let network = network.map(|(target, _)| target);
-    Ok(Prepared::Work(Work { record, drafts: Vec::new(), actions, network, services }))
+    Ok(Prepared::Work(Box::new(Work { record, drafts: Vec::new(), actions, network, services })))
 }
 
 /// Refuses to replace what is not weft's now and is kept nowhere: of a file that only the

@@ -19,11 +19,13 @@ use super::output::{Output, counted};
 use crate::agent::addresses::{self, Law, Outcome};
 use crate::agent::found::FoundGuests;
 use crate::agent::hand::{self, HandError, Wish};
-use crate::agent::leases::{Branch, Decision, Starter};
+use crate::agent::leases::{Branch, Decision, LeasesError, Starter};
 use crate::agent::settings::Settings;
+use crate::agent::writer::{self, Right};
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Leases, Origin};
 use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, Terms, allocate, claims};
+use crate::plan::ipam::Refused;
 use crate::sync::worker::Cancel;
 use crate::value::{DnsName, GuestName, MacAddress, VnetId, ZoneId};
 
@@ -120,23 +122,23 @@ pub(super) struct Interface {
 /// Runs a verb of `weft ipam`.
 pub(super) fn run(node: &Node, output: Output, arguments: &Arguments) -> Result<Exit, Failure> {
     let settings = node.settings()?;
+    let program = (node::program()?, Cancel::default());
+    let open = || Site::open(node, &settings, output, &program);
     match &arguments.verb {
-        Verb::List { zone, local } => list(node, &settings, output, zone.as_ref(), *local),
-        Verb::Allocate { guest: None, .. } => allocate_declared(node, &settings, output),
+        Verb::List { zone, local } => list(node, output, open, zone.as_ref(), *local),
+        Verb::Allocate { guest: None, .. } => allocate_declared(&open()?),
         Verb::Allocate { guest: Some(guest), interface } => {
-            allocate_one(node, &settings, output, &interface.wish(guest, None))
+            allocate_one(&open()?, &interface.wish(guest, None))
         }
         Verb::Set { address, guest, interface } => {
-            allocate_one(node, &settings, output, &interface.wish(guest, Some(*address)))
+            allocate_one(&open()?, &interface.wish(guest, Some(*address)))
         }
-        Verb::Release { address, zone, now } => {
-            release(node, &settings, output, (*address, zone.as_ref()), *now)
-        }
-        Verb::Import(import) => import::run(node, &settings, output, import),
-        Verb::Plan(leave) => servers::run(node, &settings, output, *leave, false),
-        Verb::Apply(leave) => servers::run(node, &settings, output, *leave, true),
-        Verb::Adopt => servers::adopt(node, &settings, output),
-        Verb::Check => check(node, &settings, output),
+        Verb::Release { address, zone, now } => release(&open()?, (*address, zone.as_ref()), *now),
+        Verb::Import(import) => import::run(&open()?, import),
+        Verb::Plan(leave) => servers::run(&open()?, *leave, false),
+        Verb::Apply(leave) => servers::run(&open()?, *leave, true),
+        Verb::Adopt => servers::adopt(&open()?),
+        Verb::Check => check(&open()?),
     }
 }
 
@@ -153,72 +155,103 @@ impl Interface {
 }
 
 /// What a verb works with.
-struct Desk<'a> {
-    branch: Branch<'a, Linux>,
-    law: Law,
-}
-
-fn open<'a>(
+struct Site<'a> {
     node: &'a Node,
     settings: &'a Settings,
-    (program, cancel): &'a (Utf8PathBuf, Cancel),
-) -> Result<Desk<'a>, Failure> {
-    let starter = Starter { program, root: node.root.as_deref(), cancel };
-    let branch = Branch::of(&node.host, settings, starter).map_err(|error| {
-        failed(error)
-            .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
-    })?;
-    let law = addresses::law(&node.host, settings, starter)
-        .map_err(|error| failed(error).hint("`weft sync` fetches the configuration"))?;
-    Ok(Desk { branch, law })
-}
-
-/// Tells the DHCP servers of this node what it remembers of leases.
-fn tell_hosts(node: &Node, settings: &Settings) -> Result<(), Failure> {
-    let told = addresses::tell_hosts(&node.host, settings).map_err(failed)?;
-    for line in told.sentences() {
-        Output::notice(format!("warning: {line}"));
-    }
-    Ok(())
-}
-
-fn list(
-    node: &Node,
-    settings: &Settings,
     output: Output,
+    /// What the configuration says, whether there is a branch of leases or not.
+    law: Law,
+    branch: Option<Branch<'a, Linux>>,
+}
+
+impl<'a> Site<'a> {
+    fn open(
+        node: &'a Node,
+        settings: &'a Settings,
+        output: Output,
+        (program, cancel): &'a (Utf8PathBuf, Cancel),
+    ) -> Result<Self, Failure> {
+        let starter = Starter { program, root: node.root.as_deref(), cancel };
+        let law = addresses::law(&node.host, settings, starter)
+            .map_err(|error| failed(error).hint("`weft sync` fetches the configuration"))?;
+        let branch = settings.leases.is_some().then(|| Branch::of(&node.host, settings, starter));
+        let branch = branch.transpose().map_err(failed)?;
+        Ok(Self { node, settings, output, law, branch })
+    }
+
+    /// The branch of leases, which there must be.
+    fn branch(&self) -> Result<&Branch<'a, Linux>, Failure> {
+        self.branch.as_ref().ok_or_else(|| {
+            failed(LeasesError::NoBranch)
+                .hint("add `leases: {remote: {name: …, url: …}, key: …}` to the node's settings")
+        })
+    }
+
+    /// The right to write on servers, which is not taken yet.
+    fn right(&self) -> Right<'_, Linux> {
+        let node = &self.settings.node.value;
+        let (branch, allocators) = (self.branch.as_ref(), &self.law.allocators);
+        Right::of(&self.node.host, branch, allocators, node, writer::PATIENCE)
+    }
+
+    /// Tells the DHCP servers of this node what it remembers of leases.
+    fn tell_hosts(&self) -> Result<(), Failure> {
+        let told = addresses::tell_hosts(&self.node.host, self.settings).map_err(failed)?;
+        for line in told.sentences() {
+            Output::notice(format!("warning: {line}"));
+        }
+        Ok(())
+    }
+
+    /// Guests of the hypervisor, where the settings ask for them.
+    fn others(&self) -> Result<FoundGuests, Failure> {
+        let found = addresses::others(&self.node.host, self.settings, &self.law).map_err(failed)?;
+        for line in &found.said {
+            Output::notice(format!("warning: {line}"));
+        }
+        Ok(found)
+    }
+}
+
+fn list<'a>(
+    node: &Node,
+    output: Output,
+    open: impl FnOnce() -> Result<Site<'a>, Failure>,
     zone: Option<&ZoneId>,
     local: bool,
 ) -> Result<Exit, Failure> {
-    let program = (node::program()?, Cancel::default());
-    let fresh = || {
-        let desk = open(node, settings, &program)?;
-        let held = desk.branch.read(&desk.law.allocators);
-        held.map(|held| (held.tip, held.leases)).map_err(failed)
+    let (site, mut failure) = match (!local).then(open).transpose() {
+        Ok(site) => (site, None),
+        Err(failure) => (None, Some(failure)),
     };
-    let asked_locally = local;
-    let local = local || settings.leases.is_none();
-    let (read, tip, mut leases) = match if local { Err(None) } else { fresh().map_err(Some) } {
-        Ok((tip, leases)) => (node.host.now(), tip, leases),
-        Err(failure) => {
-            let last = addresses::remembered(&node.host).map_err(failed)?;
-            match (last, failure) {
-                (Some(last), failure) => {
-                    if let Some(failure) = failure {
-                        Output::notice(format!("warning: {failure}"));
-                        Output::notice(format!("this is what was read at {}", last.read));
-                    }
-                    (last.read, last.tip, last.leases)
-                }
-                (None, Some(failure)) => return Err(failure),
-                (None, None) if asked_locally => {
-                    let message = "this node has read no leases yet";
-                    return Err(Failure::new(Exit::Failed, message));
-                }
-                (None, None) => (node.host.now(), None, Leases::new()),
-            }
+    let mut held = None;
+    if let Some(Site { branch: Some(branch), law, .. }) = &site {
+        match branch.read(&law.allocators) {
+            Ok(read) => held = Some(read),
+            Err(error) => failure = Some(failed(error)),
         }
+    }
+    let last = addresses::remembered(&node.host).map_err(failed)?;
+    let (read, tip, mut leases) = match (held, last, failure) {
+        (Some(held), ..) => (node.host.now(), held.tip, held.leases),
+        (None, Some(last), failure) => {
+            if let Some(failure) = failure {
+                Output::notice(format!("warning: {failure}"));
+                Output::notice(format!("this is what was read at {}", last.read));
+            }
+            (last.read, last.tip, last.leases)
+        }
+        (None, None, Some(failure)) => return Err(failure),
+        (None, None, None) if local => {
+            let message = "this node has read no leases yet";
+            return Err(Failure::new(Exit::Failed, message));
+        }
+        (None, None, None) => (node.host.now(), None, Leases::new()),
     };
-    servers::add_leases(node, settings, &mut leases, asked_locally)?;
+    if let Some(site) = &site {
+        servers::read(site)?;
+    }
+    servers::add_leases(node, &mut leases)?;
     let shown: Vec<_> =
         leases.iter().filter(|((of, _), _)| zone.is_none_or(|zone| zone == of)).collect();
     output.say(words::table(&shown));
@@ -231,28 +264,22 @@ fn list(
     Ok(Exit::Ok)
 }
 
-fn allocate_declared(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let law = servers::law(node, settings)?;
-    if settings.leases.is_none() && servers::any(&law) {
-        let found = addresses::others(&node.host, settings, &law).map_err(failed)?;
+fn allocate_declared(site: &Site<'_>) -> Result<Exit, Failure> {
+    if site.branch.is_none() && servers::any(&site.law) {
         let mut allocation = Allocation::default();
-        let is_refused = servers::allocate(node, settings, &law, (&found, false), &mut allocation)?;
-        tell_hosts(node, settings)?;
-        let exit = words::say(output, &allocation, true);
-        return Ok(if is_refused { Exit::Refused } else { exit });
+        let refused = servers::allocate(site, (&site.others()?, false), &mut allocation)?;
+        site.tell_hosts()?;
+        return Ok(words::say(site.output, &allocation, &refused, true));
     }
-    let program = (node::program()?, Cancel::default());
-    let desk = open(node, settings, &program)?;
-    let found = others(node, settings, &desk)?;
+    let branch = site.branch()?;
+    let found = site.others()?;
     let (claims, complete) = (&found.claims, found.all_known());
-    let outcome =
-        addresses::settle(&node.host, &desk.branch, &desk.law, claims, complete).map_err(failed)?;
+    let outcome = addresses::settle(&site.node.host, branch, &site.law, claims, complete);
+    let outcome = outcome.map_err(failed)?;
     let behind = outcome.behind;
     let mut allocation = allocation(outcome);
-    let is_refused =
-        servers::allocate(node, settings, &desk.law, (&found, behind), &mut allocation)?;
-    let exit = told(node, settings, output, &allocation, behind)?;
-    Ok(if is_refused { Exit::Refused } else { exit })
+    let refused = servers::allocate(site, (&found, behind), &mut allocation)?;
+    told(site, &allocation, &refused, behind)
 }
 
 fn allocation(outcome: Outcome) -> Allocation {
@@ -265,86 +292,66 @@ fn allocation(outcome: Outcome) -> Allocation {
 
 /// Tells what was settled to the DHCP servers of this node, and says it.
 fn told(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
+    site: &Site<'_>,
     allocation: &Allocation,
+    refused: &[Refused],
     behind: bool,
 ) -> Result<Exit, Failure> {
-    tell_hosts(node, settings)?;
+    site.tell_hosts()?;
     if behind {
         let message = "another node settled a newer commit of the configuration; this one only gives addresses to those who have none";
         for line in words::sentences(&allocation.changes) {
             Output::notice(line);
         }
+        for refused in refused {
+            Output::notice(format!("refused: {refused}"));
+        }
         return Err(
             Failure::new(Exit::Refused, message).hint("`weft sync` brings this node up to it")
         );
     }
-    Ok(words::say(output, allocation, true))
-}
-
-/// Guests of the hypervisor, where the settings ask for them.
-fn others(node: &Node, settings: &Settings, desk: &Desk<'_>) -> Result<FoundGuests, Failure> {
-    let found = addresses::others(&node.host, settings, &desk.law).map_err(failed)?;
-    for line in &found.said {
-        Output::notice(format!("warning: {line}"));
-    }
-    Ok(found)
+    Ok(words::say(site.output, allocation, refused, true))
 }
 
 /// A declared guest goes by what is declared.
 fn is_declared(claim: &Claim) -> Failure {
-    let message = format!(
-        "the interface {} on vnet `{}` is declared, and its address is what the configuration says",
-        claim.mac, claim.vnet
-    );
-    Failure::new(Exit::Refused, message)
+    let error = HandError::Declared(claim.mac.clone(), claim.vnet.clone());
+    Failure::new(Exit::Refused, error.to_string())
         .hint("write the address into `guests:` of the configuration")
 }
 
 /// Gives addresses to one interface, and leaves all others as they are.
-fn allocate_one(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
-    wish: &Wish,
-) -> Result<Exit, Failure> {
-    if let Some(exit) = servers::allocate_one(node, settings, output, &wish.claim())? {
+fn allocate_one(site: &Site<'_>, wish: &Wish) -> Result<Exit, Failure> {
+    let claim = wish.claim();
+    if let Some(exit) = servers::allocate_one(site, &claim)? {
         return Ok(exit);
     }
-    let program = (node::program()?, Cancel::default());
-    let desk = open(node, settings, &program)?;
-    let given = hand::give(&node.host, &desk.branch, &desk.law, wish);
+    let given = hand::give(&site.node.host, site.branch()?, &site.law, wish);
     let outcome = given.map_err(|error| match error {
-        HandError::Declared(..) => Failure::new(Exit::Refused, error.to_string())
-            .hint("write the address into `guests:` of the configuration"),
+        HandError::Declared(..) => is_declared(&claim),
         HandError::Administered(..) => Failure::new(Exit::Refused, error.to_string()),
         HandError::Addresses(error) => failed(error),
     })?;
     let behind = outcome.behind;
-    told(node, settings, output, &allocation(outcome), behind)
+    told(site, &allocation(outcome), &[], behind)
 }
 
 fn release(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
+    site: &Site<'_>,
     (address, zone): (IpAddr, Option<&ZoneId>),
     at_once: bool,
 ) -> Result<Exit, Failure> {
-    if let Some(exit) = servers::release(node, settings, output, (address, zone), at_once)? {
+    if let Some(exit) = servers::release(site, (address, zone), at_once)? {
         return Ok(exit);
     }
-    let program = (node::program()?, Cancel::default());
-    let desk = open(node, settings, &program)?;
-    let declared = claims(&desk.law.network);
-    let pools = Pools::of(&desk.law.network);
+    let Site { law, node, output, .. } = site;
+    let branch = site.branch()?;
+    let declared = claims(&law.network);
+    let pools = Pools::of(&law.network);
     let now = node.host.now();
     let mut wrong = None;
-    let settled = desk
-        .branch
-        .settle(&desk.law.allocators, &format!("leases: {address} by hand"), |held| {
+    let settled = branch
+        .settle(&law.allocators, &format!("leases: {address} by hand"), |held| {
             wrong = None;
             let is_it = |(of, found): &(ZoneId, IpAddr)| {
                 *found == address && zone.is_none_or(|zone| zone == of)
@@ -383,11 +390,11 @@ fn release(
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
-    tell_hosts(node, settings)?;
+    site.tell_hosts()?;
     let message = if at_once {
         format!("{address} is free")
     } else {
-        let grace = SignedDuration::try_from(desk.branch.grace()).unwrap_or_default();
+        let grace = SignedDuration::try_from(branch.grace()).unwrap_or_default();
         format!("{address} is given up, and free in {grace:#}")
     };
     output.say(&message);
@@ -395,21 +402,18 @@ fn release(
     Ok(Exit::Ok)
 }
 
-fn check(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let is_wrong = servers::check(node, settings)?;
-    if settings.leases.is_none() && servers::any(&servers::law(node, settings)?) {
-        output.document(&json!({ "ok": !is_wrong }));
-        return Ok(if is_wrong { Exit::Refused } else { Exit::Ok });
+fn check(site: &Site<'_>) -> Result<Exit, Failure> {
+    let wrong = servers::check(site);
+    if site.branch.is_none() && servers::any(&site.law) {
+        return Ok(words::say_wrong(site.output, &wrong));
     }
-    let program = (node::program()?, Cancel::default());
-    let desk = open(node, settings, &program)?;
-    let held = desk.branch.read(&desk.law.allocators).map_err(failed)?;
-    let found = others(node, settings, &desk)?;
+    let branch = site.branch()?;
+    let held = branch.read(&site.law.allocators).map_err(failed)?;
+    let found = site.others()?;
     let complete = found.all_known().iter().copied().chain([Origin::Declared]).collect();
-    let terms = Terms { now: node.host.now(), grace: desk.branch.grace(), complete };
-    let claims = addresses::all_claims(&desk.law, &found.claims);
-    let allocation = allocate(&desk.law.network, &held.leases, &claims, &terms);
-    output.say(format!("{} kept", counted(held.leases.len(), "lease")));
-    let exit = words::say(output, &allocation, false);
-    Ok(if is_wrong { Exit::Refused } else { exit })
+    let terms = Terms { now: site.node.host.now(), grace: branch.grace(), complete };
+    let claims = addresses::all_claims(&site.law, &found.claims);
+    let allocation = allocate(&site.law.network, &held.leases, &claims, &terms);
+    site.output.say(format!("{} kept", counted(held.leases.len(), "lease")));
+    Ok(words::say(site.output, &allocation, &wrong, false))
 }

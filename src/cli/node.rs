@@ -318,6 +318,11 @@ impl Node {
                 let _ = write!(text, "\n         {line}");
             }
         }
+        let ports = apply::lacking_ports(&self.host).map_err(|error| failed(&error))?;
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        for line in &ports {
+            let _ = write!(text, "\nport     {line}");
+        }
         let names = names::standing(&self.host).map_err(|error| failed(&error))?;
         if let Some(names) = &names {
             let _ = write!(text, "\nnames    {}", names.message);
@@ -336,6 +341,7 @@ impl Node {
             "last": last,
             "leases": leases,
             "names": names,
+            "ports": ports,
         }));
         Ok(match last.map_or(Exit::Ok, |status| state_exit(status.state)) {
             // The next turn fails.

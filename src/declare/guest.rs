@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::vnet::DhcpOption;
 use crate::value::{At, DnsName, MacAddress, VnetId};
 
 declaration! {
@@ -23,5 +24,8 @@ declaration! {
         required "mac" mac: MacAddress,
         /// Fixed addresses; one is chosen for each family without.
         optional "addresses" addresses: Vec<At<IpAddr>>,
+        /// What this interface is told by DHCP beside its address; counts more than what its
+        /// subnets tell all. Of IPv6 `domain-search` only.
+        optional "dhcp-options" dhcp_options: Vec<DhcpOption>,
     }
 }

@@ -53,15 +53,31 @@ const FORMAT: u32 = 1;
 struct Mark {
     weft: u32,
     cluster: ClusterName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<ObjectId>,
+}
+
+/// Which history of the branch its commits are of. Where an owner begins it anew, the policy
+/// of the configuration names the next number, and the first commit of the new history holds
+/// all that the last one of the old history held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// Its number; 0 where it was never begun anew.
+    pub number: u32,
+    /// The last commit of the history before.
+    pub after: Option<ObjectId>,
 }
 
 /// The file [`MARK`].
 pub fn write_mark(cluster: &ClusterName) -> Vec<u8> {
-    line(&Mark { weft: FORMAT, cluster: cluster.clone() })
+    line(&Mark { weft: FORMAT, cluster: cluster.clone(), line: None, after: None })
 }
 
-/// Whether the file [`MARK`] names a cluster, and the format that is read here; else why not.
-pub fn check_mark(bytes: &[u8], cluster: &ClusterName) -> Result<(), String> {
+/// Which line a branch is of, if its file [`MARK`] names the cluster and the format that is
+/// read here; else why not.
+pub fn read_mark(bytes: &[u8], cluster: &ClusterName) -> Result<Line, String> {
     /// The format alone, whatever else a later one says.
     #[derive(Deserialize)]
     struct Format {
@@ -74,7 +90,7 @@ pub fn check_mark(bytes: &[u8], cluster: &ClusterName) -> Result<(), String> {
     }
     let mark: Mark = serde_json::from_slice(bytes).map_err(unreadable)?;
     if mark.cluster == *cluster {
-        Ok(())
+        Ok(Line { number: mark.line.unwrap_or_default(), after: mark.after })
     } else {
         Err(format!("it keeps leases of cluster `{}`", mark.cluster))
     }
@@ -216,14 +232,18 @@ mod tests {
         let (lab, other): (ClusterName, ClusterName) =
             ("lab".parse().unwrap(), "other".parse().unwrap());
         assert_eq!(write_mark(&lab), b"{\"weft\":1,\"cluster\":\"lab\"}\n");
-        assert_eq!(check_mark(&write_mark(&lab), &lab), Ok(()));
+        assert_eq!(read_mark(&write_mark(&lab), &lab), Ok(Line::default()));
+        let after = "0123456789abcdef0123456789abcdef01234567";
+        let anew = format!("{{\"weft\":1,\"cluster\":\"lab\",\"line\":2,\"after\":\"{after}\"}}");
+        let line = Line { number: 2, after: Some(after.parse().unwrap()) };
+        assert_eq!(read_mark(anew.as_bytes(), &lab), Ok(line));
         for (text, says) in [
             (write_mark(&other), "cluster `other`"),
             (b"{\"weft\":2,\"more\":[]}".to_vec(), "format 2"),
             (b"{\"weft\":1,\"cluster\":\"lab\",\"x\":1}".to_vec(), "unknown field"),
             (b"".to_vec(), "cannot be read"),
         ] {
-            let said = check_mark(&text, &lab).unwrap_err();
+            let said = read_mark(&text, &lab).unwrap_err();
             assert!(said.contains(says), "{said}");
         }
     }

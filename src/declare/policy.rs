@@ -39,6 +39,9 @@ declaration! {
         optional "mainline" mainline: Mainline,
         /// Who may write leases of addresses, on the branch that keeps them. Nobody when absent.
         optional "allocators" allocators: Vec<At<Principal>>,
+        /// The number of the history of that branch; one more where it is begun anew. 0 when
+        /// absent.
+        optional "leases-line" leases_line: u32,
         /// How much one commit may take away from a node.
         optional "removal" removal: WrittenRemoval,
         /// Vnets that may be taken away from guests.
@@ -117,6 +120,7 @@ pub struct Policy {
     roles: Vec<Role>,
     mainline: Mainline,
     allocators: BTreeSet<Principal>,
+    leases_line: u32,
     removal: Removal,
 }
 
@@ -179,6 +183,7 @@ pub fn read(
         }
     }
     let allocators = allocators.into_iter().map(|principal| principal.value).collect();
+    let leases_line = written.leases_line.map_or(0, |line| line.value);
     let removal = written.removal.map(|removal| limits(removal.value, findings));
     let with_guests = written.removable.into_iter().flat_map(|list| list.value);
     let removal = Removal {
@@ -186,7 +191,7 @@ pub fn read(
         ..removal.unwrap_or_default()
     };
     let mainline = written.mainline.map_or(Mainline::Any, |mainline| mainline.value);
-    Some(Policy { roles, mainline, allocators, removal })
+    Some(Policy { roles, mainline, allocators, leases_line, removal })
 }
 
 fn limits(written: WrittenRemoval, findings: &mut Findings) -> Removal {
@@ -314,6 +319,11 @@ impl Policy {
     /// Who may write leases of addresses, in the order of their names.
     pub fn allocators(&self) -> &BTreeSet<Principal> {
         &self.allocators
+    }
+
+    /// The number of the history of the branch of leases.
+    pub fn leases_line(&self) -> u32 {
+        self.leases_line
     }
 
     /// How much a commit may take away from a node.

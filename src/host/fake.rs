@@ -26,7 +26,9 @@ use jiff::Timestamp;
 
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
-use crate::plan::{Kernel, Look, NetworkStep, ServiceStep, Services, Table, Uptime, Watchlist};
+use crate::plan::{
+    Kernel, Look, NetworkStep, ServiceStep, Services, Stations, Table, Uptime, Watchlist,
+};
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
 use lock::FakeLock;
@@ -384,6 +386,15 @@ impl Host for Fake {
         sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
         hold(&self.machine).kernel(sysctls)
+    }
+
+    fn stations(
+        &self,
+        _kernel: &Kernel,
+        ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        let known = hold(&self.machine).stations(ports)?;
+        super::stations::with_configured(self, ports, known)
     }
 
     fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

@@ -9,7 +9,7 @@ use std::fs;
 
 use self::links::Links;
 use super::netlink::Socket;
-use super::{HostError, program, tables};
+use super::{HostError, nft, program, tables};
 use crate::plan::{Kernel, Rule, Table};
 
 /// Reads the kernel, with the rules of these tables and these values.
@@ -29,19 +29,31 @@ pub(super) fn read(
     let routes = entries::straight_routes(&mut socket, &links)?;
     let has_vrf = links.any(|link| link.table.is_some());
     let unreachable = if has_vrf { entries::unreachable(&mut socket)? } else { BTreeSet::new() };
+    let own_addresses_first = entries::own_addresses_first(&mut socket)?;
     let mut rules = BTreeMap::new();
     for &table in tables {
         let program = format!("{}-save", table.family.program());
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
+    let nat = nft::read(tables.iter().map(|table| table.family).collect())?;
     let value = |name: &String| {
         let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
         Some((name.clone(), value.trim().to_owned()))
     };
     let sysctls = sysctls.iter().filter_map(value).collect();
     let tables = tables::read()?;
-    Ok(Kernel { links: links.by_name(), rules, routes, sysctls, tables, unreachable })
+    Ok(Kernel {
+        links: links.by_name(),
+        rules,
+        routes,
+        sysctls,
+        tables,
+        own_addresses_first,
+        unreachable,
+        nat,
+        stations: BTreeMap::new(),
+    })
 }
 
 fn rules(table: Table, text: &str) -> Vec<Rule> {

@@ -2,7 +2,7 @@
 
 mod inspect;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use super::{FoundFile, Host, HostError, STATE, TEMPORARY};
+use super::{FoundFile, Host, HostError, LinkEvents, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Uptime, Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
@@ -314,6 +314,18 @@ impl Host for Linux {
         sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
         if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
+    }
+
+    fn link_events(&self) -> Result<Option<LinkEvents>, HostError> {
+        if self.is_dry() { Ok(None) } else { LinkEvents::open().map(Some) }
+    }
+
+    fn stations(
+        &self,
+        kernel: &Kernel,
+        ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        if self.is_dry() { Ok(BTreeMap::new()) } else { super::stations::read(self, kernel, ports) }
     }
 
     fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

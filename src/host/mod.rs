@@ -19,16 +19,18 @@ mod links;
 mod linux;
 mod netlink;
 mod network;
+mod nft;
 mod observe;
 mod operator;
 mod program;
 mod routes;
 mod services;
 mod socket;
+mod stations;
 mod tables;
 mod watchdog;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,7 +41,8 @@ use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Target, Uptime,
+    Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
@@ -140,6 +143,39 @@ pub trait Host: Send + Sync {
         _tables: &BTreeSet<Table>,
         _sysctls: &BTreeSet<String>,
     ) -> Result<Option<Kernel>, HostError> {
+        Ok(None)
+    }
+
+    /// Who is behind these ports of a kernel that was read, given with their bridges
+    /// ([`Kernel::stations`]). Of a port that is on that bridge no more nothing is said.
+    fn stations(
+        &self,
+        _kernel: &Kernel,
+        _ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What the kernel has of all that a target asks for; `None` on a dry node.
+    fn kernel_for(&self, target: &Target) -> Result<Option<Kernel>, HostError> {
+        let Some(mut kernel) = self.kernel(&target.tables(), &target.sysctls())? else {
+            return Ok(None);
+        };
+        self.add_stations(&mut kernel, target)?;
+        Ok(Some(kernel))
+    }
+
+    /// Adds who is behind the ports of which a target asks that.
+    fn add_stations(&self, kernel: &mut Kernel, target: &Target) -> Result<(), HostError> {
+        let ports = target.stations(kernel);
+        if !ports.is_empty() {
+            kernel.stations = self.stations(kernel, &ports)?;
+        }
+        Ok(())
+    }
+
+    /// A subscription to interfaces that come and go; `None` on a dry node.
+    fn link_events(&self) -> Result<Option<LinkEvents>, HostError> {
         Ok(None)
     }
 

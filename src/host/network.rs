@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use self::batch::Batch;
 use super::facts::{INTERFACES, INTERFACES_LIMIT};
 use super::interfaces::interface_addresses;
-use super::{Host as _, HostError, Linux, program, tables};
+use super::{Host as _, HostError, Linux, nft, program, tables};
 use crate::plan::{BridgeSettings, Family, NetworkStep, interfaces};
 use crate::value::IfName;
 
@@ -58,6 +58,9 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
             }
             NetworkStep::RemoveRule(rule) => {
                 batch.program(&call(rule.table().family.program(), rule.removing()))?;
+            }
+            NetworkStep::SetNat { family, rules } => {
+                batch.program(&call("nft", nft::setting(*family, rules)))?;
             }
             NetworkStep::Release { interface, addresses } => {
                 for address in release(interface, addresses, &own_text()?) {

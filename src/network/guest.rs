@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::DhcpOption;
 use crate::value::{DnsName, MacAddress, VnetId};
 
 /// One virtual machine or container.
@@ -22,4 +23,7 @@ pub struct Nic {
     pub mac: MacAddress,
     /// Fixed addresses, each within a subnet of the vnet.
     pub addresses: Vec<IpAddr>,
+    /// What it is told by DHCP beside what its subnets tell, and instead of it. Of IPv6
+    /// `domain-search` only.
+    pub dhcp_options: Vec<DhcpOption>,
 }

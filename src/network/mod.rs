@@ -20,7 +20,7 @@ pub use fabric::{Fabric, FabricInterface, FabricNode, FabricProtocol};
 pub use guest::{Guest, Nic};
 pub use lease::{Lease, Leases, Origin};
 pub use service::{Dns, Ipam, IpamServer};
-pub use vnet::{Subnet, Traffic, Vnet};
+pub use vnet::{DhcpOption, Subnet, Traffic, Vnet};
 pub use zone::{
     DhcpServer, EvpnZone, Naming, Nodes, Peers, QinqZone, VlanProtocol, VlanZone, VxlanZone, Zone,
     ZoneKind,

@@ -79,5 +79,8 @@ pub struct Subnet {
     /// nobody else's. Only in VLAN, QinQ and VXLAN zones with DHCP, and of IPv4 prefixes.
     pub dhcp_servers: BTreeMap<NodeName, Ipv4Addr>,
     /// What else guests are told, by names that dnsmasq has: of IPv6 `domain-search` only.
-    pub dhcp_options: Vec<(&'static str, Vec<DhcpValue>)>,
+    pub dhcp_options: Vec<DhcpOption>,
 }
+
+/// An option of DHCP by the name that dnsmasq has for it, and its values.
+pub type DhcpOption = (&'static str, Vec<DhcpValue>);

@@ -49,7 +49,7 @@ impl GuestPort {
 
     /// The port as it is now, unless the guest went, or somebody gave the port to
     /// another bridge meanwhile.
-    fn now<'a>(&self, kernel: &'a Kernel) -> Option<&'a Link> {
+    pub(super) fn now<'a>(&self, kernel: &'a Kernel) -> Option<&'a Link> {
         let link = kernel.links.get(&self.port).filter(|link| link.index == self.index)?;
         link.master.as_ref().is_none_or(|master| *master == self.bridge).then_some(link)
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::nat::Nat;
 use super::rule::{Family, Rule, Table};
 
 /// What was read of a kernel at one time.
@@ -23,8 +24,26 @@ pub struct Kernel {
     /// The tables that ifupdown2 keeps for VRFs by their names, whether they are there or not
     /// (`/etc/iproute2/rt_tables.d/ifupdown2_vrf_map.conf`).
     pub tables: BTreeMap<String, u32>,
+    /// The versions of IP of which the node's own addresses are looked up before those of VRFs.
+    pub own_addresses_first: BTreeSet<Family>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
+    /// What nft has of weft's rules, of the versions of IP of the tables that were asked for.
+    pub nat: Nat,
+    /// Who is behind each port of a guest that was asked for.
+    pub stations: BTreeMap<String, Stations>,
+}
+
+/// Who is behind a port of a guest: MAC addresses in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stations {
+    /// Those that the bridge learnt.
+    pub learnt: BTreeSet<String>,
+    /// Those that the bridge was told (`state static`).
+    pub fixed: BTreeSet<String>,
+    /// The one that the hypervisor gives to the guest's interface on this bridge, by its
+    /// configuration.
+    pub configured: Option<String>,
 }
 
 /// One interface.

@@ -16,10 +16,13 @@ mod guests;
 mod interface;
 mod kernel;
 mod lapse;
+mod nat;
 mod native;
 mod network;
 mod order;
+mod ports;
 mod reach;
+mod refused;
 mod routing;
 mod rule;
 mod service;
@@ -39,9 +42,11 @@ pub use engine::Engine;
 pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Kind, interfaces};
-pub use kernel::{Kernel, Link, PortVlan, Tunnel};
+pub use kernel::{Kernel, Link, PortVlan, Stations, Tunnel};
 pub use lapse::Lapses;
+pub use nat::{NAT_TABLE, Nat, NatRule, nat_commands, nat_listing, nat_table};
 pub use network::{Steps, Target};
+pub use ports::guest_of_port;
 pub use reach::Passage;
 pub use rule::{Family, NotARule, Rule, Table, TableName};
 pub use service::{Frr, ServiceStep, ServiceTarget, Services, Texts};
@@ -148,7 +153,12 @@ pub struct Found {
 impl Found {
     /// The text of the interfaces file, empty where there is none.
     pub fn interfaces_text(&self) -> String {
-        let bytes = self.files.get(&Managed::Interfaces);
+        self.text(&Managed::Interfaces)
+    }
+
+    /// The text of a file, empty where there is none.
+    fn text(&self, managed: &Managed) -> String {
+        let bytes = self.files.get(managed);
         bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
     }
 }
@@ -290,7 +300,9 @@ fn served(wanted: &Rendering, owned: Option<&Owned>, name: &str) -> Vec<VnetId> 
 pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let sysctls = wanted.files.get(&Managed::Sysctl).map_or("", String::as_str);
+    let ports = wanted.files.get(&Managed::Ports).map_or("", String::as_str);
     let target = Target::between(&[&found.interfaces_text()], new);
+    let target = target.with_ports(&[&found.text(&Managed::Ports)], ports);
     target.with_sysctls(sysctls).with_engine(found.engine)
 }
 

@@ -4,10 +4,16 @@
 //! now, by which is known what is weft's. Nothing is touched that is as it should be. What is
 //! made is made before anything goes, but for what stands in its way.
 
+mod made;
+mod port;
+mod tags;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::made::{as_made, forget, made};
+use self::port::port_vlans;
 use super::interface::{Interface, Kind, vlan_of};
-use super::kernel::{Kernel, Link, PortVlan, Tunnel};
+use super::kernel::{Kernel, Link, PortVlan};
 use super::network::Target;
 use super::order::{Order, ordered};
 use super::rule::Family;
@@ -15,21 +21,9 @@ use super::step::{BridgeSettings, Make, NetworkStep};
 use super::verify::Mismatch;
 use crate::value::IfName;
 
-/// The MTU that the kernel gives to what it makes.
-const DEFAULT_MTU: u32 = 1500;
-
-/// The forward delay that the kernel gives to a bridge, in hundredths of a second.
-const DEFAULT_FORWARD_DELAY: u32 = 1500;
-
 /// The tables that ifupdown2 gives to VRFs that ask for any
 /// (`vrf-table-id-start` and `-end` of its policy).
 const VRF_TABLES: std::ops::RangeInclusive<u32> = 1001..=5000;
-
-/// What each port of a bridge that filters VLANs has at first.
-const FIRST_VLAN: PortVlan = PortVlan { first: 1, last: 1, pvid: true, untagged: true };
-
-/// The multicast router setting of a port behind which there always is one.
-const ALWAYS_A_ROUTER: u8 = 2;
 
 /// What is done to a kernel, by kind, so that each name is there when it is used.
 #[derive(Default)]
@@ -56,6 +50,15 @@ impl Target {
         for name in &order {
             let Some(wanted) = self.wanted.get(name) else { continue };
             self.set(name, wanted, kernel, &mut work);
+        }
+        for family in self.not_last(kernel) {
+            work.settings.push(NetworkStep::AddLocalRule { family });
+            work.settings.push(NetworkStep::DropLocalRule { family });
+        }
+        for (bridge, id) in self.untagged_here(&work.links) {
+            let add = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
+            let (port, remove) = (bridge.to_owned(), Vec::new());
+            work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
         }
         let Work { removals, creations, settings, routes, .. } = work;
         [removals, creations, settings, routes].concat()
@@ -122,7 +125,7 @@ impl Target {
         for address in surplus.filter(|_| !wanted.is_own()) {
             say(NetworkStep::RemoveAddress { interface: interface(), address: *address });
         }
-        for family in wanted.forwards.difference(&link.forwards) {
+        for family in forwards(wanted, &link).difference(&link.forwards) {
             let protocol = if *family == Family::V4 { "ipv4" } else { "ipv6" };
             say(switch(name, protocol, "forwarding"));
         }
@@ -136,6 +139,10 @@ impl Target {
             }
         }
         if let Kind::Bridge { ports, vlan_aware, vlans, .. } = &wanted.kind {
+            steps.extend(
+                self.leaving(name, work)
+                    .map(|interface| NetworkStep::SetMaster { interface, master: None }),
+            );
             let vlans = vlan_aware.then_some(vlans.as_slice());
             for port in ports {
                 steps.extend(self.set_port(name, port, vlans, work));
@@ -158,66 +165,11 @@ impl Target {
         }
     }
 
-    /// What is set of a port of one of our bridges, which filters VLANs where there are `vlans`.
-    fn set_port(
-        &self,
-        bridge: &IfName,
-        port: &str,
-        vlans: Option<&[(u16, u16)]>,
-        work: &Work,
-    ) -> Vec<NetworkStep> {
-        let (Some(link), Ok(interface)) = (work.links.get(port), port.parse::<IfName>()) else {
-            return Vec::new();
-        };
-        let is_port = link.master.as_deref() == Some(bridge.as_str());
-        let mut steps = Vec::new();
-        if !is_port {
-            let (interface, master) = (interface.clone(), Some(bridge.clone()));
-            steps.push(NetworkStep::SetMaster { interface, master });
-        }
-        let flags = self.port_flags(port);
-        let other: BTreeMap<String, bool> = flags
-            .into_iter()
-            .filter(|(flag, asked)| !is_port || link.flags.get(*flag) != Some(asked))
-            .map(|(flag, asked)| (flag.to_owned(), asked))
-            .collect();
-        if !other.is_empty() {
-            steps.push(NetworkStep::SetPortFlags { port: port.to_owned(), flags: other });
-        }
-        let is_tunnel = link.kind.as_deref() == Some("vxlan");
-        if is_tunnel && !(is_port && link.multicast_router == Some(ALWAYS_A_ROUTER)) {
-            let (interface, value) = (interface.clone(), ALWAYS_A_ROUTER);
-            steps.push(NetworkStep::SetMulticastRouter { interface, value });
-        }
-        if let Some(ranges) = vlans {
-            let has = if is_port { link.vlans.clone() } else { [FIRST_VLAN].into() };
-            let wanted = port_vlans(ranges);
-            let remove: Vec<PortVlan> = has.difference(&wanted).copied().collect();
-            let add: Vec<PortVlan> = wanted.difference(&has).copied().collect();
-            if !remove.is_empty() || !add.is_empty() {
-                steps.push(NetworkStep::SetPortVlans { port: port.to_owned(), remove, add });
-            }
-        }
-        if !link.ipv6_off {
-            steps.push(switch(&interface, "ipv6", "disable_ipv6"));
-        }
-        // One without a stanza is set up with its bridge.
-        if !link.up && !self.wanted.contains_key(&interface) {
-            steps.push(NetworkStep::SetUp { interface });
-        }
-        steps
-    }
-
-    /// The flags that the stanza of a port asks for. What it does not ask for the kernel sets
-    /// when the interface becomes a port.
-    fn port_flags(&self, port: &str) -> Vec<(&'static str, bool)> {
-        match self.wanted.get(port).map(|wanted| &wanted.kind) {
-            Some(Kind::Vxlan { learning, suppress, .. }) => {
-                let asked = [("learning", *learning), ("neigh_suppress", *suppress)];
-                asked.into_iter().filter_map(|(flag, on)| Some((flag, on?))).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// The versions of IP of which own addresses are looked up before those of VRFs, where there
+    /// are to be any: what is for an address of a VRF would be the node's.
+    fn not_last<'a>(&self, kernel: &'a Kernel) -> impl Iterator<Item = Family> + 'a {
+        let has_vrf = self.wanted.values().any(|wanted| wanted.kind == Kind::Vrf);
+        kernel.own_addresses_first.iter().copied().filter(move |_| has_vrf)
     }
 
     /// What a kernel has otherwise than wanted, beside what every engine is held to.
@@ -227,6 +179,11 @@ impl Target {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             if let Some(settings) = bridge_settings(wanted, link) {
                 found.push(Mismatch::new(name.as_str(), format!("lacks {settings}")));
+            }
+            let more = &forwards(wanted, link) - &wanted.forwards;
+            for family in more.difference(&link.forwards) {
+                let message = format!("does not forward {}", family.as_str());
+                found.push(Mismatch::new(name.as_str(), message));
             }
             if let Some(message) = self.engine.learns_otherwise(wanted, link) {
                 found.push(Mismatch::new(name.as_str(), message));
@@ -239,8 +196,27 @@ impl Target {
                 }
             }
         }
+        for family in self.not_last(kernel) {
+            let message =
+                format!("the node's own {} addresses come before those of VRFs", family.as_str());
+            found.push(Mismatch::of_node(&message));
+        }
+        for (bridge, id) in self.untagged_here(&kernel.links) {
+            found.push(Mismatch::new(bridge, format!("does not carry VLAN {id} to itself")));
+        }
         found
     }
+}
+
+/// What an interface is to forward. A bridge in a VRF forwards all that it can, as ifupdown2
+/// has it: what comes from the tunnels of an EVPN zone comes by one of which no line says so.
+fn forwards(wanted: &Interface, link: &Link) -> BTreeSet<Family> {
+    let mut forwards = wanted.forwards.clone();
+    if wanted.is_bridge() && wanted.vrf.is_some() {
+        forwards.insert(Family::V4);
+        forwards.extend((!link.ipv6_off).then_some(Family::V6));
+    }
+    forwards
 }
 
 /// Makes an interface, unless it is there or nothing can be made.
@@ -317,15 +293,6 @@ fn bridge_settings(wanted: &Interface, link: &Link) -> Option<BridgeSettings> {
     (settings != BridgeSettings::default()).then_some(settings)
 }
 
-/// The VLANs of a port of a bridge that carries these.
-fn port_vlans(ranges: &[(u16, u16)]) -> BTreeSet<PortVlan> {
-    let of = |&(first, last): &(u16, u16)| {
-        let first = first.max(2);
-        (first <= last).then_some(PortVlan { first, last, pvid: false, untagged: false })
-    };
-    ranges.iter().filter_map(of).chain([FIRST_VLAN]).collect()
-}
-
 /// The table of a VRF that is not there: the one that it had, or the first that nobody has.
 fn table_of(name: &IfName, kernel: &Kernel, work: &Work) -> Option<u32> {
     let mut used: BTreeSet<u32> = work.links.values().filter_map(|link| link.table).collect();
@@ -347,55 +314,6 @@ fn is_taken_by(kind: &Kind, link: &Link) -> bool {
                 && vlan.is_some_and(|(is, tag)| (is, tag) == (id, protocol))
         }
         _ => false,
-    }
-}
-
-/// Takes away an interface with what goes with it: VLANs on top of it, the other end of a
-/// cable, and that it is what others are in.
-fn forget(name: &str, links: &mut BTreeMap<String, Link>) {
-    links.remove(name);
-    for link in links.values_mut().filter(|link| link.master.as_deref() == Some(name)) {
-        (link.master, link.multicast_router) = (None, None);
-        link.flags.clear();
-        link.vlans.clear();
-    }
-    let above = |link: &Link| {
-        let goes = matches!(link.kind.as_deref(), Some("veth" | "vlan"));
-        goes && link.lower.as_deref() == Some(name)
-    };
-    let gone: Vec<String> =
-        links.iter().filter(|(_, link)| above(link)).map(|(name, _)| name.clone()).collect();
-    for name in gone {
-        if links.contains_key(&name) {
-            forget(&name, links);
-        }
-    }
-}
-
-fn made(kind: &str) -> Link {
-    Link { kind: Some(kind.to_owned()), mtu: DEFAULT_MTU, ..Link::default() }
-}
-
-/// An interface as the kernel makes it.
-fn as_made(make: &Make) -> Link {
-    match make {
-        Make::Bridge => Link {
-            forward_delay: DEFAULT_FORWARD_DELAY,
-            vlan_protocol: Some("802.1q".to_owned()),
-            ..made("bridge")
-        },
-        Make::Vxlan { id, port, local, learning } => {
-            let (id, port, local, learning) = (*id, *port, *local, *learning);
-            let tunnel = Tunnel { id, port, local, learning, remotes: BTreeSet::new() };
-            Link { tunnel: Some(tunnel), ..made("vxlan") }
-        }
-        Make::Veth { peer } => Link { lower: Some(peer.to_string()), ..made("veth") },
-        Make::Vlan { device, id, protocol } => {
-            let (lower, vlan) = (Some(device.to_string()), Some((*id, protocol.clone())));
-            Link { lower, vlan, ..made("vlan") }
-        }
-        Make::Vrf { table } => Link { table: Some(*table), ..made("vrf") },
-        Make::Dummy => made("dummy"),
     }
 }
 

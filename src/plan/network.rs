@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use super::engine::Engine;
 use super::guests::GuestPort;
 use super::interface::{Interface, Kind, interfaces};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Link};
 use super::order::{Order, ordered};
+use super::ports::PortRule;
 use super::rule::{Rule, Table};
 use super::stanza::option;
 use super::step::NetworkStep;
@@ -36,6 +37,8 @@ pub struct Target {
     pub(super) before: BTreeMap<IfName, Interface>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
+    /// What ports of guests got until now, and what they get, by their bridges.
+    pub(super) ports: (BTreeMap<IfName, PortRule>, BTreeMap<IfName, PortRule>),
     pub(super) engine: Engine,
 }
 
@@ -118,8 +121,15 @@ impl Target {
             .into_iter()
             .filter(move |name| {
                 let link = kernel.links.get(*name);
+                // The native engine takes it out of its bridge by itself.
+                let in_nothing = |link: &Link| {
+                    let bridge = link.master.as_deref();
+                    bridge.is_none_or(|bridge| {
+                        self.engine == Engine::Native && self.before.contains_key(bridge)
+                    })
+                };
                 let free = link.is_some_and(|link| {
-                    link.vlan.is_some() && link.master.is_none() && link.addresses.is_empty()
+                    link.vlan.is_some() && in_nothing(link) && link.addresses.is_empty()
                 });
                 free && !kept.contains(name) && !used(name)
             })
@@ -249,7 +259,9 @@ impl Target {
             }
             for &family in old.forwards.difference(&new.forwards) {
                 // Whether the node itself wants it of an interface of its own is not known.
-                if link.forwards.contains(&family) && !old.is_own() {
+                // A bridge in a VRF forwards all, whatever its lines say.
+                let stays = old.is_own() || (new.is_bridge() && new.vrf.is_some());
+                if link.forwards.contains(&family) && !stays {
                     steps.push(NetworkStep::StopForwarding { interface: interface(), family });
                 }
             }
@@ -307,6 +319,7 @@ impl Target {
             }
         }
         steps.extend(self.unused(kernel).map(|interface| NetworkStep::Delete { interface }));
+        steps.extend(self.no_longer_here(kernel));
         for (name, wanted) in &self.wanted {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             let interface = || name.clone();
@@ -334,30 +347,26 @@ impl Target {
                 _ => {}
             }
         }
-        let counts = kernel.counts();
-        for (rule, is_wanted) in self.known_rules() {
-            let count = counts.get(rule).copied().unwrap_or_default();
-            let wanted = usize::from(is_wanted);
-            let surplus = count.saturating_sub(wanted);
-            steps.extend((0..surplus).map(|_| NetworkStep::RemoveRule(rule.clone())));
-            if count < wanted {
-                steps.push(NetworkStep::AddRule(rule.clone()));
-            }
-        }
-        steps.extend(self.kept(guests).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(self.rule_steps(kernel));
+        let ports = self.wanted_ports(kernel, guests);
+        steps.extend(self.kept(&ports).filter_map(|guest| guest.mending(kernel)));
+        steps.extend(self.station_steps(kernel));
         steps.extend(sysctl::steps(&self.sysctls, kernel));
         steps
     }
 
     /// The rules of the files, and whether each is wanted.
-    fn known_rules(&self) -> BTreeMap<&Rule, bool> {
+    pub(super) fn known_rules(&self) -> BTreeMap<&Rule, bool> {
         let old = self.before.values().flat_map(|interface| &interface.rules);
         let new = self.wanted.values().flat_map(|interface| &interface.rules);
         old.map(|rule| (rule, false)).chain(new.map(|rule| (rule, true))).collect()
     }
 
     /// The guests whose bridge stays.
-    fn kept<'a>(&'a self, guests: &'a [GuestPort]) -> impl Iterator<Item = &'a GuestPort> {
+    pub(super) fn kept<'a>(
+        &'a self,
+        guests: &'a [GuestPort],
+    ) -> impl Iterator<Item = &'a GuestPort> {
         guests.iter().filter(|guest| {
             self.wanted.get(guest.bridge.as_str()).is_some_and(Interface::is_bridge)
         })
@@ -394,16 +403,9 @@ impl Target {
                 }
             }
         }
-        let counts = kernel.counts();
-        for (rule, is_wanted) in self.known_rules() {
-            let count = counts.get(rule).copied().unwrap_or_default();
-            let wanted = usize::from(is_wanted);
-            if count != wanted {
-                let message = format!("is there {count} times, where {wanted} is wanted");
-                found.push(Mismatch::new(rule.to_string(), message));
-            }
-        }
-        found.extend(self.kept(guests).filter_map(|guest| guest.mismatch(kernel)));
+        found.extend(self.rule_mismatches(kernel));
+        let ports = self.wanted_ports(kernel, guests);
+        found.extend(self.kept(&ports).filter_map(|guest| guest.mismatch(kernel)));
         found
     }
 }

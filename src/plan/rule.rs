@@ -89,6 +89,11 @@ impl Rule {
         self.table
     }
 
+    /// The chain, then the matches and the target.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// The arguments of the program of its family that add it, to the place where the
     /// interfaces file would.
     pub fn adding(&self) -> Vec<String> {

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::kernel::PortVlan;
+use super::nat::{NAT_TABLE, NatRule};
 use super::rule::{Family, Rule};
 use crate::value::IfName;
 
@@ -130,6 +131,17 @@ pub enum NetworkStep {
         /// Whether it is there.
         on: bool,
     },
+    /// The node's own addresses are looked up after those of VRFs too (a rule for the table
+    /// `local` at 32765, where ifupdown2 puts it).
+    AddLocalRule {
+        /// Of which version of IP.
+        family: Family,
+    },
+    /// They are not looked up before everything any more (the kernel's own rule at 0).
+    DropLocalRule {
+        /// Of which version of IP.
+        family: Family,
+    },
     /// The table of a VRF gets the VRF's name, where ifupdown2 keeps them.
     NameTable {
         /// The VRF.
@@ -201,6 +213,13 @@ pub enum NetworkStep {
     AddRule(Rule),
     /// One copy of a rule is removed.
     RemoveRule(Rule),
+    /// weft's own table of nft is replaced as a whole, or goes where it has no rules.
+    SetNat {
+        /// Of which version of IP.
+        family: Family,
+        /// The rules.
+        rules: Vec<NatRule>,
+    },
     /// A guest's port becomes a port of its bridge again.
     ReturnPort {
         /// The port.
@@ -210,12 +229,26 @@ pub enum NetworkStep {
         /// Whether it is set up.
         up: bool,
     },
-    /// Flags of a guest's port are what they were.
+    /// Flags of a guest's port are what they were, or what is declared.
     SetPortFlags {
         /// The port.
         port: String,
         /// Those to set, by the kernel's names.
         flags: BTreeMap<String, bool>,
+    },
+    /// A bridge is told which MAC address is behind a guest's port.
+    AddStation {
+        /// The port.
+        port: String,
+        /// The address, in lower case.
+        mac: String,
+    },
+    /// A bridge forgets that.
+    RemoveStation {
+        /// The port.
+        port: String,
+        /// The address, in lower case.
+        mac: String,
     },
     /// VLANs of a guest's port are what they were.
     SetPortVlans {
@@ -307,6 +340,7 @@ impl fmt::Display for BridgeSettings {
 }
 
 impl fmt::Display for NetworkStep {
+    #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |interfaces: &[IfName]| {
             interfaces.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
@@ -359,6 +393,12 @@ impl fmt::Display for NetworkStep {
             Self::SetUnreachable { interface, on: false, .. } => {
                 write!(f, "let out of {interface} what it has no route for")
             }
+            Self::AddLocalRule { family } => {
+                write!(f, "look up own {} addresses after those of VRFs", family.as_str())
+            }
+            Self::DropLocalRule { family } => {
+                write!(f, "look up own {} addresses first no more", family.as_str())
+            }
             Self::NameTable { interface, table } => write!(f, "name the table {table} {interface}"),
             Self::SetOvsPort { interface, bridge, options } => {
                 write!(f, "make {interface} a port of {bridge}: {}", options.join(" "))
@@ -381,8 +421,27 @@ impl fmt::Display for NetworkStep {
             }
             Self::AddRule(rule) => write!(f, "add the rule {rule}"),
             Self::RemoveRule(rule) => write!(f, "remove one rule {rule}"),
+            Self::SetNat { family, rules } if rules.is_empty() => {
+                write!(f, "remove the table {} {NAT_TABLE} of nft", family.nft())
+            }
+            Self::SetNat { family, rules } => {
+                let (family, count) = (family.nft(), rules.len());
+                write!(f, "replace the table {family} {NAT_TABLE} of nft: {count} rules")
+            }
             Self::ReturnPort { port, bridge, .. } => write!(f, "return {port} to {bridge}"),
-            Self::SetPortFlags { port, .. } => write!(f, "set the flags of {port} as they were"),
+            Self::SetPortFlags { port, flags } => {
+                let flag = |(name, on): (&String, &bool)| {
+                    format!("{name} {}", if *on { "on" } else { "off" })
+                };
+                let flags: Vec<String> = flags.iter().map(flag).collect();
+                write!(f, "set the port {port} {}", flags.join(", "))
+            }
+            Self::AddStation { port, mac } => {
+                write!(f, "tell the bridge of {port} that {mac} is behind it")
+            }
+            Self::RemoveStation { port, mac } => {
+                write!(f, "let the bridge of {port} forget that {mac} is behind it")
+            }
             Self::SetPortVlans { port, .. } => write!(f, "set the VLANs of {port} as they were"),
         }
     }

@@ -8,7 +8,8 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::http::{Bounds, HttpError, Trust};
+pub use super::access::Access;
+use super::http::{Bounds, HttpError};
 use super::netbox::NetBox;
 use super::phpipam::PhpIpam;
 use crate::network::{Ipam, IpamServer, Leases, Network, Vnet};
@@ -17,11 +18,11 @@ use crate::plan::ipam::{
     Content, Counts, Difference, Found, FoundObject, Key, Limits, Reach, Refusal, Refused, Rule,
     Scene, Step, Subject, difference, leases, taken, zones_of,
 };
-use crate::value::{ClusterName, Fingerprint, IpamId, Secret, ZoneId};
+use crate::value::{ClusterName, IpamId, ZoneId};
 
-pub use carry::{Outcome, carry_out};
+pub use carry::{Outcome, carry_out, carry_out_until};
 pub(super) use mark::{lease_of, owner};
-pub use settle::{Settled, settle};
+pub use settle::{Ask, Settled, settle, settle_in_turn};
 
 /// What an IPAM server is asked for. Whatever comes back is looked at by who asks.
 pub(super) trait Server {
@@ -48,16 +49,6 @@ pub(super) trait Server {
     fn update(&mut self, found: &FoundObject, content: &Content) -> Result<(), HttpError>;
     /// Removes an object, once, if it is still as it was found.
     fn delete(&mut self, found: &FoundObject) -> Result<(), HttpError>;
-}
-
-/// What lets in to one server.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// The token of its API.
-    pub token: Secret,
-    /// Its authorities (PEM), where the system's do not count. A fingerprint that is
-    /// declared counts more.
-    pub authorities: Option<String>,
 }
 
 /// By what servers are told.
@@ -169,12 +160,20 @@ fn plan_server(
         refused.extend(not_done);
         counts = counts.and(number);
     }
-    if let Some(why) = terms.limits.judge(counts).filter(|_| !terms.force) {
-        steps.retain(|step| !step.removes());
+    if let Some(why) = keep(&mut steps, counts, terms) {
         counts = counts.with(&steps);
         refused.push(Refused { of: Subject::Server(id.clone()), why });
     }
     (steps, counts)
+}
+
+/// Leaves out what would take more away than the limits allow, and says why. An address that a
+/// guest gives up counts, and counts no more when it goes after the grace.
+fn keep(steps: &mut Vec<Step>, counts: Counts, terms: &Terms) -> Option<Refusal> {
+    let removed = steps.iter().filter(|step| step.takes_away()).count();
+    let much = terms.limits.judge(removed, counts.ours).filter(|_| !terms.force)?;
+    steps.retain(|step| !step.takes_away());
+    Some(Refusal::TooMuch(much))
 }
 
 /// A server that is there and has all that is needed.
@@ -186,15 +185,13 @@ fn reach(
 ) -> Result<Box<dyn Server>, Vec<Refusal>> {
     let one = |why: &str| vec![Refusal::Said(why.to_owned())];
     let access = access.get(id).ok_or_else(|| one("no token is known for it"))?;
-    let (token, authorities) = (&access.token, access.authorities.clone());
     let whose = (&terms.cluster, terms.message.as_str());
     let mut server: Box<dyn Server> = match network.ipams.get(id) {
         Some(Ipam::Netbox(server)) => Box::new(
-            NetBox::reach(server, token, authorities, terms.bounds, whose)
-                .map_err(|error| said(&error))?,
+            NetBox::reach(server, access, terms.bounds, whose).map_err(|error| said(&error))?,
         ),
         Some(Ipam::Phpipam(server, section)) => Box::new(
-            PhpIpam::reach((server, *section), token, authorities, terms.bounds, &terms.cluster)
+            PhpIpam::reach((server, *section), access, terms.bounds, &terms.cluster)
                 .map_err(|error| said(&error))?,
         ),
         Some(Ipam::Pve) | None => {
@@ -231,15 +228,6 @@ fn said(error: &HttpError) -> Vec<Refusal> {
 
 fn of_server(id: &IpamId, whys: Vec<Refusal>) -> impl Iterator<Item = Refused> {
     whys.into_iter().map(|why| Refused { of: Subject::Server(id.clone()), why })
-}
-
-/// Whom a client of an IPAM server believes.
-pub(super) fn trust(fingerprint: Option<&Fingerprint>, authorities: Option<String>) -> Trust {
-    match (fingerprint, authorities) {
-        (Some(fingerprint), _) => Trust::Pinned(fingerprint.clone()),
-        (None, Some(authorities)) => Trust::Authorities(authorities),
-        (None, None) => Trust::System,
-    }
 }
 
 /// The leases that a server holds for the zones that it administers.

@@ -9,6 +9,7 @@
 //! server. Inside, hyper runs on a runtime of one thread that belongs to the client, so that
 //! one bound of time covers the search for the name, TLS and the answer.
 
+mod access;
 pub mod http;
 pub mod ipam;
 pub mod names;
@@ -16,4 +17,5 @@ mod netbox;
 mod phpipam;
 mod powerdns;
 
+pub use access::Access;
 pub use powerdns::PowerDns;

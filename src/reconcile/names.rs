@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::PowerDns;
+pub use super::access::Access;
 use super::http::Bounds;
 use super::powerdns::ListedZone;
 use crate::network::{Leases, Network};
@@ -14,19 +15,9 @@ use crate::plan::names::{
     Adopt, Counts, Difference, Fqdn, Hosted, Limits, NameChange, Refusal, Refused, Rule, Subject,
     Wanted, WantedOnServer, WantedZone, Way, assign, difference, wanted,
 };
-use crate::value::{ClusterName, DnsId, Secret};
+use crate::value::{ClusterName, DnsId};
 
 pub use carry::{Outcome, carry_out, carry_out_until};
-
-/// What lets in to one server.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// The key of its API.
-    pub key: Secret,
-    /// Its authorities (PEM), where the system's do not count. A fingerprint that is
-    /// declared counts more.
-    pub authorities: Option<String>,
-}
 
 /// By what names are registered.
 #[derive(Clone, Debug)]
@@ -104,8 +95,7 @@ pub fn plan(
         let reach = || {
             let access = access.get(id).ok_or("no key is known for it")?;
             let dns = network.dns.get(id).ok_or("it is not declared")?;
-            let (key, authorities) = (access.key.clone(), access.authorities.clone());
-            PowerDns::new(dns, key, authorities, terms.bounds).map_err(|e| e.to_string())
+            PowerDns::new(dns, access, terms.bounds).map_err(|e| e.to_string())
         };
         let planned = reach().and_then(|server: PowerDns| {
             let zones = server.zones().map_err(|e| format!("its zones: {e}"))?;
@@ -191,14 +181,14 @@ fn plan_server(
         });
     }
     let all = zones.iter().fold(Counts::default(), |all, zone| all.and(zone.counts));
-    if let Some(why) = terms.limits.judge(all).filter(|_| !terms.force) {
+    if let Some(much) = terms.limits.judge(all.removed, all.ours).filter(|_| !terms.force) {
         for zone in &mut zones {
             zone.changes.retain(|change| !change.removes());
             let Counts { unchanged, of_others, ours, .. } = zone.counts;
             let stays = Counts { unchanged, of_others, ours, ..Counts::default() };
             zone.counts = zone.changes.iter().map(NameChange::counts).fold(stays, Counts::and);
         }
-        refused.push(Refused { of: Subject::Server(id.clone()), why });
+        refused.push(Refused { of: Subject::Server(id.clone()), why: Refusal::TooMuch(much) });
     }
     PlannedServer { id: id.clone(), server, ttl: of.ttl, zones }
 }

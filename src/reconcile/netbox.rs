@@ -16,12 +16,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use self::row::{Kind, Row};
+use super::access::{self, Access};
 use super::http::{Bounds, Client, Credential, HttpError};
-use super::ipam::{Server, trust};
+use super::ipam::Server;
 use crate::declare::lease;
 use crate::network::IpamServer;
 use crate::plan::ipam::{Content, Found, FoundObject, Key, Of, Reach, TAG};
-use crate::value::{ClusterName, HttpUrl, Secret, ZoneId};
+use crate::value::{ClusterName, Secret, ZoneId};
 
 /// The custom field of marks.
 const MARK: &str = "weft";
@@ -63,30 +64,25 @@ struct Status {
 }
 
 impl NetBox {
-    /// The server that is declared, asked for its version. `authorities` are those of a file,
-    /// where the system's do not count; `message` is written into its log of changes.
+    /// The server that is declared, asked for its version. `message` is
+    /// written into its log of changes.
     ///
     /// # Errors
     /// The URL, the token or the authorities cannot be used, the server does not answer, or
     /// it is too old.
     pub(super) fn reach(
         server: &IpamServer,
-        token: &Secret,
-        authorities: Option<String>,
+        access: &Access,
         bounds: Bounds,
         (cluster, message): (&ClusterName, &str),
     ) -> Result<Self, HttpError> {
-        let url: HttpUrl = server
-            .url
-            .as_str()
-            .parse()
-            .map_err(|e| HttpError::Unusable(format!("its URL cannot be used: {e}")))?;
-        let trust = trust(server.fingerprint.as_ref(), authorities);
         // Tokens of the second kind say so; older servers know only the first word.
+        let token = &access.secret;
         let scheme = if token.expose().starts_with("nbt_") { "Bearer" } else { "Token" };
         let value = Secret::new(format!("{scheme} {}", token.expose()));
         let credential = Credential { header: "authorization", value };
-        let client = Client::new(url, &trust, credential, bounds)?;
+        let of = (&server.url, server.fingerprint.as_ref());
+        let client = access::client(of, access.authorities.clone(), credential, bounds)?;
         let Status { version } = client.read("/status/")?;
         let mut numbers = version.split('.').map(str::parse);
         let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
@@ -130,11 +126,21 @@ impl NetBox {
 
     fn list(&self, kind: Kind, filter: &str) -> Result<Vec<FoundObject>, HttpError> {
         let mut found = Vec::new();
-        walk::all(&self.client, kind, filter, self.version >= CURSOR, |row| {
-            found.push(self.kept(kind, row)?);
-            Ok(())
-        })?;
+        self.each(kind, filter, |object| found.push(object))?;
         Ok(found)
+    }
+
+    /// Reads a list page by page, so that nobody holds all of it who does not want to.
+    fn each(
+        &self,
+        kind: Kind,
+        filter: &str,
+        mut keep: impl FnMut(FoundObject),
+    ) -> Result<(), HttpError> {
+        walk::all(&self.client, kind, filter, self.version >= CURSOR, |row| {
+            keep(self.kept(kind, row)?);
+            Ok(())
+        })
     }
 
     /// The VRFs of our zones, and those that are named as ours would be.
@@ -190,8 +196,7 @@ impl NetBox {
                 body["address"] = json!(format!("{address}/{}", content.length));
                 body["dns_name"] = json!(content.dns_name);
                 let lease = content.lease.as_ref();
-                let is_given_up = lease.is_some_and(|lease| lease.released.is_some());
-                body["status"] = json!(if is_given_up { "deprecated" } else { "active" });
+                body["status"] = json!(if content.is_given_up() { "deprecated" } else { "active" });
                 let lease = lease.map(|lease| serde_json::from_slice::<Json>(&lease::write(lease)));
                 let lease = lease.transpose().map_err(|e| HttpError::Unusable(e.to_string()))?;
                 fields[LEASE] = json!(lease);
@@ -259,12 +264,12 @@ impl Server for NetBox {
             let spaces = Some(self.in_spaces("")).filter(|spaces| !spaces.is_empty());
             let mut seen = BTreeSet::new();
             for filter in [Some(ours), spaces].into_iter().flatten() {
-                for object in self.list(kind, &filter)? {
+                self.each(kind, &filter, |object| {
                     let is_concerned = object.is_ours() || object.zone.is_some();
                     if is_concerned && seen.insert(object.id) {
                         objects.push(object);
                     }
-                }
+                })?;
             }
         }
         Ok(Found { objects })

@@ -17,12 +17,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use self::row::{AddressRow, LEASE, MARK, SubnetRow, number};
+use super::access::{self, Access};
 use super::http::{Bounds, Client, Credential, HttpError};
-use super::ipam::{Server, trust};
+use super::ipam::Server;
 use crate::declare::lease;
 use crate::network::IpamServer;
 use crate::plan::ipam::{Content, Found, FoundObject, Key, Of, Reach};
-use crate::value::{ClusterName, HttpUrl, Secret, ZoneId};
+use crate::value::{ClusterName, ZoneId};
 
 /// The tag (the state, in the words of people) of an address in use.
 const USED: u8 = 2;
@@ -50,27 +51,20 @@ struct Envelope {
 }
 
 impl PhpIpam {
-    /// The server that is declared. `authorities` are those of a file, where the system's do
-    /// not count.
+    /// The server that is declared.
     ///
     /// # Errors
     /// The URL, the token or the authorities cannot be used, or the server does not have the
     /// section.
     pub(super) fn reach(
         (server, section): (&IpamServer, u32),
-        token: &Secret,
-        authorities: Option<String>,
+        access: &Access,
         bounds: Bounds,
         cluster: &ClusterName,
     ) -> Result<Self, HttpError> {
-        let url: HttpUrl = server
-            .url
-            .as_str()
-            .parse()
-            .map_err(|e| HttpError::Unusable(format!("its URL cannot be used: {e}")))?;
-        let trust = trust(server.fingerprint.as_ref(), authorities);
-        let credential = Credential { header: "token", value: token.clone() };
-        let client = Client::new(url, &trust, credential, bounds)?;
+        let credential = Credential { header: "token", value: access.secret.clone() };
+        let of = (&server.url, server.fingerprint.as_ref());
+        let client = access::client(of, access.authorities.clone(), credential, bounds)?;
         let server = Self { client, section, cluster: cluster.clone(), subnets: Vec::new() };
         // Of a section that is not there every list would be empty.
         let it: Json = server.read(&format!("/sections/{section}/"))?;
@@ -146,9 +140,8 @@ impl PhpIpam {
         if let Key::Address(_) = key {
             body["hostname"] = json!(content.dns_name);
             let lease = content.lease.as_ref();
-            let is_given_up = lease.is_some_and(|lease| lease.released.is_some());
             // What is left out of a change is reset by the server.
-            body["tag"] = json!(if is_given_up { OFFLINE } else { USED });
+            body["tag"] = json!(if content.is_given_up() { OFFLINE } else { USED });
             let text =
                 lease.map(|lease| String::from_utf8_lossy(&lease::write(lease)).trim().to_owned());
             body[LEASE] = json!(text.unwrap_or_default());

@@ -8,10 +8,10 @@ use hyper::Method;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::http::{Bounds, Client, Credential, HttpError, Trust};
+use super::access::{self, Access};
+use super::http::{Bounds, Client, Credential, HttpError};
 use crate::network::Dns;
 use crate::plan::names::{Comment, Found, Fqdn, Hosted, Record, RecordKind, Rrset, Write};
-use crate::value::{HttpUrl, Secret};
 
 /// What one question for a name costs, in sets that could be read of a whole zone instead.
 const SETS_PER_QUESTION: usize = 20;
@@ -87,29 +87,15 @@ struct PatchedSet<'a> {
 }
 
 impl PowerDns {
-    /// The server that is declared, with its key. `authorities` are those of a file, where
-    /// the system's do not count.
+    /// The server that is declared, with its key.
     ///
     /// # Errors
     /// The URL, the key or the authorities cannot be used.
-    pub fn new(
-        dns: &Dns,
-        key: Secret,
-        authorities: Option<String>,
-        bounds: Bounds,
-    ) -> Result<Self, HttpError> {
-        let url: HttpUrl = dns
-            .url
-            .as_str()
-            .parse()
-            .map_err(|e| HttpError::Unusable(format!("its URL cannot be used: {e}")))?;
-        let trust = match (&dns.fingerprint, authorities) {
-            (Some(fingerprint), _) => Trust::Pinned(fingerprint.clone()),
-            (None, Some(authorities)) => Trust::Authorities(authorities),
-            (None, None) => Trust::System,
-        };
-        let credential = Credential { header: "x-api-key", value: key };
-        Ok(Self { client: Client::new(url, &trust, credential, bounds)? })
+    pub fn new(dns: &Dns, access: &Access, bounds: Bounds) -> Result<Self, HttpError> {
+        let credential = Credential { header: "x-api-key", value: access.secret.clone() };
+        let of = (&dns.url, dns.fingerprint.as_ref());
+        let client = access::client(of, access.authorities.clone(), credential, bounds)?;
+        Ok(Self { client })
     }
 
     /// How much the server may take.

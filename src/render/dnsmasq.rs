@@ -12,14 +12,17 @@ use camino::Utf8PathBuf;
 use ipnet::IpNet;
 
 use super::{Managed, Note, Subject};
-use crate::network::{Network, Subnet, Vnet, Zone, ZoneKind};
-use crate::value::{Cidr, DhcpValue, Mtu, NodeName, ZoneId};
+use crate::network::{Guest, Network, Nic, Subnet, Vnet, Zone, ZoneKind};
+use crate::value::{Cidr, DhcpValue, GuestName, Mtu, NodeName, VnetId, ZoneId};
 
 /// The tag of requests that come in where a pool is. dnsmasq tags requests with the name of
 /// the interface too, and no vnet has this name.
 const POOL: &str = "has-a-pool";
 /// For how long an address of a pool is given out.
 const POOL_TIME: &str = "1h";
+
+/// The one option that both families have.
+const DOMAIN_SEARCH: &str = "domain-search";
 
 /// The MTU that guests are told where a zone says nothing.
 const PLAIN_MTU: u32 = 1500;
@@ -64,13 +67,20 @@ pub(super) fn render(network: &Network, node: &NodeName) -> Dnsmasq {
             let message = "the zone is not on this node, and its dnsmasq is, as with Proxmox VE";
             dnsmasq.notes.push(Note::new(Subject::Zone(id.clone()), message));
         }
-        dnsmasq.zone(id, zone, node, zone.mtu.map_or(default_mtu, Mtu::get));
+        let mtu = zone.mtu.map_or(default_mtu, Mtu::get);
+        dnsmasq.zone((id, zone), &network.guests, node, mtu);
     }
     dnsmasq
 }
 
 impl Dnsmasq {
-    fn zone(&mut self, id: &ZoneId, zone: &Zone, node: &NodeName, mtu: u32) {
+    fn zone(
+        &mut self,
+        (id, zone): (&ZoneId, &Zone),
+        guests: &BTreeMap<GuestName, Guest>,
+        node: &NodeName,
+        mtu: u32,
+    ) {
         self.files.insert(Managed::DnsmasqBus(id.clone()), bus(id));
         self.files.insert(Managed::DnsmasqOptions(id.clone()), options(id));
         let has_pool =
@@ -97,6 +107,7 @@ impl Dnsmasq {
                 self.notes.extend(message.map(|message| Note::new(subject(), message)));
             }
             if !text.is_empty() {
+                of_guests(vnet, of, guests, outside, &mut text);
                 if has_pool(of) {
                     push(&mut text, format_args!("tag-if=set:{POOL},tag:{vnet}"));
                 }
@@ -171,6 +182,36 @@ fn serve_outside(
     more_options(&tag, prefix, subnet, text);
     let message = || format!("subnet {prefix}: guests get no router, for it has no gateway");
     subnet.gateway.is_none().then(message)
+}
+
+/// What interfaces are told whose guests have options of their own. dnsmasq tags a request by
+/// its hardware address and by the interface it came in at, and what these two tags have counts
+/// more than what a subnet's tag has.
+fn of_guests(
+    id: &VnetId,
+    vnet: &Vnet,
+    guests: &BTreeMap<GuestName, Guest>,
+    outside: bool,
+    text: &mut String,
+) {
+    let has_v6 = !outside
+        && vnet.subnets().any(|(net, of)| net.net().addr().is_ipv6() && of.gateway.is_some());
+    let nics = guests.values().flat_map(|guest| &guest.nics);
+    let mut nics: Vec<&Nic> =
+        nics.filter(|nic| nic.vnet == *id && !nic.dhcp_options.is_empty()).collect();
+    nics.sort_by_key(|nic| &nic.mac);
+    for Nic { mac, dhcp_options, .. } in nics {
+        let tag = format!("nic-{}", mac.to_string().replace(':', "").to_ascii_lowercase());
+        push(text, format_args!("dhcp-mac=set:{tag},{mac}"));
+        for (name, values) in dhcp_options {
+            let values: Vec<&str> = values.iter().map(DhcpValue::as_str).collect();
+            let values = values.join(",");
+            push(text, format_args!("dhcp-option=tag:{tag},tag:{id},option:{name},{values}"));
+            if has_v6 && *name == DOMAIN_SEARCH {
+                push(text, format_args!("dhcp-option=tag:{tag},tag:{id},option6:{name},{values}"));
+            }
+        }
+    }
 }
 
 /// What guests of a subnet are told beside their address.
@@ -293,7 +334,13 @@ mod tests {
     }
 
     fn rendered(zone: Zone) -> (BTreeMap<String, String>, Vec<String>) {
+        rendered_with(zone, &[])
+    }
+
+    fn rendered_with(zone: Zone, nics: &[Nic]) -> (BTreeMap<String, String>, Vec<String>) {
         let mut network = Network::default();
+        let guest = Guest { nics: nics.to_vec(), hostname: None };
+        network.guests.insert("box".parse().unwrap(), guest);
         network.zones.insert("za".parse().unwrap(), zone);
         let dnsmasq = render(&network, &"n1".parse().unwrap());
         let notes = dnsmasq.notes.iter().map(ToString::to_string).collect();
@@ -397,6 +444,36 @@ mod tests {
         );
         let said = "vnet va: subnet 10.0.0.0/24: guests get no router, for it has no gateway";
         assert_eq!(notes, [said]);
+    }
+
+    #[test]
+    fn an_interface_with_options_of_its_own_is_told_these() {
+        let subnets = [("10.0.0.0/24", Some("10.0.0.1")), ("fd00::/64", Some("fd00::1"))];
+        let nic = |vnet: &str, last: u8, name, value: &str| Nic {
+            vnet: vnet.parse().unwrap(),
+            mac: format!("BC:24:11:00:00:{last:02X}").parse().unwrap(),
+            addresses: Vec::new(),
+            dhcp_options: vec![(name, vec![value.parse().unwrap()])],
+        };
+        let nics = [
+            nic("vb", 2, "ntp-server", "10.0.0.9"),
+            nic("vb", 1, "domain-search", "example.org"),
+            nic("va", 1, "tftp-server", "boot"),
+        ];
+        let (files, _) = rendered_with(zone(ZoneKind::Simple, Nodes::All, &subnets), &nics);
+        let text = &files["/etc/dnsmasq.d/za/10-vb.conf"];
+        let (_, own) = text.split_once("option6:dns-server,9.9.9.9\n").unwrap();
+        assert_eq!(
+            own,
+            "dhcp-mac=set:nic-bc2411000001,BC:24:11:00:00:01\n\
+             dhcp-option=tag:nic-bc2411000001,tag:vb,option:domain-search,example.org\n\
+             dhcp-option=tag:nic-bc2411000001,tag:vb,option6:domain-search,example.org\n\
+             dhcp-mac=set:nic-bc2411000002,BC:24:11:00:00:02\n\
+             dhcp-option=tag:nic-bc2411000002,tag:vb,option:ntp-server,10.0.0.9\n\
+             interface=vb\n"
+        );
+        // On another vnet the same hardware address has others.
+        assert!(files["/etc/dnsmasq.d/za/10-va.conf"].contains("tag:va,option:tftp-server,boot\n"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Managed {
     /// `/etc/sysctl.d/weft.conf`. Files of all directories are read in the order of their
     /// names (`sysctl.d(5)`), so that it wins over `pve-firewall.conf`.
     Sysctl,
+    /// `/var/lib/weft/ports`: what ports of guests get, which weft itself reads.
+    Ports,
     /// `/etc/network/interfaces.d/sdn`.
     Interfaces,
     /// `/etc/frr/daemons`: the administrator's file, in which weft only sets which daemons
@@ -44,6 +46,7 @@ impl Managed {
     pub const FIXED: &'static [Self] = &[
         Self::RouteTables,
         Self::Sysctl,
+        Self::Ports,
         Self::Interfaces,
         Self::FrrDaemons,
         Self::Frr,
@@ -55,6 +58,7 @@ impl Managed {
         match self {
             Self::RouteTables => "/etc/iproute2/rt_tables.d/weft.conf".into(),
             Self::Sysctl => "/etc/sysctl.d/weft.conf".into(),
+            Self::Ports => "/var/lib/weft/ports".into(),
             Self::Interfaces => "/etc/network/interfaces.d/sdn".into(),
             Self::FrrDaemons => "/etc/frr/daemons".into(),
             Self::Frr => "/etc/frr/frr.conf".into(),
@@ -94,6 +98,7 @@ impl Managed {
             Self::Frr | Self::FrrDaemons => 0o640,
             Self::RouteTables
             | Self::Sysctl
+            | Self::Ports
             | Self::Interfaces
             | Self::DnsmasqUnit
             | Self::DnsmasqBus(_)

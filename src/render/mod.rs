@@ -10,6 +10,7 @@ mod frr;
 mod interfaces;
 mod managed;
 mod note;
+mod ports;
 mod profile;
 mod sysctl;
 
@@ -33,6 +34,8 @@ pub fn render(network: &Network, node: &NodeName, facts: &Facts, profile: Profil
     let mut files = BTreeMap::from([(Managed::Interfaces, interfaces.text)]);
     files.extend(profile.files(!dnsmasq.files.is_empty()));
     files.extend(sysctl::render(network, node, facts).map(|text| (Managed::Sysctl, text)));
+    let ports = ports::render(network, node, &interfaces.serves, profile);
+    files.extend(ports.map(|text| (Managed::Ports, text)));
     let obstacle = match frr.conf {
         frr::Conf::Unneeded => None,
         frr::Conf::Text(text) => {

@@ -3,7 +3,8 @@
 //! Its history is nobody's configuration. A tip counts when a principal whom the
 //! configuration's policy names an allocator signed it with a key that is valid now, and
 //! the tip that was taken before lies on its first-parent line: then its signer vouches
-//! for all of it. Whoever serves the branch can hold it back, and no more. A node that takes
+//! for all of it. Where the owner begins it anew, so that its history does not grow for ever,
+//! the policy names the number of the new line, and it counts once. Whoever serves the branch can hold it back, and no more. A node that takes
 //! it for the first time knows of no tip before, and could be shown an old one: what it
 //! publishes upon that no other node takes.
 
@@ -17,7 +18,7 @@ use super::signature::{self, KeyFingerprint, SignatureError};
 use super::store::Store;
 use super::tree::{Directories, DirectoryError, Mode};
 use super::trust::{Files, Trust, TrustFilesError};
-use crate::declare::lease::{self, Configuration, NotALease};
+use crate::declare::lease::{self, Configuration, Line, NotALease};
 use crate::declare::policy::{NAMESPACE, Policy};
 use crate::declare::signers::Signers;
 use crate::declare::writer::{self, Writer};
@@ -47,11 +48,24 @@ pub struct Allocators {
     revoked: std::collections::BTreeSet<KeyFingerprint>,
 }
 
+/// A tip that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The number of its line.
+    pub line: u32,
+    /// What it was published upon from here: the store has this, and itself perhaps not.
+    pub upon: Option<ObjectId>,
+}
+
 /// The leases of a tip that counts.
 #[derive(Debug)]
 pub struct Ledger {
     /// The tip.
     pub tip: ObjectId,
+    /// The number of its line.
+    pub line: u32,
     /// Who signed it.
     pub signer: Principal,
     /// What is held.
@@ -188,7 +202,7 @@ impl Allocators {
 pub fn judge(
     store: Store<'_>,
     tip: ObjectId,
-    taken: Option<ObjectId>,
+    taken: Option<Taken>,
     allocators: &Allocators,
     now: Timestamp,
 ) -> Result<Ledger, LedgerError> {
@@ -202,14 +216,18 @@ pub fn judge(
         key: good.fingerprint,
         why,
     })?;
-    if let Some(taken) = taken.filter(|taken| *taken != tip) {
-        stands_on(store, tip, taken)?;
-    }
     let mut directories = Directories::new(store);
     let mark = plain_file(store, &mut directories, commit.tree, lease::MARK)?;
     let mark = mark.unwrap_or_else(|| Err(format!("it has no file `{}`", lease::MARK)));
-    mark.and_then(|bytes| lease::check_mark(&bytes, &allocators.cluster))
+    let line = mark
+        .and_then(|bytes| lease::read_mark(&bytes, &allocators.cluster))
         .map_err(|why| LedgerError::Foreign { tip, why })?;
+    if let Some(taken) = taken.filter(|taken| taken.commit != tip) {
+        match stands_on(store, tip, taken.commit) {
+            Err(LedgerError::Rewound { .. }) if is_anew(store, line, taken, allocators) => {}
+            stands => stands?,
+        }
+    }
     let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
     let mut top = |name: &str| plain_file(store, &mut directories, commit.tree, name);
     let configuration = understood(
@@ -218,7 +236,7 @@ pub fn judge(
         &mut broken,
     );
     let writer = understood(top(writer::WRITER)?, (writer::WRITER, writer::read), &mut broken);
-    Ok(Ledger { tip, signer, leases, configuration, writer, broken })
+    Ok(Ledger { tip, line: line.number, signer, leases, configuration, writer, broken })
 }
 
 /// What a file at the top says, where there is one; one that says nothing is broken.
@@ -261,6 +279,19 @@ fn stands_on(store: Store<'_>, tip: ObjectId, taken: ObjectId) -> Result<(), Led
         }
     }
     Err(LedgerError::Rewound { tip, taken })
+}
+
+/// Whether a tip that does not stand on what was taken is of the line that the policy names,
+/// and nothing was taken of the line before that this one does not hold.
+fn is_anew(store: Store<'_>, line: Line, taken: Taken, allocators: &Allocators) -> bool {
+    let is_next = line.number > taken.line && line.number == allocators.policy.leases_line();
+    // What stands on the commit after which it began was written too late to be in it.
+    let lacks = |after: ObjectId| {
+        let stands = |from| stands_on(store, from, after).is_ok();
+        let is_above = taken.upon == Some(after) || taken.upon.is_some_and(stands);
+        after != taken.commit && (is_above || stands(taken.commit))
+    };
+    is_next && !line.after.is_some_and(lacks)
 }
 
 fn read(

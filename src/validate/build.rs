@@ -12,10 +12,11 @@ use crate::declare::vnet;
 use crate::declare::zone::{self, ZoneType};
 use crate::declare::{Declared, Entry};
 use crate::network::{
-    DhcpServer, Dns, EvpnZone, Guest, Ipam, IpamServer, Naming, Network, Nic, Node, Nodes, Peers,
-    QinqZone, Subnet, Traffic, VlanProtocol, VlanZone, Vnet, VxlanZone, Zone, ZoneKind,
+    DhcpOption, DhcpServer, Dns, EvpnZone, Guest, Ipam, IpamServer, Naming, Network, Nic, Node,
+    Nodes, Peers, QinqZone, Subnet, Traffic, VlanProtocol, VlanZone, Vnet, VxlanZone, Zone,
+    ZoneKind,
 };
-use crate::value::{At, DhcpValue, NodeName, VnetId, ZoneId};
+use crate::value::{At, NodeName, VnetId, ZoneId};
 
 /// The network, if every rule holds that is an error.
 pub(super) fn network(declared: &Declared) -> Option<Network> {
@@ -159,7 +160,7 @@ fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
         IpAddr::V4(address) => Some((node.clone(), address)),
         IpAddr::V6(_) => None,
     };
-    let options = declared.dhcp_options.iter().flat_map(|options| &options.value);
+    let options = dhcp::options(declared.dhcp_options.as_ref());
     Some(Subnet {
         gateway: plain(declared.gateway.as_ref()),
         snat: is_set(declared.snat.as_ref()),
@@ -172,7 +173,7 @@ fn subnet(declared: &vnet::Subnet) -> Option<Subnet> {
     })
 }
 
-fn option(declared: &vnet::DhcpOption) -> (&'static str, Vec<DhcpValue>) {
+fn option(declared: &vnet::DhcpOption) -> DhcpOption {
     let values = declared.values.value.iter().map(|value| value.value.clone());
     (declared.name.value.as_str(), values.collect())
 }
@@ -184,6 +185,7 @@ fn guest(declared: &crate::declare::guest::Guest) -> Guest {
             vnet: nic.vnet.value.clone(),
             mac: nic.mac.value.clone(),
             addresses: addresses.map(|address| address.value).collect(),
+            dhcp_options: dhcp::options(nic.dhcp_options.as_ref()).map(option).collect(),
         }
     });
     Guest { nics: nics.collect(), hostname: plain(declared.hostname.as_ref()) }

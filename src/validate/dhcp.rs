@@ -208,20 +208,61 @@ pub(super) fn options_fit(declared: &Declared, report: &mut Report) {
     }
 }
 
-/// Options have values of their kind: dnsmasq refuses its whole configuration otherwise.
+/// The options that are declared in one place.
+pub(super) fn options(declared: Option<&At<Vec<DhcpOption>>>) -> impl Iterator<Item = &DhcpOption> {
+    declared.into_iter().flat_map(|options| &options.value)
+}
+
+/// Options have values of their kind, and one is there once: dnsmasq refuses its whole
+/// configuration otherwise, or goes by one of two.
 pub(super) fn options_have_values(declared: &Declared, report: &mut Report) {
     for Found { prefix, subnet, .. } in all(declared) {
-        for option in subnet.value.dhcp_options.iter().flat_map(|options| &options.value) {
-            // Those that are none of the family are reported as such.
-            let is_v6 = prefix.net().addr().is_ipv6();
-            if is_v6 && option.name.value != DhcpOptionName::DomainSearch {
-                continue;
-            }
-            if let Some((place, why)) = wrong(option) {
-                let message = format!("`{}` of subnet {prefix} {why}", option.name.value);
-                report.push(Finding::new(Code::DhcpOptionValue, message, place));
-            }
+        let of = format!("subnet {prefix}");
+        let options = options(subnet.value.dhcp_options.as_ref());
+        // Those that are none of the family are reported as such.
+        let is_v6 = prefix.net().addr().is_ipv6();
+        let is_known = |name| !is_v6 || name == DhcpOptionName::DomainSearch;
+        values_fit(&of, options.filter(|option| is_known(option.name.value)), report);
+    }
+    for (guest, nic) in guests::nics(declared) {
+        let of = format!("guest `{guest}` on vnet `{}`", nic.vnet.value);
+        values_fit(&of, options(nic.dhcp_options.as_ref()), report);
+    }
+}
+
+fn values_fit<'a>(of: &str, options: impl Iterator<Item = &'a DhcpOption>, report: &mut Report) {
+    let mut seen: BTreeMap<&str, &Place> = BTreeMap::new();
+    for option in options {
+        let name = &option.name;
+        if let Some((place, why)) = wrong(option) {
+            let message = format!("`{}` of {of} {why}", name.value);
+            report.push(Finding::new(Code::DhcpOptionValue, message, place));
         }
+        if let Some(first) = seen.insert(name.value.as_str(), &name.place) {
+            let message = format!("`{}` of {of} is there twice", name.value);
+            report.twice(Code::DhcpOptionValue, message, first, &name.place);
+        }
+    }
+}
+
+/// Options of guests are told by a dnsmasq of their zone.
+pub(super) fn options_are_served(declared: &Declared, report: &mut Report) {
+    for (guest, nic) in guests::nics(declared) {
+        let id = &nic.vnet.value;
+        let (Some(options), Some(vnet)) = (&nic.dhcp_options, declared.vnets.get(id)) else {
+            continue;
+        };
+        let Some(zone) = zone_of(&vnet.value, declared) else { continue };
+        let has_subnets = vnet.value.subnets.as_ref().is_some_and(|all| !all.value.is_empty());
+        let (why, place) = match (&zone.value.dhcp, has_subnets) {
+            (Some(_), true) => continue,
+            (Some(_), false) => (format!("vnet `{id}` has no subnet"), &vnet.place),
+            (None, _) => (format!("zone `{}` has no `dhcp`", vnet.value.zone.value), &zone.place),
+        };
+        let message = format!("nobody tells guest `{guest}` its `dhcp-options`: {why}");
+        let finding =
+            Finding::new(Code::DhcpOptionUnserved, message, &options.place).also(place, "here");
+        report.push(finding);
     }
 }
 

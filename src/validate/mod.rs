@@ -128,6 +128,7 @@ const RULES: &[Rule] = &[
     dhcp_servers::are_free,
     dhcp_servers::are_there,
     dhcp::options_have_values,
+    dhcp::options_are_served,
     guests::vnets_declared,
     guests::addresses_inside,
     guests::addresses_differ,

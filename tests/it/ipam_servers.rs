@@ -5,10 +5,13 @@ mod allocation;
 mod failures;
 mod fake;
 mod faults;
+mod killed;
 mod life;
+mod measure;
 mod phpipam;
 mod program;
 mod site;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +62,7 @@ impl Cluster {
             name: name(),
             server,
             network: Network::default(),
-            access: Access { token, authorities: None },
+            access: Access { secret: token, authorities: None },
             terms: Terms {
                 cluster: "lab".parse().unwrap(),
                 limits: Limits::default(),

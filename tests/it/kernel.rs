@@ -1,5 +1,6 @@
 //! The real kernel, in network namespaces of threads: what it was told is what is read back.
 
+mod ports;
 mod programs;
 mod speed;
 

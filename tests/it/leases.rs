@@ -1,7 +1,7 @@
 //! Leases on a branch of their own: published over https by real git, by several nodes at
 //! once, and taken from nobody else.
 
-mod killed;
+pub(crate) mod killed;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -250,11 +250,16 @@ impl<'a> ByHand<'a> {
     }
 
     fn git(&self, words: &[&str]) {
+        self.says(words);
+    }
+
+    fn says(&self, words: &[&str]) -> String {
         let home = self.cluster.configuration.home();
         let key = format!("user.signingkey={}", home.join("carol").display());
         let user = ["-c", "user.name=c", "-c", "user.email=c@example.org", "-c", "gpg.format=ssh"];
         let words = [&["-C", "leases"][..], &user, &["-c", &key], words].concat();
-        output(program("git", home).args(words));
+        let said = output(program("git", home).args(words));
+        String::from_utf8(said).unwrap().trim_end().to_owned()
     }
 
     fn publish(&self) {
@@ -343,6 +348,77 @@ fn processes_of_a_node_wait_for_each_other() {
         waits
     });
     assert!(waits);
+}
+
+/// The owner of a branch begins it anew with what it holds: nodes that run a policy which says
+/// so go over, those that were away too, and nobody loses an address.
+#[test]
+fn a_history_is_begun_anew_by_its_owner() {
+    let cluster = Cluster::new();
+    let [one, two, away] = ["n1", "n2", "n3"].map(|name| cluster.node(name, "carol"));
+    cluster.allocate(&away, &[1]).unwrap();
+    cluster.allocate(&one, &[2]).unwrap();
+    cluster.allocate(&two, &[3]).unwrap();
+    let hand = ByHand::new(&cluster);
+    // As README has it; what it says is not yet true of the branch.
+    let anew = || {
+        hand.git(&["fetch", "-q"]);
+        hand.git(&["reset", "-q", "--hard", "origin/leases"]);
+        let old = cluster.git(&["rev-parse", "leases"]);
+        let mark = format!("{{\"weft\":1,\"cluster\":\"lab\",\"line\":1,\"after\":\"{old}\"}}\n");
+        fs::write(hand.path("weft.json"), mark).unwrap();
+        hand.git(&["add", "weft.json"]);
+        let tree = hand.says(&["write-tree"]);
+        let new = hand.says(&["commit-tree", "-S", "-m", "Begin anew", &tree]);
+        hand.git(&["push", "-q", "--force", "origin", &format!("{new}:refs/heads/next")]);
+        (old, new)
+    };
+    let swap = |new: &str, old: &str| {
+        let mut git = program("git", cluster.directory.path());
+        git.args(["--git-dir=net.git", "update-ref", "refs/heads/leases", new, old]);
+        git.output().unwrap().status.success()
+    };
+    // A node writes meanwhile, and the server does not go over.
+    let (old, early) = anew();
+    let late = cluster.allocate(&one, &[4]).unwrap();
+    assert!(!swap(&early, &old));
+    let (old, new) = anew();
+    assert_eq!(old, late.tip.unwrap().to_string());
+    assert!(swap(&new, &old));
+    // Without the policy it is a branch that was taken back.
+    let rewound = |node: &Node| {
+        let error = node.branch().read(&cluster.allocators()).unwrap_err();
+        assert_eq!(error.code(), Some("ledger-rewound"), "{error}");
+    };
+    rewound(&one);
+    let policy = format!("{POLICY}leases-line: 1\n");
+    cluster.configuration.commit("alice", &[(".weft/policy.yaml", policy.as_bytes())]);
+    // A server that shows what was begun too early loses nobody's address.
+    cluster.git(&["update-ref", "refs/heads/leases", &early]);
+    rewound(&one);
+    cluster.git(&["update-ref", "refs/heads/leases", &new]);
+    let first = one.branch().read(&cluster.allocators()).unwrap();
+    assert_eq!((first.tip.unwrap().to_string(), first.line), (new.clone(), 1));
+    assert_eq!(first.leases, late.leases);
+    // Those who never saw the last commits of before, and who never saw any.
+    let fresh = cluster.node("n4", "carol");
+    for (node, guest) in [(&away, 5), (&two, 6), (&fresh, 7)] {
+        let settled = cluster.allocate(node, &[guest]).unwrap();
+        for guest in 1..=4 {
+            assert_eq!(of(&settled.leases, guest), of(&late.leases, guest));
+        }
+    }
+    assert_eq!(cluster.git(&["rev-list", "--count", "leases"]), "4");
+    let tip = cluster.git(&["rev-parse", "leases"]);
+    // Nobody goes back to the old history, nor to the beginning of the new one.
+    for before in [&old, &new] {
+        cluster.git(&["update-ref", "refs/heads/leases", before]);
+        for node in [&away, &two, &fresh] {
+            rewound(node);
+        }
+    }
+    cluster.git(&["update-ref", "refs/heads/leases", &tip]);
+    assert_eq!(cluster.allocate(&one, &[8]).unwrap().leases.len(), 8);
 }
 
 /// A branch of as many commits as are followed reaches a node that never saw it.

@@ -43,7 +43,7 @@ impl Cluster {
         let files = files.map(|(path, text)| (path.parse().unwrap(), text.as_str().into()));
         let (network, findings) = weft::validate::check(&Tree::new(None, files), None, &[]);
         let network = network.unwrap_or_else(|| panic!("{findings:#?}"));
-        let access = Access { key: Secret::new(KEY.to_owned()), authorities: None };
+        let access = Access { secret: Secret::new(KEY.to_owned()), authorities: None };
         let terms = Terms {
             cluster: name.parse().unwrap(),
             limits: Limits::default(),

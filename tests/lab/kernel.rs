@@ -32,6 +32,9 @@ const VOLATILE: &[&str] = &[
     "operstate",
     "root_id",
     "tcn_timer",
+    // Of a bridge: what the ports that it has or had can do.
+    "tso_max_segs",
+    "tso_max_size",
     "topology_change_timer",
     "link",
 ];
@@ -77,11 +80,14 @@ pub(crate) fn kernel(node: &Node) -> BTreeMap<&'static str, String> {
     addresses.sort();
     BTreeMap::from([
         ("links", shown(&["ip", "-d", "-j", "link"])),
+        ("vlans", shown(&["bridge", "-j", "vlan"])),
         ("ports", shown(&["bridge", "-d", "-j", "link"])),
         ("remotes", remotes.join("\n")),
         ("addresses", addresses.join("\n")),
         ("nat", saved("iptables-save", "nat")),
         ("raw", saved("iptables-save", "raw")),
+        // Nothing where there is no such table, and where the kernel has none at all.
+        ("nft", node.exec(&["nft", "-s", "list", "table", "ip", "weft"]).stdout),
         ("routes", shown(&["ip", "-j", "route"])),
     ])
 }
@@ -111,11 +117,8 @@ pub(crate) fn assert_same(
 ) {
     for (what, text) in now {
         if *text != before[what] {
-            let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-            let (old, new) = (lines(&before[what]), lines(text));
-            let gone: Vec<_> = old.iter().filter(|line| !new.contains(line)).collect();
-            let come: Vec<_> = new.iter().filter(|line| !old.contains(line)).collect();
-            panic!("{what} differ: gone {gone:#?}, come {come:#?}");
+            let change = similar::TextDiff::from_lines(&before[what], text);
+            panic!("{what} differ:\n{}", change.unified_diff().context_radius(12));
         }
     }
 }

@@ -143,20 +143,29 @@ fn settle_or_read<H: Host>(
     let applies = settings.mode() == Mode::Apply;
     let found = if applies { others(host, settings, &law)? } else { FoundGuests::default() };
     notes.extend(found.said.iter().cloned());
-    let of_branch = settings
-        .leases
-        .is_some()
-        .then(|| settle_branch(host, settings, starter, (&law, &found)))
-        .transpose();
+    let branch = settings.leases.is_some().then(|| Branch::of(host, settings, starter)).transpose();
+    let (branch, unknown) = match branch {
+        Ok(branch) => (branch, None),
+        Err(error) => (None, Some(error)),
+    };
+    let of_branch =
+        branch.as_ref().map(|branch| settle_branch(host, settings, branch, &law, &found));
+    let of_branch = of_branch.transpose();
     // One does not wait for the other; by a branch that cannot be read nothing is known.
     let behind = of_branch
         .as_ref()
         .map_or(true, |outcome| outcome.as_ref().is_some_and(|outcome| outcome.behind));
     let mut is_refused = false;
-    if applies {
-        let (said, refused) = ipam::settle_all(host, settings, &law, (&found, behind))?;
+    if applies && unknown.is_none() {
+        let (said, refused) =
+            ipam::settle_all(host, settings, &law, (&found, behind), branch.as_ref())?;
         notes.extend(said);
         is_refused = refused;
+    } else if applies {
+        notes.extend(ipam::read_all(host, settings, &law)?);
+    }
+    if let Some(error) = unknown {
+        return Err(error.into());
     }
     if let Some(outcome) = of_branch? {
         return Ok((outcome, is_refused));
@@ -171,12 +180,12 @@ fn settle_or_read<H: Host>(
 fn settle_branch<H: Host>(
     host: &H,
     settings: &Settings,
-    starter: Starter<'_>,
-    (law, found): (&Law, &FoundGuests),
+    branch: &Branch<'_, H>,
+    law: &Law,
+    found: &FoundGuests,
 ) -> Result<Outcome, AddressesError> {
-    let branch = Branch::of(host, settings, starter)?;
     if settings.mode() == Mode::Apply && branch.writes() {
-        return settle(host, &branch, law, &found.claims, found.all_known());
+        return settle(host, branch, law, &found.claims, found.all_known());
     }
     let held = branch.read(&law.allocators)?;
     let behind = law.is_behind(host, &held)?;

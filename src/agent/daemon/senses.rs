@@ -8,8 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{Asked, Daemon, DaemonError, Desk, Ends};
+use super::{Asked, Daemon, DaemonError, Desk, Ended, Ends};
 use crate::agent::hand::OfNode;
+use crate::agent::machine::Nudge;
 use crate::host::Host;
 
 /// Where events come from, beside turns.
@@ -18,6 +19,18 @@ pub(super) struct Senses {
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
     pub(super) heartbeat: Interval,
+}
+
+/// What woke the agent.
+pub(super) enum Woken<L> {
+    Time,
+    Heartbeat,
+    Hangup,
+    End,
+    Ports,
+    Nudge(Nudge),
+    Asked(Asked),
+    Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
 }
 
 impl Senses {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::standing::forget;
 use super::{Leave, NamesError, Standing, carry_out, digest, plan, zones_of};
 use crate::agent::addresses::{self, Law, remembered_of_servers};
 use crate::agent::error::chain;
@@ -60,9 +61,12 @@ impl Registrar {
     ) {
         let Some(every) = settings.registers_names().filter(|_| settings.mode() == Mode::Apply)
         else {
+            if let Err(error) = forget(&**host) {
+                tracing::warn!("names: {}", chain(&error));
+            }
             return;
         };
-        let of = (runs, taken(&**host).ok().flatten());
+        let of = (runs, taken(&**host).ok().flatten().map(|taken| taken.commit));
         let mut state = State::open(&self.0);
         let is_due = state.of != Some(of) || state.due.is_none_or(|due| Instant::now() >= due);
         if state.is_at_it || !is_due {
@@ -78,7 +82,7 @@ impl Registrar {
             let starter = Starter { program: &program, root: root.as_deref(), cancel: &cancel };
             let wait = attempt(&*host, &settings, starter, every, &shared);
             // What it wrote to the branch itself is no reason to begin again.
-            let of = (runs, taken(&*host).ok().flatten());
+            let of = (runs, taken(&*host).ok().flatten().map(|taken| taken.commit));
             let mut state = State::open(&shared);
             (state.of, state.due) = (Some(of), Some(Instant::now() + wait.min(every)));
         });
@@ -238,4 +242,33 @@ fn write<H: Host>(
     refused.extend(carry_out(host, plan, Some(until))?.refused);
     writing.end(is_well(&refused).then_some(digest), &zones)?;
     Ok(says(words(&refused)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::names::standing;
+    use crate::agent::settings;
+    use crate::host::fake::Fake;
+
+    const SETTINGS: &str = "\
+cluster: lab
+node: n1
+mode: apply
+remotes: [{name: origin, url: \"https://git.example/net.git\"}]
+introduction:
+  commit: 0123456789abcdef0123456789abcdef01234567
+  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+";
+
+    #[test]
+    fn nobody_is_told_of_names_that_nobody_registers_any_more() {
+        let host = Arc::new(Fake::default());
+        Standing::write(&*host, true, "all names are registered".to_owned(), Vec::new()).unwrap();
+        assert!(standing(&*host).unwrap().is_some());
+        let settings = Arc::new(settings::read(SETTINGS).unwrap());
+        let place = (Utf8Path::new("/nowhere"), None);
+        Registrar::default().begin(&host, &settings, place, None, &Cancel::default());
+        assert_eq!(standing(&*host).unwrap(), None);
+    }
 }

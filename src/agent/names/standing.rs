@@ -41,6 +41,14 @@ impl Standing {
     }
 }
 
+/// Forgets how they stood: nobody looks at them any more.
+pub(super) fn forget(host: &impl Host) -> Result<(), HostError> {
+    match host.read(Utf8Path::new(STANDING), MAX_BYTES)? {
+        Some(_) => host.remove(Utf8Path::new(STANDING)),
+        None => Ok(()),
+    }
+}
+
 /// How names stood last; `None` where the agent never looked at them.
 pub fn standing(host: &impl Host) -> Result<Option<Standing>, HostError> {
     let file = host.read(Utf8Path::new(STANDING), MAX_BYTES)?;

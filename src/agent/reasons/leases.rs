@@ -32,7 +32,7 @@ pub const OF_LEASES: &[Reason] = &[
         code: "ledger-rewound",
         title: "the branch of leases does not stand on what this node took before",
         why: "Somebody took the branch back, or serves an old one: addresses would be given out a second time.",
-        fix: "Push the branch that stands on the commit which the message names. If it was taken back on purpose, remove `/var/lib/weft/leases.taken` on every node.",
+        fix: "Push the branch that stands on the commit which the message names. Where its owner began it anew, `leases-line` of the policy is the number in its `weft.json`, this node runs that policy, and nothing was written to the old history meanwhile (README.md, \"A history that has grown long\").",
     },
     Reason {
         code: "ledger-foreign",

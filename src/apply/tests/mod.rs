@@ -5,6 +5,7 @@ mod damage;
 mod flow;
 mod live;
 mod native;
+mod ports;
 mod race;
 mod services;
 mod window;

@@ -264,7 +264,7 @@ fn walk(machine: &impl Machine, first: &str, second: &str, killed: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_random_network_becomes_another_one(

@@ -20,11 +20,10 @@ use crate::plan::Terms;
 fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Way) {
     let plan = plan(host, sequence, Some(text)).expect("it can be read");
     let authority = with_authority(plan, sequence);
-    let Ok(Prepared::Work(Work { record, drafts, actions, .. })) =
-        prepare(host, authority, &Terms::default())
-    else {
+    let Ok(Prepared::Work(work)) = prepare(host, authority, &Terms::default()) else {
         panic!("there is something to do");
     };
+    let Work { record, drafts, actions, .. } = *work;
     let entry = Entry { state: State::Intent, record };
     entry.begin(host).expect("written");
     for draft in drafts {

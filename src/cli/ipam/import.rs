@@ -6,18 +6,16 @@ use std::net::IpAddr;
 use camino::Utf8PathBuf;
 
 use super::failure::failed;
-use super::{open, tell_hosts, words};
+use super::{Site, words};
 use crate::agent::leases::Decision;
-use crate::agent::settings::Settings;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::node::{self, Node};
+use crate::cli::node;
 use crate::cli::output::Output;
 use crate::cli::source;
 use crate::declare::pve::addresses;
 use crate::network::{Lease, Network, Origin};
 use crate::plan::addresses::{Allocation, LeaseChange, Pools};
 use crate::plan::ipam::administrator;
-use crate::sync::worker::Cancel;
 use crate::value::{GuestName, VnetId, ZoneId};
 
 /// The largest file, in bytes.
@@ -33,18 +31,12 @@ pub(super) struct Arguments {
 
 /// Writes a lease for each address that Proxmox has given to a guest, where nobody holds it.
 /// What is not taken over is said, with the reason.
-pub(super) fn run(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
-    arguments: &Arguments,
-) -> Result<Exit, Failure> {
-    let program = (node::program()?, Cancel::default());
+pub(super) fn run(site: &Site<'_>, arguments: &Arguments) -> Result<Exit, Failure> {
     let text = source::file(&arguments.file, MAX_BYTES)?;
     let taken =
         addresses::state(arguments.file.as_str(), &text).map_err(|error| node::failed(&error))?;
-    let desk = open(node, settings, &program)?;
-    let network = &desk.law.network;
+    let branch = site.branch()?;
+    let network = &site.law.network;
     let pools = Pools::of(network);
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for taken in taken.iter().filter(|taken| !taken.gateway) {
@@ -55,8 +47,8 @@ pub(super) fn run(
     }
     let mut allocation = Allocation::default();
     let mut held_by_others = Vec::new();
-    desk.branch
-        .settle(&desk.law.allocators, "leases: from Proxmox VE", |held| {
+    branch
+        .settle(&site.law.allocators, "leases: from Proxmox VE", |held| {
             allocation = Allocation::default();
             held_by_others.clear();
             let mut seen = BTreeSet::new();
@@ -78,11 +70,11 @@ pub(super) fn run(
             Decision { changes: allocation.changes.clone(), configuration: None }
         })
         .map_err(failed)?;
-    tell_hosts(node, settings)?;
+    site.tell_hosts()?;
     for line in left_out.iter().chain(&held_by_others) {
         Output::notice(format!("left out: {line}"));
     }
-    Ok(words::say(output, &allocation, true))
+    Ok(words::say(site.output, &allocation, &[], true))
 }
 
 fn lease(

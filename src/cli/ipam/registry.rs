@@ -1,37 +1,47 @@
 //! `weft ipam plan` and `weft ipam apply`: what servers are told of guests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value as Json, json};
 
 use super::failure::failed as of_leases;
-use super::{Leave, open, servers};
+use super::{Leave, Site, servers};
 use crate::agent::addresses;
 use crate::agent::ipam;
 use crate::agent::leases::Held;
 use crate::agent::names;
-use crate::agent::settings::Settings;
-use crate::agent::writer;
+use crate::agent::writer::{NoRight, Right};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::node::{self, Node, failed};
+use crate::cli::node::failed;
 use crate::cli::output::{Output, counted};
-use crate::sync::worker::Cancel;
+use crate::host::Linux;
+use crate::value::DnsId;
 
-/// Plans, says what was planned, and does it where that is wanted; with what programs are told.
+/// Where names are that are ours, by server.
+pub(super) type Zones = BTreeMap<DnsId, BTreeSet<String>>;
+
+/// What came of names.
+pub(super) struct Report {
+    pub(super) exit: Exit,
+    /// What programs are told.
+    pub(super) document: Json,
+    /// Where names are now, where something may have been written.
+    pub(super) zones: Option<Zones>,
+}
+
+/// Plans, says what was planned, and does it where that is wanted.
 pub(super) fn run(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
+    site: &Site<'_>,
     leave: Leave,
     apply: bool,
-) -> Result<(Exit, Json), Failure> {
-    let program = (node::program()?, Cancel::default());
-    let law = servers::law(node, settings)?;
-    let desk = (settings.leases.is_some() || !servers::any(&law))
-        .then(|| open(node, settings, &program))
-        .transpose()?;
+    right: &mut Right<'_, Linux>,
+) -> Result<Report, Failure> {
+    let Site { node, settings, output, law, .. } = site;
+    let branch = if servers::any(law) { site.branch.as_ref() } else { Some(site.branch()?) };
     let read = || {
-        let Some(desk) = &desk else { return Ok(None) };
-        let held = desk.branch.read(&desk.law.allocators).map_err(of_leases)?;
-        let is_behind = desk.law.is_behind(&node.host, &held).map_err(|error| failed(&error))?;
+        let Some(branch) = branch else { return Ok(None) };
+        let held = branch.read(&law.allocators).map_err(of_leases)?;
+        let is_behind = law.is_behind(&node.host, &held).map_err(|error| failed(&error))?;
         if apply && is_behind { Err(is_newer()) } else { Ok(Some(held)) }
     };
     let held = read()?;
@@ -59,18 +69,11 @@ pub(super) fn run(
     };
     let mut plan = planned(held.as_ref())?;
     // One node at a time writes, and goes by what it sees then.
-    let writing = match &desk {
-        Some(desk) if apply && !plan.is_empty() => {
-            let writing =
-                writer::begin(&node.host, &desk.branch, &desk.law.allocators, &settings.node.value);
-            let writing = writing.map_err(of_leases)?.map_err(|other| {
-                Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
-            })?;
-            plan = planned(read()?.as_ref())?;
-            Some(writing)
-        }
-        _ => None,
-    };
+    let mut until = None;
+    if apply && !plan.is_empty() {
+        until = right.take().map_err(stands_by)?;
+        plan = planned(read()?.as_ref())?;
+    }
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
     let shown = plan.to_string();
@@ -88,15 +91,10 @@ pub(super) fn run(
             "plan": shown,
             "refused": refused,
         });
-        return Ok((exit, document));
+        return Ok(Report { exit, document, zones: None });
     }
     let zones = names::zones_of(&plan);
-    let until = writing.as_ref().map(|writing| writing.until);
     let outcome = names::carry_out(&node.host, plan, until).map_err(|error| failed(&error))?;
-    if let Some(writing) = writing {
-        // Whether all is registered is for the agents to see.
-        writing.end(None, &zones).map_err(of_leases)?;
-    }
     for refused in &outcome.refused {
         output.say(format!("not done: {refused}"));
     }
@@ -115,7 +113,18 @@ pub(super) fn run(
         "refused": refused,
         "not_done": undone,
     });
-    Ok((if ok { Exit::Ok } else { Exit::Refused }, document))
+    let exit = if ok { Exit::Ok } else { Exit::Refused };
+    Ok(Report { exit, document, zones: Some(zones) })
+}
+
+/// That another node writes, or that who does is not known.
+pub(super) fn stands_by(why: NoRight) -> Failure {
+    match why {
+        NoRight::StandBy(other) => {
+            Failure::new(Exit::Refused, other.to_string()).hint("try again when it is done")
+        }
+        NoRight::Branch(error) => of_leases(error),
+    }
 }
 
 /// That this node would take away what a newer commit declares.

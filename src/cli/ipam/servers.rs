@@ -1,72 +1,78 @@
 //! `weft ipam` where an IPAM server administers a zone.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use super::failure::failed as of_leases;
-use super::{Leave, registry, tell_hosts, words};
+use super::registry::{Report, Zones};
+use super::{Leave, Site, registry, words};
 use crate::agent::addresses::{self, Law};
 use crate::agent::found::FoundGuests;
 use crate::agent::ipam::Desk;
-use crate::agent::leases::Starter;
 use crate::agent::names;
-use crate::agent::settings::Settings;
+use crate::agent::writer::Right;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::node::{self, Node, failed};
+use crate::cli::node::{Node, failed};
 use crate::cli::output::{Output, counted};
 use crate::host::{Host as _, Linux};
 use crate::network::{Lease, Leases};
 use crate::plan::addresses::{Allocation, Claim, LeaseChange, Pools, claims};
-use crate::plan::ipam::administrator;
-use crate::reconcile::ipam::{self, Decide, Plan, Settled};
-use crate::sync::worker::Cancel;
+use crate::plan::ipam::{Refused, administrator};
+use crate::reconcile::ipam::{self, Decide, Plan};
 use crate::value::{IpamId, ZoneId};
-
-/// What the configuration says, whether there is a branch of leases or not.
-pub(super) fn law(node: &Node, settings: &Settings) -> Result<Law, Failure> {
-    let (program, cancel) = (node::program()?, Cancel::default());
-    let starter = Starter { program: &program, root: node.root.as_deref(), cancel: &cancel };
-    addresses::law(&node.host, settings, starter)
-        .map_err(|error| failed(&error).hint("`weft sync` fetches the configuration"))
-}
 
 /// Whether any server is declared.
 pub(super) fn any(law: &Law) -> bool {
     ipam::servers(&law.network).next().is_some()
 }
 
-fn desk<'a>(node: &'a Node, settings: &Settings, law: &'a Law) -> Desk<'a, Linux> {
-    Desk::of(&node.host, settings, law, names::Leave::default())
-}
+impl Site<'_> {
+    fn desk(&self, leave: names::Leave) -> Desk<'_, Linux> {
+        Desk::of(&self.node.host, self.settings, &self.law, leave)
+    }
 
-fn found(node: &Node, settings: &Settings, law: &Law) -> Result<FoundGuests, Failure> {
-    addresses::others(&node.host, settings, law).map_err(|error| failed(&error))
+    /// Lets something be done that may take the right to write, and gives that back.
+    fn in_turn<T>(
+        &self,
+        act: impl FnOnce(&mut Right<'_, Linux>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut right = self.right();
+        let done = act(&mut right);
+        let ended = right.end(None).map_err(of_leases);
+        done.and_then(|done| ended.map(|()| done))
+    }
 }
 
 /// Plans for servers and for names, says what was planned, and does it where that is wanted.
 /// Addresses come first, since names follow them.
-pub(super) fn run(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
+pub(super) fn run(site: &Site<'_>, leave: Leave, apply: bool) -> Result<Exit, Failure> {
+    let mut right = site.right();
+    let (done, zones) = match plan_or_apply(site, leave, apply, &mut right) {
+        Ok((exit, zones)) => (Ok(exit), zones),
+        Err(failure) => (Err(failure), None),
+    };
+    let ended = right.end(zones.as_ref()).map_err(of_leases);
+    done.and_then(|exit| ended.map(|()| exit))
+}
+
+fn plan_or_apply(
+    site: &Site<'_>,
     leave: Leave,
     apply: bool,
-) -> Result<Exit, Failure> {
-    let law = law(node, settings)?;
-    let leave_of = names::Leave { force: leave.force, adopt: leave.adopt };
-    let desk = Desk::of(&node.host, settings, &law, leave_of);
+    right: &mut Right<'_, Linux>,
+) -> Result<(Exit, Option<Zones>), Failure> {
+    let Site { node, law, output, .. } = site;
+    let desk = site.desk(names::Leave { force: leave.force, adopt: leave.adopt });
     if desk.is_empty() {
-        let (exit, document) = registry::run(node, settings, output, leave, apply)?;
+        let Report { exit, document, zones } = registry::run(site, leave, apply, right)?;
         output.document(&document);
-        return Ok(exit);
+        return Ok((exit, zones));
     }
-    if apply && settings.leases.is_some() {
-        let program = (node::program()?, Cancel::default());
-        let of = super::open(node, settings, &program)?;
-        let held = of.branch.read(&of.law.allocators).map_err(of_leases)?;
-        if of.law.is_behind(&node.host, &held).map_err(|error| failed(&error))? {
+    if apply && let Some(branch) = &site.branch {
+        let held = branch.read(&law.allocators).map_err(of_leases)?;
+        if law.is_behind(&node.host, &held).map_err(|error| failed(&error))? {
             return Err(registry::is_newer());
         }
     }
@@ -75,12 +81,31 @@ pub(super) fn run(
         return Err(Failure::new(Exit::Refused, message)
             .hint("`weft status` says why; `weft resume` or `weft sync` brings it up to it"));
     }
-    let plan = desk.plan(&found(node, settings, &law)?).map_err(|error| failed(&error))?;
-    let (exit, of_servers) = carry(&desk, plan, output, apply)?;
-    if apply {
-        tell_hosts(node, settings)?;
+    let found = site.others()?;
+    let plan = || desk.plan(&found).map_err(|error| failed(&error));
+    let (mut planned, mut until) = (plan()?, None);
+    if apply && !planned.is_empty() {
+        until = right.take().map_err(registry::stands_by)?;
+        if until.is_some() {
+            // Others may have written since.
+            planned = plan()?;
+        }
     }
-    let (of_names, mut document) = registry::run(node, settings, output, leave, apply)?;
+    let (exit, of_servers) = carry(&desk, planned, *output, (apply, until))?;
+    if apply {
+        site.tell_hosts()?;
+    }
+    let report = match registry::run(site, leave, apply, right) {
+        Ok(report) => report,
+        Err(failure) if output.is_json() => {
+            // What was done on servers was done.
+            let names = failure.json();
+            output.document(&json!({ "ok": false, "servers": of_servers, "names": names }));
+            return Ok((failure.exit(), None));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut document = report.document;
     let ok = document["ok"] == json!(true) && of_servers["ok"] == json!(true);
     let pending = document["pending"] == json!(true) || of_servers["pending"] == json!(true);
     document["ok"] = json!(ok);
@@ -89,28 +114,39 @@ pub(super) fn run(
     }
     document["servers"] = of_servers;
     output.document(&document);
-    Ok(worse(exit, of_names))
+    Ok((worse(exit, report.exit), report.zones))
 }
 
 /// Takes over what is on servers as it is wanted there and carries nobody's mark, and does
 /// nothing else.
-pub(super) fn adopt(node: &Node, settings: &Settings, output: Output) -> Result<Exit, Failure> {
-    let law = law(node, settings)?;
-    let leave = names::Leave { force: false, adopt: true };
-    let desk = Desk::of(&node.host, settings, &law, leave);
-    let found = found(node, settings, &law)?;
-    let mut plan = desk.plan(&found).map_err(|error| failed(&error))?;
-    plan.adopt_only();
-    let (exit, document) = carry(&desk, plan, output, true)?;
-    output.document(&document);
+pub(super) fn adopt(site: &Site<'_>) -> Result<Exit, Failure> {
+    let desk = site.desk(names::Leave { force: false, adopt: true });
+    let found = site.others()?;
+    let plan = || {
+        let mut plan = desk.plan(&found).map_err(|error| failed(&error))?;
+        plan.adopt_only();
+        Ok(plan)
+    };
+    let (exit, document) = site.in_turn(|right| {
+        let (mut planned, mut until) = (plan()?, None);
+        if !planned.is_empty() {
+            until = right.take().map_err(registry::stands_by)?;
+            if until.is_some() {
+                planned = plan()?;
+            }
+        }
+        carry(&desk, planned, site.output, (true, until))
+    })?;
+    site.output.document(&document);
     Ok(exit)
 }
 
+/// Shows a plan, and does it where that is wanted, until a time where there is one.
 fn carry(
     desk: &Desk<'_, Linux>,
     plan: Plan,
     output: Output,
-    apply: bool,
+    (apply, until): (bool, Option<Instant>),
 ) -> Result<(Exit, Json), Failure> {
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
@@ -128,7 +164,7 @@ fn carry(
         };
         return Ok((exit, document));
     }
-    let outcome = desk.carry_out(plan).map_err(|error| failed(&error))?;
+    let outcome = desk.carry_out(plan, until).map_err(|error| failed(&error))?;
     let undone: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
     for line in &undone {
         output.say(format!("not done: {line}"));
@@ -156,19 +192,17 @@ fn worse(one: Exit, other: Exit) -> Exit {
     if rank(one) >= rank(other) { one } else { other }
 }
 
-/// What servers hold, asked anew unless `local`, beside the leases of the branch.
-pub(super) fn add_leases(
-    node: &Node,
-    settings: &Settings,
-    leases: &mut Leases,
-    local: bool,
-) -> Result<(), Failure> {
-    if !local && let Ok(law) = law(node, settings) {
-        let refused = desk(node, settings, &law).read().map_err(|error| failed(&error))?;
-        for refused in refused {
-            Output::notice(format!("warning: {refused}; this is what was read last"));
-        }
+/// Asks servers what they hold, and remembers it.
+pub(super) fn read(site: &Site<'_>) -> Result<(), Failure> {
+    let refused = site.desk(names::Leave::default()).read().map_err(|error| failed(&error))?;
+    for refused in refused {
+        Output::notice(format!("warning: {refused}; this is what was read last"));
     }
+    Ok(())
+}
+
+/// What servers hold as this node read it last, beside the leases of the branch.
+pub(super) fn add_leases(node: &Node, leases: &mut Leases) -> Result<(), Failure> {
     let last = addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
     let known = addresses::known_of_servers(&node.host, Duration::MAX);
     let known = known.map_err(|error| failed(&error))?;
@@ -178,57 +212,50 @@ pub(super) fn add_leases(
 }
 
 /// Gives every guest what it claims of servers, adds what changed to `allocation`, and returns
-/// whether something is refused.
+/// what is refused.
 pub(super) fn allocate(
-    node: &Node,
-    settings: &Settings,
-    law: &Law,
+    site: &Site<'_>,
     (found, behind): (&FoundGuests, bool),
     allocation: &mut Allocation,
-) -> Result<bool, Failure> {
-    let desk = desk(node, settings, law).behind(behind);
-    let mut is_refused = false;
-    for id in desk.open() {
-        let (settled, of_server) = desk.settle(id, found).map_err(|error| failed(&error))?;
-        is_refused |= !settled.refused.is_empty();
-        say_refused(&settled);
-        allocation.changes.extend(of_server.changes);
-        allocation.refused.extend(of_server.refused);
-        allocation.stranded.extend(of_server.stranded);
-    }
-    Ok(is_refused)
+) -> Result<Vec<Refused>, Failure> {
+    let desk = site.desk(names::Leave::default()).behind(behind);
+    let mut refused = Vec::new();
+    site.in_turn(|right| {
+        for id in desk.open() {
+            let (settled, of_server) =
+                desk.settle(id, found, right).map_err(|error| failed(&error))?;
+            refused.extend(settled.refused);
+            allocation.changes.extend(of_server.changes);
+            allocation.refused.extend(of_server.refused);
+            allocation.stranded.extend(of_server.stranded);
+        }
+        Ok(())
+    })?;
+    Ok(refused)
 }
 
 /// Settles one claim, if a server administers its vnet.
-pub(super) fn allocate_one(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
-    claim: &Claim,
-) -> Result<Option<Exit>, Failure> {
-    let law = law(node, settings)?;
-    let Some(id) = administrator(&law.network, &claim.vnet) else { return Ok(None) };
+pub(super) fn allocate_one(site: &Site<'_>, claim: &Claim) -> Result<Option<Exit>, Failure> {
+    let network = &site.law.network;
+    let Some(id) = administrator(network, &claim.vnet) else { return Ok(None) };
     let is_it = |other: &Claim| (&other.vnet, &other.mac) == (&claim.vnet, &claim.mac);
-    if claims(&law.network).iter().any(is_it) {
+    if claims(network).iter().any(is_it) {
         return Err(super::is_declared(claim));
     }
-    let desk = desk(node, settings, &law);
-    let (settled, allocation) = desk.settle_one(id, claim).map_err(|error| failed(&error))?;
-    say_refused(&settled);
-    tell_hosts(node, settings)?;
-    let exit = words::say(output, &allocation, true);
-    Ok(Some(if settled.refused.is_empty() { exit } else { Exit::Refused }))
+    let desk = site.desk(names::Leave::default());
+    let (settled, allocation) =
+        site.in_turn(|right| desk.settle_one(id, claim, right).map_err(|error| failed(&error)))?;
+    site.tell_hosts()?;
+    Ok(Some(words::say(site.output, &allocation, &settled.refused, true)))
 }
 
 /// Takes an address from its guest, if a server administers it.
 pub(super) fn release(
-    node: &Node,
-    settings: &Settings,
-    output: Output,
+    site: &Site<'_>,
     (address, zone): (IpAddr, Option<&ZoneId>),
     at_once: bool,
 ) -> Result<Option<Exit>, Failure> {
-    let law = law(node, settings)?;
+    let Site { node, law, .. } = site;
     let last = addresses::remembered_of_servers(&node.host).map_err(|error| failed(&error))?;
     let is_it =
         |(of, found): &&(ZoneId, IpAddr)| *found == address && zone.is_none_or(|zone| zone == of);
@@ -266,31 +293,19 @@ pub(super) fn release(
             after: (!at_once).then_some(released),
         }]
     };
-    let settled = desk(node, settings, &law).settle_by(&id, decide);
-    let settled = settled.map_err(|error| failed(&error))?;
+    let desk = site.desk(names::Leave::default());
+    let settled =
+        site.in_turn(|right| desk.settle_by(&id, decide, right).map_err(|error| failed(&error)));
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
-    say_refused(&settled);
-    tell_hosts(node, settings)?;
-    let is_refused = !settled.refused.is_empty();
+    let settled = settled?;
+    site.tell_hosts()?;
     let allocation = Allocation { changes: settled.changes, ..Allocation::default() };
-    let exit = words::say(output, &allocation, true);
-    Ok(Some(if is_refused { Exit::Refused } else { exit }))
+    Ok(Some(words::say(site.output, &allocation, &settled.refused, true)))
 }
 
-/// Says what is wrong with servers; whether something is.
-pub(super) fn check(node: &Node, settings: &Settings) -> Result<bool, Failure> {
-    let law = law(node, settings)?;
-    let wrong = desk(node, settings, &law).check();
-    for wrong in &wrong {
-        Output::notice(format!("refused: {wrong}"));
-    }
-    Ok(!wrong.is_empty())
-}
-
-fn say_refused(settled: &Settled) {
-    for refused in &settled.refused {
-        Output::notice(format!("refused: {refused}"));
-    }
+/// What is wrong with servers.
+pub(super) fn check(site: &Site<'_>) -> Vec<Refused> {
+    site.desk(names::Leave::default()).check()
 }

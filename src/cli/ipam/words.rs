@@ -10,6 +10,7 @@ use crate::cli::failure::Exit;
 use crate::cli::output::Output;
 use crate::network::{Lease, Origin};
 use crate::plan::addresses::{Allocation, LeaseChange};
+use crate::plan::ipam::Refused;
 use crate::value::ZoneId;
 
 /// Leases as a table.
@@ -50,8 +51,13 @@ fn state(lease: &Lease) -> String {
     }
 }
 
-/// Says what changes or changed, and who does not get what.
-pub(super) fn say(output: Output, allocation: &Allocation, done: bool) -> Exit {
+/// Says what changes or changed, who does not get what, and what servers refuse.
+pub(super) fn say(
+    output: Output,
+    allocation: &Allocation,
+    of_servers: &[Refused],
+    done: bool,
+) -> Exit {
     let Allocation { changes, refused, stranded } = allocation;
     let mut text = String::new();
     for line in sentences(changes) {
@@ -60,30 +66,46 @@ pub(super) fn say(output: Output, allocation: &Allocation, done: bool) -> Exit {
     for refused in refused {
         let _ = writeln!(text, "refused: {refused}");
     }
+    for refused in of_servers {
+        let _ = writeln!(text, "refused: {refused}");
+    }
     for stranded in stranded {
         let _ = writeln!(text, "stranded: {stranded}");
     }
-    if changes.is_empty() && refused.is_empty() && stranded.is_empty() {
+    let ok = refused.is_empty() && of_servers.is_empty();
+    if changes.is_empty() && ok && stranded.is_empty() {
         text.push_str("everybody has the addresses that they should have\n");
     }
     output.say(text);
     output.document(&json!({
-        "ok": refused.is_empty(),
+        "ok": ok,
         "done": done,
         "changes": changes.iter().map(of_change).collect::<Vec<_>>(),
         "refused": refused.iter().map(|refused| json!({
             "guest": refused.guest, "vnet": refused.vnet, "mac": refused.mac,
             "message": refused.to_string(),
         })).collect::<Vec<_>>(),
+        "refused_by_servers": of_servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "stranded": stranded.iter().map(|stranded| json!({
             "zone": stranded.zone, "address": stranded.address, "guest": stranded.guest,
         })).collect::<Vec<_>>(),
     }));
-    match (refused.is_empty(), changes.is_empty() && stranded.is_empty() || done) {
+    match (ok, changes.is_empty() && stranded.is_empty() || done) {
         (false, _) => Exit::Refused,
         (true, false) => Exit::Pending,
         (true, true) => Exit::Ok,
     }
+}
+
+/// Says what is wrong with servers, where nothing else is looked at.
+pub(super) fn say_wrong(output: Output, wrong: &[Refused]) -> Exit {
+    let lines: Vec<String> = wrong.iter().map(|wrong| format!("refused: {wrong}")).collect();
+    output.say(lines.join("\n"));
+    output.document(&json!({
+        "ok": wrong.is_empty(),
+        "refused_by_servers": wrong.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    }));
+    if wrong.is_empty() { Exit::Ok } else { Exit::Refused }
 }
 
 fn of_change(change: &LeaseChange) -> Json {

@@ -225,6 +225,10 @@ fn rules(files: &TrustFiles) -> Vec<String> {
     } else {
         format!("leases of addresses are written by {}", allocators.join(", "))
     });
+    if files.policy.leases_line() > 0 {
+        let line = files.policy.leases_line();
+        rules.push(format!("the branch of leases was begun anew (`leases-line: {line}`)"));
+    }
     let removal = files.policy.removal();
     if let Some(most) = removal.max_vnets {
         rules.push(format!(

@@ -184,6 +184,15 @@ macro_rules! subnets {
                 zones: {lan: {type: simple, dhcp: dnsmasq, ipam: pve}}
                 vnets: {web: {zone: lan, subnets: {10.0.0.0/24: {gateway: 10.0.0.1, dhcp-options: [{name: ntp-server, values: ['2001:db8::5']}]}}}}
                 ";
+            DhcpOptionUnserved "dhcp-option-unserved" Advice
+                "an interface has options of DHCP, and nobody tells it"
+                "Options are told with an address, by the dnsmasq of the zone."
+                "Add `dhcp: dnsmasq` and `ipam` to the zone and a subnet to the vnet, or remove `dhcp-options`."
+                "
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {10.0.0.0/24: {gateway: 10.0.0.1}}}}
+                guests: {box: {nics: [{vnet: web, mac: 'BC:24:11:00:00:01', dhcp-options: [{name: ntp-server, values: [10.0.0.5]}]}]}}
+                ";
             DhcpRangeUnused "dhcp-range-unused" Advice
                 "a subnet has DHCP ranges, and its zone no DHCP"
                 "Addresses are given to guests where the zone has both `dhcp` and `ipam`; elsewhere a range is a reservation on paper."

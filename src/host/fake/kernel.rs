@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::network::Network;
-use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel};
+use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel, nat_listing};
 use crate::value::IfName;
 
 impl Network {
@@ -113,7 +113,10 @@ impl Network {
     #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
     pub(super) fn mend(&mut self, step: &NetworkStep) {
         match step {
-            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
+            // Of rules for lookups only the first is read.
+            NetworkStep::Up { .. }
+            | NetworkStep::Down { .. }
+            | NetworkStep::AddLocalRule { .. } => {}
             NetworkStep::Delete { interface }
             | NetworkStep::Remake { interface, .. }
             | NetworkStep::DeleteOvsPort { interface } => {
@@ -191,6 +194,9 @@ impl Network {
                     self.kernel.unreachable.remove(table);
                 }
             }
+            NetworkStep::DropLocalRule { family } => {
+                self.kernel.own_addresses_first.remove(family);
+            }
             NetworkStep::NameTable { interface, table } => {
                 self.kernel.tables.insert(interface.to_string(), *table);
             }
@@ -228,6 +234,27 @@ impl Network {
             NetworkStep::SetPortFlags { port, flags } => {
                 if let Some(link) = self.link(port) {
                     link.flags.extend(flags.clone());
+                }
+            }
+            NetworkStep::SetNat { family, rules } if rules.is_empty() => {
+                self.kernel.nat.tables.remove(family);
+            }
+            NetworkStep::SetNat { family, rules } => {
+                if self.kernel.nat.works.contains(family) {
+                    let listing = nat_listing(*family, rules);
+                    self.kernel.nat.tables.insert(*family, listing);
+                }
+            }
+            NetworkStep::AddStation { port, mac } => {
+                if self.link(port).is_some_and(|link| link.master.is_some()) {
+                    let stations = self.kernel.stations.entry(port.clone()).or_default();
+                    stations.learnt.remove(mac);
+                    stations.fixed.insert(mac.clone());
+                }
+            }
+            NetworkStep::RemoveStation { port, mac } => {
+                if let Some(stations) = self.kernel.stations.get_mut(port) {
+                    stations.fixed.remove(mac);
                 }
             }
             NetworkStep::SetPortVlans { port, remove, add } => {

@@ -7,7 +7,9 @@ use camino::Utf8Path;
 
 use super::{Effect, Fake, Machine, hold};
 use crate::host::HostError;
-use crate::plan::{Engine, Interface, Kernel, Kind, Link, NetworkStep, Tunnel, interfaces};
+use crate::plan::{
+    Engine, Interface, Kernel, Kind, Link, NetworkStep, Stations, Tunnel, interfaces,
+};
 use crate::render::Managed;
 use crate::value::IfName;
 
@@ -231,6 +233,16 @@ impl Machine {
             kernel.sysctls.retain(|name, _| sysctls.contains(name));
         }
         Ok(kernel)
+    }
+
+    pub(super) fn stations(
+        &mut self,
+        ports: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Stations>, HostError> {
+        self.step("read the bridges of", Utf8Path::new("/"), Effect::Nothing)?;
+        let kernel = self.network.as_ref().map(|network| &network.kernel);
+        let known = kernel.map(|kernel| kernel.stations.clone()).unwrap_or_default();
+        Ok(known.into_iter().filter(|(port, _)| ports.contains_key(port)).collect())
     }
 
     pub(super) fn change(&mut self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

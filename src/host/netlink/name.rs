@@ -86,6 +86,10 @@ pub(crate) const DEVCONF_DISABLE_IPV6: usize = 26;
 /// Flags of an address, all of them.
 pub(crate) const IFA_FLAGS: u16 = 8;
 
+/// The priority of a rule, and what it does with a lookup: it sends it to a table.
+pub(crate) const FRA_PRIORITY: u16 = 6;
+pub(crate) const FR_ACT_TO_TBL: u8 = 1;
+
 /// In an answer that refuses: why, in words.
 pub(crate) const NLMSGERR_ATTR_MSG: u16 = 1;
 

@@ -6,10 +6,10 @@ use ipnet::IpNet;
 use nix::libc;
 
 use super::super::HostError;
-use super::super::netlink::name::{self, PORT_FLAGS};
+use super::super::netlink::name::{self, FR_ACT_TO_TBL, FRA_PRIORITY, PORT_FLAGS};
 use super::super::netlink::{Request, address_header, link_header, neighbour_header, route_header};
 use super::batch::Found;
-use crate::plan::{BridgeSettings, Make, NetworkStep, PortVlan};
+use crate::plan::{BridgeSettings, Family, Make, NetworkStep, PortVlan};
 use crate::value::MacAddress;
 
 /// A message, and the errors that say that what it asks for is so already.
@@ -34,6 +34,9 @@ const ALIAS: usize = 255;
 
 /// The metric of the route by which nothing leaves a VRF, as the kernel's manual of VRFs has it.
 const LAST: u32 = 4_278_198_272;
+
+/// Where ifupdown2 puts the rule for the node's own addresses: after that for VRFs.
+const LOCAL_RULE: u32 = 32_765;
 
 const MAKE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
@@ -66,10 +69,13 @@ fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
         NetworkStep::Delete { .. } => &[libc::ENODEV],
         NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
-        NetworkStep::DropRemote { .. } => &[libc::ENOENT, libc::ENODEV],
+        NetworkStep::DropRemote { .. } | NetworkStep::RemoveStation { .. } => {
+            &[libc::ENOENT, libc::ENODEV]
+        }
         NetworkStep::DropRoute { .. } => &[libc::ESRCH, libc::ENODEV],
         NetworkStep::SetUnreachable { on: false, .. } => &[libc::ESRCH, libc::ENOENT],
-        NetworkStep::SetPortVlans { .. } => &[libc::ENOENT],
+        NetworkStep::SetPortVlans { .. } | NetworkStep::DropLocalRule { .. } => &[libc::ENOENT],
+        NetworkStep::AddLocalRule { .. } => &[libc::EEXIST],
         _ => &[],
     }
 }
@@ -134,6 +140,13 @@ fn of_link(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit>
 /// What is asked of addresses, tunnel ends and routes.
 fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit> {
     Ok(Some(match step {
+        NetworkStep::AddStation { port, mac } => {
+            let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
+            station(libc::RTM_NEWNEIGH, flags, there(port, find)?.index, mac)?
+        }
+        NetworkStep::RemoveStation { port, mac } => {
+            station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?
+        }
         NetworkStep::AddAddress { interface, address } => {
             let index = there(interface.as_str(), find)?.index;
             self::address(libc::RTM_NEWADDR, MAKE, index, *address)
@@ -160,6 +173,12 @@ fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit
             route(libc::RTM_DELROUTE, 0, index, *destination)
         }
         NetworkStep::SetUnreachable { table, on, .. } => unreachable(*table, *on),
+        NetworkStep::AddLocalRule { family } => {
+            let request = local_rule(libc::RTM_NEWRULE, MAKE, *family);
+            request.with(FRA_PRIORITY, &LOCAL_RULE.to_ne_bytes())
+        }
+        // Without a priority the first one goes.
+        NetworkStep::DropLocalRule { family } => local_rule(libc::RTM_DELRULE, 0, *family),
         _ => return Ok(None),
     }))
 }
@@ -318,6 +337,13 @@ fn remote(action: u16, flags: i32, index: u32, remote: IpAddr) -> Request {
         .with(libc::NDA_DST, &octets(remote).1)
 }
 
+/// An entry of a bridge that is not forgotten with time.
+fn station(action: u16, flags: i32, index: u32, mac: &str) -> Result<Request, Unfit> {
+    let mac = mac.parse::<MacAddress>().map_err(|error| Unfit::Wrong(error.to_string()))?;
+    let header = neighbour_header(libc::AF_BRIDGE, index, libc::NUD_NOARP, libc::NTF_MASTER);
+    Ok(Request::new(action, flags, &header).with(libc::NDA_LLADDR, &mac.octets()))
+}
+
 /// A route of the main table straight to an interface.
 fn route(action: u16, flags: i32, index: u32, destination: IpNet) -> Request {
     let (family, to) = octets(destination.network());
@@ -332,6 +358,15 @@ fn route(action: u16, flags: i32, index: u32, destination: IpNet) -> Request {
 }
 
 /// The route by which nothing leaves a VRF. The one that goes is of any protocol and metric.
+/// The rule that sends lookups to the table of the node's own addresses.
+fn local_rule(action: u16, flags: i32, family: Family) -> Request {
+    let family = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
+    // `struct fib_rule_hdr` is laid out as `struct rtmsg` is; its action is in the last byte
+    // before the flags.
+    let header = route_header(family, 0, libc::RT_TABLE_LOCAL, 0, 0, FR_ACT_TO_TBL);
+    Request::new(action, flags, &header)
+}
+
 fn unreachable(table: u32, on: bool) -> Request {
     let (action, flags, protocol, scope) = if on {
         (libc::RTM_NEWROUTE, MAKE, libc::RTPROT_BOOT, libc::RT_SCOPE_UNIVERSE)

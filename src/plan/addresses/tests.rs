@@ -99,6 +99,7 @@ fn what_is_declared_for_a_guest_is_given_to_no_other() {
         vnet: "va".parse().unwrap(),
         mac: claim(1, &[]).mac,
         addresses: vec!["10.0.0.2".parse().unwrap()],
+        dhcp_options: Vec::new(),
     };
     let guest = crate::network::Guest { nics: vec![nic], hostname: None };
     network.guests.insert("g1".parse().unwrap(), guest);

@@ -71,23 +71,6 @@ pub struct Counts {
     pub ours: usize,
 }
 
-/// The most of our objects that one plan may remove from one server. Nobody is asked where
-/// nothing is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The most objects.
-    pub max_objects: Option<u32>,
-}
-
-impl Limits {
-    /// Why a plan must not remove what it would.
-    pub fn judge(self, counts: Counts) -> Option<Refusal> {
-        let most = self.max_objects? as usize;
-        let Counts { removed, ours, .. } = counts;
-        (removed > most).then_some(Refusal::TooMuch { removed, of: ours, most })
-    }
-}
-
 impl Counts {
     /// Both together.
     #[must_use]
@@ -134,6 +117,18 @@ impl Step {
     /// Whether something goes.
     pub fn removes(&self) -> bool {
         matches!(self, Self::Delete { .. })
+    }
+
+    /// Whether somebody loses something: a guest gives up its address, or an object goes that
+    /// nobody gave up before.
+    pub fn takes_away(&self) -> bool {
+        let was_given_up =
+            |found: &FoundObject| found.content.as_ref().is_some_and(Content::is_given_up);
+        match self {
+            Self::Create { .. } => false,
+            Self::Update { found, content } => content.is_given_up() && !was_given_up(found),
+            Self::Delete { found } => !was_given_up(found),
+        }
     }
 
     /// Steps are done in this order: what goes makes room first, but for the space, which

@@ -16,7 +16,8 @@ mod refusal;
 mod tests;
 mod wanted;
 
-pub use difference::{Counts, Difference, Limits, Rule, Step, difference};
+pub use super::refused::{Limits, TooMuch};
+pub use difference::{Counts, Difference, Rule, Step, difference};
 pub use leases::{leases, taken};
 pub use mark::{Mark, Of, Slot, TAG};
 pub use object::{Content, Found, FoundObject, Key, Owner};

@@ -64,6 +64,13 @@ pub struct Content {
     pub is_closed: bool,
 }
 
+impl Content {
+    /// Whether the guest gave the address up, which is its own for the grace.
+    pub fn is_given_up(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.released.is_some())
+    }
+}
+
 /// Whose an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {

@@ -2,17 +2,12 @@
 
 use std::fmt;
 
-use super::{Key, Mark};
+use super::{Key, Mark, TooMuch};
+use crate::plan::refused;
 use crate::value::{IpamId, ZoneId};
 
-/// Something that is not done. All else goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// With what.
-    pub of: Subject,
-    /// Why.
-    pub why: Refusal,
-}
+/// Something that is not done.
+pub type Refused = refused::Refused<Subject, Refusal>;
 
 /// With what something is not done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,20 +38,17 @@ pub enum Refusal {
     /// Addresses in it are held, and no subnet that is declared has them; so many.
     Used(usize),
     /// More would be removed than the limits allow.
-    TooMuch {
-        /// Objects that would be removed.
-        removed: usize,
-        /// The objects that are ours.
-        of: usize,
-        /// The most that may be.
-        most: usize,
-    },
+    TooMuch(TooMuch),
     /// It is not what it was when the change was planned.
     Moved,
     /// The zone has no space on the server yet.
     NoSpace,
     /// Something that weft needs there and does not make itself.
     Lacks(String),
+    /// This node may not write now.
+    StandsBy(String),
+    /// The time for writing was over before it was begun.
+    Over,
     /// The server or the way to it refuses; its own words.
     Said(String),
 }
@@ -65,12 +57,6 @@ impl Refusal {
     /// Whether somebody else was first, so that another choice may go well.
     pub fn is_of_another(&self) -> bool {
         matches!(self, Self::Foreign(_) | Self::Marked(_) | Self::Several(_) | Self::Moved)
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.of, self.why)
     }
 }
 
@@ -116,15 +102,14 @@ impl fmt::Display for Refusal {
                 f,
                 "guests hold {number} of its addresses, so it stays until they are given up (`weft ipam release`), or until it is forced"
             ),
-            Self::TooMuch { removed, of, most } => write!(
-                f,
-                "{removed} of our {of} objects would be removed, and at most {most} may be; look at the plan, and force it if it is meant"
-            ),
+            Self::TooMuch(much) => much.fmt(f),
             Self::Moved => f.write_str("it was changed since this was planned; plan again"),
             Self::NoSpace => {
                 f.write_str("the server has no VRF for it yet; `weft ipam apply` makes it")
             }
             Self::Lacks(what) => write!(f, "the server lacks {what}"),
+            Self::StandsBy(why) => write!(f, "nothing is written there: {why}"),
+            Self::Over => f.write_str("the time for writing is over"),
             Self::Said(said) => f.write_str(said),
         }
     }

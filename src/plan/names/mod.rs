@@ -8,7 +8,6 @@
 mod difference;
 mod fqdn;
 mod hosted;
-mod limit;
 mod mark;
 mod record;
 mod refusal;
@@ -18,10 +17,10 @@ mod show;
 mod tests;
 mod wanted;
 
+pub use super::refused::{Limits, TooMuch};
 pub use difference::{Adopt, Counts, Difference, Edit, NameChange, Rule, Write, difference};
 pub use fqdn::Fqdn;
 pub use hosted::{Hosted, WantedZone, assign};
-pub use limit::Limits;
 pub use mark::{ACCOUNT, Way};
 pub use record::{Comment, Found, Record, RecordKind, Rrset};
 pub use refusal::{Refusal, Refused, Subject};

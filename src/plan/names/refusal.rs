@@ -3,17 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Fqdn, Holder, RecordKind};
+use super::{Fqdn, Holder, RecordKind, TooMuch};
+use crate::plan::refused;
 use crate::value::{DnsId, DnsName, ZoneId};
 
-/// Something that is not done. All else goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// For whom.
-    pub of: Subject,
-    /// Why.
-    pub why: Refusal,
-}
+/// Something that is not done.
+pub type Refused = refused::Refused<Subject, Refusal>;
 
 /// For whom something is not done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,24 +73,11 @@ pub enum Refusal {
     /// Somebody else's record with this content is there, and switched off.
     Disabled(Fqdn, RecordKind, String),
     /// More would be removed than the limits allow.
-    TooMuch {
-        /// Records that would be removed.
-        removed: usize,
-        /// The records that are ours.
-        of: usize,
-        /// The most that may be.
-        most: usize,
-    },
+    TooMuch(TooMuch),
     /// What is at the name is not what it was when the change was planned.
     Moved(Fqdn),
     /// The server or the way to it refuses; its own words.
     Said(String),
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.of, self.why)
-    }
 }
 
 impl fmt::Display for Subject {
@@ -156,10 +138,7 @@ impl fmt::Display for Refusal {
                 f,
                 "somebody switched off the {kind} record `{content}` at `{name}`; switch it on or remove it"
             ),
-            Self::TooMuch { removed, of, most } => write!(
-                f,
-                "{removed} of our {of} records would be removed, and at most {most} may be; look at the plan, and force it if it is meant"
-            ),
+            Self::TooMuch(much) => much.fmt(f),
             Self::Moved(name) => {
                 write!(f, "`{name}` was changed since this was planned; plan again")
             }

@@ -324,14 +324,3 @@ fn a_stranded_address_keeps_what_is_registered_for_it() {
         assert_eq!(contents(&after, at.as_str(), kind), [kept]);
     }
 }
-
-#[test]
-fn too_much_is_not_removed() {
-    let counts = Counts { removed: 5, ours: 20, ..Counts::default() };
-    let judge = |max_records, max_percent| Limits { max_records, max_percent }.judge(counts);
-    assert_eq!(judge(None, None), None);
-    assert_eq!(judge(Some(5), Some(25)), None);
-    assert_eq!(judge(Some(4), None), Some(Refusal::TooMuch { removed: 5, of: 20, most: 4 }));
-    assert_eq!(judge(Some(5), Some(24)), Some(Refusal::TooMuch { removed: 5, of: 20, most: 4 }));
-    assert_eq!(Limits { max_records: Some(0), max_percent: None }.judge(Counts::default()), None);
-}

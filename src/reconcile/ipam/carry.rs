@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::thread;
+use std::time::Instant;
 
 use super::{Plan, PlannedServer, Server};
 use crate::plan::ipam::{Content, FoundObject, Key, Refusal, Refused, Step, Subject};
@@ -26,10 +27,14 @@ pub struct Outcome {
 
 /// Carries out a plan, one request to a server at a time.
 pub fn carry_out(plan: Plan) -> Outcome {
+    carry_out_until(plan, None)
+}
+
+/// The same, but nothing is begun any more after a time.
+pub fn carry_out_until(plan: Plan, until: Option<Instant>) -> Outcome {
     let mut outcome = Outcome::default();
     for PlannedServer { mut server, steps, .. } in plan.servers {
-        Carrier { server: &mut *server, outcome: &mut outcome, without_space: BTreeSet::new() }
-            .all(steps);
+        Carrier::new(&mut *server, &mut outcome, until).all(steps);
     }
     outcome.refused.retain(|refused| !plan.refused.contains(refused));
     outcome
@@ -37,13 +42,27 @@ pub fn carry_out(plan: Plan) -> Outcome {
 
 /// Carries out steps on one server.
 pub(super) struct Carrier<'a> {
-    pub(super) server: &'a mut dyn Server,
-    pub(super) outcome: &'a mut Outcome,
+    server: &'a mut dyn Server,
+    outcome: &'a mut Outcome,
+    /// When nothing more may be begun.
+    until: Option<Instant>,
     /// Zones whose space could not be made.
-    pub(super) without_space: BTreeSet<ZoneId>,
+    without_space: BTreeSet<ZoneId>,
 }
 
-impl Carrier<'_> {
+impl<'a> Carrier<'a> {
+    pub(super) fn new(
+        server: &'a mut dyn Server,
+        outcome: &'a mut Outcome,
+        until: Option<Instant>,
+    ) -> Self {
+        Self { server, outcome, until, without_space: BTreeSet::new() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     pub(super) fn all(&mut self, steps: Vec<Step>) {
         let mut steps = steps.into_iter().peekable();
         while let Some(step) = steps.next() {
@@ -72,6 +91,9 @@ impl Carrier<'_> {
         let bounds = self.server.bounds();
         let mut pause = bounds.pause;
         for attempt in 0..bounds.attempts {
+            if self.is_over() {
+                return self.leave(zone, &open, &Refusal::Over);
+            }
             let objects: Vec<_> = open.iter().map(|(key, content)| (*key, content)).collect();
             self.outcome.writes += 1;
             let result = self.server.create(zone, &objects);
@@ -158,11 +180,15 @@ impl Carrier<'_> {
     }
 
     fn give_up(&mut self, zone: &ZoneId, open: &BTreeMap<Key, Content>, error: &HttpError) {
+        self.leave(zone, open, &Refusal::Said(error.to_string()));
+    }
+
+    fn leave(&mut self, zone: &ZoneId, open: &BTreeMap<Key, Content>, why: &Refusal) {
         for key in open.keys() {
             if *key == Key::Space {
                 self.without_space.insert(zone.clone());
             }
-            self.refuse(zone, *key, Refusal::Said(error.to_string()));
+            self.refuse(zone, *key, why.clone());
         }
     }
 
@@ -214,6 +240,9 @@ impl Carrier<'_> {
             }
             if attempt == bounds.attempts {
                 break;
+            }
+            if self.is_over() {
+                return self.refuse_found(found, Refusal::Over);
             }
             self.outcome.writes += 1;
             let Err(refused) = write(self.server) else { continue };

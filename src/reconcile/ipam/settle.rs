@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::carry::{Carrier, Outcome};
-use super::{Access, Decide, Terms, beside, changed, held, of_server, reach, said};
+use super::{Access, Decide, Terms, beside, changed, held, keep, of_server, reach, said};
 use crate::network::{Leases, Network};
 use crate::plan::addresses::LeaseChange;
-use crate::plan::ipam::{Key, Refusal, Refused, Rule, Scene, Step, Subject, difference, zones_of};
+use crate::plan::ipam::{
+    Counts, Key, Refusal, Refused, Rule, Scene, Step, Subject, difference, zones_of,
+};
 use crate::value::{IpamId, ZoneId};
 
 /// How often others may be first.
@@ -39,6 +41,23 @@ pub fn settle(
     terms: &Terms,
     decide: &mut Decide<'_>,
 ) -> Settled {
+    settle_in_turn(network, id, access, terms, decide, &mut || Ok(None))
+}
+
+/// Says until when something may be begun on a server, or why nothing may. Without an end,
+/// nobody says who writes.
+pub type Ask<'a> = dyn FnMut() -> Result<Option<Instant>, String> + 'a;
+
+/// The same where `ask` must be asked before the first write. What was found before that is
+/// looked at again, for another may have written meanwhile.
+pub fn settle_in_turn(
+    network: &Network,
+    id: &IpamId,
+    access: &BTreeMap<IpamId, Access>,
+    terms: &Terms,
+    decide: &mut Decide<'_>,
+    ask: &mut Ask<'_>,
+) -> Settled {
     let mut settled = Settled::default();
     let mut server = match reach(network, id, access, terms) {
         Ok(server) => server,
@@ -49,6 +68,8 @@ pub fn settle(
     };
     let zones: BTreeSet<ZoneId> = zones_of(network, id).cloned().collect();
     let mut made: BTreeMap<_, LeaseChange> = BTreeMap::new();
+    let mut until = None;
+    let mut is_asked = false;
     for tries in 0..TRIES {
         let found = match server.found(&zones) {
             Ok(found) => found,
@@ -67,7 +88,7 @@ pub fn settle(
             .map(|change| (change.zone.clone(), Key::Address(change.address)))
             .collect();
         let mut outcome = Outcome::default();
-        let mut steps = Vec::new();
+        let (mut steps, mut counts) = (Vec::new(), Counts::default());
         for zone in all.iter().filter(|zone| keys.iter().any(|(of, _)| of == *zone)) {
             let scene = Scene {
                 cluster: &terms.cluster,
@@ -86,6 +107,7 @@ pub fn settle(
             }
             let rule = Rule { cluster: &terms.cluster, adopt: terms.adopt, reach: scene.reach };
             let difference = difference(zone, &scene.wanted(false), &found, rule);
+            counts = counts.and(difference.counts);
             let is_concerned = |step: &Step| keys.contains(&(zone.clone(), step.key()));
             steps.extend(difference.steps.into_iter().filter(is_concerned));
             settled.refused.extend(difference.refused.into_iter().filter(|refused| {
@@ -96,11 +118,24 @@ pub fn settle(
                 is_concerned || matches!(refused.why, Refusal::Elsewhere(_))
             }));
         }
+        if let Some(why) = keep(&mut steps, counts, terms) {
+            settled.refused.extend(of_server(id, vec![why]));
+        }
+        if !steps.is_empty() && !is_asked {
+            match ask() {
+                Ok(end) => (until, is_asked) = (end, true),
+                Err(why) => {
+                    settled.refused.extend(of_server(id, vec![Refusal::StandsBy(why)]));
+                    break;
+                }
+            }
+            if until.is_some() {
+                continue;
+            }
+        }
         let planned: BTreeSet<_> =
             steps.iter().filter_map(|step| Some((step.zone()?.clone(), step.key()))).collect();
-        let mut carrier =
-            Carrier { server: &mut *server, outcome: &mut outcome, without_space: BTreeSet::new() };
-        carrier.all(steps);
+        Carrier::new(&mut *server, &mut outcome, until).all(steps);
         let is_done = |change: &LeaseChange| {
             let (zone, key) = (change.zone.clone(), Key::Address(change.address));
             let of = Subject::Object(zone.clone(), key);

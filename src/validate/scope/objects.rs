@@ -263,7 +263,7 @@ impl Objects<'_> {
     fn guest(&self, guest: &guest::Guest) -> Within {
         let guest::Guest { nics, hostname: _ } = guest;
         for nic in &nics.value {
-            let guest::Nic { vnet, mac: _, addresses } = nic;
+            let guest::Nic { vnet, mac: _, addresses, dhcp_options: _ } = nic;
             all_listed(self.scope.vnets.as_ref(), "vnets", [vnet])?;
             self.addresses(addresses.iter().flat_map(|addresses| &addresses.value))?;
         }

@@ -117,13 +117,13 @@ fn what_does_not_pass_is_said() {
 fn tokens_that_do_not_let_in_are_said() {
     each(ONE, |site, _, mut cluster| {
         for token in ["0123456789012345678901234567890123456789", "nbt_abcdefabcdef.0123456789"] {
-            cluster.access.token = Secret::new(token.to_owned());
+            cluster.access.secret = Secret::new(token.to_owned());
             let shown = cluster.plan().to_string();
             assert!(shown.contains("IPAM server `nb`: answers 403: "), "{shown}");
             assert!(shown.contains("look whether its token is valid, may write"), "{shown}");
             assert!(!shown.contains("0123456789"), "{shown}");
         }
-        cluster.access.token = Secret::new(site.read_only());
+        cluster.access.secret = Secret::new(site.read_only());
         let plan = cluster.plan();
         assert_eq!(plan.refused(), [], "{}", site.name);
         let outcome = carry_out(plan);
@@ -133,7 +133,7 @@ fn tokens_that_do_not_let_in_are_said() {
             refused[0].starts_with("VRF of zone `za`: answers 403: You do not have permission"),
             "{refused:?}"
         );
-        cluster.access.token = Secret::new("a\nb".to_owned());
+        cluster.access.secret = Secret::new("a\nb".to_owned());
         assert!(cluster.plan().to_string().contains("is no line of text that can be sent"));
         let access = BTreeMap::new();
         let plan = super::plan(&cluster.network, &access, &cluster.terms, &mut cluster.decide());

@@ -126,11 +126,11 @@ fn what_is_used_stays_and_not_all_goes_at_once() {
         cluster.declare(&ONE.replace("zone: za, subnets", "zone: za, alias: x, subnets"));
         cluster.apply();
         cluster.declare("zones: {za: {type: simple, ipam: nb}}\nvnets: {vb: {zone: za, subnets: {10.2.0.0/24: {}}}}\n");
-        cluster.terms.limits.max_objects = Some(0);
+        cluster.terms.limits.max = Some(0);
         let plan = cluster.plan();
         let shown = plan.to_string();
         assert!(
-            shown.contains("refused: IPAM server `nb`: 1 of our 4 objects would be removed, and at most 0 may be"),
+            shown.contains("refused: IPAM server `nb`: 1 of our 4 entries would be taken away, and at most 0 may be"),
             "{shown}"
         );
         assert!(shown.starts_with("nb: 1 to create, 0 to update, 0 to remove"), "{shown}");
@@ -147,7 +147,7 @@ fn what_is_used_stays_and_not_all_goes_at_once() {
 #[test]
 fn a_constrained_token_is_enough() {
     each(ONE, |site, _, mut cluster| {
-        cluster.access.token = Secret::new(site.constrained());
+        cluster.access.secret = Secret::new(site.constrained());
         cluster.more.push(guest("web", 1));
         let (_, outcome) = cluster.apply();
         assert_eq!((outcome.refused, outcome.settled), (vec![], 4), "{}", site.name);
@@ -168,7 +168,7 @@ fn a_constrained_token_is_enough() {
             refused[0].starts_with("prefix 10.6.0.0/24 of zone `za`: answers 404"),
             "{refused:?}"
         );
-        cluster.access.token = Secret::new(site.token.clone());
+        cluster.access.secret = Secret::new(site.token.clone());
         cluster.apply();
     });
 }

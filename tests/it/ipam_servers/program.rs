@@ -10,7 +10,11 @@ use crate::remotes::server::Authority;
 use crate::trust::repository::Repository;
 
 /// A node that may ask the server at a port with a token.
-fn new_node<'a>(repository: &'a Repository, name: &str, (port, token): (u16, &str)) -> Node<'a> {
+pub(super) fn new_node<'a>(
+    repository: &'a Repository,
+    name: &str,
+    (port, token): (u16, &str),
+) -> Node<'a> {
     let settings = format!(
         "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{port}\"}}\n",
     );

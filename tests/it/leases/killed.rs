@@ -24,7 +24,7 @@ fn any(below: u64) -> u64 {
 
 /// Gives a guest an address, killed now and then and begun again. Says which it got, and how
 /// often it was killed.
-fn allocate(root: &Path, guest: &str, mac: &str) -> (Option<String>, usize) {
+pub(crate) fn allocate(root: &Path, guest: &str, mac: &str) -> (Option<String>, usize) {
     for killed in 0.. {
         let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
             .arg("--root")

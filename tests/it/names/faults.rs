@@ -172,7 +172,7 @@ fn a_key_that_was_revoked_is_said_and_not_tried_again() {
         outcome.refused.iter().all(|one| one.to_string().contains("answers 401: Unauthorized"))
     );
     assert_eq!((outcome.refused.len(), outcome.settled), (2, 0));
-    cluster.access.key = Secret::new("another-key".to_owned());
+    cluster.access.secret = Secret::new("another-key".to_owned());
     let before = proxy.count("GET");
     let shown = cluster.plan().to_string();
     assert!(
@@ -182,7 +182,7 @@ fn a_key_that_was_revoked_is_said_and_not_tried_again() {
     assert_eq!((proxy.count("GET") - before, proxy.count("PATCH")), (1, writes));
     assert_eq!(server.records("sdn.example."), WHOLE);
     // A key that is no line of text is not sent at all.
-    cluster.access.key = Secret::new("a\nb".to_owned());
+    cluster.access.secret = Secret::new("a\nb".to_owned());
     assert!(cluster.plan().to_string().contains("the credential is no line of text"));
 }
 

@@ -225,10 +225,10 @@ fn more_than_the_limit_is_removed_only_by_force() {
     cluster.settle();
     cluster.leases.clear();
     cluster.hold("new", "10.0.0.99");
-    cluster.terms.limits = Limits { max_records: None, max_percent: Some(50) };
+    cluster.terms.limits = Limits { max: None, max_percent: Some(50) };
     let (shown, _) = cluster.settle();
     assert!(
-        shown.contains("refused: DNS server `pdns`: 20 of our 22 records would be removed, and at most 11 may be"),
+        shown.contains("refused: DNS server `pdns`: 20 of our 22 entries would be taken away, and at most 11 may be"),
         "{shown}"
     );
     // What only adds goes on.

@@ -49,7 +49,7 @@ fn comes_to(node: &Node, commit: &str) {
 }
 
 /// Posts a signed webhook, and says what the agent answers.
-fn hook(node: &Node, secret: &str) -> String {
+pub(super) fn hook(node: &Node, secret: &str) -> String {
     let body = "{\"ref\": \"refs/heads/main\"}";
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
     mac.update(body.as_bytes());

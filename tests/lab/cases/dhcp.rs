@@ -51,8 +51,8 @@ vnets:
         gateway: 10.1.0.1
         dhcp-pool: [{start-address: 10.1.0.100, end-address: 10.1.0.110}]
 guests:
-  one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\"}]}
-  two: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:66\"}]}
+  one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\", dhcp-options: [{name: ntp-server, values: [10.0.0.7]}]}]}
+  two: {nics: [{vnet: vb, mac: \"BC:24:11:00:00:66\", dhcp-options: [{name: domain-name, values: [own.example]}]}]}
 ";
 
 const ROUTED: &str = "\
@@ -125,7 +125,7 @@ vnets:
         dhcp-range: [{start-address: \"fd00:0:0:1::10\", end-address: \"fd00:0:0:1::20\"}]
       10.5.0.0/24: {gateway: 10.5.0.1}
 guests:
-  one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\"}]}
+  one: {nics: [{vnet: va, mac: \"BC:24:11:00:00:65\", dhcp-options: [{name: domain-search, values: [own.example]}]}]}
 ";
 
 /// Where leases are kept, on the node's own disk.
@@ -149,7 +149,7 @@ pub(super) fn keep_leases(lab: &Lab, scene: &Scene<'_>, node: &Node) {
 
 /// What a client on a guest is told; nothing when nobody answers.
 pub(super) fn ask(guest: &Guest, tries: u8) -> Option<BTreeMap<String, String>> {
-    ask_by(guest, &["udhcpc", "-O", "mtu", "-O", "ntpsrv"], tries)
+    ask_by(guest, &["udhcpc", "-O", "mtu", "-O", "ntpsrv", "-O", "domain"], tries)
 }
 
 fn ask_by(guest: &Guest, client: &[&str], tries: u8) -> Option<BTreeMap<String, String>> {
@@ -198,10 +198,13 @@ fn dhcp_follows_leases(lab: &Lab) {
         ("router", "10.0.0.1"),
         ("dns", "10.0.0.53"),
         ("mtu", "1400"),
-        ("ntpsrv", "10.0.0.5 10.0.0.6"),
+        // Its own, instead of its subnet's.
+        ("ntpsrv", "10.0.0.7"),
     ];
     is_told(&one, &all);
-    is_told(&two, &[("ip", "10.1.0.2"), ("router", "10.1.0.1"), ("mtu", "1500")]);
+    let of_two =
+        [("ip", "10.1.0.2"), ("router", "10.1.0.1"), ("mtu", "1500"), ("domain", "own.example")];
+    is_told(&two, &of_two);
     // Who is unknown gets an address of a pool, where there is one.
     let (three, four) = (guest(103, "va"), guest(104, "vb"));
     assert_eq!(ask(&three, 3), None, "a client that nobody knows has an address");
@@ -214,7 +217,7 @@ fn dhcp_follows_leases(lab: &Lab) {
     let (first, other) = (given("outz"), given("poolz"));
     let third = ["--vnet", "va", "--mac", "BC:24:11:00:00:67"];
     weft(&[&["allocate", "three"][..], &third].concat());
-    is_told(&three, &[("ip", "10.0.0.11")]);
+    is_told(&three, &[("ip", "10.0.0.11"), ("ntpsrv", "10.0.0.5 10.0.0.6")]);
     let now = given("outz");
     assert!(first.lines().all(|line| now.lines().any(|now| now == line)), "{first}{now}");
     // Somebody goes, and the address is another one's the next moment.
@@ -345,12 +348,13 @@ fn dhcp_of_ipv6(lab: &Lab) {
     let heard = node.command(&words).spawn();
     let guest = |number| Guest::plan(number).mtu(1400).start(lab, &node, "va");
     let (one, two) = (guest(101), guest(102));
-    let client = ["busybox", "udhcpc6", "-O", "dns"];
+    let client = ["busybox", "udhcpc6", "-O", "dns", "-O", "search"];
     let told = ask_by(&one, &client, 20).expect("a known client is told something");
     // It writes addresses in full.
     let address = |key: &str| told.get(key)?.parse::<Ipv6Addr>().ok();
     let of_one = |last| Some(Ipv6Addr::new(0xfd00, 0, 0, 1, 0, 0, 0, last));
     assert_eq!((address("ipv6"), address("dns")), (of_one(0x10), of_one(0x53)), "{told:?}");
+    assert_eq!(told.get("search").map(String::as_str), Some("own.example"), "{told:?}");
     is_told(&one, &[("ip", "10.5.0.2"), ("mtu", "1400")]);
     assert_eq!(ask_by(&two, &client, 3), None, "a client that nobody knows has an address");
 

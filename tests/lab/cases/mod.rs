@@ -9,6 +9,7 @@ mod examples;
 mod fabrics;
 mod git_server;
 mod kill;
+mod ports;
 mod probes;
 mod profile;
 mod publish;
@@ -16,6 +17,7 @@ mod remotes;
 mod services;
 mod sessions;
 mod simple;
+mod speed;
 mod system;
 mod underlay;
 mod vlan;
@@ -34,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
     [
         underlay::CASES,
         simple::CASES,
+        speed::CASES,
         vxlan::CASES,
         examples::CASES,
         vlan::CASES,
@@ -49,6 +52,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         services::CASES,
         dhcp::CASES,
         window::CASES,
+        ports::CASES,
         probes::CASES,
         sessions::CASES,
         drift::CASES,

@@ -290,6 +290,23 @@ impl State {
         Ok(id)
     }
 
+    /// Puts in objects that are as the newest of a kind but for what `change` makes of its text.
+    pub(crate) fn repeat(
+        &mut self,
+        kind: &'static str,
+        numbers: std::ops::Range<usize>,
+        change: impl Fn(usize, &str) -> String,
+    ) {
+        let of_kind = self.objects.get_mut(kind).unwrap();
+        let text = Value::Object(of_kind.last_entry().unwrap().get().clone()).to_string();
+        for number in numbers {
+            self.last += 1;
+            let mut object: Object = serde_json::from_str(&change(number, &text)).unwrap();
+            object.insert("id".to_owned(), json!(self.last));
+            of_kind.insert(self.last, object);
+        }
+    }
+
     fn judge(&mut self, kind: &str, id: Option<u64>, object: &Object) -> Result<(), Refusal> {
         let of_space = |kind: &str| -> Vec<Object> {
             let others = self.objects.get(kind).into_iter().flatten();

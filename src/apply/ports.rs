@@ -1,0 +1,105 @@
+//! Ports of guests that appear while nothing is applied: they get what the generation says that
+//! is on the node. No window opens for that, and no entry of the journal is made: what is set is
+//! the port's own, and goes with it.
+
+use std::collections::BTreeSet;
+
+use super::StateError;
+use super::generation::Generation;
+use super::journal::{self, State};
+use super::network::change;
+use crate::host::Host;
+use crate::plan::{Kernel, Mismatch, Target};
+use crate::render::Managed;
+
+/// How often ports are looked at again: an entry of the bridge comes first, then what relies
+/// on it.
+const ROUNDS: u32 = 3;
+
+/// What the node has of ports, by the entry of the journal that says so.
+struct Standing {
+    entry: Option<(u64, State)>,
+    interfaces: String,
+    ports: String,
+}
+
+/// Brings ports of guests to what is declared of them, and nothing else.
+///
+/// Needs no lock, so that a guest that starts while a remote is waited for gets what is
+/// declared: an apply looks at ports itself. Where one is at it, or came between, this returns
+/// what was declared before it; it is to be called again with that as `before`, so that nothing
+/// is left which this set too late. `before` is empty otherwise.
+pub fn set_ports(host: &impl Host, before: &str) -> Result<Option<String>, StateError> {
+    let Some(standing) = standing(host)? else { return Ok(Some(before.to_owned())) };
+    if !(before.is_empty() && standing.ports.is_empty()) {
+        set(host, &target(&standing, before))?;
+    }
+    let newest = journal::newest(host, |_, _| true)?;
+    let is_same = newest.map(|newest| (newest.record.number, newest.state)) == standing.entry;
+    Ok((!is_same).then_some(standing.ports))
+}
+
+/// Ports of guests that lack what is declared of them. None while an apply is unsettled.
+pub fn lacking_ports(host: &impl Host) -> Result<Vec<Mismatch>, StateError> {
+    let Some(standing) = standing(host)?.filter(|standing| !standing.ports.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let target = target(&standing, "");
+    let kernel = kernel(host, &target)?;
+    Ok(kernel.map(|kernel| target.lacking_ports(&kernel)).unwrap_or_default())
+}
+
+fn target(standing: &Standing, old: &str) -> Target {
+    let Standing { interfaces, ports, .. } = standing;
+    Target::between(&[interfaces], interfaces).with_ports(&[ports, old], ports)
+}
+
+/// The kernel without rules and values, which cost more than all the rest.
+fn kernel(host: &impl Host, target: &Target) -> Result<Option<Kernel>, StateError> {
+    let mut kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new())?;
+    if let Some(kernel) = &mut kernel {
+        host.add_stations(kernel, target)?;
+    }
+    Ok(kernel)
+}
+
+fn set(host: &impl Host, target: &Target) -> Result<(), StateError> {
+    let mut complaints = Vec::new();
+    for _ in 0..ROUNDS {
+        let Some(kernel) = kernel(host, target)? else { return Ok(()) };
+        let steps = target.port_steps(&kernel);
+        if steps.is_empty() {
+            return Ok(());
+        }
+        change(host, &steps, &mut complaints)?;
+    }
+    // A guest that went meanwhile is no fault; what is lacking is told by the status.
+    for complaint in complaints {
+        tracing::warn!("{complaint}");
+    }
+    Ok(())
+}
+
+/// What is on the node; `None` while an apply is at it. Of one whose window is open the files
+/// are in place.
+fn standing(host: &impl Host) -> Result<Option<Standing>, StateError> {
+    let newest = journal::newest(host, |_, _| true)?;
+    let entry = newest.as_ref().map(|newest| (newest.record.number, newest.state));
+    let link = match newest {
+        None => None,
+        Some(entry) if entry.state == State::Confirmed || entry.is_open() => {
+            Some(entry.record.generation)
+        }
+        Some(entry) if entry.state == State::RolledBack => {
+            super::running(host)?.map(|running| running.record.generation)
+        }
+        Some(_) => return Ok(None),
+    };
+    let mut standing = Standing { entry, interfaces: String::new(), ports: String::new() };
+    if let Some(link) = link.filter(|link| link.number > 0) {
+        let files = Generation::load(host, link)?.files();
+        standing.interfaces = files.text(host, &Managed::Interfaces)?;
+        standing.ports = files.text(host, &Managed::Ports)?;
+    }
+    Ok(Some(standing))
+}

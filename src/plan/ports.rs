@@ -1,0 +1,383 @@
+//! What ports of guests get, as weft's own file on the node says it.
+//!
+//! * `isolated`: the kernel forwards nothing from one isolated port to another
+//!   (`IFLA_BRPORT_ISOLATED`).
+//! * `static-macs`: the bridge neither learns from the port nor floods to it, which works only
+//!   where it is told which MAC address is behind the port. So the port stops learning when the
+//!   kernel has that entry, and not before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::guests::GuestPort;
+use super::kernel::{Kernel, Stations};
+use super::network::Target;
+use super::step::NetworkStep;
+use super::verify::Mismatch;
+use crate::value::IfName;
+
+/// What ports of guests on one bridge get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PortRule {
+    isolated: bool,
+    /// Where MAC addresses are not learnt: those that guests declare, in lower case.
+    macs: Option<BTreeSet<String>>,
+}
+
+/// The bridges of a file and what their ports get. A line that is none of weft's is left out.
+pub(super) fn rules(text: &str) -> BTreeMap<IfName, PortRule> {
+    let mut rules: BTreeMap<IfName, PortRule> = BTreeMap::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let Some(bridge) = words.first().and_then(|name| name.parse().ok()) else { continue };
+        match words[1..] {
+            ["isolated"] => rules.entry(bridge).or_default().isolated = true,
+            ["static-macs"] => drop(rules.entry(bridge).or_default().macs.get_or_insert_default()),
+            ["mac", mac] => {
+                let macs = &mut rules.entry(bridge).or_default().macs;
+                macs.get_or_insert_default().insert(mac.to_owned());
+            }
+            _ => {}
+        }
+    }
+    rules
+}
+
+/// Whose port one is by the name that Proxmox VE gives to it: the number of the guest, and that
+/// of its interface. `tap⟨VMID⟩i⟨N⟩` of virtual machines, `veth⟨VMID⟩i⟨N⟩` of containers, and
+/// `fwpr⟨VMID⟩p⟨N⟩` of either behind Proxmox's firewall.
+pub fn guest_of_port(port: &str) -> Option<(u32, u32)> {
+    let split = |start: &str, between: char| {
+        let (guest, interface) = port.strip_prefix(start)?.split_once(between)?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number(guest) && is_number(interface)).then_some(())?;
+        Some((guest.parse().ok()?, interface.parse().ok()?))
+    };
+    split("tap", 'i').or_else(|| split("veth", 'i')).or_else(|| split("fwpr", 'p'))
+}
+
+impl PortRule {
+    /// The MAC address behind a port; none where nobody knows it for sure. That of the
+    /// configuration counts; of what was seen, the only one, if it is declared.
+    fn known<'a>(&self, stations: &'a Stations) -> Option<&'a str> {
+        if let Some(mac) = &stations.configured {
+            return Some(mac);
+        }
+        let mut seen = stations.learnt.union(&stations.fixed);
+        let only = seen.next().filter(|_| seen.next().is_none())?;
+        let declared = self.macs.as_ref().is_some_and(|macs| macs.contains(only));
+        declared.then_some(only.as_str())
+    }
+}
+
+impl Target {
+    /// The same with what files say that ports of guests get, and what they said until now.
+    #[must_use]
+    pub fn with_ports(mut self, old: &[&str], new: &str) -> Self {
+        self.ports = (old.iter().flat_map(|text| rules(text)).collect(), rules(new));
+        self
+    }
+
+    /// The ports of guests of which it has to be known who is behind them, with their bridges.
+    pub fn stations(&self, kernel: &Kernel) -> BTreeMap<String, String> {
+        let (old, new) = &self.ports;
+        let is_static = |bridge: &str| {
+            [old, new].iter().any(|rules| rules.get(bridge).is_some_and(|r| r.macs.is_some()))
+        };
+        let guests =
+            if old.is_empty() && new.is_empty() { Vec::new() } else { self.guests(kernel) };
+        let guests = guests.into_iter().filter(|guest| is_static(&guest.bridge));
+        guests.map(|guest| (guest.port, guest.bridge)).collect()
+    }
+
+    /// The ports of guests as they are to be: each where it was found first, or is now where
+    /// it came later, with the flags that are declared.
+    pub(super) fn wanted_ports(&self, kernel: &Kernel, before: &[GuestPort]) -> Vec<GuestPort> {
+        let mut wanted: Vec<GuestPort> = before.to_vec();
+        let (old, new) = &self.ports;
+        if !(old.is_empty() && new.is_empty()) {
+            let known: BTreeSet<&str> = before
+                .iter()
+                .filter(|guest| guest.now(kernel).is_some())
+                .map(|guest| guest.port.as_str())
+                .collect();
+            let found = self.guests(kernel);
+            wanted.extend(found.into_iter().filter(|guest| !known.contains(guest.port.as_str())));
+        }
+        for guest in &mut wanted {
+            let flags = self.declared_flags(guest, kernel);
+            guest.flags.extend(flags.into_iter().map(|(name, on)| (name.to_owned(), on)));
+        }
+        wanted
+    }
+
+    /// The flags that are declared of a port, or were until now.
+    fn declared_flags(&self, guest: &GuestPort, kernel: &Kernel) -> Vec<(&'static str, bool)> {
+        let (old, new) = &self.ports;
+        let (old, new) = (old.get(guest.bridge.as_str()), new.get(guest.bridge.as_str()));
+        let is_isolated = |rule: Option<&PortRule>| rule.is_some_and(|rule| rule.isolated);
+        let mut flags = Vec::new();
+        if is_isolated(old) || is_isolated(new) {
+            flags.push(("isolated", is_isolated(new)));
+        }
+        let stations = kernel.stations.get(&guest.port);
+        let is_static = |rule: &PortRule| rule.macs.is_some();
+        match (old.is_some_and(is_static), new.filter(|rule| is_static(rule))) {
+            (_, Some(rule)) => {
+                let has = |stations: &&Stations| {
+                    rule.known(stations).is_some_and(|mac| stations.fixed.contains(mac))
+                };
+                if stations.is_some_and(|stations| has(&stations)) {
+                    flags.extend([("learning", false), ("flood", false)]);
+                }
+            }
+            (true, None) => flags.extend([("learning", true), ("flood", true)]),
+            (false, None) => {}
+        }
+        flags
+    }
+
+    /// The entries of bridges that are missing, or that nothing asks for any more.
+    pub(super) fn station_steps(&self, kernel: &Kernel) -> Vec<NetworkStep> {
+        let (old, new) = &self.ports;
+        let step = |(port, bridge): (String, String)| {
+            let stations = kernel.stations.get(&port)?;
+            if let Some(rule) = new.get(bridge.as_str()).filter(|rule| rule.macs.is_some()) {
+                let mac = rule.known(stations)?.to_owned();
+                let lacks = !stations.fixed.contains(&mac);
+                return lacks.then_some(NetworkStep::AddStation { port, mac });
+            }
+            let mac = old.get(bridge.as_str())?.known(stations)?.to_owned();
+            let has = stations.fixed.contains(&mac);
+            has.then_some(NetworkStep::RemoveStation { port, mac })
+        };
+        self.stations(kernel).into_iter().filter_map(step).collect()
+    }
+
+    /// What brings ports of guests to what is declared, and nothing else.
+    pub fn port_steps(&self, kernel: &Kernel) -> Vec<NetworkStep> {
+        let ports = self.wanted_ports(kernel, &[]);
+        let flags = self.kept(&ports).filter_map(|guest| guest.mending(kernel));
+        flags.chain(self.station_steps(kernel)).collect()
+    }
+
+    /// Ports of guests that lack what is declared of them, each with what, for people.
+    pub fn lacking_ports(&self, kernel: &Kernel) -> Vec<Mismatch> {
+        let (_, new) = &self.ports;
+        let mut lacking = Vec::new();
+        for guest in if new.is_empty() { Vec::new() } else { self.guests(kernel) } {
+            let Some(rule) = new.get(guest.bridge.as_str()) else { continue };
+            let has = |flag: &str, on: bool| guest.flags.get(flag) == Some(&on);
+            let mut say = |what: String| lacking.push(Mismatch::new(&guest.port, what));
+            if rule.isolated && !has("isolated", true) {
+                say(format!("of a guest on `{}` is not isolated", guest.bridge));
+            }
+            if rule.macs.is_some() && !(has("learning", false) && has("flood", false)) {
+                let stations = kernel.stations.get(&guest.port);
+                let is_known = stations.is_some_and(|stations| rule.known(stations).is_some());
+                let why = if is_known {
+                    ""
+                } else {
+                    ", because nobody says which MAC address is behind it"
+                };
+                say(format!("of a guest on `{}` still learns and floods{why}", guest.bridge));
+            }
+        }
+        lacking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Link, Target};
+
+    const TEXT: &str = "auto va\niface va\n\tbridge_ports none\n\
+        auto vb\niface vb\n\tbridge_ports none\n";
+    const PORTS: &str = "# Written by weft: what ports of guests get.\nva isolated\n\
+        vb static-macs\nvb mac bc:24:11:00:00:01\nvb mac nonsense and more\nvc other\n";
+
+    fn port(index: u32, bridge: &str) -> Link {
+        let flags = [("isolated", false), ("learning", true), ("flood", true)];
+        Link {
+            index,
+            master: Some(bridge.to_owned()),
+            up: true,
+            flags: flags.map(|(name, on)| (name.to_owned(), on)).into(),
+            ..Link::default()
+        }
+    }
+
+    fn kernel() -> Kernel {
+        let bridge =
+            |index| Link { index, kind: Some("bridge".to_owned()), up: true, ..Link::default() };
+        let links = [
+            ("va", bridge(1)),
+            ("vb", bridge(2)),
+            ("tap1i0", port(3, "va")),
+            ("tap2i0", port(4, "vb")),
+            ("vnet0", port(5, "vb")),
+        ];
+        let links = links.map(|(name, link)| (name.to_owned(), link)).into();
+        Kernel { links, ..Kernel::default() }
+    }
+
+    fn target(old: &str, new: &str) -> Target {
+        Target::between(&[TEXT], TEXT).with_ports(&[old], new)
+    }
+
+    fn names(steps: &[NetworkStep]) -> Vec<String> {
+        steps.iter().map(ToString::to_string).collect()
+    }
+
+    fn told(lacking: &[Mismatch]) -> Vec<String> {
+        lacking.iter().map(ToString::to_string).collect()
+    }
+
+    /// As the kernel takes the steps that concern ports.
+    fn carry_out(kernel: &mut Kernel, steps: &[NetworkStep]) {
+        for step in steps {
+            match step {
+                NetworkStep::SetPortFlags { port, flags } => {
+                    kernel.links.get_mut(port).unwrap().flags.extend(flags.clone());
+                }
+                NetworkStep::AddStation { port, mac } => {
+                    kernel.stations.get_mut(port).unwrap().fixed.insert(mac.clone());
+                }
+                NetworkStep::RemoveStation { port, mac } => {
+                    kernel.stations.get_mut(port).unwrap().fixed.remove(mac);
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_lines_of_the_file_are_read() {
+        let read = rules(PORTS);
+        assert_eq!(read.keys().map(IfName::as_str).collect::<Vec<_>>(), ["va", "vb"]);
+        assert!(read["va"].isolated && read["va"].macs.is_none() && !read["vb"].isolated);
+        assert_eq!(read["vb"].macs.as_ref().map(BTreeSet::len), Some(1));
+    }
+
+    #[test]
+    fn ports_of_proxmox_tell_whose_they_are() {
+        for (port, guest) in [
+            ("tap100i0", Some((100, 0))),
+            ("veth7i31", Some((7, 31))),
+            ("fwpr100p1", Some((100, 1))),
+            ("tap100p0", None),
+            ("tapi0", None),
+            ("tap+1i0", None),
+            ("tap99999999999i0", None),
+            ("vnet0", None),
+        ] {
+            assert_eq!(guest_of_port(port), guest, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_isolated_where_that_is_declared_and_no_longer() {
+        let mut kernel = kernel();
+        let plain = target("", "");
+        assert_eq!(plain.amend(&kernel, &[]), []);
+        let isolates = target("", "va isolated\n");
+        assert_eq!(
+            told(&isolates.lacking_ports(&kernel)),
+            ["`tap1i0` of a guest on `va` is not isolated"]
+        );
+        let found = isolates.verify(&kernel, &[]);
+        assert_eq!(told(&found), ["`tap1i0` of a guest has lost its flag `isolated on`"]);
+        // What was found before is no reason to keep it so.
+        let before = plain.guests(&kernel);
+        let steps = isolates.amend(&kernel, &before);
+        assert_eq!(names(&steps), ["set the port tap1i0 isolated on"]);
+        carry_out(&mut kernel, &steps);
+        assert_eq!(isolates.amend(&kernel, &before), []);
+        assert_eq!(
+            (isolates.verify(&kernel, &before), isolates.lacking_ports(&kernel)),
+            (vec![], vec![])
+        );
+        // Nobody declared it and somebody has it: it is theirs.
+        assert_eq!(plain.amend(&kernel, &[]), []);
+        let steps = target("va isolated\n", "").amend(&kernel, &[]);
+        assert_eq!(names(&steps), ["set the port tap1i0 isolated off"]);
+    }
+
+    #[test]
+    fn a_port_stops_learning_when_its_bridge_knows_who_is_behind_it() {
+        let mut kernel = kernel();
+        let fixed = target("", PORTS);
+        let asked = fixed.stations(&kernel);
+        assert_eq!(asked.keys().collect::<Vec<_>>(), ["tap2i0", "vnet0"]);
+        assert_eq!(names(&fixed.amend(&kernel, &[])), ["set the port tap1i0 isolated on"]);
+        let configured = Some("bc:24:11:00:00:02".to_owned());
+        let stations = [
+            ("tap2i0", Stations { configured, ..Stations::default() }),
+            (
+                "vnet0",
+                Stations { learnt: ["bc:24:11:00:00:01".to_owned()].into(), ..Stations::default() },
+            ),
+        ];
+        kernel.stations = stations.map(|(port, of)| (port.to_owned(), of)).into();
+        let fixed = target("", PORTS.replace("va isolated\n", "").as_str());
+        let steps = fixed.amend(&kernel, &[]);
+        assert_eq!(
+            names(&steps),
+            [
+                "tell the bridge of tap2i0 that bc:24:11:00:00:02 is behind it",
+                "tell the bridge of vnet0 that bc:24:11:00:00:01 is behind it",
+            ]
+        );
+        carry_out(&mut kernel, &steps);
+        let steps = fixed.amend(&kernel, &[]);
+        assert_eq!(
+            names(&steps),
+            [
+                "set the port tap2i0 flood off, learning off",
+                "set the port vnet0 flood off, learning off",
+            ]
+        );
+        carry_out(&mut kernel, &steps);
+        assert_eq!((fixed.amend(&kernel, &[]), fixed.lacking_ports(&kernel)), (vec![], vec![]));
+        let (_, new) = &fixed.ports;
+        let old =
+            format!("vb static-macs\nvb mac {}\n", new["vb"].macs.iter().flatten().next().unwrap());
+        let steps = target(&old, "").amend(&kernel, &[]);
+        assert_eq!(
+            names(&steps),
+            [
+                "set the port tap2i0 flood on, learning on",
+                "set the port vnet0 flood on, learning on",
+                "let the bridge of tap2i0 forget that bc:24:11:00:00:02 is behind it",
+                "let the bridge of vnet0 forget that bc:24:11:00:00:01 is behind it",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_port_of_which_nothing_is_sure_goes_on_learning() {
+        let fixed = target("", PORTS.replace("va isolated\n", "").as_str());
+        let learnt = |macs: &[&str]| Stations {
+            learnt: macs.iter().map(|&mac| mac.to_owned()).collect(),
+            ..Stations::default()
+        };
+        for stations in [
+            Stations::default(),
+            // Not declared, and one of several.
+            learnt(&["bc:24:11:00:00:07"]),
+            learnt(&["bc:24:11:00:00:01", "bc:24:11:00:00:07"]),
+        ] {
+            let mut kernel = kernel();
+            kernel.stations.insert("vnet0".to_owned(), stations);
+            assert_eq!(fixed.amend(&kernel, &[]), []);
+            // Nothing of the apply depends on it.
+            assert_eq!(fixed.verify(&kernel, &[]), []);
+            let told = told(&fixed.lacking_ports(&kernel));
+            assert_eq!(
+                told[1],
+                "`vnet0` of a guest on `vb` still learns and floods, because nobody says which \
+                 MAC address is behind it"
+            );
+        }
+    }
+}
