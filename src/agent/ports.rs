@@ -70,6 +70,7 @@ impl Watch {
 /// Brings ports to what is declared, and again after an apply that is at it.
 async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
     let mut before = String::new();
+    let mut pause = TOGETHER;
     loop {
         let (host, settings) = (Arc::clone(&host), Arc::clone(&settings));
         let seen = tokio::task::spawn_blocking(move || set(&*host, &settings, &before));
@@ -78,7 +79,8 @@ async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
             // One that broke down said so.
             Ok(None) | Err(_) => return,
         }
-        tokio::time::sleep(TOGETHER).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(AGAIN);
     }
 }
 

@@ -4,6 +4,8 @@
 use camino::Utf8Path;
 
 use super::error::TurnError;
+use super::hold::Hold;
+use super::settings::{self, Mode};
 use super::window::{recover, recover_at_boot};
 use crate::apply::{self, BroughtUp, LOCK};
 use crate::host::Host;
@@ -26,7 +28,18 @@ pub fn bring_up(host: &impl Host) -> Result<String, TurnError> {
     if settled.open.is_some() {
         return Ok("an apply is being watched: its window is open".to_owned());
     }
+    if let Some(hold) = Hold::current(host, host.now())? {
+        return Ok(format!("this node is held, and nothing is changed: {}", hold.reason));
+    }
+    // Without settings, or with broken ones, what runs is brought up all the same.
+    let observes = settings::load(host).ok().flatten();
+    if observes.is_some_and(|settings| settings.mode() == Mode::Observe) {
+        return Ok("this node observes, and nothing is changed".to_owned());
+    }
     let done = match apply::bring_up(host)? {
+        BroughtUp::Edited => {
+            "the interfaces file is not what weft wrote, and nothing is changed".to_owned()
+        }
         BroughtUp::Nothing => "nothing of weft's runs on this node".to_owned(),
         BroughtUp::Unsettled => "an apply is not settled yet".to_owned(),
         BroughtUp::Running { generation, changes: 0 } => {

@@ -6,7 +6,7 @@ use super::journal::Journal;
 use super::network::{self, NetworkError};
 use crate::host::Host;
 use crate::plan::{Steps, Target};
-use crate::render::Managed;
+use crate::render::{Managed, without_version};
 
 /// What became of [`bring_up`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum BroughtUp {
     Nothing,
     /// An apply is unsettled: whoever settles it brings the network up.
     Unsettled,
+    /// The interfaces file is not what the running generation has: nothing is done.
+    Edited,
     /// The network is what the running generation says.
     Running {
         /// The number of the generation.
@@ -42,15 +44,24 @@ pub fn bring_up(host: &impl Host) -> Result<BroughtUp, StateError> {
     let files = generation.files();
     let text = files.text(host, &Managed::Interfaces)?;
     let sysctls = files.text(host, &Managed::Sysctl)?;
-    let target = Target::between(&[&text], &text).with_sysctls(&sysctls).with_engine(record.engine);
+    // Whoever wrote something else there since wants something else.
+    let found = network::text_on_node(host, &Managed::Interfaces)?;
+    if without_version(&found) != without_version(&text) {
+        return Ok(BroughtUp::Edited);
+    }
+    let target = Target::between(&[&text], &text)
+        .with_sysctls(&sysctls)
+        .with_ports(&[], &files.text(host, &Managed::Ports)?)
+        .with_engine(record.engine);
     let Some(kernel) = host.kernel_for(&target)? else {
         return Ok(BroughtUp::Nothing);
     };
+    let guests = target.guests(&kernel);
     let Steps { before, after } = target.steps(&kernel);
     let mut complaints = Vec::new();
     network::change(host, &before, &mut complaints)?;
     network::change(host, &after, &mut complaints)?;
-    let settled = network::settle(host, &target, &[], &record.unmet, complaints);
+    let settled = network::settle(host, &target, &guests, &record.unmet, complaints);
     settled.map_err(|error| match error {
         NetworkError::Host(error) => error.into(),
         NetworkError::Unmet(unmet) => StateError::Kernel(unmet),

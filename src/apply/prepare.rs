@@ -128,7 +128,7 @@ fn of_plan(
         record.previous = running.record.generation;
         previous = Some(Generation::load(host, record.previous)?);
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
-            if running.record.commit == record.commit {
+            if running.record.commit == record.commit && running.record.engine == record.engine {
                 return Ok(Prepared::Nothing(Box::new(running.clone())));
             }
             (record.kind, record.generation) = (Kind::Advance, record.previous);

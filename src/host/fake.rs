@@ -394,7 +394,7 @@ impl Host for Fake {
         ports: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Stations>, HostError> {
         let known = hold(&self.machine).stations(ports)?;
-        super::stations::with_configured(self, ports, known)
+        Ok(super::stations::with_configured(self, ports, known))
     }
 
     fn change(&self, steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {

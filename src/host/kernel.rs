@@ -23,8 +23,13 @@ pub(super) fn read(
     if links.any(|link| link.tunnel.is_some()) {
         entries::add_remotes(&mut socket, &mut links)?;
     }
-    if links.any(|link| link.vlan_filtering) {
-        entries::add_vlans(&mut socket, &mut links)?;
+    // Ports of bridges that do not filter have VLANs too, which count once one does.
+    if links.any(|link| link.kind.as_deref() == Some("bridge")) {
+        match entries::add_vlans(&mut socket, &mut links) {
+            // A kernel without VLANs on bridges refuses the question.
+            Ok(()) | Err(HostError::Kernel { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let routes = entries::straight_routes(&mut socket, &links)?;
     let has_vrf = links.any(|link| link.table.is_some());

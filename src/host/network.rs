@@ -6,7 +6,7 @@ mod ovs;
 mod requests;
 mod sysctl;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use ipnet::IpNet;
@@ -21,6 +21,9 @@ use crate::value::IfName;
 /// Time that ifupdown2 has for every call, and for each interface beyond that.
 const IFUPDOWN_TIME: Duration = Duration::from_secs(60);
 const INTERFACE_TIME: Duration = Duration::from_millis(500);
+
+/// What ifupdown2 3.0.0 says where another one runs.
+const BUSY: &str = "Another instance of this program is already running";
 
 /// What goes before ifupdown2. It ignores SIGTERM and leaves what it started behind, so
 /// it is process 1 of a pid namespace of its own, which dies with its parent, and that
@@ -143,10 +146,19 @@ fn call(program: &'static str, arguments: Vec<String>) -> Call {
 }
 
 impl Call {
-    /// Runs it; what it complained about.
+    /// Runs it; what it complained about. ifupdown2 refuses to run beside itself: one that was
+    /// killed takes a moment to be gone, and an administrator's ends.
     fn carry_out(&self) -> Result<Option<String>, HostError> {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        program::try_within(self.program, &words, self.time)
+        let end = Instant::now() + IFUPDOWN_TIME;
+        loop {
+            let said = program::try_within(self.program, &words, self.time)?;
+            let is_busy = self.program == CAGE && said.as_ref().is_some_and(|s| s.contains(BUSY));
+            if !is_busy || Instant::now() >= end {
+                return Ok(said);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 }
 

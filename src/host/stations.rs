@@ -49,7 +49,7 @@ pub(super) fn read(
     for (port, entry) in entries {
         add(found.entry(port).or_default(), &entry);
     }
-    with_configured(host, ports, found)
+    Ok(with_configured(host, ports, found))
 }
 
 fn entry(body: &[u8]) -> Result<Option<Told>, Malformed> {
@@ -83,13 +83,24 @@ pub(super) fn with_configured(
     host: &impl Host,
     ports: &BTreeMap<String, String>,
     mut found: BTreeMap<String, Stations>,
-) -> Result<BTreeMap<String, Stations>, HostError> {
+) -> BTreeMap<String, Stations> {
     let mut guests: BTreeMap<u32, Option<Guest>> = BTreeMap::new();
+    let mut answers = true;
     for (port, bridge) in ports {
         let Some((number, interface)) = guest_of_port(port) else { continue };
         let guest = match guests.entry(number) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(configuration(host, number)?),
+            Entry::Vacant(unknown) if answers => match configuration(host, number) {
+                Ok(guest) => unknown.insert(guest),
+                // Who is behind a port is good to know, and no reason to stop a change, least of
+                // all a way back. It is not asked again: one that hangs takes seconds each time.
+                Err(error) => {
+                    tracing::debug!("the configuration of guests cannot be read: {error}");
+                    answers = false;
+                    unknown.insert(None)
+                }
+            },
+            Entry::Vacant(unknown) => unknown.insert(None),
         };
         let nic = guest.as_ref().and_then(|guest| guest.nics.get(&interface));
         if let Some(nic) = nic.filter(|nic| nic.bridge.as_str() == bridge) {
@@ -97,7 +108,7 @@ pub(super) fn with_configured(
             found.entry(port.clone()).or_default().configured = Some(mac);
         }
     }
-    Ok(found)
+    found
 }
 
 /// The guest of this number on this node. One whose file cannot be read says nothing.
@@ -154,7 +165,7 @@ mod tests {
         // Of another bridge than the one that the port is on.
         let text = "net0: name=eth0,bridge=va,hwaddr=BC:24:11:00:00:03\n";
         host.put("/etc/pve/lxc/7.conf", text.as_bytes(), 0o640);
-        let found = with_configured(&host, &ports(), BTreeMap::new()).unwrap();
+        let found = with_configured(&host, &ports(), BTreeMap::new());
         let macs: Vec<_> = found
             .iter()
             .map(|(port, stations)| (port.as_str(), stations.configured.as_deref().unwrap()))

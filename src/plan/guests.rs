@@ -54,6 +54,11 @@ impl GuestPort {
         link.master.as_ref().is_none_or(|master| *master == self.bridge).then_some(link)
     }
 
+    /// Whether its bridge filters VLANs: else they mean nothing.
+    fn is_filtered(&self, kernel: &Kernel) -> bool {
+        kernel.links.get(&self.bridge).is_some_and(|bridge| bridge.vlan_filtering)
+    }
+
     fn changed_flags(&self, link: &Link) -> BTreeMap<String, bool> {
         let other = self
             .flags
@@ -76,7 +81,7 @@ impl GuestPort {
         if !flags.is_empty() {
             return Some(NetworkStep::SetPortFlags { port, flags });
         }
-        if self.vlans != link.vlans {
+        if self.vlans != link.vlans && self.is_filtered(kernel) {
             let remove = link.vlans.difference(&self.vlans).copied().collect();
             let add = self.vlans.difference(&link.vlans).copied().collect();
             return Some(NetworkStep::SetPortVlans { port, remove, add });
@@ -97,7 +102,7 @@ impl GuestPort {
             let value = if value { "on" } else { "off" };
             return say(format!("of a guest has lost its flag `{flag} {value}`"));
         }
-        (self.vlans != link.vlans)
+        (self.vlans != link.vlans && self.is_filtered(kernel))
             .then(|| Mismatch::new(&self.port, "of a guest has other VLANs than before"))
     }
 }

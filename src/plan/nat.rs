@@ -22,8 +22,10 @@ use super::verify::Mismatch;
 pub const NAT_TABLE: &str = "weft";
 
 /// Where addresses of sources are translated, and where it is said how connections are told
-/// apart: the priorities of nft's `srcnat` and `raw` (nft(8), "Standard priority names").
-const POSTROUTING: (&str, &str, i32) = ("postrouting", "nat", 100);
+/// apart: right after nft's `srcnat`, so that rules of the administrator's own translate first as
+/// they did before rules that were added to iptables, and at `raw` (nft(8), "Standard priority
+/// names").
+const POSTROUTING: (&str, &str, i32) = ("postrouting", "nat", 101);
 const PREROUTING: (&str, &str, i32) = ("prerouting", "filter", -300);
 
 /// A rule of the table.
@@ -310,7 +312,7 @@ mod tests {
         {"metainfo": {"version": "1.1.3", "release_name": "x", "json_schema_version": 1}},
         {"table": {"family": "ip", "name": "weft", "handle": 6}},
         {"chain": {"family": "ip", "table": "weft", "name": "postrouting", "handle": 1,
-            "type": "nat", "hook": "postrouting", "prio": 100, "policy": "accept"}},
+            "type": "nat", "hook": "postrouting", "prio": 101, "policy": "accept"}},
         {"chain": {"family": "ip", "table": "weft", "name": "prerouting", "handle": 2,
             "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
         {"rule": {"family": "ip", "table": "weft", "chain": "postrouting", "handle": 3, "expr": [
@@ -372,7 +374,7 @@ mod tests {
                 "add table ip weft\n",
                 "delete table ip weft\n",
                 "add table ip weft\n",
-                "add chain ip weft postrouting { type nat hook postrouting priority 100 ; policy accept ; }\n",
+                "add chain ip weft postrouting { type nat hook postrouting priority 101 ; policy accept ; }\n",
                 "add chain ip weft prerouting { type filter hook prerouting priority -300 ; policy accept ; }\n",
                 "add rule ip weft postrouting ip saddr 10.0.0.0/24 oifname \"vmbr0\" snat to 192.0.2.1\n",
                 "add rule ip weft prerouting iifname \"fwbr*\" ct zone set 1\n",
@@ -391,7 +393,7 @@ mod tests {
         carry_out(&mut kernel, &steps);
         assert_eq!((target.rule_steps(&kernel), target.rule_mismatches(&kernel)), (vec![], vec![]));
         for (from, to) in [
-            ("\"prio\": 100", "\"prio\": 101"),
+            ("\"prio\": 101", "\"prio\": 100"),
             ("\"len\": 24", "\"len\": 25"),
             ("\"oifname\"", "\"iifname\""),
             ("{\"snat\"", "{\"counter\": {\"packets\": 1, \"bytes\": 2}}, {\"snat\""),

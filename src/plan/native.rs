@@ -7,6 +7,8 @@
 mod made;
 mod port;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +47,11 @@ impl Target {
         for name in &order {
             let Some(wanted) = self.wanted.get(name) else { continue };
             create_implied(wanted, &mut work);
+            self.set_ovs_port(name, wanted, &mut work);
             create(name, wanted, kernel, &mut work);
         }
+        // Before anything joins: what a bridge had and what it gets are never joined by it.
+        self.leave(&mut work);
         for name in &order {
             let Some(wanted) = self.wanted.get(name) else { continue };
             self.set(name, wanted, kernel, &mut work);
@@ -71,8 +76,14 @@ impl Target {
         for (name, because) in recreated {
             // The other end of a cable went with the first.
             if work.links.contains_key(name.as_str()) {
-                let step = NetworkStep::Remake { interface: name.clone(), because };
-                work.removals.push(step);
+                let is_ovs = work.links[name.as_str()].kind.as_deref() == Some("openvswitch");
+                let interface = name.clone();
+                // The kernel deletes none that Open vSwitch made.
+                work.removals.push(if is_ovs {
+                    NetworkStep::DeleteOvsPort { interface }
+                } else {
+                    NetworkStep::Remake { interface, because }
+                });
                 forget(name.as_str(), &mut work.links);
             }
         }
@@ -87,6 +98,27 @@ impl Target {
         }
     }
 
+    /// Sets a port of Open vSwitch that is there as its stanza has it now: what Open vSwitch has
+    /// of it is not read, so that the stanza of before must tell.
+    fn set_ovs_port(&self, name: &IfName, wanted: &Interface, work: &mut Work) {
+        let (Kind::OvsPort { bridge: Some(bridge), options }, Some(old)) =
+            (&wanted.kind, self.before.get(name))
+        else {
+            return;
+        };
+        let is_there = work.links.contains_key(name.as_str());
+        if old.kind == wanted.kind || !is_there {
+            return;
+        }
+        let Ok(new) = bridge.parse::<IfName>() else { return };
+        if !matches!(&old.kind, Kind::OvsPort { bridge: Some(old), .. } if old == bridge) {
+            work.creations.push(NetworkStep::DeleteOvsPort { interface: name.clone() });
+            work.links.insert(name.to_string(), made("openvswitch"));
+        }
+        let (interface, options) = (name.clone(), options.clone());
+        work.creations.push(NetworkStep::SetOvsPort { interface, bridge: new, options });
+    }
+
     /// What is set of an interface that is there or was just made.
     fn set(&self, name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
         let Some(link) = work.links.get(name.as_str()).cloned() else { return };
@@ -95,7 +127,11 @@ impl Target {
         let mut steps = Vec::new();
         let mut say = |step: NetworkStep| steps.push(step);
         if let Some(settings) = bridge_settings(wanted, &link) {
-            say(NetworkStep::SetBridge { interface: interface(), settings });
+            // While it speaks the protocol the kernel takes no delay below two seconds.
+            let (off, rest) = spanning_tree_first(settings);
+            for settings in off.into_iter().chain(rest) {
+                say(NetworkStep::SetBridge { interface: interface(), settings });
+            }
         }
         if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(*mac)) {
             say(NetworkStep::SetMac { interface: interface(), mac: mac.clone() });
@@ -139,10 +175,6 @@ impl Target {
             }
         }
         if let Kind::Bridge { ports, vlan_aware, vlans, .. } = &wanted.kind {
-            steps.extend(
-                self.leaving(name, work)
-                    .map(|interface| NetworkStep::SetMaster { interface, master: None }),
-            );
             let vlans = vlan_aware.then_some(vlans.as_slice());
             for port in ports {
                 steps.extend(self.set_port(name, port, vlans, work));
@@ -291,6 +323,18 @@ fn bridge_settings(wanted: &Interface, link: &Link) -> Option<BridgeSettings> {
     let protocol = wanted.vlan_protocol.clone();
     settings.vlan_protocol = protocol.filter(|asked| link.vlan_protocol.as_ref() != Some(asked));
     (settings != BridgeSettings::default()).then_some(settings)
+}
+
+/// Settings of a bridge as those that go before, if any, and the others.
+fn spanning_tree_first(
+    settings: BridgeSettings,
+) -> (Option<BridgeSettings>, Option<BridgeSettings>) {
+    if settings.stp != Some(false) {
+        return (None, Some(settings));
+    }
+    let off = BridgeSettings { stp: Some(false), ..BridgeSettings::default() };
+    let rest = BridgeSettings { stp: None, ..settings };
+    (Some(off), (rest != BridgeSettings::default()).then_some(rest))
 }
 
 /// The table of a VRF that is not there: the one that it had, or the first that nobody has.

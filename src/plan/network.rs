@@ -101,8 +101,10 @@ impl Target {
 
     /// Interfaces that are no longer wanted. Those of the node's own stay.
     pub(super) fn gone(&self) -> impl Iterator<Item = (&IfName, &Interface)> {
+        // One without a stanza of its own any more may be a bridge's port by its name alone.
+        let implied: BTreeSet<&str> = self.wanted.values().flat_map(Interface::implied).collect();
         let gone = self.before.iter().filter(|(name, _)| !self.wanted.contains_key(*name));
-        gone.filter(|(_, old)| !old.is_own())
+        gone.filter(move |(name, old)| !old.is_own() && !implied.contains(name.as_str()))
     }
 
     /// VLANs that ifupdown2 made for bridges of the old files and that none of the new ones

@@ -55,6 +55,13 @@ pub fn guest_of_port(port: &str) -> Option<(u32, u32)> {
     split("tap", 'i').or_else(|| split("veth", 'i')).or_else(|| split("fwpr", 'p'))
 }
 
+/// Whether a port can be a guest's: a network card, a bond, a VLAN or a tunnel that somebody put
+/// into a vnet's bridge leads to others.
+fn is_of_guest(kernel: &Kernel, port: &str) -> bool {
+    let kind = kernel.links.get(port).and_then(|link| link.kind.as_deref());
+    matches!(kind, Some("tun" | "veth" | "macvtap"))
+}
+
 impl PortRule {
     /// The MAC address behind a port; none where nobody knows it for sure. That of the
     /// configuration counts; of what was seen, the only one, if it is declared.
@@ -85,7 +92,9 @@ impl Target {
         };
         let guests =
             if old.is_empty() && new.is_empty() { Vec::new() } else { self.guests(kernel) };
-        let guests = guests.into_iter().filter(|guest| is_static(&guest.bridge));
+        let guests = guests
+            .into_iter()
+            .filter(|guest| is_static(&guest.bridge) && is_of_guest(kernel, &guest.port));
         guests.map(|guest| (guest.port, guest.bridge)).collect()
     }
 
@@ -112,6 +121,9 @@ impl Target {
 
     /// The flags that are declared of a port, or were until now.
     fn declared_flags(&self, guest: &GuestPort, kernel: &Kernel) -> Vec<(&'static str, bool)> {
+        if !is_of_guest(kernel, &guest.port) {
+            return Vec::new();
+        }
         let (old, new) = &self.ports;
         let (old, new) = (old.get(guest.bridge.as_str()), new.get(guest.bridge.as_str()));
         let is_isolated = |rule: Option<&PortRule>| rule.is_some_and(|rule| rule.isolated);
@@ -126,8 +138,12 @@ impl Target {
                 let has = |stations: &&Stations| {
                     rule.known(stations).is_some_and(|mac| stations.fixed.contains(mac))
                 };
+                let is_known = stations.is_some_and(|stations| rule.known(stations).is_some());
                 if stations.is_some_and(|stations| has(&stations)) {
                     flags.extend([("learning", false), ("flood", false)]);
+                } else if !is_known {
+                    // An entry that went, as with the port's bridge, must be learnt again.
+                    flags.extend([("learning", true), ("flood", true)]);
                 }
             }
             (true, None) => flags.extend([("learning", true), ("flood", true)]),
@@ -165,7 +181,8 @@ impl Target {
         let (_, new) = &self.ports;
         let mut lacking = Vec::new();
         for guest in if new.is_empty() { Vec::new() } else { self.guests(kernel) } {
-            let Some(rule) = new.get(guest.bridge.as_str()) else { continue };
+            let rule = new.get(guest.bridge.as_str());
+            let Some(rule) = rule.filter(|_| is_of_guest(kernel, &guest.port)) else { continue };
             let has = |flag: &str, on: bool| guest.flags.get(flag) == Some(&on);
             let mut say = |what: String| lacking.push(Mismatch::new(&guest.port, what));
             if rule.isolated && !has("isolated", true) {

@@ -181,9 +181,12 @@ pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
             _ => None,
         },
         Kind::Veth { peer } => {
-            let other = peer.as_ref().zip(link.lower.as_ref());
-            let other = other.filter(|(wanted, is)| wanted != is);
-            other.map(|(wanted, is)| format!("leads to `{is}`, where `{wanted}` is wanted"))
+            let wanted = peer.as_ref().filter(|wanted| link.lower.as_ref() != Some(*wanted))?;
+            let is = link
+                .lower
+                .as_ref()
+                .map_or_else(|| "nothing of this node".to_owned(), |is| format!("`{is}`"));
+            Some(format!("leads to {is}, where `{wanted}` is wanted"))
         }
         Kind::Vlan { device, id, protocol } => {
             let (is, tag) = link.vlan.clone().unwrap_or_default();

@@ -225,8 +225,19 @@ pub fn judge(
     if let Some(taken) = taken.filter(|taken| taken.commit != tip) {
         match stands_on(store, tip, taken.commit) {
             Err(LedgerError::Rewound { .. }) if is_anew(store, line, taken, allocators) => {}
+            // The number of a line is its owner's to give, and no allocator's.
+            Ok(()) if line.number != taken.line => {
+                let (is, was) = (line.number, taken.line);
+                let why = format!("it says that it is line {is}, and stands on one of line {was}");
+                return Err(LedgerError::Foreign { tip, why });
+            }
             stands => stands?,
         }
+    }
+    if taken.is_none() && line.number > allocators.policy.leases_line() {
+        let (is, named) = (line.number, allocators.policy.leases_line());
+        let why = format!("it says that it is line {is}, and the policy names {named}");
+        return Err(LedgerError::Foreign { tip, why });
     }
     let (leases, mut broken) = read(store, &mut directories, commit.tree)?;
     let mut top = |name: &str| plain_file(store, &mut directories, commit.tree, name);
@@ -291,7 +302,7 @@ fn is_anew(store: Store<'_>, line: Line, taken: Taken, allocators: &Allocators) 
         let is_above = taken.upon == Some(after) || taken.upon.is_some_and(stands);
         after != taken.commit && (is_above || stands(taken.commit))
     };
-    is_next && !line.after.is_some_and(lacks)
+    is_next && line.after.is_some_and(|after| !lacks(after))
 }
 
 fn read(

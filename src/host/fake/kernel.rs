@@ -229,6 +229,10 @@ impl Network {
                     let flags = [("isolated", false), ("learning", true)];
                     link.flags =
                         flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+                    if let Some(stations) = self.kernel.stations.get_mut(port) {
+                        stations.fixed.clear();
+                        stations.learnt.clear();
+                    }
                 }
             }
             NetworkStep::SetPortFlags { port, flags } => {

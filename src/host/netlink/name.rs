@@ -86,6 +86,9 @@ pub(crate) const DEVCONF_DISABLE_IPV6: usize = 26;
 /// Flags of an address, all of them.
 pub(crate) const IFA_FLAGS: u16 = 8;
 
+/// An entry of a bridge that does not move to another port (Linux 4.20; older ones ignore it).
+pub(crate) const NTF_STICKY: u8 = 0x40;
+
 /// The priority of a rule, and what it does with a lookup: it sends it to a table.
 pub(crate) const FRA_PRIORITY: u16 = 6;
 pub(crate) const FR_ACT_TO_TBL: u8 = 1;

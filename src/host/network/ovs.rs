@@ -18,6 +18,9 @@ pub(super) fn set(port: &IfName, bridge: &IfName, options: &[String]) -> Result<
     let (port, bridge) = (port.as_str(), bridge.as_str());
     let mut words = vec!["--timeout=8", "--may-exist", "add-port", bridge, port];
     words.extend(["--", "set", "interface", port, "type=internal"]);
+    // What an option set before that is not asked for any more.
+    words.extend(["--", "clear", "port", port]);
+    words.extend(["tag", "trunks", "vlan_mode", "cvlans", "other_config"]);
     if !options.is_empty() {
         words.extend(["--", "set", "port", port]);
         words.extend(options.iter().map(String::as_str));
@@ -48,8 +51,8 @@ mod tests {
 
     #[test]
     fn a_port_is_made_and_its_columns_set() {
-        let made =
-            "--timeout=8 --may-exist add-port vmbr0 ln_v -- set interface ln_v type=internal";
+        let made = "--timeout=8 --may-exist add-port vmbr0 ln_v -- set interface ln_v type=internal \
+            -- clear port ln_v tag trunks vlan_mode cvlans other_config";
         assert_eq!(words(&[]).as_deref(), Ok(made));
         let options = ["vlan_mode=dot1q-tunnel", "other_config:qinq-ethtype=802.1q", "tag=5"];
         let set = format!("{made} -- set port ln_v {}", options.join(" "));

@@ -337,10 +337,12 @@ fn remote(action: u16, flags: i32, index: u32, remote: IpAddr) -> Request {
         .with(libc::NDA_DST, &octets(remote).1)
 }
 
-/// An entry of a bridge that is not forgotten with time.
+/// An entry of a bridge that is not forgotten with time, and stays with its port whoever sends
+/// by another one with its address.
 fn station(action: u16, flags: i32, index: u32, mac: &str) -> Result<Request, Unfit> {
     let mac = mac.parse::<MacAddress>().map_err(|error| Unfit::Wrong(error.to_string()))?;
-    let header = neighbour_header(libc::AF_BRIDGE, index, libc::NUD_NOARP, libc::NTF_MASTER);
+    let of_bridge = libc::NTF_MASTER | name::NTF_STICKY;
+    let header = neighbour_header(libc::AF_BRIDGE, index, libc::NUD_NOARP, of_bridge);
     Ok(Request::new(action, flags, &header).with(libc::NDA_LLADDR, &mac.octets()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Work, switch};
 use crate::plan::interface::{Interface, Kind};
-use crate::plan::kernel::PortVlan;
+use crate::plan::kernel::{Link, PortVlan};
 use crate::plan::network::Target;
 use crate::plan::step::NetworkStep;
 use crate::value::IfName;
@@ -16,22 +16,23 @@ const FIRST_VLAN: PortVlan = PortVlan { first: 1, last: 1, pvid: true, untagged:
 const ALWAYS_A_ROUTER: u8 = 2;
 
 impl Target {
-    /// Ports that a bridge had by its stanza, and is not to have any more. A port that goes
-    /// altogether, or to another bridge, leaves by that.
-    pub(super) fn leaving<'a>(
-        &'a self,
-        bridge: &'a IfName,
-        work: &'a Work,
-    ) -> impl Iterator<Item = IfName> + 'a {
-        let wants =
-            |port: &str| self.wanted.values().any(|wanted| wanted.ports().any(|p| p == port));
-        let old = self.before.get(bridge).into_iter().flat_map(Interface::ports);
-        old.filter(move |port| {
-            let link = work.links.get(*port);
-            link.is_some_and(|link| link.master.as_deref() == Some(bridge.as_str())) && !wants(port)
-        })
-        .filter_map(|port| port.parse().ok())
-        .filter(|port| self.wanted.contains_key(port) || !self.before.contains_key(port))
+    /// Takes ports out of bridges that had them by their stanzas and are not to have them any
+    /// more.
+    pub(super) fn leave(&self, work: &mut Work) {
+        for (bridge, old) in &self.before {
+            let wanted = self.wanted.get(bridge);
+            let stays: BTreeSet<&str> = wanted.into_iter().flat_map(Interface::ports).collect();
+            for port in old.ports().filter(|port| !stays.contains(port)) {
+                let is_in = |link: &&mut Link| link.master.as_deref() == Some(bridge.as_str());
+                let Some(link) = work.links.get_mut(port).filter(is_in) else { continue };
+                (link.master, link.multicast_router) = (None, None);
+                link.flags.clear();
+                link.vlans.clear();
+                if let Ok(interface) = port.parse() {
+                    work.settings.push(NetworkStep::SetMaster { interface, master: None });
+                }
+            }
+        }
     }
 
     /// What is set of a port of one of our bridges, which filters VLANs where there are `vlans`.

@@ -51,8 +51,7 @@ fn install(scene: &Scene<'_>, node: &Node) {
     let settings = node.read("/etc/weft/agent.yaml");
     let windows = "confirm: {settle: 1s, window: 90s, long-window: 90s}";
     assert!(settings.contains(windows), "{settings}");
-    // What comes up at a boot is ifupdown2's work, and then weft's own.
-    let short = "engine: native\nschedule: {every: 5s}\nconfirm: {mode: manual, settle: 1s, window: 12s, long-window: 12s, reserve: 5s}";
+    let short = "schedule: {every: 5s}\nconfirm: {mode: manual, settle: 1s, window: 12s, long-window: 12s, reserve: 5s}";
     node.put("/etc/weft/agent.yaml", settings.replace(windows, short));
     for (path, text) in PACKAGE {
         node.put(path, text);

@@ -14,7 +14,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use super::network::Network;
 use crate::cli::demo::origin::failed;
 use crate::cli::failure::{Exit, Failure};
-use crate::host::cable;
 use crate::plan::NetworkStep;
 use crate::value::IfName;
 
@@ -52,7 +51,7 @@ impl Guest {
     ) -> Result<Self, Failure> {
         let network = Network::new().map_err(|error| failed(&error))?;
         let inner: IfName = "eth0".parse().map_err(|error| failed(&error))?;
-        cable((port, node.file()), (&inner, network.file())).map_err(|error| failed(&error))?;
+        node.lay((port, node.file()), (&inner, network.file()))?;
         let net = format!("{address}/24").parse().map_err(|_| no_address())?;
         network.change(&[
             NetworkStep::SetMtu { interface: inner.clone(), mtu },

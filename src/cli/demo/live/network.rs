@@ -9,8 +9,9 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::cli::demo::expect;
 use crate::cli::demo::origin::failed;
 use crate::cli::failure::Failure;
-use crate::host::{Host as _, Linux};
+use crate::host::{Host as _, Linux, cable};
 use crate::plan::{Kernel, NetworkStep};
+use crate::value::IfName;
 
 /// A kernel's network of its own (`network_namespaces(7)`).
 #[derive(Debug)]
@@ -47,6 +48,17 @@ impl Network {
             setns(&self.file, CloneFlags::CLONE_NEWNET)?;
             work()
         })
+    }
+
+    /// Lays a cable whose first end is here. Asked from within: kernels before Linux 6.13 look
+    /// in the namespace of who asks whether the name is taken.
+    pub(super) fn lay(
+        &self,
+        one: (&IfName, &File),
+        other: (&IfName, &File),
+    ) -> Result<(), Failure> {
+        let laid = self.within(|| cable(one, other).map_err(io::Error::other));
+        laid.map_err(|error| failed(&error))
     }
 
     /// Changes it by the very steps that an apply consists of.

@@ -15,7 +15,6 @@ use crate::agent::settings;
 use crate::cli::demo::expect;
 use crate::cli::demo::origin::{Origin, failed};
 use crate::cli::failure::{Exit, Failure};
-use crate::host::cable;
 use crate::plan::{Link, Make, NetworkStep};
 use crate::value::{IfName, ObjectId};
 
@@ -114,11 +113,11 @@ impl Scene {
         let [one, other] = self.nodes.as_slice() else { return Ok(()) };
         let (eth0, eth1, switch) = (name("eth0")?, name("eth1")?, &self.switch);
         let ends = ((&eth0, one.network.file()), (&eth0, other.network.file()));
-        cable(ends.0, ends.1).map_err(|error| failed(&error))?;
+        one.network.lay(ends.0, ends.1)?;
         for (node, own) in self.nodes.iter().zip(1..) {
             let port = name(node.name)?;
             let ends = ((&eth1, node.network.file()), (&port, switch.file()));
-            cable(ends.0, ends.1).map_err(|error| failed(&error))?;
+            node.network.lay(ends.0, ends.1)?;
             switch.change(&[up(node.name)?])?;
             node.network.change(&[
                 up("lo")?,
