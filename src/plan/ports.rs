@@ -216,6 +216,7 @@ mod tests {
     fn port(index: u32, bridge: &str) -> Link {
         let flags = [("isolated", false), ("learning", true), ("flood", true)];
         Link {
+            kind: Some("tun".to_owned()),
             index,
             master: Some(bridge.to_owned()),
             up: true,
