@@ -419,6 +419,18 @@ fn a_history_is_begun_anew_by_its_owner() {
     }
     cluster.git(&["update-ref", "refs/heads/leases", &tip]);
     assert_eq!(cluster.allocate(&one, &[8]).unwrap().leases.len(), 8);
+    // The number of a line is not an allocator's to raise: nobody could begin another one.
+    hand.git(&["fetch", "-q"]);
+    hand.git(&["reset", "-q", "--hard", "origin/leases"]);
+    let far =
+        format!("{{\"weft\":1,\"cluster\":\"lab\",\"line\":4294967295,\"after\":\"{old}\"}}\n");
+    fs::write(hand.path("weft.json"), far).unwrap();
+    hand.git(&["commit", "-q", "-S", "-am", "Go far"]);
+    hand.git(&["push", "-q", "origin", "HEAD:leases"]);
+    for node in [&one, &cluster.node("n5", "carol")] {
+        let error = node.branch().read(&cluster.allocators()).unwrap_err();
+        assert!(error.to_string().contains("it says that it is line 4294967295"), "{error}");
+    }
 }
 
 /// A branch of as many commits as are followed reaches a node that never saw it.
