@@ -21,7 +21,9 @@ pub fn restore(host: &impl Host) -> Result<Option<String>, TurnError> {
 }
 
 /// Brings the network to what runs, when the machine has started: what its start left out, and
-/// an apply that was interrupted first. Says what was done. Needs no settings and no remote.
+/// an apply that was interrupted first. A node that is held, or observes, or whose interfaces
+/// file somebody wrote otherwise, is left alone. Says what was done. Needs no settings and no
+/// remote.
 pub fn bring_up(host: &impl Host) -> Result<String, TurnError> {
     let Some(_lock) = host.lock(Utf8Path::new(LOCK))? else { return Err(TurnError::Busy) };
     let settled = recover(host)?;

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use super::{SDN, apply, assert_at_rest, commit, node, rendering, seen};
-use crate::apply::{ApplyError, Authority, Failure, Outcome, Recovery, recover, restore};
+use crate::apply::{
+    ApplyError, Authority, BroughtUp, Failure, Outcome, Recovery, bring_up, recover, restore,
+};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault, Restart};
 use crate::plan::{self, Engine, Found, Kernel, Link, NetworkStep, Owned, Plan, Step};
@@ -294,4 +296,23 @@ fn a_step_that_fails_is_rolled_back_at_once() {
     }
     assert!(rolled_back > 10 && refused > 10, "{rolled_back} {refused}");
     assert!(start.files().contains_key(camino::Utf8Path::new(SDN)));
+}
+
+#[test]
+fn what_the_start_of_a_machine_left_out_is_brought_up() {
+    let host = scene(false, Engine::Native);
+    let wanted = shape(&host, true);
+    assert_eq!(bring_up(&host).unwrap(), BroughtUp::Running { generation: 1, changes: 0 });
+    host.with_network(|network| {
+        network.kernel().links.remove("vxlan_vb");
+        network.kernel().links.get_mut("va").expect("there").addresses.clear();
+    });
+    let done = bring_up(&host).unwrap();
+    assert!(matches!(done, BroughtUp::Running { changes, .. } if changes > 1), "{done:?}");
+    assert_eq!(shape(&host, true), wanted);
+    // Somebody wants something else.
+    host.replace(&Managed::Interfaces.path(), b"auto vx\n", 0o644).unwrap();
+    host.with_network(|network| drop(network.kernel().links.remove("vxlan_vb")));
+    assert_eq!(bring_up(&host).unwrap(), BroughtUp::Edited);
+    assert!(host.with_network(|network| !network.kernel().links.contains_key("vxlan_vb")));
 }
