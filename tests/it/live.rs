@@ -45,7 +45,13 @@ fn gone(directory: &str) {
 
 #[test]
 fn live_nodes_do_what_the_demo_says() {
-    let ended = weft(&["demo", "--live", "--json"]).output().expect("it runs");
+    let run = || weft(&["demo", "--live", "--json"]).output().expect("it runs");
+    let mut ended = run();
+    // On a machine that is busy with other tests a window of seconds may end too early.
+    if !ended.status.success() && can(&String::from_utf8_lossy(&ended.stdout)) {
+        println!("once more: {}", String::from_utf8_lossy(&ended.stdout));
+        ended = run();
+    }
     let said = String::from_utf8(ended.stdout).expect("text");
     if !can(&said) {
         return;
