@@ -61,6 +61,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) quarantined: Option<&'a Quarantined>,
     /// Why the node waits, which a person who asks for it overrules.
     pub(super) paused: Option<Haste>,
+    /// Whether what runs was made by the engine of the settings.
+    pub(super) same_engine: bool,
     /// An operator's stop that counts for this plan.
     pub(super) hold: Option<&'a Hold>,
     /// Whether what no commit changed is nothing that the node's rules ask for.
@@ -69,13 +71,27 @@ pub(super) struct Circumstances<'a> {
 
 /// Only an advancing commit changes a node.
 pub(super) fn decide(plan: &Plan, circumstances: &Circumstances<'_>) -> Decision {
-    let &Circumstances { mode, purpose, runs, commit, quarantined, paused, hold, quiet } =
-        circumstances;
+    let &Circumstances {
+        mode,
+        purpose,
+        runs,
+        commit,
+        quarantined,
+        paused,
+        same_engine,
+        hold,
+        quiet,
+    } = circumstances;
     let same_commit = runs.is_some_and(|(runs, _)| runs == commit);
     let same_rendering = runs.is_some_and(|(_, digest)| digest == plan.rendering.digest());
     let in_order = plan.is_empty() || (quiet && purpose == Purpose::Sync);
     if same_commit && same_rendering && in_order {
         let adopts = matches!(purpose, Purpose::Adopt { .. });
+        let acts = matches!(purpose, Purpose::Sync | Purpose::Refresh) && mode == Mode::Apply;
+        // It changes nothing of the node, and says by what a correction and a way back go.
+        if acts && !same_engine && plan.is_empty() && plan.guards.is_empty() {
+            return Decision::Advance;
+        }
         return if plan.guards.is_empty() || adopts {
             Decision::Nothing
         } else {

@@ -344,6 +344,8 @@ impl<H: Host> Turn<'_, H> {
             commit: record.commit,
             quarantined: quarantined.as_ref(),
             paused: quarantine::pauses(self.host, reverts, self.host.now())?,
+            same_engine: apply::running(self.host)?
+                .is_none_or(|runs| runs.record.engine == planned.get().engine),
             hold,
             quiet: drifted.is_quiet(),
         };

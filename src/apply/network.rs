@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::StateError;
 use super::files::{Files, Way, on_node};
@@ -24,6 +24,10 @@ const AMENDMENTS: u32 = 5;
 
 /// The time between two looks at a kernel that differs and cannot be amended.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How many changes at once the log lists; of more it says how many, and lists them where it is
+/// asked for all.
+const LOGGED: usize = 100;
 
 /// How much is told of what differs, and of what programs said.
 const TOLD: usize = 4;
@@ -70,8 +74,16 @@ pub(super) fn change(
     if steps.is_empty() {
         return Ok(());
     }
+    let lists_all = steps.len() <= LOGGED;
+    if !lists_all {
+        info!("{} changes of the network", steps.len());
+    }
     for step in steps {
-        info!("{step}");
+        if lists_all {
+            info!("{step}");
+        } else {
+            debug!("{step}");
+        }
     }
     complaints.extend(host.change(steps)?);
     Ok(())

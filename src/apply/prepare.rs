@@ -24,6 +24,9 @@ const RESERVE: u64 = 256 << 10;
 const EACH_INTERFACE: Duration = Duration::from_millis(500);
 const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
 
+/// How many changes an entry of the journal tells, so that it stays small enough to be read.
+const MOST_TOLD: usize = 20_000;
+
 /// The time between two looks before the first change, how many there are at least, and at
 /// most where something does not answer: a look takes five seconds then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -162,7 +165,7 @@ fn of_plan(
     record.generation = draft.link();
     let lapses = Lapses::between(&before, &draft.texts());
     let services = ServiceTarget::between(before, draft.texts());
-    record.steps = actions.iter().flat_map(Action::lines).collect();
+    record.steps = told(&actions);
     drafts.push(draft);
     let text = |managed| plan.rendering.files.get(&managed).map_or("", String::as_str);
     let new = network::NewTexts {
@@ -176,7 +179,7 @@ fn of_plan(
         services::note(&mut record, &services, &runs, terms.reverts)?;
         if terms.reverts {
             actions = actions.into_iter().map(|action| action.of_way_back(&runs)).collect();
-            record.steps = actions.iter().flat_map(Action::lines).collect();
+            record.steps = told(&actions);
         }
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
@@ -195,6 +198,16 @@ fn of_plan(
         record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
     }
     Ok(Prepared::Work(Box::new(Work { record, drafts, actions, network, services })))
+}
+
+/// What a journal keeps of what is done: of very many changes the first ones.
+fn told(actions: &[Action]) -> Vec<String> {
+    let mut lines: Vec<String> = actions.iter().flat_map(Action::lines).collect();
+    if let Some(more) = lines.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        lines.truncate(MOST_TOLD);
+        lines.push(format!("and {more} more changes"));
+    }
+    lines
 }
 
 /// How everything is before the first change. Looked at twice where not everything works: on
@@ -375,7 +388,7 @@ fn of_generation(
     if same && actions.is_empty() {
         return Ok(Prepared::Nothing(Box::new(running.clone())));
     }
-    record.steps = actions.iter().flat_map(Action::lines).collect();
+    record.steps = told(&actions);
     let network = network.map(|(target, _)| target);
     Ok(Prepared::Work(Box::new(Work { record, drafts: Vec::new(), actions, network, services })))
 }

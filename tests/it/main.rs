@@ -13,6 +13,7 @@ mod codes;
 mod conformance;
 mod daemon;
 mod doctor;
+mod engine;
 mod examples;
 mod export;
 mod findings;

@@ -186,6 +186,7 @@ fn reasons(
             commit: record.commit,
             quarantined: quarantined.as_ref(),
             paused: quarantine::pauses(host, reverts, now)?,
+            same_engine: runs.is_none_or(|runs| runs.engine == plan.engine),
             hold: hold.as_ref(),
             quiet: false,
         },

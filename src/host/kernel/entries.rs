@@ -253,14 +253,8 @@ pub(super) fn unreachable(socket: &mut Socket) -> Result<BTreeSet<u32>, HostErro
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::netlink::written as attribute;
     use super::{Malformed, PortVlan, address, libc, name, remote, route, vlans};
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(value.len() + 4).expect("short");
-        let mut bytes = [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     #[test]
     fn addresses_that_expire_or_are_of_a_link_are_not_kept() {

@@ -216,17 +216,10 @@ fn settings(link: &mut Link, attributes: Attributes<'_>) -> Result<(), Malformed
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::netlink::written as attribute;
     use super::super::super::netlink::{Malformed, link_header};
     use super::{Links, found};
     use nix::libc;
-
-    /// One attribute, as this machine writes it.
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(value.len() + 4).expect("short");
-        let mut bytes = [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     fn message(index: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
         [&link_header(0, index, true)[..], &attributes.concat()].concat()

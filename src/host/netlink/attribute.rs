@@ -121,6 +121,15 @@ impl<'a> Attribute<'a> {
     }
 }
 
+/// One attribute, as this machine writes it.
+#[cfg(test)]
+pub(crate) fn written(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len() + 4).expect("short");
+    let mut bytes = [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Attribute, Attributes, Malformed};

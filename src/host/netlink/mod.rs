@@ -10,6 +10,8 @@ pub(super) mod name;
 mod request;
 mod socket;
 
+#[cfg(test)]
+pub(super) use attribute::written;
 pub(super) use attribute::{Attributes, Malformed, bytes, number};
 pub use events::{LinkEvents, PortChanges};
 pub(super) use request::{Request, address_header, link_header, neighbour_header, route_header};
