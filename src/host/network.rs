@@ -2,6 +2,7 @@
 //! decide.
 
 mod batch;
+mod deletion;
 mod ovs;
 mod requests;
 mod sysctl;

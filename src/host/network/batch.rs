@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
-use std::fmt::Write as _;
 
 use nix::libc;
 
 use super::super::HostError;
-use super::super::netlink::{Attributes, Request, Socket, link_header, number};
-use super::Call;
+use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header, number};
 use super::requests::{Asked, Unfit, requests};
+use super::{Call, deletion};
 use crate::plan::{Make, NetworkStep};
 
 /// The most messages that wait to be sent.
@@ -19,6 +18,8 @@ const MOST: usize = 4096;
 pub(super) struct Batch<'a> {
     socket: Socket,
     pending: Vec<(Asked, &'a NetworkStep)>,
+    /// The numbers of interfaces that are to be deleted after what waits.
+    going: Vec<(u32, &'a NetworkStep)>,
     names: Names,
     complaints: Vec<String>,
 }
@@ -43,13 +44,22 @@ pub(super) struct Found {
 impl<'a> Batch<'a> {
     pub(super) fn open() -> Result<Self, HostError> {
         let socket = Socket::open()?;
-        let (pending, names, complaints) = (Vec::new(), Names::default(), Vec::new());
-        Ok(Self { socket, pending, names, complaints })
+        let (pending, going, complaints) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { socket, pending, going, names: Names::default(), complaints })
     }
 
     /// Adds what the kernel is to do for a step, which may be one of several things that make
     /// the whole `of` which a complaint speaks.
     pub(super) fn add(&mut self, of: &'a NetworkStep, step: &NetworkStep) -> Result<(), HostError> {
+        if let NetworkStep::Delete { interface } = step {
+            let found = self.find(interface.as_str())?;
+            self.going.extend(found.map(|found| (found.index, of)));
+            self.names.forget(step);
+            return Ok(());
+        }
+        if !self.going.is_empty() {
+            self.send()?;
+        }
         match requests(step, &mut |name| self.find(name)) {
             Ok(all) => self.pending.extend(all.into_iter().map(|asked| (asked, of))),
             Err(Unfit::Host(error)) => return Err(error),
@@ -102,16 +112,13 @@ impl<'a> Batch<'a> {
             asked.into_iter().map(|asked| (asked.request, asked.forgiven)).unzip();
         let refusals = self.socket.carry_out(&requests)?;
         for (refusal, (step, forgiven)) in refusals.into_iter().zip(steps.iter().zip(forgiven)) {
-            let Some(refusal) = refusal else { continue };
-            if refusal.error.raw_os_error().is_some_and(|number| forgiven.contains(&number)) {
-                continue;
-            }
-            let mut why = refusal.error.to_string();
-            if let Some(said) = refusal.said {
-                // Writing to a text does not fail.
-                let _ = write!(why, ": {said}");
-            }
-            self.complaints.push(complaint(step, &why));
+            self.complaints.extend(refusal.and_then(|refusal| refused(step, &refusal, forgiven)));
+        }
+        let (going, steps): (Vec<u32>, Vec<&NetworkStep>) = self.going.drain(..).unzip();
+        let refusals = deletion::delete(&mut self.socket, &going)?;
+        for (refusal, step) in refusals.into_iter().zip(steps) {
+            let gone = &[libc::ENODEV];
+            self.complaints.extend(refusal.and_then(|refusal| refused(step, &refusal, gone)));
         }
         Ok(())
     }
@@ -166,6 +173,14 @@ impl Names {
             self.unsure.insert(name.to_string());
         }
     }
+}
+
+/// The complaint of what the kernel refused, but for errors that are forgiven.
+fn refused(step: &NetworkStep, refusal: &Refusal, forgiven: &[i32]) -> Option<String> {
+    let number = refusal.error.raw_os_error();
+    let is_forgiven = number.is_some_and(|number| forgiven.contains(&number));
+    let said = refusal.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    (!is_forgiven).then(|| complaint(step, &format!("{}{said}", refusal.error)))
 }
 
 fn complaint(step: &NetworkStep, why: &str) -> String {

@@ -67,7 +67,6 @@ pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Result<Vec<Asked>,
 /// The errors that say that what is to be removed is not there.
 fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
-        NetworkStep::Delete { .. } => &[libc::ENODEV],
         NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
         NetworkStep::DropRemote { .. } | NetworkStep::RemoveStation { .. } => {
             &[libc::ENOENT, libc::ENODEV]
@@ -84,11 +83,6 @@ fn forgiven(step: &NetworkStep) -> &'static [i32] {
 fn of_link(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit> {
     Ok(Some(match step {
         NetworkStep::Create { interface, make } => create(interface.as_str(), make, find)?,
-        NetworkStep::Delete { interface } => {
-            let header = link_header(libc::AF_UNSPEC, 0, false);
-            let request = Request::new(libc::RTM_DELLINK, 0, &header);
-            request.with_text(libc::IFLA_IFNAME, legal(interface.as_str())?)
-        }
         NetworkStep::SetMtu { interface, mtu } => {
             link(interface.as_str(), false)?.with(libc::IFLA_MTU, &mtu.to_ne_bytes())
         }
