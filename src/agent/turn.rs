@@ -128,7 +128,7 @@ impl<H: Host> Turn<'_, H> {
     /// Makes the turn as [`Turn::make`] does, for a caller that holds the lock at
     /// [`LOCK`] already.
     pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
-        let result = self.locked(purpose);
+        let result = debug_span!("turn").in_scope(|| self.locked(purpose));
         if purpose != Purpose::Plan {
             match &result {
                 // Nothing was found out, and what waits says how the node is.
@@ -167,7 +167,7 @@ impl<H: Host> Turn<'_, H> {
             ports::set(self.host, self.settings, "");
         }
         let drifted = match (purpose, &recovered.open) {
-            (Purpose::Sync, None) => self.drift()?,
+            (Purpose::Sync, None) => debug_span!("drift").in_scope(|| self.drift())?,
             _ => drift::Found::default(),
         };
         let (mut anchors, anchor) = self.anchors()?;
@@ -204,7 +204,7 @@ impl<H: Host> Turn<'_, H> {
             }
         };
         let Contents { tree, removal, brings_back, .. } = contents;
-        let facts = self.host.facts(&self.settings.node.value)?;
+        let facts = debug_span!("facts").in_scope(|| self.host.facts(&self.settings.node.value))?;
         let considered =
             debug_span!("declare").in_scope(|| tree.map(|tree| self.consider(tree, &facts)));
         report.findings = considered.get().findings.clone();

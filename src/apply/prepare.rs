@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use tracing::debug_span;
 
 use super::action::{Action, actions, is_rendered};
 use super::files::{Files, on_node};
@@ -184,7 +185,7 @@ fn of_plan(
     }
     // Where nothing is done, such as on a node whose files are all there, nothing can break.
     if !actions.is_empty()
-        && let Some(before) = before_change(host, terms)?
+        && let Some(before) = debug_span!("observe").in_scope(|| before_change(host, terms))?
     {
         let interfaces = u32::try_from(plan.changes.len()).unwrap_or(u32::MAX);
         let opening = Opening {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
+use super::devices::Device;
 use super::links::{self, Made, OvsBridges};
 use super::{Host, HostError, Linux, devices, interfaces, program, routes};
 use crate::facts::{Facts, Frr};
@@ -50,9 +51,9 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         let named: BTreeSet<String> = definitions.keys().map(ToString::to_string).collect();
         let sdn = text(&Managed::Interfaces.path(), FILE_LIMIT)?.unwrap_or_default();
         let made = Made::of(&sdn, &named, &addresses);
-        let found = devices::devices(program::TIME)?;
+        let found = devices::devices(true)?;
         let links = links::from_kernel(&found, &made, &named, &ovs_bridges(&host)?);
-        (kernel_routes(&made)?, links)
+        (kernel_routes(found, &made)?, links)
     };
     let frr = frr(&host, text)?;
     Ok(Facts { addresses, routes, bridges, interfaces, frr, ..Facts::unknown(node.clone()) })
@@ -71,12 +72,11 @@ fn unreadable(error: &serde_json::Error) -> HostError {
     }
 }
 
-fn kernel_routes(made: &Made) -> Result<Vec<crate::facts::Route>, HostError> {
+fn kernel_routes(devices: Vec<Device>, made: &Made) -> Result<Vec<crate::facts::Route>, HostError> {
     let ask = |arguments: &[&str]| program::run("ip", arguments);
     let four = ask(&["-j", "route", "show", "table", "main"])?;
     let six = ask(&["-j", "-6", "route", "show", "table", "main"])?;
-    let devices = ask(&["-j", "addr"])?;
-    routes::from_kernel(&four, &six, &devices, made).map_err(|error| unreadable(&error))
+    routes::from_kernel(&four, &six, devices, made).map_err(|error| unreadable(&error))
 }
 
 /// The bridges of Open vSwitch. Where it does not run there are none.

@@ -1,4 +1,4 @@
-//! The node's own bridges and interfaces, by what `ip -d -j link` prints or by what
+//! The node's own bridges and interfaces, by what the kernel has or by what
 //! `/etc/network/interfaces` would make.
 //!
 //! What weft or a hypervisor makes is not the node's own, so that facts are the same
@@ -82,38 +82,31 @@ pub(super) type OvsBridges = BTreeMap<String, Vec<String>>;
 
 impl Device {
     fn is_own(&self, made: &Made, named: &BTreeSet<String>, ovs: &OvsBridges) -> bool {
-        let name = self.ifname.as_str();
+        let name = self.name.as_str();
         if named.contains(name) || ovs.contains_key(name) {
             return true;
         }
-        let others = self.linkinfo.kind.as_ref().is_some_and(|k| OF_OTHERS.contains(&k.as_str()));
-        let is_hardware = self.linkinfo.kind.is_none();
+        let others = self.is(OF_OTHERS);
+        let is_hardware = self.kind.is_none();
         let hypervisors = OF_HYPERVISORS.iter().any(|start| name.starts_with(start));
         !made.has(name) && !others && (is_hardware || !hypervisors)
     }
 
     /// Whether the reference takes it as a port of a bridge that leads out of the node.
     fn is_uplink(&self) -> bool {
-        matches!(self.linkinfo.kind.as_deref(), None | Some("bond" | "vlan" | "veth"))
+        matches!(self.kind.as_deref(), None | Some("bond" | "vlan" | "veth"))
     }
 
     fn bridge_kind(&self) -> Option<BridgeKind> {
-        (self.linkinfo.kind.as_deref() == Some("bridge")).then(|| {
-            let filters = self.linkinfo.data.get("vlan_filtering");
-            match filters.and_then(serde_json::Value::as_u64) {
-                None | Some(0) => BridgeKind::Plain,
-                Some(_) => BridgeKind::VlanAware,
-            }
-        })
+        let kind = if self.filters_vlans { BridgeKind::VlanAware } else { BridgeKind::Plain };
+        self.is(&["bridge"]).then_some(kind)
     }
 
     fn interface(&self) -> Option<Interface> {
-        let is_ether = self.link_type == "ether";
-        let address = self.address.as_ref().filter(|_| is_ether);
         Some(Interface {
-            name: self.ifname.parse().ok()?,
+            name: self.name.parse().ok()?,
             altnames: names(&self.altnames),
-            mac: address.and_then(|address| address.to_ascii_lowercase().parse().ok()),
+            mac: self.mac.as_ref().and_then(|mac| mac.to_ascii_lowercase().parse().ok()),
             master: self.master.as_ref().and_then(|master| master.parse().ok()),
             mtu: self.mtu,
         })
@@ -131,13 +124,13 @@ pub(super) fn from_kernel(
         devices.iter().filter(|device| device.is_own(made, named, ovs)).collect();
     let uplinks = |is_port: &dyn Fn(&Device) -> bool| {
         let ports = own.iter().filter(|device| device.is_uplink() && is_port(device));
-        sorted(ports.filter_map(|device| device.ifname.parse().ok()).collect())
+        sorted(ports.filter_map(|device| device.name.parse().ok()).collect())
     };
     let mut bridges = Vec::new();
     for device in &own {
-        let (name, Ok(bridge)) = (&device.ifname, device.ifname.parse()) else { continue };
+        let (name, Ok(bridge)) = (&device.name, device.name.parse()) else { continue };
         let (kind, ports) = if let Some(ports) = ovs.get(name) {
-            (BridgeKind::Ovs, uplinks(&|port| ports.contains(&port.ifname)))
+            (BridgeKind::Ovs, uplinks(&|port| ports.contains(&port.name)))
         } else if let Some(kind) = device.bridge_kind() {
             (kind, uplinks(&|port| port.master.as_ref() == Some(name)))
         } else {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::devices::{Address, Device};
 use super::links::Made;
 use crate::facts::Route;
 use crate::value::IfName;
@@ -22,14 +23,13 @@ use crate::value::IfName;
 pub(super) fn from_kernel(
     four: &[u8],
     six: &[u8],
-    devices: &[u8],
+    mut devices: Vec<Device>,
     made: &Made,
 ) -> Result<Vec<Route>, serde_json::Error> {
-    let mut devices: Vec<Device> = list(devices)?;
-    devices.retain(|device| !made.has(&device.ifname));
+    devices.retain(|device| !made.has(&device.name));
     for device in &mut devices {
-        let Device { ifname, addr_info } = device;
-        addr_info.retain(|a| a.local.is_none_or(|local| !made.gives(ifname, local)));
+        let Device { name, addresses, .. } = device;
+        addresses.retain(|address| !made.gives(name, address.net.addr()));
     }
     let mut routes = own_addresses(&devices);
     for (text, default) in [(four, "0.0.0.0/0"), (six, "::/0")] {
@@ -42,50 +42,24 @@ pub(super) fn from_kernel(
     Ok(routes)
 }
 
-/// A device of `ip -j addr`.
-#[derive(Deserialize)]
-struct Device {
-    #[serde(default)]
-    ifname: String,
-    #[serde(default)]
-    addr_info: Vec<Address>,
-}
-
-/// `iproute2` prints `{}` in place of what a filter leaves out.
-#[expect(clippy::struct_excessive_bools, reason = "these are the words of `ip -j`")]
-#[derive(Deserialize)]
-struct Address {
-    local: Option<IpAddr>,
-    #[serde(default)]
-    prefixlen: u8,
-    #[serde(default)]
-    scope: String,
-    /// Of IPv6: made for privacy, and another one tomorrow.
-    #[serde(default)]
-    temporary: bool,
-    #[serde(default)]
-    deprecated: bool,
-    #[serde(default)]
-    tentative: bool,
-    #[serde(default)]
-    dadfailed: bool,
-}
+/// Addresses that are of the link alone, and of the world (`rt_scope_t`).
+const OF_LINK: u8 = 253;
+const OF_WORLD: u8 = 0;
 
 impl Address {
     /// The address, where it is one that packets may be sent from at all.
     fn usable(&self) -> Option<IpAddr> {
-        let unfit = self.temporary || self.tentative || self.dadfailed || self.scope == "link";
-        self.local.filter(|_| !unfit)
+        let unfit = self.is_temporary || self.is_tentative || self.has_failed;
+        (!unfit && self.scope != OF_LINK).then(|| self.net.addr())
     }
 
     /// The address, where a packet to elsewhere may carry it.
     fn global(&self) -> Option<IpAddr> {
-        self.usable().filter(|_| self.scope == "global" && !self.deprecated)
+        self.usable().filter(|_| self.scope == OF_WORLD && !self.is_deprecated)
     }
 
     fn shares_prefix(&self, gateway: Option<IpAddr>) -> bool {
-        let net = self.local.and_then(|local| IpNet::new(local, self.prefixlen).ok());
-        net.zip(gateway).is_some_and(|(net, gateway)| net.contains(&gateway))
+        gateway.is_some_and(|gateway| self.net.contains(&gateway))
     }
 }
 
@@ -168,7 +142,7 @@ fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json:
 
 fn own_addresses(devices: &[Device]) -> Vec<Route> {
     let loopback: IfName = "lo".parse().expect("`lo` is an interface name");
-    let addresses = devices.iter().flat_map(|device| &device.addr_info);
+    let addresses = devices.iter().flat_map(|device| &device.addresses);
     addresses
         .filter_map(Address::usable)
         .map(|source| Route {
@@ -209,16 +183,17 @@ fn source(
 ) -> Option<IpAddr> {
     let same = |address: &IpAddr| address.is_ipv4() == destination.addr().is_ipv4();
     let on_device = || {
-        let here = devices.iter().filter(|found| found.ifname == device);
-        here.flat_map(|found| &found.addr_info)
+        let here = devices.iter().filter(|found| found.name == device);
+        here.flat_map(|found| &found.addresses)
     };
     let near = on_device().filter(|address| address.shares_prefix(gateway));
-    let anywhere = devices.iter().flat_map(|device| &device.addr_info);
+    let anywhere = devices.iter().flat_map(|device| &device.addresses);
     near.chain(on_device()).chain(anywhere).filter_map(Address::global).find(same)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::devices::sample;
     use super::{Made, from_kernel};
 
     const DEVICES: &str = r#"[
@@ -254,7 +229,7 @@ mod tests {
     ]"#;
 
     fn texts(four: &str, six: &str, devices: &str) -> Vec<String> {
-        from_kernel(four.as_bytes(), six.as_bytes(), devices.as_bytes(), &Made::default())
+        from_kernel(four.as_bytes(), six.as_bytes(), sample::devices(devices), &Made::default())
             .expect("the samples can be read")
             .iter()
             .map(|r| format!("{} {} {} {}", r.destination, r.interface, r.source, r.metric))
@@ -293,14 +268,15 @@ mod tests {
             {"dst":"192.0.2.0/24","dev":"eth1","protocol":"kernel","prefsrc":"192.0.2.2"},
             {"dst":"203.0.113.0/24","gateway":"192.0.2.9","dev":"eth1","protocol":"bgp","metric":20},
             {"dst":"172.20.0.2","gateway":"10.9.0.1","dev":"eth1","protocol":"197","metric":20}]"#;
-        let found = from_kernel(four.as_bytes(), b"", devices.as_bytes(), &made).expect("read");
+        let found =
+            from_kernel(four.as_bytes(), b"", sample::devices(devices), &made).expect("read");
         let found: Vec<String> = found.iter().map(|r| r.destination.to_string()).collect();
         assert_eq!(found, ["192.0.2.2/32", "192.0.2.0/24"]);
     }
 
     #[test]
     fn a_machine_without_routes_has_none_and_nonsense_is_an_error() {
-        assert!(texts("", "[ ]", "").is_empty());
-        assert!(from_kernel(b"[{", b"[]", b"[]", &Made::default()).is_err());
+        assert!(texts("", "[ ]", "[]").is_empty());
+        assert!(from_kernel(b"[{", b"[]", Vec::new(), &Made::default()).is_err());
     }
 }

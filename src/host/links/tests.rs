@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::devices::list;
+use super::super::devices::sample;
 use super::{Made, OvsBridges, from_definitions, from_kernel};
 use crate::facts::{Bridge, BridgeKind, Interface};
 use crate::host::interfaces::definitions;
@@ -101,7 +101,7 @@ fn a_machine_has_what_is_its_own() {
     let named: BTreeSet<String> = definitions(OWN).keys().map(ToString::to_string).collect();
     let made = Made::of(SDN, &named, &[]);
     let ovs = OvsBridges::from([("vmbr2".to_owned(), vec!["eno9".to_owned(), "ln_x".to_owned()])]);
-    let devices = list(LINKS.as_bytes()).expect("it can be read");
+    let devices = sample::devices(LINKS);
     let (b, i) = from_kernel(&devices, &made, &named, &ovs);
     assert_eq!(bridges(&b), ["vmbr0 plain eno1", "vmbr1 aware bond0", "vmbr2 ovs eno9"]);
     assert_eq!(

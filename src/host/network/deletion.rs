@@ -62,7 +62,7 @@ fn unused_group(socket: &mut Socket) -> Result<u32, HostError> {
         Ok(None)
     })?;
     let used: BTreeSet<u32> = used.into_iter().collect();
-    Ok((FIRST_GROUP..).find(|group| !used.contains(group)).unwrap_or(FIRST_GROUP))
+    Ok((FIRST_GROUP..=u32::MAX).find(|group| !used.contains(group)).unwrap_or(FIRST_GROUP))
 }
 
 #[cfg(test)]

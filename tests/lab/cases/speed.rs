@@ -13,9 +13,14 @@ use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
 use crate::scene::Scene;
+use crate::wait::wait_until;
 
-pub(super) const CASES: &[Case] =
-    &[Case::by_hand("speed_of_engines", &[Need::Bridge, Need::Vxlan], speed_of_engines)];
+pub(super) const CASES: &[Case] = &[
+    Case::by_hand("speed_of_one_change", &[Need::Bridge, Need::Vxlan], one_of_many),
+    Case::by_hand("speed_from_nothing", &[Need::Bridge, Need::Vxlan], from_nothing),
+    Case::by_hand("speed_from_push", &[Need::Bridge, Need::Vxlan], from_push),
+    Case::by_hand("speed_at_rest", &[Need::Bridge, Need::Vxlan], at_rest),
+];
 
 /// How often each kind of change is measured.
 const TIMES: usize = 5;
@@ -26,7 +31,8 @@ const MOST: usize = 4000;
 /// Time for whatever takes longest.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// The stages of a turn from a commit to a kernel that was read back.
-const STAGES: [&str; 7] = ["fetch", "declare", "plan", "prepare", "arm", "change", "verify"];
+const STAGES: [&str; 10] =
+    ["drift", "fetch", "facts", "declare", "plan", "prepare", "observe", "arm", "change", "verify"];
 
 type Stages = BTreeMap<&'static str, f64>;
 
@@ -43,21 +49,44 @@ fn network(vnets: usize, one: Option<u32>) -> String {
     text
 }
 
-/// Brings the newest commit to a node; the milliseconds that each stage took.
-fn timed(scene: &Scene<'_>, node: &Node) -> Stages {
+/// How long it took.
+struct Timed {
+    /// From the start of the program to a kernel that was read back.
+    verified: f64,
+    /// Of it each stage.
+    stages: Stages,
+}
+
+/// Brings the newest commit to a node, where it changes something.
+fn timed(scene: &Scene<'_>, node: &Node) -> Timed {
     scene.mirror(node);
     let sync = node.command(&["weft", "--json", "sync"]).env("WEFT_LOG", "debug");
+    let begun = Timestamp::now();
     let said = sync.within(PATIENCE).run();
     assert_eq!(said.code(), 0, "{}", said.stdout);
-    stages(&said.stderr)
+    let verified = ends(&said.stderr, "verify").pop().expect("something changed");
+    let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
+    Timed { verified, stages: stages(&said.stderr) }
+}
+
+/// When a stage ended, each time.
+fn ends(log: &str, stage: &str) -> Vec<Timestamp> {
+    let ends = log.lines().filter(|line| {
+        line.split_once(&format!("{stage}: ")).is_some_and(|(_, rest)| rest.contains(" close "))
+    });
+    ends.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
 /// The milliseconds of each stage, of a log in which each tells its time when it ends.
 fn stages(log: &str) -> Stages {
+    stages_of(log, &STAGES)
+}
+
+fn stages_of(log: &str, of: &[&'static str]) -> Stages {
     let mut stages = Stages::new();
     for line in log.lines() {
-        for stage in STAGES {
-            if let Some((_, times)) = line.split_once(&format!(" {stage}: "))
+        for &stage in of {
+            if let Some((_, times)) = line.split_once(&format!("{stage}: "))
                 && let Some((_, times)) = times.split_once("close time.busy=")
             {
                 let took = times.split_whitespace().next().and_then(milliseconds);
@@ -76,13 +105,9 @@ fn milliseconds(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * factor)
 }
 
-fn total(stages: &Stages) -> f64 {
-    stages.values().sum()
-}
-
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// One line of the table.
@@ -98,21 +123,20 @@ fn shown(milliseconds: f64) -> String {
     }
 }
 
-fn speed_of_engines(lab: &Lab) {
+/// A node of the native engine, and one that has no weft.
+fn nodes<'lab>(lab: &'lab Lab) -> (Scene<'lab>, Node, Node) {
     let scene = Scene::start(lab).with_engines(&["native"]);
     let (node, other) = (scene.node(1), scene.node(2));
     other.remove("/etc/weft/agent.yaml");
-    one_of_many(&scene, &node, &other);
-    from_nothing(&scene, &node, &other);
-    from_push(&scene, &node);
-    at_rest(&scene, &node);
+    (scene, node, other)
 }
 
 /// One vnet changed, added and removed among many, against `ifreload -a` on the same files.
-fn one_of_many(scene: &Scene<'_>, node: &Node, other: &Node) {
+fn one_of_many(lab: &Lab) {
+    let (scene, node, other) = nodes(lab);
     let apply = |one: Option<u32>| {
         scene.push(&network(VNETS, one));
-        timed(scene, node)
+        timed(&scene, &node)
     };
     apply(None);
     let without = node.read(SDN_FILE);
@@ -122,12 +146,12 @@ fn one_of_many(scene: &Scene<'_>, node: &Node, other: &Node) {
         said.took.as_secs_f64() * 1000.0
     };
     reload();
-    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut times: BTreeMap<&str, Vec<Timed>> = BTreeMap::new();
     let mut by_ifreload: BTreeMap<&str, f64> = BTreeMap::new();
     for turn in 0..TIMES {
         let changes = [("added", Some(20_000)), ("changed", Some(20_001)), ("removed", None)];
         for (what, one) in changes {
-            times.entry(what).or_default().push(total(&apply(one)));
+            times.entry(what).or_default().push(apply(one));
             if turn == 0 {
                 other.put(SDN_FILE, node.read(SDN_FILE));
                 by_ifreload.insert(what, reload());
@@ -135,12 +159,13 @@ fn one_of_many(scene: &Scene<'_>, node: &Node, other: &Node) {
         }
     }
     for (what, times) in times {
-        let (native, ifreload) = (median(times), by_ifreload[what]);
+        let native = median(times.iter().map(|timed| timed.verified).collect());
+        let ifreload = by_ifreload[what];
         let ratio = format!("{:.0} times", ifreload / native);
-        let what = format!("one vnet {what} among {VNETS}, `ifreload -a`");
+        let what = format!("one vnet {what} among {VNETS}, `ifreload -a`{}", shares(&times));
         row(&what, native, &shown(ifreload), &ratio);
     }
-    let nothing = median((0..TIMES).map(|_| total(&timed(scene, node))).collect());
+    let nothing = median(turns_of_nothing(&node));
     let ifreload = reload();
     let ratio = format!("{:.0} times", ifreload / nothing);
     row(
@@ -151,14 +176,40 @@ fn one_of_many(scene: &Scene<'_>, node: &Node, other: &Node) {
     );
 }
 
+/// The milliseconds of turns of an agent in which nothing is new.
+fn turns_of_nothing(node: &Node) -> Vec<f64> {
+    let settings = node.read("/etc/weft/agent.yaml");
+    node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 12h}}\n{settings}"));
+    let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
+    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        let before = agent.stderr().len();
+        node.exec(&["weft", "sync"]).ok();
+        let log = agent.stderr()[before..].to_owned();
+        times.push(stages_of(&log, &["turn"]).remove("turn").expect("a turn"));
+    }
+    drop(agent);
+    node.put("/etc/weft/agent.yaml", settings);
+    times
+}
+
+/// The median of each stage.
+fn shares<'a>(times: impl IntoIterator<Item = &'a Timed>) -> String {
+    let times: Vec<&Timed> = times.into_iter().collect();
+    let of = |stage: &&str| {
+        let times = times.iter().filter_map(|timed| timed.stages.get(stage)).copied().collect();
+        format!("{stage} {:.0}", median(times))
+    };
+    let told: Vec<String> = STAGES.iter().map(of).collect();
+    format!(" (ms: {})", told.join(", "))
+}
+
 /// Many vnets from nothing, against `ip -batch` for the same objects.
-fn from_nothing(scene: &Scene<'_>, node: &Node, other: &Node) {
-    scene.push("{}\n");
-    timed(scene, node);
+fn from_nothing(lab: &Lab) {
+    let (scene, node, other) = nodes(lab);
     scene.push(&network(MANY, None));
-    let native = timed(scene, node)["change"];
-    other.remove(SDN_FILE);
-    other.command(&["ifreload", "-a"]).within(PATIENCE).run();
+    let native = timed(&scene, &node);
     let mut batch = String::new();
     for number in 1..=MANY {
         let (vnet, id) = (format!("v{number:05}"), 10_000 + number);
@@ -179,63 +230,79 @@ fn from_nothing(scene: &Scene<'_>, node: &Node, other: &Node) {
     }
     let more = other.command(&["bridge", "-batch", "-"]).input(entries).within(PATIENCE).run();
     let batch = (said.took + more.took).as_secs_f64() * 1000.0;
-    let ratio = format!("{:.2} times", batch / native);
-    row(&format!("{MANY} vnets from nothing, `ip -batch`"), native, &shown(batch), &ratio);
+    let change = native.stages["change"];
+    let ratio = format!("{:.2} times", batch / change);
+    row(
+        &format!("the kernel's part of {MANY} vnets from nothing, `ip -batch`"),
+        change,
+        &shown(batch),
+        &ratio,
+    );
+    let ratio = format!("{:.2} times", batch / native.verified);
+    row(
+        &format!(
+            "{MANY} vnets from nothing, from the commit to a kernel read back{}",
+            shares([&native])
+        ),
+        native.verified,
+        &shown(batch),
+        &ratio,
+    );
+    scene.push("{}\n");
+    let removed = timed(&scene, &node);
+    let mut batch = String::new();
+    for number in 1..=MANY {
+        writeln!(batch, "link del v{number:05}\nlink del vxlan_v{number:05}")
+            .expect("a string takes it");
+    }
+    let said = other.command(&["ip", "-batch", "-"]).input(batch).within(PATIENCE).run();
+    assert!(said.success(), "{}", said.stderr);
+    let (change, batch) = (removed.stages["change"], said.took.as_secs_f64() * 1000.0);
+    let ratio = format!("{:.2} times", batch / change);
+    row(
+        &format!("the kernel's part of {MANY} vnets removed, `ip -batch`"),
+        change,
+        &shown(batch),
+        &ratio,
+    );
 }
 
 /// From a webhook after `git push` until the kernel was read back, with one change among many.
-fn from_push(scene: &Scene<'_>, node: &Node) {
+fn from_push(lab: &Lab) {
     const SECRET: &str = "a secret of the webhook that nobody guesses";
+    let (scene, node, _) = nodes(lab);
+    scene.push(&network(MANY, None));
+    timed(&scene, &node);
     node.put_with_mode("/etc/weft/hook", format!("{SECRET}\n"), 0o600);
     let settings = node.read("/etc/weft/agent.yaml");
     let hooks = "schedule: {every: 12h}\nlisten: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
     node.put("/etc/weft/agent.yaml", format!("{hooks}{settings}"));
     let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
-    let verified = |count: usize| -> Option<Timestamp> {
-        let log = agent.stderr();
-        let mut ends =
-            log.lines().filter(|line| line.contains(" verify: ") && line.contains(" close "));
-        let stamp = ends.nth(count)?.split_whitespace().next()?.to_owned();
-        stamp.parse().ok()
-    };
-    std::thread::sleep(Duration::from_secs(5));
+    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
     let mut times = Vec::new();
-    let mut shares: Vec<Stages> = Vec::new();
     for turn in 0..TIMES {
         scene.push(&network(MANY, Some(21_000 + u32::try_from(turn).expect("few"))));
-        scene.mirror(node);
+        scene.mirror(&node);
         let before = agent.stderr().len();
+        let log = || agent.stderr()[before..].to_owned();
         let begun = Timestamp::now();
-        assert_eq!(super::agent::hook(node, SECRET), "202");
-        let end = std::time::Instant::now() + PATIENCE;
-        let done = loop {
-            if let Some(at) = verified(turn) {
-                break at;
-            }
-            assert!(std::time::Instant::now() < end, "{}", agent.stderr());
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        times.push(done.duration_since(begun).as_secs_f64() * 1000.0);
-        shares.push(stages(&agent.stderr()[before..]));
+        assert_eq!(super::agent::hook(&node, SECRET), "202");
+        wait_until(PATIENCE, "the kernel was read back", || !ends(&log(), "verify").is_empty());
+        let verified = ends(&log(), "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
+        times.push(Timed { verified, stages: stages(&log()) });
         // Until its window is over.
         std::thread::sleep(Duration::from_secs(6));
     }
-    let of = |stage: &&str| {
-        let times = shares.iter().filter_map(|stages| stages.get(stage)).copied().collect();
-        format!("{stage} {:.0}", median(times))
-    };
-    let told: Vec<String> = STAGES.iter().map(of).collect();
-    let what =
-        format!("from a webhook to a kernel read back, one of {MANY} (ms: {})", told.join(", "));
-    row(&what, median(times), "", "");
-    drop(agent);
-    node.put("/etc/weft/agent.yaml", settings);
+    let median = median(times.iter().map(|timed| timed.verified).collect());
+    let what = format!("from a webhook to a kernel read back, one of {MANY}{}", shares(&times));
+    row(&what, median, "", "");
 }
 
 /// What an agent holds and uses that has nothing to do.
-fn at_rest(scene: &Scene<'_>, node: &Node) {
+fn at_rest(lab: &Lab) {
+    let (scene, node, _) = nodes(lab);
     scene.push(&network(MOST, None));
-    timed(scene, node);
+    timed(&scene, &node);
     let settings = node.read("/etc/weft/agent.yaml");
     node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 30s}}\n{settings}"));
     let agent = node.spawn(&["weft", "agent"]);
