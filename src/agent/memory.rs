@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::drift::Looked;
 use super::status::{FetchProcess, RemoteState, Unreached};
+use super::turn::InOrder;
 use crate::declare::Tree;
 use crate::declare::policy::Removal;
 use crate::plan::{Sign, Watch};
@@ -77,6 +78,8 @@ pub(super) struct Remembered {
     pub(super) window: Option<OpenWindow>,
     /// What was found of drift last, and when.
     pub(super) drift: Option<Looked>,
+    /// What was found in order last.
+    pub(super) order: Option<InOrder>,
     /// Why drift could not be undone: it is not tried again.
     pub(super) stuck: Option<String>,
     /// How the fetch process was confined.

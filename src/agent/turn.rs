@@ -1,5 +1,6 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+mod in_order;
 mod record;
 
 use camino::Utf8Path;
@@ -33,6 +34,8 @@ use crate::plan::Plan;
 use crate::sync::{Anchor, Anchors, Cancel, CommitRecord, Verified};
 use crate::validate;
 use crate::value::{Digest, ObjectId};
+
+pub(super) use in_order::{InOrder, in_order};
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -203,6 +206,11 @@ impl<H: Host> Turn<'_, H> {
                 return Ok(report);
             }
         };
+        let quiet = purpose == Purpose::Sync && drifted.told.is_empty() && drifted.stuck.is_none();
+        if quiet && self.is_still_in_order(accepted.record(), &contents, &mut report)? {
+            return Ok(report);
+        }
+        self.memory.open().order = None;
         let Contents { tree, removal, brings_back, .. } = contents;
         let facts = debug_span!("facts").in_scope(|| self.host.facts(&self.settings.node.value))?;
         let considered =
@@ -299,7 +307,7 @@ impl<H: Host> Turn<'_, H> {
         report: &mut Report,
     ) -> Result<(), TurnError> {
         let record = considered.record().clone();
-        let Report { status, tree, plan: shown, .. } = report;
+        let Report { status, tree, findings, plan: shown, .. } = report;
         if of_settings(&considered.get().findings) {
             status.state = State::Refused;
             status.message = format!(
@@ -351,7 +359,12 @@ impl<H: Host> Turn<'_, H> {
         };
         let decision = decide(planned.get(), &circumstances);
         (status.state, status.message) = match decision {
-            Decision::Nothing => in_order(&record, &status.refused),
+            Decision::Nothing => {
+                if purpose == Purpose::Sync {
+                    self.remember_order(&record, findings)?;
+                }
+                in_order(&record, &status.refused)
+            }
             Decision::Leave(reason) | Decision::Paused(reason) => (State::Pending, reason),
             Decision::Quarantined(reason) => (State::RolledBack, reason),
             Decision::Held(reason) => (State::Held, reason),
@@ -428,12 +441,4 @@ fn put_off(error: &ApplyError, record: &CommitRecord, times: u32) -> String {
         record.commit.short(),
         error.code()
     )
-}
-
-pub(super) fn in_order(record: &CommitRecord, refused: &[Refused]) -> (State, String) {
-    let runs = format!("runs commit {} (sequence {})", record.commit.short(), record.sequence);
-    match refused.first() {
-        None => (State::InOrder, runs),
-        Some(refused) => (State::Refused, format!("{}; {runs}", refused.message)),
-    }
 }
