@@ -12,7 +12,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cd "$root"
-cargo test --release --locked --test lab -- --verbose speed_ >"$work/log" 2>&1 || {
+cargo build --release --locked
+LAB_PROGRAM=$PWD/target/release/weft cargo test --locked --test lab -- --verbose \
+    speed_of_one_change speed_from_nothing speed_from_push speed_at_rest >"$work/log" 2>&1 || {
     tail -40 "$work/log" >&2
     exit 1
 }

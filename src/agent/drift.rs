@@ -4,6 +4,8 @@ mod corrections;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use super::audit;
 use super::error::{TurnError, chain};
 use super::hold::Hold;
@@ -36,6 +38,8 @@ impl Found {
 pub(super) struct Looked {
     /// When, in milliseconds since the machine started.
     time: u64,
+    /// How long it took.
+    took: Duration,
     /// The entry of the journal that ran. What was found of another one is of no interest.
     runs: u64,
     found: Found,
@@ -50,15 +54,16 @@ impl<H: Host> Turn<'_, H> {
         }
         let Some(runs) = apply::running(self.host)? else { return Ok(Found::default()) };
         let (runs, time) = (runs.record.number, self.host.uptime()?.milliseconds);
-        let every = u64::try_from(rules.every().as_millis()).unwrap_or(u64::MAX);
         if let Some(last) = &self.memory.open().drift
             && last.runs == runs
-            && time.saturating_sub(last.time) < every
+            && Duration::from_millis(time.saturating_sub(last.time)) < rules.every(last.took)
         {
             return Ok(last.found.clone());
         }
         let found = self.look_for_drift(rules)?;
-        self.memory.open().drift = Some(Looked { time, runs, found: found.clone() });
+        let took = self.host.uptime()?.milliseconds.saturating_sub(time);
+        let (took, found_now) = (Duration::from_millis(took), found.clone());
+        self.memory.open().drift = Some(Looked { time, took, runs, found: found_now });
         Ok(found)
     }
 

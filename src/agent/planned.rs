@@ -1,5 +1,7 @@
 //! The plan from what stands on a node to what an accepted commit declares.
 
+use std::sync::Arc;
+
 use super::error::TurnError;
 use super::node::{found, owned};
 use super::publish;
@@ -39,7 +41,7 @@ pub(super) fn planned(
         found.passages = passages(host, settings);
     }
     let target = target(wanted.get(), &found);
-    found.kernel = host.kernel_for(&target)?;
+    found.kernel = host.kernel_for(&target)?.map(Arc::new);
     let services = services_target(wanted.get(), &found);
     if !services.is_empty() {
         found.services = host.services(services.asks_frr(), &services.zones())?;

@@ -306,7 +306,7 @@ impl<H: Host> Turn<'_, H> {
         (purpose, drifted): (Purpose, &drift::Found),
         report: &mut Report,
     ) -> Result<(), TurnError> {
-        let record = considered.record().clone();
+        let (record, begun) = (considered.record().clone(), self.host.uptime()?.milliseconds);
         let Report { status, tree, findings, plan: shown, .. } = report;
         if of_settings(&considered.get().findings) {
             status.state = State::Refused;
@@ -361,7 +361,7 @@ impl<H: Host> Turn<'_, H> {
         (status.state, status.message) = match decision {
             Decision::Nothing => {
                 if purpose == Purpose::Sync {
-                    self.remember_order(&record, findings)?;
+                    self.remember_order(&record, findings, begun)?;
                 }
                 in_order(&record, &status.refused)
             }

@@ -4,6 +4,7 @@
 //! be amended in place is, and what remains is a failure that names the object.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -137,21 +138,28 @@ pub(super) struct NewTexts<'a> {
 }
 
 /// What the running network is to be brought to, and its kernel, of which the record
-/// keeps what a way back needs. `None` on a dry node.
+/// keeps what a way back needs: as it was `read` a moment ago, or as it is read now. `None` on a
+/// dry node.
 pub(super) fn found(
     host: &impl Host,
     record: &mut Record,
     previous: &str,
     new: &NewTexts<'_>,
-) -> Result<Option<(Target, Kernel)>, HostError> {
+    read: Option<&Arc<Kernel>>,
+) -> Result<Option<(Target, Arc<Kernel>)>, HostError> {
     let on_node = |managed: &Managed| text_on_node(host, managed);
     let target = Target::between(&[previous, &on_node(&Managed::Interfaces)?], new.interfaces)
         .with_sysctls(new.sysctls)
         .with_ports(&[&on_node(&Managed::Ports)?], new.ports)
         .with_engine(record.engine);
-    let Some(kernel) = host.kernel_for(&target)? else {
-        return Ok(None);
+    let is_whole = |kernel: &&Arc<Kernel>| {
+        target.tables().iter().all(|table| kernel.rules.contains_key(table))
     };
+    let kernel = match read.filter(is_whole) {
+        Some(kernel) => Some(Arc::clone(kernel)),
+        None => host.kernel_for(&target)?.map(Arc::new),
+    };
+    let Some(kernel) = kernel else { return Ok(None) };
     note(record, previous, new.interfaces, &kernel);
     Ok(Some((target, kernel)))
 }

@@ -174,7 +174,7 @@ fn of_plan(
         sysctls: text(Managed::Sysctl),
         ports: text(Managed::Ports),
     };
-    let network = network::found(host, &mut record, &back, &new)?;
+    let network = network::found(host, &mut record, &back, &new, plan.kernel.as_ref())?;
     let network = network.map(|(target, _)| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
@@ -366,7 +366,7 @@ fn of_generation(
     let sysctls = files.text(host, &Managed::Sysctl)?;
     let ports = files.text(host, &Managed::Ports)?;
     let new = network::NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
-    let network = network::found(host, &mut record, &back, &new)?;
+    let network = network::found(host, &mut record, &back, &new, None)?;
     if let Some((target, kernel)) = &network {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);

@@ -101,7 +101,7 @@ pub(super) fn of_network(target: &Target, found: &Found, owned: Option<&Owned>) 
             });
         }
     }
-    let taken = target.bridges_taken(found.kernel.as_ref());
+    let taken = target.bridges_taken(found.kernel.as_deref());
     let running = found.kernel.iter().flat_map(|kernel| target.guests(kernel));
     let running: Vec<_> = running.map(|guest| (guest.bridge, guest.port)).collect();
     let configured = found.guests.iter().map(|guest| (guest.bridge.clone(), guest.file.clone()));

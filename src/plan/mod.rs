@@ -60,6 +60,7 @@ pub use window::{Before, Class, Opening, Requirement, Terms, Uptime, Window};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::facts::Facts;
 use crate::render::{Managed, Rendering, without_version};
@@ -94,6 +95,8 @@ pub struct Plan {
     pub reasons: Vec<String>,
     /// Whether it touches the way by which the node is reached, whatever its class.
     pub touches_management: bool,
+    /// What the kernel had when it was made; `None` on a dry node.
+    pub kernel: Option<Arc<Kernel>>,
 }
 
 /// One change of a node.
@@ -133,7 +136,7 @@ pub struct Found {
     /// The contents of each file that is there, among those that are wanted or owned.
     pub files: BTreeMap<Managed, Vec<u8>>,
     /// What the kernel has; `None` on a dry node.
-    pub kernel: Option<Kernel>,
+    pub kernel: Option<Arc<Kernel>>,
     /// What runs of services; `None` on a dry node, and where none is concerned.
     pub services: Option<Services>,
     /// The guests whose configuration names a bridge.
@@ -257,6 +260,7 @@ pub fn plan(
         class,
         reasons,
         touches_management,
+        kernel: found.kernel.clone(),
     }
 }
 

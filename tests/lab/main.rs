@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `LAB_ROOT` | directory of the Debian root; made there when absent |
 //! | `LAB_MIRROR` | mirror to make the root from, instead of the one in apt's sources |
+//! | `LAB_PROGRAM` | the weft that runs, instead of the one that is built with the tests |
 //! | `LAB_REQUIRE` | needs, separated by commas, that must be met here: `native,vxlan` |
 //! | `WEFT_SHARED` | directory that holds the reference renderings |
 //!

@@ -62,7 +62,8 @@ impl Place {
     pub(crate) fn of_machine(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
-            weft: PathBuf::from(env!("CARGO_BIN_EXE_weft")),
+            weft: std::env::var_os("LAB_PROGRAM")
+                .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_weft")), PathBuf::from),
             reference: need::reference_directory(),
         }
     }

@@ -35,7 +35,8 @@ declaration! {
         optional "kernel" kernel: Reaction,
         /// Of FRR and dnsmasq. `warn` when absent.
         optional "daemons" daemons: Reaction,
-        /// How often it is looked for at most, in a turn. `1m` when absent.
+        /// How often it is looked for at most, in a turn. When absent `1m`, or as much rarer as
+        /// it takes no more than a four-thousandth of the time, but for every 10 minutes.
         optional "every" every: ShortTime,
         /// What counts for nothing: paths of files and names of interfaces and daemons, such as
         /// `dnsmasq@zone`. A `*` at the end stands for any end.
@@ -96,15 +97,20 @@ pub struct Judged {
 /// How often drift is looked for where nobody says: as often as remotes are asked where
 /// nobody says that either. A poll in between costs no program.
 const EVERY: Duration = Duration::from_secs(60);
+/// How rarely, on a node of which a look takes long.
+const RARELY: Duration = Duration::from_secs(600);
+/// The time between two looks, in times of what one takes: an idle node is to be idle.
+const REST: u32 = 4000;
 
 impl DriftRules {
     /// What holds where the settings say nothing.
     pub const USUAL: Self =
         Self { files: None, kernel: None, daemons: None, every: None, ignore: None };
 
-    /// How often drift is looked for at most.
-    pub fn every(&self) -> Duration {
-        self.every.as_ref().map_or(EVERY, |every| every.value.duration())
+    /// How often drift is looked for at most, on a node of which the last look took so long.
+    pub fn every(&self, took: Duration) -> Duration {
+        let usual = took.saturating_mul(REST).clamp(EVERY, RARELY);
+        self.every.as_ref().map_or(usual, |every| every.value.duration())
     }
 
     /// Whether nobody wants to know of any drift.

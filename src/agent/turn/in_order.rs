@@ -1,18 +1,25 @@
 //! A turn in which nothing can be new: what runs was in order a short while ago, and the remotes
 //! show nothing else. All that only a commit changes is then as it was, and is not looked at.
 
+use std::time::Duration;
+
 use super::{Report, Turn};
 use crate::agent::error::TurnError;
 use crate::agent::hold::Hold;
 use crate::agent::memory::Contents;
 use crate::agent::publish;
-use crate::agent::settings::DriftRules;
 use crate::agent::status::{Refused, State};
 use crate::apply;
 use crate::declare::{Findings, Severity};
 use crate::host::Host;
 use crate::sync::CommitRecord;
 use crate::value::ObjectId;
+
+/// How long a node that is in order is not looked at: some times of what a look takes, between
+/// these.
+const REST: u32 = 10_000;
+const SHORTLY: Duration = Duration::from_secs(60);
+const RARELY: Duration = Duration::from_secs(3600);
 
 /// What a whole turn found in order.
 #[derive(Clone, Debug)]
@@ -23,22 +30,29 @@ pub(in crate::agent) struct InOrder {
     runs: u64,
     /// When, in milliseconds since the machine started.
     time: u64,
+    /// How long the node is not looked at again.
+    rest: Duration,
     findings: Findings,
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Remembers that all is in order with a commit.
+    /// Remembers that all is in order with a commit, by a look that began so many milliseconds
+    /// after the machine.
     pub(super) fn remember_order(
         &self,
         record: &CommitRecord,
         findings: &Findings,
+        begun: u64,
     ) -> Result<(), TurnError> {
         let running = apply::running(self.host)?;
         let time = self.host.uptime()?.milliseconds;
+        let took = Duration::from_millis(time.saturating_sub(begun));
+        let rest = took.saturating_mul(REST).clamp(SHORTLY, RARELY);
         self.memory.open().order = running.map(|running| InOrder {
             commit: record.commit,
             runs: running.record.number,
             time,
+            rest,
             findings: findings.clone(),
         });
         Ok(())
@@ -52,11 +66,10 @@ impl<H: Host> Turn<'_, H> {
         report: &mut Report,
     ) -> Result<bool, TurnError> {
         let Some(order) = self.memory.open().order.clone() else { return Ok(false) };
-        let rules = self.settings.drift.as_ref().map_or(&DriftRules::USUAL, |drift| &drift.value);
-        let every = u64::try_from(rules.every().as_millis()).unwrap_or(u64::MAX);
         let age = self.host.uptime()?.milliseconds.saturating_sub(order.time);
+        let is_old = Duration::from_millis(age) >= order.rest;
         let runs = apply::running(self.host)?.map(|running| running.record.number);
-        if order.commit != record.commit || runs != Some(order.runs) || age >= every {
+        if order.commit != record.commit || runs != Some(order.runs) || is_old {
             return Ok(false);
         }
         let tree = contents.tree.get();

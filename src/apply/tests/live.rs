@@ -46,7 +46,7 @@ fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
         found.files.insert(Managed::Interfaces, file.bytes);
     }
     found.engine = host.with_network(|network| network.engine);
-    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read");
+    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read").map(Into::into);
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,

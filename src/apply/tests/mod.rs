@@ -73,6 +73,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         class: Class::Ordinary,
         reasons: Vec::new(),
         touches_management: false,
+        kernel: None,
     })
 }
 

@@ -25,7 +25,7 @@ fn planned(host: &Fake, sequence: u8, ports: &str) -> Plan {
             found.files.insert(managed, file.bytes);
         }
     }
-    found.kernel = host.kernel_for(&target(&wanted, &found)).expect("read");
+    found.kernel = host.kernel_for(&target(&wanted, &found)).expect("read").map(Into::into);
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,

@@ -54,7 +54,7 @@ fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
             found.files.insert(managed.clone(), file.bytes);
         }
     }
-    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read");
+    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read").map(Into::into);
     let target = services_target(&wanted, &found);
     found.services = host.services(target.asks_frr(), &target.zones()).expect("read");
     let facts = host.facts(&node()).expect("read");

@@ -168,14 +168,15 @@ fn add(signs: &mut Signs, found: Found) {
     }
 }
 
-/// Whether an address answers one of two ICMP echoes. `by` is a device or a VRF.
+/// Whether an address answers one of some ICMP echoes within a second. `by` is a device or a VRF.
 fn answers(address: IpAddr, by: Option<&str>, bound: Bound) -> bool {
     ping(&address.to_string(), by, bound)
 }
 
 fn ping(host: &str, by: Option<&str>, bound: Bound) -> bool {
     let Some(left) = bound.left() else { return false };
-    let mut arguments = vec!["-n", "-q", "-c", "2", "-i", "0.2", "-W", "1"];
+    // With a deadline it goes on until one is answered (ping(8)).
+    let mut arguments = vec!["-n", "-q", "-c", "1", "-i", "0.2", "-w", "1"];
     arguments.extend(by.into_iter().flat_map(|by| ["-I", by]));
     arguments.extend(["--", host]);
     program::run_within("ping", &arguments, left).is_ok()

@@ -112,7 +112,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// One line of the table.
 fn row(what: &str, native: f64, other: &str, ratio: &str) {
-    println!("TABLE | {what} | {} | {other} | {ratio} |", shown(native));
+    eprintln!("TABLE | {what} | {} | {other} | {ratio} |", shown(native));
 }
 
 fn shown(milliseconds: f64) -> String {
@@ -325,7 +325,7 @@ fn at_rest(lab: &Lab) {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.split_whitespace().next()).map(str::to_owned).unwrap_or_default()
     };
-    println!(
+    eprintln!(
         "TABLE | the agent with {MOST} vnets, polling every 30 s | {} KiB resident, {} KiB at most, {percent:.3} % of a core | | |",
         size("VmRSS:"),
         size("VmHWM:"),
