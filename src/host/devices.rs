@@ -22,7 +22,7 @@ const ETHER: u16 = 1;
 pub(super) struct Device {
     pub(super) name: String,
     /// The kernel's number.
-    index: u32,
+    pub(super) index: u32,
     pub(super) altnames: Vec<String>,
     /// Whether somebody set it up.
     pub(super) is_up: bool,
@@ -60,6 +60,13 @@ impl Device {
     pub(super) fn is(&self, kinds: &[&str]) -> bool {
         self.kind.as_ref().is_some_and(|kind| kinds.contains(&kind.as_str()))
     }
+}
+
+/// The name of the interface of a number.
+pub(super) fn name_of(devices: &[Device], index: u32) -> Option<String> {
+    // They are in the order of their numbers.
+    let place = devices.binary_search_by_key(&index, |device| device.index).ok()?;
+    devices.get(place).map(|device| device.name.clone())
 }
 
 /// Every interface of the kernel, in the order in which they were made. Only where `addresses` are

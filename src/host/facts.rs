@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 
-use super::devices::Device;
 use super::links::{self, Made, OvsBridges};
-use super::{Host, HostError, Linux, devices, interfaces, program, routes};
+use super::{Host, HostError, Linux, devices, interfaces, main_table, program, routes};
 use crate::facts::{Facts, Frr};
 use crate::render::Managed;
 use crate::value::NodeName;
@@ -53,7 +52,7 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
         let made = Made::of(&sdn, &named, &addresses);
         let found = devices::devices(true)?;
         let links = links::from_kernel(&found, &made, &named, &ovs_bridges(&host)?);
-        (kernel_routes(found, &made)?, links)
+        (routes::from_kernel(&main_table::routes(&found)?, found, &made), links)
     };
     let frr = frr(&host, text)?;
     Ok(Facts { addresses, routes, bridges, interfaces, frr, ..Facts::unknown(node.clone()) })
@@ -63,20 +62,6 @@ pub(super) fn collect(root: Option<&Utf8Path>, node: &NodeName) -> Result<Facts,
 pub(super) fn made(host: &Linux) -> Result<Made, HostError> {
     let text = host.read(&Managed::Interfaces.path(), FILE_LIMIT)?.map(|file| file.text());
     Ok(Made::of(&text.unwrap_or_default(), &BTreeSet::new(), &[]))
-}
-
-fn unreadable(error: &serde_json::Error) -> HostError {
-    HostError::Program {
-        program: "ip -j".to_owned(),
-        message: format!("gave an answer that cannot be read: {error}"),
-    }
-}
-
-fn kernel_routes(devices: Vec<Device>, made: &Made) -> Result<Vec<crate::facts::Route>, HostError> {
-    let ask = |arguments: &[&str]| program::run("ip", arguments);
-    let four = ask(&["-j", "route", "show", "table", "main"])?;
-    let six = ask(&["-j", "-6", "route", "show", "table", "main"])?;
-    routes::from_kernel(&four, &six, devices, made).map_err(|error| unreadable(&error))
 }
 
 /// The bridges of Open vSwitch. Where it does not run there are none.

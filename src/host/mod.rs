@@ -17,6 +17,7 @@ mod interfaces;
 mod kernel;
 mod links;
 mod linux;
+mod main_table;
 mod netlink;
 mod network;
 mod nft;

@@ -1,12 +1,12 @@
-//! The kernel's routes, from what `ip -j` prints.
+//! The kernel's routes, as facts have them.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
 use super::devices::{Address, Device};
 use super::links::Made;
+use super::main_table::TableRoute;
 use crate::facts::Route;
 use crate::value::IfName;
 
@@ -21,25 +21,21 @@ use crate::value::IfName;
 /// What weft made is not there: its interfaces, the addresses that it gives to others, and
 /// all routes by both; nor is what a routing daemon learnt.
 pub(super) fn from_kernel(
-    four: &[u8],
-    six: &[u8],
+    found: &[TableRoute],
     mut devices: Vec<Device>,
     made: &Made,
-) -> Result<Vec<Route>, serde_json::Error> {
+) -> Vec<Route> {
     devices.retain(|device| !made.has(&device.name));
     for device in &mut devices {
         let Device { name, addresses, .. } = device;
         addresses.retain(|address| !made.gives(name, address.net.addr()));
     }
     let mut routes = own_addresses(&devices);
-    for (text, default) in [(four, "0.0.0.0/0"), (six, "::/0")] {
-        let found: Vec<FoundRoute> = list(text)?;
-        let lasting = found.iter().filter(|route| !route.is_passing(made));
-        let routes_now = lasting.filter_map(|route| resolve(route, default, &devices));
-        let is_made = |route: &Route| made.connects(route.interface.as_str(), route.destination);
-        routes.extend(routes_now.filter(|route| !is_made(route)));
-    }
-    Ok(routes)
+    let lasting = found.iter().filter(|route| !is_passing(route, made));
+    let routes_now = lasting.filter_map(|route| resolve(route, &devices));
+    let is_made = |route: &Route| made.connects(route.interface.as_str(), route.destination);
+    routes.extend(routes_now.filter(|route| !is_made(route)));
+    routes
 }
 
 /// Addresses that are of the link alone, and of the world (`rt_scope_t`).
@@ -63,81 +59,19 @@ impl Address {
     }
 }
 
-/// A route of `ip -j route`.
-#[derive(Deserialize)]
-struct FoundRoute {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    #[serde(default)]
-    dst: String,
-    #[serde(default)]
-    protocol: String,
-    dev: Option<String>,
-    gateway: Option<IpAddr>,
-    prefsrc: Option<IpAddr>,
-    #[serde(default)]
-    metric: u32,
-    #[serde(default)]
-    flags: Vec<String>,
-    #[serde(default)]
-    nexthops: Vec<NextHop>,
+/// What routing daemons write to the kernel: FRR's and BIRD's, as `zebra/rt_netlink.h` of FRR
+/// and `linux/rtnetlink.h` number them.
+fn is_of_daemon(protocol: u8) -> bool {
+    const ZEBRA: u8 = 11;
+    const BIRD: u8 = 12;
+    const BABEL: u8 = 42;
+    matches!(protocol, ZEBRA | BIRD | BABEL | 186..=198)
 }
 
-/// Names and numbers of what routing daemons write to the kernel: FRR's, as its
-/// `zebra/rt_netlink.h` numbers them and its `rt_protos.d` names them, and BIRD's.
-const DAEMONS: &[&str] = &[
-    "186",
-    "187",
-    "188",
-    "189",
-    "190",
-    "191",
-    "192",
-    "193",
-    "194",
-    "195",
-    "196",
-    "197",
-    "198",
-    "babel",
-    "bgp",
-    "bird",
-    "eigrp",
-    "isis",
-    "ldp",
-    "nhrp",
-    "openfabric",
-    "ospf",
-    "pbr",
-    "rip",
-    "ripng",
-    "sharp",
-    "srte",
-    "zebra",
-];
-
-impl FoundRoute {
-    /// Whether weft or a routing daemon made it, so that it comes and goes.
-    fn is_passing(&self, made: &Made) -> bool {
-        let is_made = |device: &Option<String>| device.as_ref().is_some_and(|d| made.has(d));
-        DAEMONS.contains(&self.protocol.as_str())
-            || is_made(&self.dev)
-            || self.nexthops.iter().any(|hop| is_made(&hop.dev))
-    }
-}
-
-/// One way of a route that has several.
-#[derive(Deserialize)]
-struct NextHop {
-    dev: Option<String>,
-    gateway: Option<IpAddr>,
-    #[serde(default)]
-    flags: Vec<String>,
-}
-
-/// Some versions print nothing in place of an empty list.
-fn list<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<Vec<T>, serde_json::Error> {
-    if text.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(text) }
+/// Whether weft or a routing daemon made a route, so that it comes and goes.
+fn is_passing(route: &TableRoute, made: &Made) -> bool {
+    let is_made = |device: &Option<String>| device.as_ref().is_some_and(|d| made.has(d));
+    is_of_daemon(route.protocol) || route.hops.iter().any(|hop| is_made(&hop.device))
 }
 
 fn own_addresses(devices: &[Device]) -> Vec<Route> {
@@ -154,25 +88,15 @@ fn own_addresses(devices: &[Device]) -> Vec<Route> {
         .collect()
 }
 
-fn resolve(route: &FoundRoute, default: &str, devices: &[Device]) -> Option<Route> {
-    let dead = |flags: &[String]| flags.iter().any(|flag| flag == "dead");
-    if route.kind.as_ref().is_some_and(|kind| kind != "unicast") || dead(&route.flags) {
+fn resolve(route: &TableRoute, devices: &[Device]) -> Option<Route> {
+    let hop = route.hops.iter().find(|hop| !hop.is_dead).filter(|_| route.is_unicast())?;
+    let device = hop.device.as_ref()?;
+    let destination = route.destination;
+    if matches!(destination, IpNet::V6(net) if net.addr().is_unicast_link_local()) {
         return None;
     }
-    let hop = route.nexthops.iter().find(|hop| !dead(&hop.flags));
-    let device = route.dev.as_ref().or_else(|| hop?.dev.as_ref())?;
-    let gateway = route.gateway.or_else(|| hop?.gateway);
-    let destination = destination(if route.dst == "default" { default } else { &route.dst })?;
-    let source = route.prefsrc.or_else(|| source(devices, device, destination, gateway))?;
+    let source = route.source.or_else(|| source(devices, device, destination, hop.gateway))?;
     Some(Route { destination, interface: device.parse().ok()?, source, metric: route.metric })
-}
-
-fn destination(text: &str) -> Option<IpNet> {
-    let host = || text.parse::<IpAddr>().map(IpNet::from);
-    match text.parse().or_else(|_| host()).ok()? {
-        IpNet::V6(net) if net.addr().is_unicast_link_local() => None,
-        net => Some(net),
-    }
 }
 
 fn source(
@@ -194,6 +118,7 @@ fn source(
 #[cfg(test)]
 mod tests {
     use super::super::devices::sample;
+    use super::super::main_table::sample::routes;
     use super::{Made, from_kernel};
 
     const DEVICES: &str = r#"[
@@ -229,8 +154,8 @@ mod tests {
     ]"#;
 
     fn texts(four: &str, six: &str, devices: &str) -> Vec<String> {
-        from_kernel(four.as_bytes(), six.as_bytes(), sample::devices(devices), &Made::default())
-            .expect("the samples can be read")
+        let all = [routes(four, "0.0.0.0/0"), routes(six, "::/0")].concat();
+        from_kernel(&all, sample::devices(devices), &Made::default())
             .iter()
             .map(|r| format!("{} {} {} {}", r.destination, r.interface, r.source, r.metric))
             .collect()
@@ -268,15 +193,8 @@ mod tests {
             {"dst":"192.0.2.0/24","dev":"eth1","protocol":"kernel","prefsrc":"192.0.2.2"},
             {"dst":"203.0.113.0/24","gateway":"192.0.2.9","dev":"eth1","protocol":"bgp","metric":20},
             {"dst":"172.20.0.2","gateway":"10.9.0.1","dev":"eth1","protocol":"197","metric":20}]"#;
-        let found =
-            from_kernel(four.as_bytes(), b"", sample::devices(devices), &made).expect("read");
+        let found = from_kernel(&routes(four, "0.0.0.0/0"), sample::devices(devices), &made);
         let found: Vec<String> = found.iter().map(|r| r.destination.to_string()).collect();
         assert_eq!(found, ["192.0.2.2/32", "192.0.2.0/24"]);
-    }
-
-    #[test]
-    fn a_machine_without_routes_has_none_and_nonsense_is_an_error() {
-        assert!(texts("", "[ ]", "[]").is_empty());
-        assert!(from_kernel(b"[{", b"[]", Vec::new(), &Made::default()).is_err());
     }
 }

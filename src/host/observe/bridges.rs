@@ -1,27 +1,11 @@
 //! Bridges and their ports.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
-use super::super::devices::{self, Device};
+use super::super::devices::Device;
 use super::super::links::OF_HYPERVISORS;
 use super::Found;
 use crate::plan::{Health, Sign};
-
-/// How long the list of the kernel may take: of thousands of interfaces it takes a hundredth
-/// of it.
-const LIST: Duration = Duration::from_secs(2);
-
-/// Every interface of the kernel; `None` where it cannot be asked.
-pub(super) fn links() -> Option<Vec<Device>> {
-    let (sender, found) = mpsc::channel();
-    // The kernel lets nobody ask while somebody changes very much.
-    let ask = thread::Builder::new().spawn(move || drop(sender.send(devices::devices(false))));
-    drop(ask);
-    found.recv_timeout(LIST).ok()?.ok()
-}
 
 fn health(link: &Device) -> Health {
     if link.is_up { Health::Up } else { Health::Down }
@@ -68,7 +52,7 @@ pub(super) fn signs(links: &[Device], made: impl Fn(&str) -> bool) -> Found {
 
 #[cfg(test)]
 mod tests {
-    use super::devices::sample;
+    use super::super::super::devices::sample;
     use super::{signs, without_carrier};
 
     const LINKS: &str = r#"[

@@ -1,71 +1,31 @@
 //! The next hops of default routes.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::super::main_table::TableRoute;
 use super::{Bound, answers, ping, program};
 use crate::plan::Health;
 
 /// How long a neighbour may take to answer, and how often it is looked for meanwhile.
 const NEIGHBOUR: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a list of the kernel may take.
-const LIST: Duration = Duration::from_secs(1);
 /// The most next hops that are looked at.
 const MOST: usize = 16;
 
-/// A default route of `ip -j route`.
-#[derive(Deserialize)]
-struct Route {
-    gateway: Option<IpAddr>,
-    via: Option<Via>,
-    dev: Option<String>,
-    #[serde(default)]
-    nexthops: Vec<Hop>,
-}
-
-#[derive(Deserialize)]
-struct Hop {
-    gateway: Option<IpAddr>,
-    via: Option<Via>,
-    dev: Option<String>,
-}
-
-/// A next hop of the other version of IP (RFC 8950).
-#[derive(Deserialize)]
-struct Via {
-    host: IpAddr,
-}
-
-/// Where a kernel that has IPv6 lists its addresses (`proc(5)`).
-const IPV6: &str = "/proc/net/if_inet6";
-
-/// The next hops of the default routes of both versions of IP, each with its interface;
-/// `None` where the kernel cannot be asked.
-pub(super) fn default_gateways() -> Option<Vec<(IpAddr, String)>> {
-    let mut found = Vec::new();
-    let versions: &[&str] = if Path::new(IPV6).exists() { &["-4", "-6"] } else { &["-4"] };
-    for version in versions {
-        let arguments = ["-j", version, "route", "show", "table", "main", "default"];
-        found.extend(gateways(&program::run_within("ip", &arguments, LIST).ok()?));
-    }
+/// The next hops of the default routes of both versions of IP, each with its interface.
+pub(super) fn default_gateways(routes: &[TableRoute]) -> Vec<(IpAddr, String)> {
+    let default = routes.iter().filter(|r| r.destination.prefix_len() == 0 && r.is_unicast());
+    let hops = default.flat_map(|route| &route.hops);
+    let mut found: Vec<(IpAddr, String)> =
+        hops.filter_map(|hop| Some((hop.gateway.or(hop.via)?, hop.device.clone()?))).collect();
     found.sort();
     found.dedup();
     found.truncate(MOST);
-    Some(found)
-}
-
-fn gateways(text: &[u8]) -> Vec<(IpAddr, String)> {
-    let routes: Vec<Route> = serde_json::from_slice(text).unwrap_or_default();
-    let hops = routes.into_iter().flat_map(|route| {
-        let Route { gateway, via, dev, nexthops } = route;
-        [Hop { gateway, via, dev }].into_iter().chain(nexthops)
-    });
-    hops.filter_map(|hop| Some((hop.gateway.or(hop.via.map(|via| via.host))?, hop.dev?))).collect()
+    found
 }
 
 /// Whether a next hop is there: it answers an echo, or the kernel's own question for its
@@ -118,7 +78,8 @@ fn is_reachable(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{gateways, is_reachable};
+    use super::super::super::main_table::sample::routes;
+    use super::{default_gateways, is_reachable};
 
     #[test]
     fn every_next_hop_is_found() {
@@ -129,9 +90,10 @@ mod tests {
                 {"via":{"family":"inet6","host":"fe80::2"},"dev":"eth2","weight":1,"flags":["dead"]}]},
             {"dst":"default","dev":"wg0","scope":"link","flags":[]},
             {"type":"unreachable","dst":"default","metric":4278198272,"flags":[]}]"#;
-        let found = gateways(text.as_bytes()).into_iter().map(|(a, d)| format!("{a} {d}"));
-        assert!(found.eq(["192.0.2.1 eth0", "fe80::1 eth1", "192.0.2.2 eth0", "fe80::2 eth2"]));
-        assert!(gateways(b"").is_empty() && gateways(b"[ ]").is_empty());
+        let found = default_gateways(&routes(text, "0.0.0.0/0"));
+        let found = found.into_iter().map(|(a, d)| format!("{a} {d}"));
+        assert!(found.eq(["192.0.2.1 eth0", "192.0.2.2 eth0", "fe80::1 eth1", "fe80::2 eth2"]));
+        assert!(default_gateways(&[]).is_empty());
     }
 
     #[test]

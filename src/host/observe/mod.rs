@@ -18,7 +18,9 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::devices::{self, Device};
 use super::links::Made;
+use super::main_table::{self, TableRoute};
 use super::program;
 use crate::plan::{Health, Look, Session, Sign, Signs, Watchlist};
 
@@ -62,18 +64,16 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Look {
             News::of(vec![(probe.sign, check::health(&probe.check, Bound::of(ONE)))])
         });
     }
-    let gateways = gateway::default_gateways();
-    silent.extend(gateways.is_none().then_some(ROUTES));
-    for (address, device) in gateways.into_iter().flatten() {
+    let found = kernel();
+    silent.extend(found.is_none().then_some(KERNEL));
+    let (links, routes) = found.unwrap_or_default();
+    for (address, device) in gateway::default_gateways(&routes) {
         let sign = Sign::Gateway(address);
         signs.insert(sign.clone(), Health::Down);
         start(&sender, move |_| {
             News::of(vec![(sign, gateway::health(address, &device, Bound::of(ONE)))])
         });
     }
-    let links = bridges::links();
-    silent.extend(links.is_none().then_some(INTERFACES));
-    let links = links.unwrap_or_default();
     let idle: Vec<String> = bridges::without_carrier(&links).map(str::to_owned).collect();
     for (asked, look) in frr::ALL {
         silent.insert(asked);
@@ -94,8 +94,23 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Look {
 }
 
 /// What is asked of the kernel.
-const INTERFACES: &str = "the kernel's list of interfaces";
-const ROUTES: &str = "the kernel's list of default routes";
+const KERNEL: &str = "the kernel's lists of interfaces and routes";
+
+/// How long its lists may take: of thousands of interfaces they take a hundredth of it.
+const LIST: Duration = Duration::from_secs(2);
+
+/// Every interface and every route of the kernel; `None` where it does not answer.
+fn kernel() -> Option<(Vec<Device>, Vec<TableRoute>)> {
+    let (sender, found) = mpsc::channel();
+    // It lets nobody ask while somebody changes very much.
+    let ask = thread::Builder::new().name("observe".to_owned()).spawn(move || {
+        let links = devices::devices(false);
+        let lists = links.and_then(|links| Ok((main_table::routes(&links)?, links)));
+        drop(sender.send(lists));
+    });
+    drop(ask);
+    found.recv_timeout(LIST).ok()?.ok().map(|(routes, links)| (links, routes))
+}
 
 /// The sessions whose other side answers below them. Of a neighbour that has only an
 /// interface its carrier tells, which it has. Beyond [`frr::MOST`] nobody is asked.
