@@ -10,7 +10,7 @@ use super::interface::{Interface, Kind, interfaces};
 use super::kernel::{Kernel, Link};
 use super::order::{Order, ordered};
 use super::ports::PortRule;
-use super::rule::{Rule, Table};
+use super::rule::{Family, Rule, Table};
 use super::stanza::option;
 use super::step::NetworkStep;
 use super::sysctl;
@@ -35,6 +35,8 @@ pub struct Target {
     pub(super) wanted: BTreeMap<IfName, Interface>,
     /// What weft, or the file that it takes over, asked for until now.
     pub(super) before: BTreeMap<IfName, Interface>,
+    /// The VLANs that bridges of it had as ports by their names alone.
+    implied_before: BTreeSet<String>,
     /// Values of the kernel, by their names with `/`.
     sysctls: BTreeMap<String, String>,
     /// What ports of guests got until now, and what they get, by their bridges.
@@ -46,8 +48,9 @@ impl Target {
     /// From what some files asked for to what another one does. What several of the
     /// old ones ask for is as the last of them has it.
     pub fn between(old: &[&str], new: &str) -> Self {
-        let before = old.iter().flat_map(|text| interfaces(text)).collect();
-        Self { wanted: interfaces(new), before, ..Self::default() }
+        let before: BTreeMap<_, _> = old.iter().flat_map(|text| interfaces(text)).collect();
+        let implied_before = implied(&before).map(str::to_owned).collect();
+        Self { wanted: interfaces(new), before, implied_before, ..Self::default() }
     }
 
     /// The same with what a file of `sysctl.d(5)` sets.
@@ -74,8 +77,7 @@ impl Target {
 
     /// Whether an interface of the kernel may be changed as one of ours.
     pub fn is_ours(&self, name: &str) -> bool {
-        let implied = || self.before.values().any(|old| old.implied().any(|port| port == name));
-        self.before.contains_key(name) || implied()
+        self.before.contains_key(name) || self.implied_before.contains(name)
     }
 
     /// Whether an interface is to stay as it is.
@@ -92,17 +94,34 @@ impl Target {
             .any(|name| kernel.links.contains_key(name.as_str()))
     }
 
-    /// The wanted interfaces whose name something has that is not ours.
-    pub fn foreign<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = &'a IfName> {
+    /// The wanted interfaces whose name something has that is not ours. A VLAN that is a port
+    /// by its name alone may be the administrator's, as long as it is that VLAN.
+    pub fn foreign<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = IfName> + 'a {
         let made = self.wanted.iter().filter(|(_, wanted)| !wanted.is_own());
-        made.map(|(name, _)| name)
-            .filter(|name| kernel.links.contains_key(name.as_str()) && !self.is_ours(name.as_str()))
+        let made = made.map(|(name, _)| name.clone());
+        let others = self.misfits(kernel).map(|(name, _)| name);
+        made.filter(|name| kernel.links.contains_key(name.as_str()))
+            .chain(others)
+            .filter(|name| !self.is_ours(name.as_str()))
+    }
+
+    /// Interfaces with the names of VLANs that are ports by their names alone which are something
+    /// else, and what.
+    pub(super) fn misfits<'a>(
+        &'a self,
+        kernel: &'a Kernel,
+    ) -> impl Iterator<Item = (IfName, String)> + 'a {
+        let ports: BTreeSet<&str> = implied(&self.wanted).collect();
+        ports.into_iter().filter(|port| !self.wanted.contains_key(*port)).filter_map(|port| {
+            let why = unfit(&Interface::implied_vlan(port)?, kernel.links.get(port)?, self.engine);
+            Some((port.parse().ok()?, why?))
+        })
     }
 
     /// Interfaces that are no longer wanted. Those of the node's own stay.
     pub(super) fn gone(&self) -> impl Iterator<Item = (&IfName, &Interface)> {
         // One without a stanza of its own any more may be a bridge's port by its name alone.
-        let implied: BTreeSet<&str> = self.wanted.values().flat_map(Interface::implied).collect();
+        let implied: BTreeSet<&str> = implied(&self.wanted).collect();
         let gone = self.before.iter().filter(|(name, _)| !self.wanted.contains_key(*name));
         gone.filter(move |(name, old)| !old.is_own() && !implied.contains(name.as_str()))
     }
@@ -116,11 +135,10 @@ impl Target {
             .iter()
             .flat_map(|(name, wanted)| wanted.below().chain([name.as_str()]))
             .collect();
-        let implied: BTreeSet<&str> = self.before.values().flat_map(Interface::implied).collect();
-        let used =
-            |name: &str| kernel.links.values().any(|link| link.lower.as_deref() == Some(name));
-        implied
-            .into_iter()
+        let used: BTreeSet<&str> =
+            kernel.links.values().filter_map(|link| link.lower.as_deref()).collect();
+        self.implied_before
+            .iter()
             .filter(move |name| {
                 let link = kernel.links.get(*name);
                 // The native engine takes it out of its bridge by itself.
@@ -133,7 +151,7 @@ impl Target {
                 let free = link.is_some_and(|link| {
                     link.vlan.is_some() && in_nothing(link) && link.addresses.is_empty()
                 });
-                free && !kept.contains(name) && !used(name)
+                free && !kept.contains(name.as_str()) && !used.contains(name.as_str())
             })
             .filter_map(|name| name.parse().ok())
     }
@@ -146,8 +164,7 @@ impl Target {
         let ours = self.wanted.iter().filter(|(name, _)| self.is_ours(name.as_str()));
         ours.filter_map(|(name, wanted)| {
             let link = kernel.links.get(name.as_str())?;
-            let learns = || self.engine.learns_otherwise(wanted, link);
-            Some((name, unfit(wanted, link).or_else(learns)?))
+            Some((name, unfit(wanted, link, self.engine)?))
         })
     }
 
@@ -234,7 +251,12 @@ impl Target {
     }
 
     /// Addresses that an interface of the node's own does not get from us any more.
-    fn released(&self, name: &IfName, old: &Interface, kernel: &Kernel) -> Option<NetworkStep> {
+    pub(super) fn released(
+        &self,
+        name: &IfName,
+        old: &Interface,
+        kernel: &Kernel,
+    ) -> Option<NetworkStep> {
         let link = kernel.links.get(name.as_str()).filter(|_| old.is_own())?;
         let keeps = self.wanted.get(name).map(|wanted| &wanted.addresses);
         let gone = old.addresses.intersection(&link.addresses).copied();
@@ -246,10 +268,12 @@ impl Target {
     /// What ifupdown2 leaves as it was when a line goes.
     fn resets<'a>(&'a self, kernel: &'a Kernel) -> impl Iterator<Item = NetworkStep> + 'a {
         self.before.iter().flat_map(|(name, old)| {
-            let mut steps: Vec<NetworkStep> =
-                self.released(name, old, kernel).into_iter().collect();
-            let interface = || name.clone();
             let (new, link) = (self.wanted.get(name), kernel.links.get(name.as_str()));
+            // The native engine does that where it gives others.
+            let is_done = self.engine == Engine::Native && new.is_some();
+            let mut steps: Vec<NetworkStep> =
+                self.released(name, old, kernel).filter(|_| !is_done).into_iter().collect();
+            let interface = || name.clone();
             let asks = new.is_some_and(|new| new.vlan_protocol.is_some());
             let has = link.is_some_and(|link| link.vlan_protocol == old.vlan_protocol);
             if old.is_own() && old.vlan_protocol.is_some() && has && !asks {
@@ -257,9 +281,13 @@ impl Target {
             }
             let (Some(new), Some(link)) = (new, link) else { return steps };
             if old.mtu.is_some() && new.mtu.is_none() && link.mtu != DEFAULT_MTU {
-                steps.push(NetworkStep::SetMtu { interface: interface(), mtu: DEFAULT_MTU });
+                steps.push(new.setting_mtu(name, DEFAULT_MTU, self.engine));
             }
-            for &family in old.forwards.difference(&new.forwards) {
+            let mut forwarded = old.forwards.clone();
+            if self.engine == Engine::Native && old.is_bridge() && old.vrf.is_some() {
+                forwarded.extend([Family::V4, Family::V6]);
+            }
+            for &family in forwarded.difference(&new.forwards) {
                 // Whether the node itself wants it of an interface of its own is not known.
                 // A bridge in a VRF forwards all, whatever its lines say.
                 let stays = old.is_own() || (new.is_bridge() && new.vrf.is_some());
@@ -306,18 +334,22 @@ impl Target {
         if is_native {
             steps.extend(self.resets(kernel));
         }
-        for (name, old) in self.gone() {
+        // One that stood in the way went before.
+        let went: BTreeSet<IfName> = steps
+            .iter()
+            .filter_map(|step| match step {
+                NetworkStep::Delete { interface } => Some(interface.clone()),
+                _ => None,
+            })
+            .collect();
+        for (name, old) in self.gone().filter(|(name, _)| !went.contains(*name)) {
             let kind = kernel.links.get(name.as_str()).and_then(|link| link.kind.as_deref());
             if kind.is_some() && kind == old.kind.word() {
                 let interface = name.clone();
-                let step = match old.kind {
+                steps.push(match old.kind {
                     Kind::OvsPort { .. } => NetworkStep::DeleteOvsPort { interface },
                     _ => NetworkStep::Delete { interface },
-                };
-                // One that stood in the way went before.
-                if !is_native || !steps.contains(&step) {
-                    steps.push(step);
-                }
+                });
             }
         }
         steps.extend(self.unused(kernel).map(|interface| NetworkStep::Delete { interface }));
@@ -410,6 +442,11 @@ impl Target {
         found.extend(self.kept(&ports).filter_map(|guest| guest.mismatch(kernel)));
         found
     }
+}
+
+/// The VLANs that are ports of bridges by their names.
+fn implied(interfaces: &BTreeMap<IfName, Interface>) -> impl Iterator<Item = &str> {
+    interfaces.values().flat_map(Interface::implied)
 }
 
 /// Whether a stanza says no more of a bridge of Open vSwitch than what its ports are.

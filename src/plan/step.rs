@@ -107,6 +107,23 @@ pub enum NetworkStep {
         /// The kernel's value: 1 where queries tell, 2 where there always is one.
         value: u8,
     },
+    /// What a VXLAN interface sends from, and whether it learns which guest is behind which
+    /// other end.
+    SetTunnel {
+        /// The VXLAN interface.
+        interface: IfName,
+        /// The address that packets are sent from; none where the routes say it.
+        local: Option<IpAddr>,
+        /// Whether it learns.
+        learning: bool,
+    },
+    /// The MTU that Open vSwitch is to give to a port of its own: any other it takes back.
+    SetOvsMtu {
+        /// The port.
+        interface: IfName,
+        /// The MTU.
+        mtu: u32,
+    },
     /// A tunnel end is added, to which frames go whose receiver was not learnt.
     AddRemote {
         /// The VXLAN interface.
@@ -355,7 +372,9 @@ impl fmt::Display for NetworkStep {
                 let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 write!(f, "take {} off {interface}", addresses.join(" "))
             }
-            Self::SetMtu { interface, mtu } => write!(f, "set the MTU of {interface} to {mtu}"),
+            Self::SetMtu { interface, mtu } | Self::SetOvsMtu { interface, mtu } => {
+                write!(f, "set the MTU of {interface} to {mtu}")
+            }
             Self::Create { interface, make } => write!(f, "create {interface}: {make}"),
             Self::SetMaster { interface, master: Some(master) } => {
                 write!(f, "put {interface} into {master}")
@@ -380,6 +399,12 @@ impl fmt::Display for NetworkStep {
             Self::SetBridge { interface, settings } => write!(f, "set {interface}: {settings}"),
             Self::SetMulticastRouter { interface, value } => {
                 write!(f, "set the multicast router of {interface} to {value}")
+            }
+            Self::SetTunnel { interface, local, learning } => {
+                let local =
+                    local.map_or_else(|| "any address".to_owned(), |local| local.to_string());
+                let learns = if *learning { "learn" } else { "do not learn" };
+                write!(f, "send from {interface} by {local}, and {learns} where other ends are")
             }
             Self::AddRemote { interface, remote } => {
                 write!(f, "send from {interface} to {remote} too")

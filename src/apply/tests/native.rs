@@ -17,11 +17,37 @@ use crate::value::IfName;
 /// another's with other contents.
 #[derive(Clone, Debug)]
 enum Vnet {
-    Simple { bridge: Bridge, addresses: BTreeSet<u8>, forward: bool },
-    Tunnel { bridge: Bridge, id: u32, port: u16, remotes: BTreeSet<u8>, learning: bool },
-    Cable { bridge: Bridge, crossed: bool },
-    Tagged { bridge: Bridge, id: u16, protocol: bool },
-    Routed { bridge: Bridge, unreachable: bool },
+    /// In one of two VRFs, or in none.
+    Simple {
+        bridge: Bridge,
+        addresses: BTreeSet<u8>,
+        forward: bool,
+        vrf: Option<u8>,
+    },
+    Tunnel {
+        bridge: Bridge,
+        id: u32,
+        port: u16,
+        remotes: BTreeSet<u8>,
+        end: End,
+    },
+    Cable {
+        bridge: Bridge,
+        crossed: bool,
+    },
+    Tagged {
+        bridge: Bridge,
+        id: u16,
+        protocol: bool,
+    },
+}
+
+/// What of a tunnel's own end can change in place, and what cannot.
+#[derive(Clone, Debug)]
+struct End {
+    learning: bool,
+    local: Option<u8>,
+    is_v6: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,15 +76,23 @@ fn bridges(abilities: Abilities) -> impl Strategy<Value = Bridge> {
 
 fn vnets(abilities: Abilities) -> impl Strategy<Value = Vnet> {
     let bridge = || bridges(abilities);
-    let simple = (bridge(), btree_set(1_u8..5, 0..3), any::<bool>())
-        .prop_map(|(bridge, addresses, forward)| Vnet::Simple { bridge, addresses, forward });
-    let tunnel = (bridge(), 1_u32..6, 0_u16..2, btree_set(2_u8..6, 0..3), any::<bool>()).prop_map(
-        |(bridge, id, port, remotes, learning)| Vnet::Tunnel {
+    let vrf = prop::option::of(0_u8..2).prop_map(move |vrf| vrf.filter(|_| abilities.layers));
+    let simple = (bridge(), btree_set(0_u8..12, 0..4), any::<bool>(), vrf).prop_map(
+        |(bridge, addresses, forward, vrf)| Vnet::Simple { bridge, addresses, forward, vrf },
+    );
+    let local = prop::option::of(1_u8..3);
+    let end = (any::<bool>(), local, any::<bool>()).prop_map(|(learning, local, is_v6)| End {
+        learning,
+        local,
+        is_v6,
+    });
+    let tunnel = (bridge(), 1_u32..6, 0_u16..2, btree_set(2_u8..6, 0..3), end).prop_map(
+        |(bridge, id, port, remotes, end)| Vnet::Tunnel {
             bridge,
             id,
             port: 4789 + port,
             remotes,
-            learning,
+            end,
         },
     );
     let cable =
@@ -66,9 +100,7 @@ fn vnets(abilities: Abilities) -> impl Strategy<Value = Vnet> {
     if abilities.layers {
         let tagged = (bridge(), 2_u16..5, any::<bool>())
             .prop_map(|(bridge, id, protocol)| Vnet::Tagged { bridge, id, protocol });
-        let routed = (bridge(), any::<bool>())
-            .prop_map(|(bridge, unreachable)| Vnet::Routed { bridge, unreachable });
-        prop_oneof![3 => simple, 3 => tunnel, 2 => cable, 2 => tagged, 1 => routed].boxed()
+        prop_oneof![3 => simple, 3 => tunnel, 2 => cable, 2 => tagged].boxed()
     } else {
         prop_oneof![3 => simple, 3 => tunnel, 2 => cable].boxed()
     }
@@ -85,9 +117,7 @@ fn text(network: &BTreeMap<u8, Vnet>) -> String {
     for (number, vnet) in network {
         let name = format!("v{number}");
         let (bridge, port) = match vnet {
-            Vnet::Simple { bridge, .. } | Vnet::Routed { bridge, .. } => {
-                (bridge, "none".to_owned())
-            }
+            Vnet::Simple { bridge, .. } => (bridge, "none".to_owned()),
             Vnet::Tunnel { bridge, id, port, .. } if taken.insert((*id, *port)) => {
                 (bridge, format!("vxlan_{name}"))
             }
@@ -101,6 +131,21 @@ fn text(network: &BTreeMap<u8, Vnet>) -> String {
         };
         stanza(&mut text, &name, bridge, &port, vnet);
         below(&mut text, &name, vnet);
+    }
+    for vrf in 0..2 {
+        let forwards = network.values().filter_map(|vnet| match vnet {
+            Vnet::Simple { vrf: Some(is), forward, .. } if *is == vrf => Some(*forward),
+            _ => None,
+        });
+        if let Some(forward) = forwards.reduce(|one, other| one || other) {
+            let verb = if forward { "add" } else { "del" };
+            writeln!(
+                text,
+                "auto vrf_{vrf}\niface vrf_{vrf}\n\tvrf-table auto\n\
+                 \tpost-up ip route {verb} vrf vrf_{vrf} unreachable default metric 4278198272"
+            )
+            .expect("a string takes it");
+        }
     }
     text
 }
@@ -119,9 +164,14 @@ fn stanza(text: &mut String, name: &str, bridge: &Bridge, port: &str, vnet: &Vne
     if bridge.vlan_aware {
         line("\tbridge-vlan-aware yes\n\tbridge-vids 2-4094".to_owned());
     }
-    if let Vnet::Simple { addresses, forward, .. } = vnet {
+    if let Vnet::Simple { addresses, forward, vrf, .. } = vnet {
         for address in addresses {
-            line(format!("\taddress 10.{address}.0.1/24"));
+            // Several of one network, for the kernel deletes the later ones with the first.
+            line(match address {
+                0..8 => format!("\taddress 10.{}.0.{}/24", address % 2, address / 2 + 1),
+                8..10 => format!("\taddress fd00:{address}::1/64"),
+                _ => format!("\taddress fe80::{address}/64"),
+            });
         }
         if *forward {
             line(format!(
@@ -129,12 +179,12 @@ fn stanza(text: &mut String, name: &str, bridge: &Bridge, port: &str, vnet: &Vne
                 &name[1..]
             ));
         }
-    }
-    if matches!(vnet, Vnet::Routed { .. }) {
-        line(format!(
-            "\tvrf vrf_{name}\n\thwaddress 02:00:00:00:00:0{}\n\tarp-accept on",
-            &name[1..]
-        ));
+        if let Some(vrf) = vrf {
+            line(format!(
+                "\tvrf vrf_{vrf}\n\thwaddress 02:00:00:00:00:0{}\n\tarp-accept on",
+                &name[1..]
+            ));
+        }
     }
 }
 
@@ -143,16 +193,21 @@ fn below(text: &mut String, name: &str, vnet: &Vnet) {
     let mut line = |words: String| writeln!(text, "{words}").expect("a string takes it");
     match vnet {
         Vnet::Simple { .. } => {}
-        Vnet::Tunnel { id, port, remotes, learning, .. } => {
+        Vnet::Tunnel { id, port, remotes, end, .. } => {
             line(format!(
                 "auto vxlan_{name}\niface vxlan_{name}\n\tvxlan-id {id}\n\tvxlan-port {port}"
             ));
-            if *learning {
-                for remote in remotes {
+            match end.local {
+                Some(local) if end.is_v6 => line(format!("\tvxlan-local-tunnelip fd00::{local}")),
+                Some(local) => line(format!("\tvxlan-local-tunnelip 192.0.2.{local}")),
+                None => {}
+            }
+            if end.learning {
+                for remote in remotes.iter().filter(|_| !end.is_v6) {
                     line(format!("\tvxlan_remoteip 192.0.2.{remote}"));
                 }
             } else {
-                line("\tbridge-learning off\n\tbridge-arp-nd-suppress on\n\tvxlan-local-tunnelip 192.0.2.1".to_owned());
+                line("\tbridge-learning off\n\tbridge-arp-nd-suppress on".to_owned());
             }
         }
         Vnet::Cable { crossed, .. } => {
@@ -168,13 +223,6 @@ fn below(text: &mut String, name: &str, vnet: &Vnet) {
                     "auto sv_{name}\niface sv_{name}\n\tvlan-raw-device eth0\n\tvlan-id {id}\n\tvlan-protocol 802.1ad"
                 ));
             }
-        }
-        Vnet::Routed { unreachable, .. } => {
-            let verb = if *unreachable { "add" } else { "del" };
-            line(format!(
-                "auto vrf_{name}\niface vrf_{name}\n\tvrf-table auto\n\
-                 \tpost-up ip route {verb} vrf vrf_{name} unreachable default metric 4278198272"
-            ));
         }
     }
 }
