@@ -145,6 +145,9 @@ impl Target {
         if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(*mac)) {
             say(NetworkStep::SetMac { interface: interface(), mac: mac.clone() });
         }
+        if let Some(mac) = self.own_mac(name, wanted, &link, kernel) {
+            say(NetworkStep::SetMac { interface: interface(), mac });
+        }
         if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != link.mtu) {
             say(wanted.setting_mtu(name, mtu, self.engine));
         }
@@ -192,6 +195,23 @@ impl Target {
             steps.push(NetworkStep::SetUnreachable { interface: interface(), table, on: wanted });
         }
         work.settings.append(&mut steps);
+    }
+
+    /// The MAC address of a bridge that has one still which it was given and is not given any
+    /// more: the lowest of its ports', as the kernel gives it. On several nodes the one that was
+    /// given is the same.
+    fn own_mac(
+        &self,
+        name: &IfName,
+        wanted: &Interface,
+        link: &Link,
+        kernel: &Kernel,
+    ) -> Option<String> {
+        let old = self.before.get(name)?.mac.as_ref().filter(|_| wanted.is_bridge())?;
+        if wanted.mac.is_some() || link.mac.as_ref() != Some(old) {
+            return None;
+        }
+        kernel.ports(name.as_str()).filter_map(|(_, port)| port.mac.clone()).min()
     }
 
     /// The VRF that an interface is to be in, or none, where it is in another one. What the

@@ -65,6 +65,15 @@ impl Target {
         Self { engine, ..self }
     }
 
+    /// The same on a kernel in which others made interfaces with these names: they are not ours.
+    #[must_use]
+    pub fn sparing(mut self, names: &[String]) -> Self {
+        let stays = |name: &str| !names.iter().any(|spared| spared == name);
+        self.before.retain(|name, _| stays(name.as_str()));
+        self.implied_before.retain(|name| stays(name));
+        self
+    }
+
     /// The tables that have to be read.
     pub fn tables(&self) -> BTreeSet<Table> {
         self.known_rules().into_keys().map(Rule::table).collect()

@@ -278,6 +278,18 @@ pub enum NetworkStep {
     },
 }
 
+impl NetworkStep {
+    /// The interfaces that it makes: of a cable both ends.
+    pub fn made(&self) -> impl Iterator<Item = &IfName> {
+        let (name, peer) = match self {
+            Self::Create { interface, make: Make::Veth { peer } } => (Some(interface), Some(peer)),
+            Self::Create { interface, .. } => (Some(interface), None),
+            _ => (None, None),
+        };
+        name.into_iter().chain(peer)
+    }
+}
+
 /// What an interface is made as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Make {

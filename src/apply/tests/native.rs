@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::host::fake::Fake;
-use crate::host::{Host as _, Linux};
+use crate::host::{Host as _, HostError, Linux};
 use crate::plan::{Engine, Kernel, Link, Make, NetworkStep, Target};
 use crate::value::IfName;
 
@@ -339,6 +339,20 @@ impl Machine for Real {
     }
 }
 
+/// Runs something in a network namespace of its own, or says why it cannot.
+fn in_namespace(work: impl FnOnce() + Send + 'static) {
+    let done = std::thread::spawn(|| {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            return Some(format!("skipped: no network namespace can be made here: {error}"));
+        }
+        work();
+        None
+    });
+    if let Some(skipped) = done.join().expect("it ends") {
+        println!("{skipped}");
+    }
+}
+
 /// A namespace with an interface of the node's own, and a bridge and a port of somebody else's.
 fn real() -> Real {
     let machine = Real(Linux::new(None));
@@ -364,10 +378,7 @@ fn real() -> Real {
 
 #[test]
 fn on_this_kernel_a_random_network_becomes_another_one() {
-    let walks = std::thread::spawn(|| {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            return Some(format!("skipped: no network namespace can be made here: {error}"));
-        }
+    in_namespace(|| {
         let machine = real();
         let config = ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() };
         let plain = || networks(Abilities { layers: false });
@@ -377,9 +388,66 @@ fn on_this_kernel_a_random_network_becomes_another_one() {
         };
         let strategy = (plain(), plain(), 0_usize..60);
         TestRunner::new(config).run(&strategy, walk).expect("each network is reached");
-        None
     });
-    if let Some(skipped) = walks.join().expect("the walks end") {
-        println!("{skipped}");
-    }
+}
+
+/// One round, and no other: the kernel deletes the later addresses of a network with the first
+/// where it is not told to keep them.
+#[test]
+fn on_this_kernel_an_address_takes_the_place_of_another_at_once() {
+    in_namespace(|| {
+        let machine = real();
+        let text = |addresses: &[&str]| {
+            let lines: String = addresses.iter().map(|one| format!("\taddress {one}\n")).collect();
+            format!(
+                "auto v\niface v\n\tbridge_ports none\n{lines}\tup ip route add 10.9.0.0/24 dev v\n"
+            )
+        };
+        let (both, other) = (text(&["10.0.0.1/24", "10.0.0.2/24"]), text(&["10.0.0.3/24"]));
+        let last = text(&["10.0.0.2/24"]);
+        for keeps in ["0", "1"] {
+            let name = "net/ipv4/conf/default/promote_secondaries".to_owned();
+            machine.change(&[NetworkStep::SetSysctl { name, value: keeps.to_owned() }]);
+            let mut old = "";
+            for new in [&both, &last, &other, &both, &other, &last] {
+                let target = target(&[old], new);
+                machine.change(&target.amend(&machine.kernel(&target), &[]));
+                let kernel = machine.kernel(&target);
+                assert_eq!(target.verify(&kernel, &[]), [], "{old}\n---\n{new}");
+                assert_eq!(target.amend(&kernel, &[]), []);
+                old = new;
+            }
+            bring(&machine, &target(&[old], ""));
+        }
+    });
+}
+
+#[test]
+fn on_this_kernel_what_others_made_meanwhile_is_left_alone() {
+    in_namespace(|| {
+        let machine = real();
+        let wanted = "auto v\niface v\n\tbridge_ports ln_v\n\
+            auto ln_v\niface ln_v\n\tlink-type veth\n\tveth-peer-name pr_v\n\
+            auto pr_v\niface pr_v\n\tlink-type veth\n\tveth-peer-name ln_v\n";
+        let target = target(&[], wanted);
+        let steps = target.amend(&machine.kernel(&target), &[]);
+        for theirs in ["v", "ln_v", "pr_v"] {
+            let interface = theirs.parse().expect("a name");
+            machine.change(&[NetworkStep::Create { interface, make: Make::Bridge }]);
+            let before = machine.kernel(&target).links[theirs].index;
+            let error = machine.0.change(&steps).expect_err("it is taken");
+            let HostError::Taken { names } = error else { panic!("{error}") };
+            assert_eq!(names, [theirs]);
+            // Back to nothing, but for what is not ours.
+            let back = self::target(&[wanted], "").sparing(&names);
+            bring(&machine, &back);
+            let links = machine.kernel(&target).links;
+            assert_eq!(links[theirs].index, before);
+            assert!(
+                ["v", "ln_v", "pr_v"].iter().all(|one| *one == theirs || !links.contains_key(*one))
+            );
+            let interface = theirs.parse().expect("a name");
+            machine.change(&[NetworkStep::Delete { interface }]);
+        }
+    });
 }

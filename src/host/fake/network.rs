@@ -271,6 +271,14 @@ impl Machine {
             NetworkStep::Down { interfaces } => (interfaces.as_slice(), false),
             other => {
                 self.step("change the network of", Utf8Path::new("/"), Effect::Nothing)?;
+                let links = self.network.as_ref().map(|network| &network.kernel.links);
+                let there =
+                    |name: &&IfName| links.is_some_and(|all| all.contains_key(name.as_str()));
+                let names: Vec<String> =
+                    other.made().filter(there).map(ToString::to_string).collect();
+                if !names.is_empty() {
+                    return Err(HostError::Taken { names });
+                }
                 self.network.iter_mut().for_each(|network| network.mend(other));
                 return Ok(Vec::new());
             }

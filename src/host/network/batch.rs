@@ -10,7 +10,8 @@ use super::super::HostError;
 use super::super::netlink::{Attributes, Request, Socket, link_header, number};
 use super::Call;
 use super::requests::{Asked, Unfit, requests};
-use crate::plan::{Make, NetworkStep};
+use crate::plan::NetworkStep;
+use crate::value::IfName;
 
 /// The most messages that wait to be sent.
 const MOST: usize = 4096;
@@ -101,8 +102,12 @@ impl<'a> Batch<'a> {
         let (requests, forgiven): (Vec<Request>, Vec<&[i32]>) =
             asked.into_iter().map(|asked| (asked.request, asked.forgiven)).unzip();
         let refusals = self.socket.carry_out(&requests)?;
+        let mut taken = BTreeSet::new();
         for (refusal, (step, forgiven)) in refusals.into_iter().zip(steps.iter().zip(forgiven)) {
             let Some(refusal) = refusal else { continue };
+            if refusal.error.raw_os_error() == Some(libc::EEXIST) {
+                taken.extend(step.made());
+            }
             if refusal.error.raw_os_error().is_some_and(|number| forgiven.contains(&number)) {
                 continue;
             }
@@ -113,7 +118,19 @@ impl<'a> Batch<'a> {
             }
             self.complaints.push(complaint(step, &why));
         }
-        Ok(())
+        self.leave(taken)
+    }
+
+    /// What was to be made and could not be, because something like it is there, ends the changes
+    /// where an interface with its name is: whatever comes next would change somebody else's.
+    fn leave(&mut self, refused: BTreeSet<&IfName>) -> Result<(), HostError> {
+        let mut names = Vec::new();
+        for name in refused {
+            if self.find(name.as_str())?.is_some() {
+                names.push(name.to_string());
+            }
+        }
+        if names.is_empty() { Ok(()) } else { Err(HostError::Taken { names }) }
     }
 
     /// An interface by its name; `None` where there is none. What waits to be sent is sent
@@ -154,14 +171,11 @@ impl<'a> Batch<'a> {
 impl Names {
     /// Forgets the numbers of what a step makes or deletes.
     fn forget(&mut self, step: &NetworkStep) {
-        let (name, peer) = match step {
-            NetworkStep::Create { interface, make: Make::Veth { peer } } => (interface, Some(peer)),
-            NetworkStep::Create { interface, .. } | NetworkStep::Delete { interface } => {
-                (interface, None)
-            }
-            _ => return,
+        let deleted = match step {
+            NetworkStep::Delete { interface } => Some(interface),
+            _ => None,
         };
-        for name in [Some(name), peer].into_iter().flatten() {
+        for name in step.made().chain(deleted) {
             self.known.remove(name.as_str());
             self.unsure.insert(name.to_string());
         }

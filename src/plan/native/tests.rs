@@ -345,3 +345,20 @@ fn open_vswitch_is_asked_for_the_mtu_of_its_port() {
         assert_eq!(steps, [NetworkStep::SetOvsMtu { interface, mtu }]);
     }
 }
+
+#[test]
+fn a_bridge_has_a_mac_address_of_its_own_when_it_is_given_none() {
+    let text = |more: &str| format!("auto v\niface v\n\tbridge_ports none\n{more}");
+    let given = text("\thwaddress BC:24:11:00:00:01\n");
+    let mac = |mac: &str, link: Link| Link { mac: Some(mac.to_owned()), ..link };
+    let steps = |is: &str| {
+        let kernel = kernel(&[
+            ("v", mac(is, link("bridge", None))),
+            ("tap1i0", mac("fe:00:00:00:00:02", link("tun", Some("v")))),
+            ("tap2i0", mac("fe:00:00:00:00:01", link("tun", Some("v")))),
+        ]);
+        words(&target(&given, &text("")).amend(&kernel, &[]))
+    };
+    assert_eq!(steps("bc:24:11:00:00:01"), ["set the MAC address of v to fe:00:00:00:00:01"]);
+    assert_eq!(steps("fe:00:00:00:00:01"), Vec::<String>::new());
+}
