@@ -156,10 +156,9 @@ impl Target {
         }
         // Before the addresses: a VRF takes away those of IPv6.
         let vrf = self.other_vrf(name, wanted, &link);
-        if let Some(master) = &vrf {
-            say(NetworkStep::SetMaster { interface: interface(), master: master.clone() });
-        }
-        let state = (&link, is_new, vrf.is_some() && link.up || is_let_go(name, &link, kernel));
+        let is_moved = (vrf.is_some() && link.up) || is_let_go(name, &link, kernel);
+        vrf.into_iter().for_each(&mut say);
+        let state = (&link, is_new, is_moved);
         let Addressed { addresses, routes } = self.address((name, wanted), state, kernel);
         addresses.into_iter().for_each(&mut say);
         work.routes.extend(routes);
@@ -214,17 +213,18 @@ impl Target {
         kernel.ports(name.as_str()).filter_map(|(_, port)| port.mac.clone()).min()
     }
 
-    /// The VRF that an interface is to be in, or none, where it is in another one. What the
-    /// administrator put somewhere stays, but for a bridge of ours.
-    fn other_vrf(&self, name: &IfName, wanted: &Interface, link: &Link) -> Option<Option<IfName>> {
+    /// What puts an interface into the VRF that it is to be in, or out of the one that it is in.
+    /// What the administrator put somewhere stays, but for a bridge of ours.
+    fn other_vrf(&self, name: &IfName, wanted: &Interface, link: &Link) -> Option<NetworkStep> {
         let is = link.master.as_deref();
-        match wanted.vrf.as_deref() {
-            Some(vrf) => (is != Some(vrf)).then(|| vrf.parse().ok()).flatten().map(Some),
-            None => {
-                let had = self.before.get(name).and_then(|before| before.vrf.as_deref());
-                is.is_some_and(|is| wanted.is_bridge() || had == Some(is)).then_some(None)
-            }
-        }
+        let master = if let Some(vrf) = wanted.vrf.as_deref() {
+            Some(vrf.parse().ok().filter(|_| is != Some(vrf))?)
+        } else {
+            let had = self.before.get(name).and_then(|before| before.vrf.as_deref());
+            is.filter(|is| wanted.is_bridge() || had == Some(is))?;
+            None
+        };
+        Some(NetworkStep::SetMaster { interface: name.clone(), master })
     }
 
     /// The versions of IP of which own addresses are looked up before those of VRFs, where there
@@ -252,7 +252,8 @@ impl Target {
                 let is = if learns == Some(true) { "learns" } else { "does not learn" };
                 found.push(Mismatch::new(name.as_str(), format!("{is} where other ends are")));
             }
-            if !wanted.is_bridge() && matches!(self.other_vrf(name, wanted, link), Some(None)) {
+            let leaves = self.other_vrf(name, wanted, link).filter(|_| !wanted.is_bridge());
+            if matches!(leaves, Some(NetworkStep::SetMaster { master: None, .. })) {
                 let is = link.master.as_deref().unwrap_or_default();
                 found.push(Mismatch::new(name.as_str(), format!("is still in `{is}`")));
             }

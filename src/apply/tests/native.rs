@@ -398,7 +398,9 @@ fn on_this_kernel_an_address_takes_the_place_of_another_at_once() {
     in_namespace(|| {
         let machine = real();
         let text = |addresses: &[&str]| {
-            let lines: String = addresses.iter().map(|one| format!("\taddress {one}\n")).collect();
+            let lines = addresses
+                .iter()
+                .fold(String::new(), |lines, one| lines + "\taddress " + one + "\n");
             format!(
                 "auto v\niface v\n\tbridge_ports none\n{lines}\tup ip route add 10.9.0.0/24 dev v\n"
             )

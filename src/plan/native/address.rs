@@ -52,10 +52,10 @@ impl Target {
         said.addresses.extend(last.into_iter().map(add));
         // Routes of IPv4 go with the last of its addresses.
         let stays = |net: &&IpNet| !is_v6(net) && !networks.contains(&net.trunc());
-        let is_bare = !networks.is_empty() && !first.iter().any(|net| stays(&net));
-        let lost = |route: &IpNet| is_new || is_moved || (is_bare && !is_v6(route));
+        let is_bare = !networks.is_empty() && !first.iter().any(stays);
+        let goes = |route: &IpNet| is_new || is_moved || (is_bare && !is_v6(route));
         for &destination in &wanted.routes {
-            if lost(&destination) || !kernel.routes.contains(&(destination, name.to_string())) {
+            if goes(&destination) || !kernel.routes.contains(&(destination, name.to_string())) {
                 said.routes.push(NetworkStep::AddRoute { interface: interface(), destination });
             }
         }

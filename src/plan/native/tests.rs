@@ -147,8 +147,8 @@ fn a_bridge_changes_its_vrf_in_place() {
             assert!(moved < index_of(&steps, again), "{steps:?}");
         }
         assert!(!steps.iter().any(|step| step.contains("anew") || step.contains("10.0.0.1/24")));
-        let stops = steps.iter().any(|step| step == "stop forwarding IPv4 from v");
-        assert_eq!(stops, new == &none, "{steps:?}");
+        let is_stopped = steps.iter().any(|step| step == "stop forwarding IPv4 from v");
+        assert_eq!(is_stopped, new == &none, "{steps:?}");
         assert!(target.bridges_taken(Some(&kernel)).is_empty());
         assert!(!target.verify(&kernel, &[]).is_empty());
     }
