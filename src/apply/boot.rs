@@ -4,8 +4,8 @@ use super::StateError;
 use super::generation::Generation;
 use super::journal::Journal;
 use super::network::{self, NetworkError};
-use crate::host::Host;
-use crate::plan::{Steps, Target};
+use crate::host::{Host, HostError};
+use crate::plan::{NetworkStep, Steps, Target};
 use crate::render::{Managed, without_version};
 
 /// What became of [`bring_up`].
@@ -59,8 +59,15 @@ pub fn bring_up(host: &impl Host) -> Result<BroughtUp, StateError> {
     let guests = target.guests(&kernel);
     let Steps { before, after } = target.steps(&kernel);
     let mut complaints = Vec::new();
-    network::change(host, &before, &mut complaints)?;
-    network::change(host, &after, &mut complaints)?;
+    // ifupdown2 may bring up the same file meanwhile: what it made is ours as well.
+    let change = |steps: &[NetworkStep], complaints: &mut Vec<String>| match network::change(
+        host, steps, complaints,
+    ) {
+        Err(HostError::Taken { .. }) => Ok(()),
+        result => result,
+    };
+    change(&before, &mut complaints)?;
+    change(&after, &mut complaints)?;
     let settled = network::settle(host, &target, &guests, &record.unmet, complaints);
     settled.map_err(|error| match error {
         NetworkError::Host(error) => error.into(),

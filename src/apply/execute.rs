@@ -127,7 +127,7 @@ pub(super) fn roll_back(host: &impl Host, entry: &Entry, way: &Way, failure: Fai
             return Outcome::Confirmed { running };
         }
         Ok(Claim::Ended(entry)) => return Outcome::RolledBack { entry, failure },
-        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way) {
+        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way, failure.taken()) {
             Ok(entry) => return Outcome::RolledBack { entry, failure },
             Err(obstacle) => obstacle,
         },
@@ -158,9 +158,14 @@ pub(super) fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError
     }
 }
 
-fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateError> {
+fn put_back(
+    host: &impl Host,
+    armed: &Entry,
+    way: &Way,
+    taken: &[String],
+) -> Result<Entry, StateError> {
     // Whatever becomes of the network, the files are put back first of all.
-    let network = WayBack::begin(host, way, armed.record.engine);
+    let network = WayBack::begin(host, way, armed.record.engine, taken);
     way.back().put_back(host)?;
     let network = match network {
         Ok(Some(network)) => network.finish(host, &armed.record),

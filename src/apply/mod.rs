@@ -166,6 +166,15 @@ pub enum Failure {
 impl Failure {
     const PERSISTS: &str = "; with the earlier state back it is no better";
 
+    /// The interfaces that others made while it was at work.
+    pub(crate) fn taken(&self) -> &[String] {
+        match self {
+            Self::Step { source: HostError::Taken { names }, .. }
+            | Self::Unread(HostError::Taken { names }) => names,
+            _ => &[],
+        }
+    }
+
     /// Whether the change is to blame, so that trying it again soon would be wrong.
     pub fn is_of_the_change(&self) -> bool {
         match self {

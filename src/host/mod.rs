@@ -291,6 +291,17 @@ pub enum HostError {
         /// Why not.
         source: io::Error,
     },
+    /// Interfaces were to be made whose names others have. They are left alone, and what was
+    /// to be done after that is not.
+    #[error(
+        "{} came meanwhile, which weft did not make and leaves alone; look with \
+         `ip -d link show {}`, and remove it or give the vnet another id",
+        quoted(names), names.first().map_or("", String::as_str)
+    )]
+    Taken {
+        /// The names.
+        names: Vec<String>,
+    },
     /// A file is larger than anything that belongs there.
     #[error("`{path}` is larger than {limit} bytes")]
     TooLarge {
@@ -329,6 +340,12 @@ pub enum HostError {
         /// What it did, such as `ended with status 1: …`.
         message: String,
     },
+}
+
+/// Names of interfaces in a sentence.
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {}", if names.len() == 1 { "an interface" } else { "interfaces" }, names.join(", "))
 }
 
 impl HostError {

@@ -57,6 +57,9 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
                     Err(wrong) => batch.complain(step, &wrong)?,
                 }
             }
+            NetworkStep::SetOvsMtu { interface, mtu } => {
+                batch.program(&ovs::set_mtu(interface, *mtu))?;
+            }
             NetworkStep::AddRule(rule) => {
                 batch.program(&call(rule.table().family.program(), rule.adding()))?;
             }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
+use super::engine::Engine;
 use super::interface::interfaces;
 use super::stanza::{option, stanzas};
 use crate::value::{IfName, VnetId};
@@ -106,11 +107,16 @@ const DROPPABLE: &[&str] = &[
     "vxlan-remoteip",
 ];
 
-/// What happens to the interfaces of a file when its text becomes another one.
+/// Options that the native engine sets, changes and takes off in place, although ifupdown2 does
+/// not. The address of a tunnel stays of its version of IP.
+const NATIVE: &[&str] = &["bridge-learning", "hwaddress", "vrf", "vxlan-local-tunnelip"];
+
+/// What happens to the interfaces of a file when an engine makes its text another one.
 /// `wanted` and `owned` say which vnets an interface serves, or served.
 pub(super) fn changes(
     found: &str,
     wanted: &str,
+    engine: Engine,
     vnets: impl Fn(&str) -> Vec<VnetId>,
 ) -> Vec<Change> {
     let before = stanzas(found);
@@ -129,7 +135,7 @@ pub(super) fn changes(
                 (Impact::Changes, None)
             }
             (Some(_), None) => (Impact::Removes, None),
-            (Some(old), Some(new)) if old != new => match forced(old, new) {
+            (Some(old), Some(new)) if old != new => match forced(old, new, engine) {
                 Some(reason) => (Impact::Recreates, Some(reason)),
                 None => (Impact::Changes, None),
             },
@@ -142,10 +148,17 @@ pub(super) fn changes(
 }
 
 /// Why an interface has to be made again, if it has to.
-fn forced(old: &[String], new: &[String]) -> Option<String> {
+fn forced(old: &[String], new: &[String], engine: Engine) -> Option<String> {
     let old = by_option(old);
     let new = by_option(new);
-    for (option, lines) in &old {
+    let is_v6 = |options: &BTreeMap<String, Vec<&str>>, option: &str| {
+        options.get(option).is_some_and(|lines| lines.iter().any(|line| line.contains(':')))
+    };
+    let in_place = |option: &str| {
+        let stays = option != "vxlan-local-tunnelip" || is_v6(&old, option) == is_v6(&new, option);
+        engine == Engine::Native && NATIVE.contains(&option) && stays
+    };
+    for (option, lines) in old.iter().filter(|(option, _)| !in_place(option)) {
         match new.get(option) {
             None if !DROPPABLE.contains(&option.as_str()) => {
                 return Some(format!("`{option}` cannot be taken off in place"));
@@ -158,7 +171,8 @@ fn forced(old: &[String], new: &[String]) -> Option<String> {
     }
     // A bridge can be put into a VRF.
     let fixed = new.keys().find(|option| {
-        !old.contains_key(*option) && FIXED.contains(&option.as_str()) && *option != "vrf"
+        let is_new = !old.contains_key(*option) && FIXED.contains(&option.as_str());
+        is_new && *option != "vrf" && !in_place(option)
     });
     fixed.map(|option| format!("`{option}` cannot be set in place"))
 }
@@ -197,4 +211,33 @@ fn of_lines(old: &[&str], new: &[&str]) -> Vec<LineChange> {
             Some(LineChange { sign, text: change.value().to_owned() })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, Impact, changes};
+
+    #[test]
+    fn what_is_made_again_depends_on_the_engine() {
+        let bridge = |more: &str| format!("auto v\niface v\n\tbridge_ports none\n{more}");
+        let tunnel = |more: &str| format!("auto v\niface v\n\tvxlan-id 7\n{more}");
+        let from = |address: &str| tunnel(&format!("\tvxlan-local-tunnelip {address}\n"));
+        let vrf = bridge("\thwaddress 02:00:00:00:00:01\n\tvrf vrf_a\n");
+        let cases = [
+            (vrf.clone(), vrf.replace("vrf_a", "vrf_b"), true),
+            (vrf, bridge(""), true),
+            (from("192.0.2.1"), from("192.0.2.2"), true),
+            (from("192.0.2.1"), tunnel(""), true),
+            (tunnel(""), from("192.0.2.1"), true),
+            (from("fd00::1"), from("fd00::2"), true),
+            (tunnel(""), from("fd00::1"), false),
+            (from("fd00::1"), from("192.0.2.1"), false),
+            (tunnel(""), tunnel("").replace('7', "8"), false),
+        ];
+        for (old, new, in_place) in cases {
+            let impact = |engine| changes(&old, &new, engine, |_| Vec::new())[0].impact;
+            assert_eq!(impact(Engine::Ifupdown2), Impact::Recreates, "{old}{new}");
+            assert_eq!(impact(Engine::Native) == Impact::Changes, in_place, "{old}{new}");
+        }
+    }
 }

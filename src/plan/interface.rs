@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::engine::Engine;
 use super::rule::{Family, Rule};
 use super::stanza::{option, stanzas};
+use super::step::NetworkStep;
 use crate::value::IfName;
 
 /// The UDP port of a VXLAN interface whose stanza names none.
@@ -278,6 +280,23 @@ impl Interface {
         self.ports().filter(|port| vlan_of(port).is_some())
     }
 
+    /// The VLAN that a port with this name is without a stanza; none with any other name.
+    pub(super) fn implied_vlan(port: &str) -> Option<Self> {
+        let kind = Vlan::default().kind(port)?;
+        Some(Self { kind, ..Self::default() })
+    }
+
+    /// What sets the MTU of it: that of a port of Open vSwitch is asked for there.
+    pub(super) fn setting_mtu(&self, name: &IfName, mtu: u32, engine: Engine) -> NetworkStep {
+        let interface = name.clone();
+        match self.kind {
+            Kind::OvsPort { .. } if engine == Engine::Native => {
+                NetworkStep::SetOvsMtu { interface, mtu }
+            }
+            _ => NetworkStep::SetMtu { interface, mtu },
+        }
+    }
+
     /// Whether the node has it already, and the stanza only adds something.
     pub fn is_own(&self) -> bool {
         self.kind == Kind::Own
@@ -287,6 +306,11 @@ impl Interface {
     pub fn is_bridge(&self) -> bool {
         matches!(self.kind, Kind::Bridge { .. })
     }
+}
+
+/// Whether an address counts on its link alone.
+pub(super) fn is_of_link(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
 
 /// The device and the VLAN of a name such as `eth0.100`.

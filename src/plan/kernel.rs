@@ -70,6 +70,9 @@ pub struct Link {
     pub alias: Option<String>,
     /// The addresses of global scope that do not expire.
     pub addresses: BTreeSet<IpNet>,
+    /// The addresses of IPv6 that count on the link alone and do not expire, the one that the
+    /// kernel made for itself among them.
+    pub link_addresses: BTreeSet<IpNet>,
     /// Of a bridge: whether it filters VLANs.
     pub vlan_filtering: bool,
     /// Of a bridge: the protocol of the tags that it filters by, in lower case.

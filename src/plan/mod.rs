@@ -220,7 +220,8 @@ pub fn plan(
         let (old, new) =
             (is.map(text).unwrap_or_default(), should.as_ref().map(text).unwrap_or_default());
         if *managed == Managed::Interfaces {
-            changes = change::changes(&old, &new, |name| served(&wanted, owned, name));
+            changes =
+                change::changes(&old, &new, found.engine, |name| served(&wanted, owned, name));
         } else if should.is_some() {
             lines.insert(managed.clone(), change::of_text(&old, &new));
         }

@@ -4,16 +4,20 @@
 //! now, by which is known what is weft's. Nothing is touched that is as it should be. What is
 //! made is made before anything goes, but for what stands in its way.
 
+mod address;
 mod made;
 mod port;
+mod table;
 mod tags;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::made::{as_made, forget, made};
+use self::address::Addressed;
+use self::made::{Standing, as_made, made};
 use self::port::port_vlans;
+use self::table::Tables;
 use super::interface::{Interface, Kind, vlan_of};
 use super::kernel::{Kernel, Link, PortVlan};
 use super::network::Target;
@@ -22,10 +26,6 @@ use super::rule::Family;
 use super::step::{BridgeSettings, Make, NetworkStep};
 use super::verify::Mismatch;
 use crate::value::IfName;
-
-/// The tables that ifupdown2 gives to VRFs that ask for any
-/// (`vrf-table-id-start` and `-end` of its policy).
-const VRF_TABLES: std::ops::RangeInclusive<u32> = 1001..=5000;
 
 /// What is done to a kernel, by kind, so that each name is there when it is used.
 #[derive(Default)]
@@ -36,13 +36,18 @@ struct Work {
     routes: Vec<NetworkStep>,
     /// Interfaces as they are when the creations are done.
     links: BTreeMap<String, Link>,
+    tables: Tables,
+    /// Whether an interface that is made has IPv6: without it a kernel has no values of it.
+    has_ipv6: bool,
 }
 
 impl Target {
     /// What the kernel lacks of what is wanted, and what stands in the way of it.
     pub(super) fn native(&self, kernel: &Kernel) -> Vec<NetworkStep> {
-        let mut work = Work { links: kernel.links.clone(), ..Work::default() };
+        let has_ipv6 = !kernel.links.values().all(|link| link.ipv6_off);
+        let mut work = Work { links: kernel.links.clone(), has_ipv6, ..Work::default() };
         self.clear(kernel, &mut work);
+        work.tables = Tables::of(&self.wanted, kernel, &work.links);
         let order = ordered(self.wanted.keys().collect(), &self.wanted, Order::BottomFirst);
         for name in &order {
             let Some(wanted) = self.wanted.get(name) else { continue };
@@ -72,8 +77,11 @@ impl Target {
     /// Takes away what cannot become what is wanted, with what goes with it, and what is not
     /// wanted and holds what something wanted needs.
     fn clear(&self, kernel: &Kernel, work: &mut Work) {
-        let recreated: Vec<(&IfName, String)> = self.recreated(kernel).collect();
-        for (name, because) in recreated {
+        let ours = self.misfits(kernel).filter(|(name, _)| self.is_ours(name.as_str()));
+        let recreated = self.recreated(kernel).map(|(name, because)| (name.clone(), because));
+        let recreated: Vec<(IfName, String)> = recreated.chain(ours).collect();
+        let standing = Standing::of(&kernel.links);
+        for (name, because) in &recreated {
             // The other end of a cable went with the first.
             if work.links.contains_key(name.as_str()) {
                 let is_ovs = work.links[name.as_str()].kind.as_deref() == Some("openvswitch");
@@ -82,18 +90,19 @@ impl Target {
                 work.removals.push(if is_ovs {
                     NetworkStep::DeleteOvsPort { interface }
                 } else {
-                    NetworkStep::Remake { interface, because }
+                    NetworkStep::Remake { interface, because: because.clone() }
                 });
-                forget(name.as_str(), &mut work.links);
+                standing.forget(name.as_str(), &mut work.links);
             }
         }
         let wanted = self.wanted.iter().filter(|(name, _)| !work.links.contains_key(name.as_str()));
-        let needs: Vec<&Kind> = wanted.map(|(_, wanted)| &wanted.kind).collect();
+        let needs: BTreeSet<Place<'_>> =
+            wanted.filter_map(|(_, wanted)| Place::needed(&wanted.kind)).collect();
         for (name, _) in self.gone() {
-            let link = work.links.get(name.as_str());
-            if link.is_some_and(|link| needs.iter().any(|kind| is_taken_by(kind, link))) {
+            let place = work.links.get(name.as_str()).and_then(Place::held);
+            if place.is_some_and(|place| needs.contains(&place)) {
                 work.removals.push(NetworkStep::Delete { interface: name.clone() });
-                forget(name.as_str(), &mut work.links);
+                standing.forget(name.as_str(), &mut work.links);
             }
         }
     }
@@ -136,31 +145,23 @@ impl Target {
         if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(*mac)) {
             say(NetworkStep::SetMac { interface: interface(), mac: mac.clone() });
         }
+        if let Some(mac) = self.own_mac(name, wanted, &link, kernel) {
+            say(NetworkStep::SetMac { interface: interface(), mac });
+        }
         if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != link.mtu) {
-            say(NetworkStep::SetMtu { interface: interface(), mtu });
+            say(wanted.setting_mtu(name, mtu, self.engine));
         }
         if wanted.alias.is_some() && wanted.alias != link.alias {
             say(NetworkStep::SetAlias { interface: interface(), alias: wanted.alias.clone() });
         }
         // Before the addresses: a VRF takes away those of IPv6.
-        let vrf = wanted.vrf.as_ref().filter(|vrf| link.master.as_ref() != Some(*vrf));
-        if let Some(master) = vrf.and_then(|vrf| vrf.parse().ok()) {
-            say(NetworkStep::SetMaster { interface: interface(), master: Some(master) });
-        }
-        let before = self.before.get(name);
-        for address in &wanted.addresses {
-            // One of the link alone is not read back.
-            let unread = is_of_link(address)
-                && !is_new
-                && before.is_some_and(|before| before.addresses.contains(address));
-            if !link.addresses.contains(address) && !unread {
-                say(NetworkStep::AddAddress { interface: interface(), address: *address });
-            }
-        }
-        let surplus = link.addresses.difference(&wanted.addresses);
-        for address in surplus.filter(|_| !wanted.is_own()) {
-            say(NetworkStep::RemoveAddress { interface: interface(), address: *address });
-        }
+        let vrf = self.other_vrf(name, wanted, &link);
+        let is_moved = (vrf.is_some() && link.up) || is_let_go(name, &link, kernel);
+        vrf.into_iter().for_each(&mut say);
+        let state = (&link, is_new, is_moved);
+        let Addressed { addresses, routes } = self.address((name, wanted), state, kernel);
+        addresses.into_iter().for_each(&mut say);
+        work.routes.extend(routes);
         for family in forwards(wanted, &link).difference(&link.forwards) {
             let protocol = if *family == Family::V4 { "ipv4" } else { "ipv6" };
             say(switch(name, protocol, "forwarding"));
@@ -168,8 +169,12 @@ impl Target {
         if wanted.accepts_arp && !link.accepts_arp {
             say(switch(name, "ipv4", "arp_accept"));
         }
-        if let Kind::Vxlan { remotes, .. } = &wanted.kind {
+        if let Kind::Vxlan { remotes, local, .. } = &wanted.kind {
             let tunnel = link.tunnel.clone().unwrap_or_default();
+            let (local, learning) = (*local, wanted.kind.device_learns());
+            if (tunnel.local, tunnel.learning) != (local, learning) {
+                say(NetworkStep::SetTunnel { interface: interface(), local, learning });
+            }
             for remote in remotes.difference(&tunnel.remotes) {
                 say(NetworkStep::AddRemote { interface: interface(), remote: *remote });
             }
@@ -189,12 +194,37 @@ impl Target {
             steps.push(NetworkStep::SetUnreachable { interface: interface(), table, on: wanted });
         }
         work.settings.append(&mut steps);
-        for route in &wanted.routes {
-            if is_new || !kernel.routes.contains(&(*route, name.to_string())) {
-                let step = NetworkStep::AddRoute { interface: interface(), destination: *route };
-                work.routes.push(step);
-            }
+    }
+
+    /// The MAC address of a bridge that has one still which it was given and is not given any
+    /// more: the lowest of its ports', as the kernel gives it. On several nodes the one that was
+    /// given is the same.
+    fn own_mac(
+        &self,
+        name: &IfName,
+        wanted: &Interface,
+        link: &Link,
+        kernel: &Kernel,
+    ) -> Option<String> {
+        let old = self.before.get(name)?.mac.as_ref().filter(|_| wanted.is_bridge())?;
+        if wanted.mac.is_some() || link.mac.as_ref() != Some(old) {
+            return None;
         }
+        kernel.ports(name.as_str()).filter_map(|(_, port)| port.mac.clone()).min()
+    }
+
+    /// What puts an interface into the VRF that it is to be in, or out of the one that it is in.
+    /// What the administrator put somewhere stays, but for a bridge of ours.
+    fn other_vrf(&self, name: &IfName, wanted: &Interface, link: &Link) -> Option<NetworkStep> {
+        let is = link.master.as_deref();
+        let master = if let Some(vrf) = wanted.vrf.as_deref() {
+            Some(vrf.parse().ok().filter(|_| is != Some(vrf))?)
+        } else {
+            let had = self.before.get(name).and_then(|before| before.vrf.as_deref());
+            is.filter(|is| wanted.is_bridge() || had == Some(is))?;
+            None
+        };
+        Some(NetworkStep::SetMaster { interface: name.clone(), master })
     }
 
     /// The versions of IP of which own addresses are looked up before those of VRFs, where there
@@ -217,8 +247,15 @@ impl Target {
                 let message = format!("does not forward {}", family.as_str());
                 found.push(Mismatch::new(name.as_str(), message));
             }
-            if let Some(message) = self.engine.learns_otherwise(wanted, link) {
-                found.push(Mismatch::new(name.as_str(), message));
+            let learns = link.tunnel.as_ref().map(|tunnel| tunnel.learning);
+            if learns.is_some_and(|learns| learns != wanted.kind.device_learns()) {
+                let is = if learns == Some(true) { "learns" } else { "does not learn" };
+                found.push(Mismatch::new(name.as_str(), format!("{is} where other ends are")));
+            }
+            let leaves = self.other_vrf(name, wanted, link).filter(|_| !wanted.is_bridge());
+            if matches!(leaves, Some(NetworkStep::SetMaster { master: None, .. })) {
+                let is = link.master.as_deref().unwrap_or_default();
+                found.push(Mismatch::new(name.as_str(), format!("is still in `{is}`")));
             }
             let Kind::Bridge { ports, vlan_aware, vlans, .. } = &wanted.kind else { continue };
             for port in ports {
@@ -269,7 +306,7 @@ fn create(name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
         Kind::Vlan { device, id, protocol } => {
             name_of(device).map(|device| Make::Vlan { device, id: *id, protocol: protocol.clone() })
         }
-        Kind::Vrf => table_of(name, kernel, work).map(|table| Make::Vrf { table }),
+        Kind::Vrf => work.tables.take(name, kernel).map(|table| Make::Vrf { table }),
         Kind::Dummy => Some(Make::Dummy),
         Kind::OvsPort { bridge, options } => {
             if let Some(bridge) = bridge.as_ref().and_then(name_of) {
@@ -337,27 +374,41 @@ fn spanning_tree_first(
     (Some(off), (rest != BridgeSettings::default()).then_some(rest))
 }
 
-/// The table of a VRF that is not there: the one that it had, or the first that nobody has.
-fn table_of(name: &IfName, kernel: &Kernel, work: &Work) -> Option<u32> {
-    let mut used: BTreeSet<u32> = work.links.values().filter_map(|link| link.table).collect();
-    let had = kernel.tables.get(name.as_str()).filter(|table| !used.contains(table));
-    used.extend(kernel.tables.values());
-    had.copied().or_else(|| VRF_TABLES.clone().find(|table| !used.contains(table)))
+/// Whether the kernel took down an interface and set it up again because the VRF that it was in
+/// went away.
+fn is_let_go(name: &IfName, link: &Link, kernel: &Kernel) -> bool {
+    let found = kernel.links.get(name.as_str()).filter(|found| found.up);
+    let was = found.and_then(|found| found.master.as_ref()).filter(|_| link.master.is_none());
+    let was = was.and_then(|master| kernel.links.get(master));
+    was.is_some_and(|master| master.kind.as_deref() == Some("vrf"))
 }
 
-/// Whether an interface has what another one of this kind needs for itself.
-fn is_taken_by(kind: &Kind, link: &Link) -> bool {
-    match kind {
-        Kind::Vxlan { id, port, .. } => {
-            let tunnel = link.tunnel.as_ref();
-            tunnel.is_some_and(|tunnel| (tunnel.id, tunnel.port) == (*id, *port))
+/// What only one interface can have.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Place<'a> {
+    /// A VXLAN network identifier on a UDP port.
+    Tunnel { id: u32, port: u16 },
+    /// A VLAN of another interface.
+    Vlan { device: &'a str, id: u16, protocol: &'a str },
+}
+
+impl<'a> Place<'a> {
+    /// What an interface of a kind needs.
+    fn needed(kind: &'a Kind) -> Option<Self> {
+        match kind {
+            Kind::Vxlan { id, port, .. } => Some(Self::Tunnel { id: *id, port: *port }),
+            Kind::Vlan { device, id, protocol } => Some(Self::Vlan { device, id: *id, protocol }),
+            _ => None,
         }
-        Kind::Vlan { device, id, protocol } => {
-            let vlan = link.vlan.as_ref();
-            link.lower.as_ref() == Some(device)
-                && vlan.is_some_and(|(is, tag)| (is, tag) == (id, protocol))
-        }
-        _ => false,
+    }
+
+    /// What one has.
+    fn held(link: &'a Link) -> Option<Self> {
+        let tunnel = link.tunnel.as_ref();
+        tunnel.map(|tunnel| Self::Tunnel { id: tunnel.id, port: tunnel.port }).or_else(|| {
+            let ((id, protocol), device) = (link.vlan.as_ref()?, link.lower.as_deref()?);
+            Some(Self::Vlan { device, id: *id, protocol })
+        })
     }
 }
 
@@ -367,8 +418,4 @@ fn switch(name: &IfName, protocol: &str, key: &str) -> NetworkStep {
         name: format!("net/{protocol}/conf/{name}/{key}"),
         value: "1".to_owned(),
     }
-}
-
-fn is_of_link(net: &ipnet::IpNet) -> bool {
-    matches!(net, ipnet::IpNet::V6(net) if net.addr().is_unicast_link_local())
 }

@@ -3,6 +3,8 @@
 //! [`NetworkStep::Down`] and [`NetworkStep::Up`] are ifupdown2's. The others are single changes
 //! of the kernel, which know nothing of stanzas.
 
+mod make;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +15,8 @@ use super::kernel::PortVlan;
 use super::nat::{NAT_TABLE, NatRule};
 use super::rule::{Family, Rule};
 use crate::value::IfName;
+
+pub use self::make::{BridgeSettings, Make};
 
 /// One change of the running network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +110,23 @@ pub enum NetworkStep {
         interface: IfName,
         /// The kernel's value: 1 where queries tell, 2 where there always is one.
         value: u8,
+    },
+    /// What a VXLAN interface sends from, and whether it learns which guest is behind which
+    /// other end.
+    SetTunnel {
+        /// The VXLAN interface.
+        interface: IfName,
+        /// The address that packets are sent from; none where the routes say it.
+        local: Option<IpAddr>,
+        /// Whether it learns.
+        learning: bool,
+    },
+    /// The MTU that Open vSwitch is to give to a port of its own: any other it takes back.
+    SetOvsMtu {
+        /// The port.
+        interface: IfName,
+        /// The MTU.
+        mtu: u32,
     },
     /// A tunnel end is added, to which frames go whose receiver was not learnt.
     AddRemote {
@@ -261,81 +282,15 @@ pub enum NetworkStep {
     },
 }
 
-/// What an interface is made as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Make {
-    /// A bridge.
-    Bridge,
-    /// A VXLAN tunnel end.
-    Vxlan {
-        /// The VXLAN network identifier.
-        id: u32,
-        /// The UDP port.
-        port: u16,
-        /// The address that packets are sent from.
-        local: Option<IpAddr>,
-        /// Whether it learns which guest is behind which other end.
-        learning: bool,
-    },
-    /// A cable within the node; both ends are made.
-    Veth {
-        /// The other end.
-        peer: IfName,
-    },
-    /// A VLAN of another interface.
-    Vlan {
-        /// The other interface.
-        device: IfName,
-        /// The VLAN.
-        id: u16,
-        /// The protocol of the tag: `802.1q` or `802.1ad`.
-        protocol: String,
-    },
-    /// A VRF.
-    Vrf {
-        /// Its routing table.
-        table: u32,
-    },
-    /// An interface that is there for its address.
-    Dummy,
-}
-
-impl fmt::Display for Make {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bridge => f.write_str("bridge"),
-            Self::Vxlan { id, port, .. } => write!(f, "vxlan {id}, port {port}"),
-            Self::Veth { peer } => write!(f, "veth to {peer}"),
-            Self::Vlan { device, id, protocol } => write!(f, "vlan {id} ({protocol}) of {device}"),
-            Self::Vrf { table } => write!(f, "vrf with the table {table}"),
-            Self::Dummy => f.write_str("dummy"),
-        }
-    }
-}
-
-/// What can be set of a bridge; what is `None` stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BridgeSettings {
-    /// Whether it speaks the spanning tree protocol.
-    pub stp: Option<bool>,
-    /// How long a port listens and learns before it forwards, in hundredths of a second.
-    pub forward_delay: Option<u32>,
-    /// Whether it filters VLANs.
-    pub vlan_filtering: Option<bool>,
-    /// The protocol of the tags that it filters by: `802.1q` or `802.1ad`.
-    pub vlan_protocol: Option<String>,
-}
-
-impl fmt::Display for BridgeSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = |value: bool| if value { "on" } else { "off" };
-        let said = [
-            self.stp.map(|stp| format!("stp {}", on(stp))),
-            self.forward_delay.map(|delay| format!("forward delay {delay}")),
-            self.vlan_filtering.map(|filtering| format!("VLAN filtering {}", on(filtering))),
-            self.vlan_protocol.as_ref().map(|protocol| format!("VLAN protocol {protocol}")),
-        ];
-        f.write_str(&said.into_iter().flatten().collect::<Vec<_>>().join(", "))
+impl NetworkStep {
+    /// The interfaces that it makes: of a cable both ends.
+    pub fn made(&self) -> impl Iterator<Item = &IfName> {
+        let (name, peer) = match self {
+            Self::Create { interface, make: Make::Veth { peer } } => (Some(interface), Some(peer)),
+            Self::Create { interface, .. } => (Some(interface), None),
+            _ => (None, None),
+        };
+        name.into_iter().chain(peer)
     }
 }
 
@@ -355,7 +310,9 @@ impl fmt::Display for NetworkStep {
                 let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 write!(f, "take {} off {interface}", addresses.join(" "))
             }
-            Self::SetMtu { interface, mtu } => write!(f, "set the MTU of {interface} to {mtu}"),
+            Self::SetMtu { interface, mtu } | Self::SetOvsMtu { interface, mtu } => {
+                write!(f, "set the MTU of {interface} to {mtu}")
+            }
             Self::Create { interface, make } => write!(f, "create {interface}: {make}"),
             Self::SetMaster { interface, master: Some(master) } => {
                 write!(f, "put {interface} into {master}")
@@ -380,6 +337,12 @@ impl fmt::Display for NetworkStep {
             Self::SetBridge { interface, settings } => write!(f, "set {interface}: {settings}"),
             Self::SetMulticastRouter { interface, value } => {
                 write!(f, "set the multicast router of {interface} to {value}")
+            }
+            Self::SetTunnel { interface, local, learning } => {
+                let local =
+                    local.map_or_else(|| "any address".to_owned(), |local| local.to_string());
+                let learns = if *learning { "learn" } else { "do not learn" };
+                write!(f, "send from {interface} by {local}, and {learns} where other ends are")
             }
             Self::AddRemote { interface, remote } => {
                 write!(f, "send from {interface} to {remote} too")

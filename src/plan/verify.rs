@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::interface::{Interface, Kind};
+use super::engine::Engine;
+use super::interface::{Interface, Kind, is_of_link};
 use super::kernel::{Kernel, Link};
 
 /// Something that a kernel has otherwise than it was asked for.
@@ -62,9 +63,7 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
         };
         say(format!("has {}, where {} is wanted", shown(&link.alias), shown(&wanted.alias)));
     }
-    // Addresses of the link alone are not read back.
-    let lacks = wanted.addresses.difference(&link.addresses).filter(|net| !is_of_link(net));
-    for address in lacks {
+    for address in wanted.addresses.iter().filter(|net| !link.has_address(net)) {
         say(format!("has no address {address}"));
     }
     if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(mac)) {
@@ -98,7 +97,8 @@ pub(super) fn differences(name: &str, wanted: &Interface, kernel: &Kernel) -> Ve
             say(format!("has no route to {route}"));
         }
     }
-    if let Some(message) = unfit(wanted, link) {
+    // ifupdown2 changes least in place, and so tells of all that differs.
+    if let Some(message) = unfit(wanted, link, Engine::Ifupdown2) {
         say(message);
     }
     match &wanted.kind {
@@ -154,12 +154,16 @@ fn lets_out(wanted: &Interface, link: &Link, kernel: &Kernel) -> Option<&'static
     })
 }
 
-fn is_of_link(net: &ipnet::IpNet) -> bool {
-    matches!(net, ipnet::IpNet::V6(net) if net.addr().is_unicast_link_local())
+impl Link {
+    /// Whether it has an address.
+    pub(super) fn has_address(&self, net: &ipnet::IpNet) -> bool {
+        if is_of_link(net) { &self.link_addresses } else { &self.addresses }.contains(net)
+    }
 }
 
-/// Why an interface cannot become what its stanza asks for without being made again.
-pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
+/// Why an interface cannot become what its stanza asks for by this engine without being made
+/// again.
+pub(super) fn unfit(wanted: &Interface, link: &Link, engine: Engine) -> Option<String> {
     let kind = link.kind.as_deref().unwrap_or("hardware");
     if wanted.kind.word().is_some_and(|word| word != kind) {
         let what = match &wanted.kind {
@@ -175,7 +179,7 @@ pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
         Kind::Own | Kind::Vrf | Kind::Dummy | Kind::OvsPort { .. } => None,
         // ifupdown2 puts a bridge into a VRF, and never takes it out of one.
         Kind::Bridge { .. } => match &link.master {
-            Some(master) if wanted.vrf.as_ref() != Some(master) => {
+            Some(master) if wanted.vrf.as_ref() != Some(master) && engine == Engine::Ifupdown2 => {
                 Some(format!("is in `{master}`"))
             }
             _ => None,
@@ -207,11 +211,23 @@ pub(super) fn unfit(wanted: &Interface, link: &Link) -> Option<String> {
             let shown = |local: Option<std::net::IpAddr>| {
                 local.map_or_else(|| "no address of its own".to_owned(), |local| local.to_string())
             };
-            (tunnel.local != *local).then(|| {
+            let stays = match engine {
+                Engine::Ifupdown2 => tunnel.local == *local,
+                Engine::Native => is_one_family(tunnel.local, *local),
+            };
+            (!stays).then(|| {
                 format!("sends from {}, where {} is wanted", shown(tunnel.local), shown(*local))
             })
         }
     }
+}
+
+/// Whether a VXLAN interface that sends from one of these can be told to send from the other:
+/// the kernel leaves it with the version of IP that it was made for, which is 4 where no address
+/// was asked for (`vxlan_changelink` and `vxlan_nl2conf` in its `drivers/net/vxlan`).
+fn is_one_family(one: Option<std::net::IpAddr>, other: Option<std::net::IpAddr>) -> bool {
+    let is_v4 = |local: Option<std::net::IpAddr>| local.is_none_or(|local| local.is_ipv4());
+    is_v4(one) == is_v4(other)
 }
 
 #[cfg(test)]

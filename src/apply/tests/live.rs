@@ -316,3 +316,23 @@ fn what_the_start_of_a_machine_left_out_is_brought_up() {
     assert_eq!(bring_up(&host).unwrap(), BroughtUp::Edited);
     assert!(host.with_network(|network| !network.kernel().links.contains_key("vxlan_vb")));
 }
+
+/// What somebody makes between the plan and the apply, with a name that is wanted, is left as it
+/// is by both ways.
+#[test]
+fn what_others_made_meanwhile_is_left_alone() {
+    let host = scene(false, Engine::Native);
+    let text =
+        first() + &simple("vc", "") + &simple("vd", "\tmtu 1400\n") + &vxlan("ve", 105, 1400);
+    let plan = planned(&host, 2, &text);
+    let theirs = Link { index: 777, mtu: 9000, kind: Some("bridge".to_owned()), ..Link::default() };
+    host.with_network(|network| {
+        network.kernel().links.insert("vd".to_owned(), theirs.clone());
+    });
+    let before = host.with_network(|network| network.kernel().links.clone());
+    let outcome = apply(&host, Authority::Commit(Box::new(Verified::for_test(plan, commit(2)))));
+    let Ok(Outcome::RolledBack { failure, .. }) = outcome else { panic!("{outcome:?}") };
+    let why = std::error::Error::source(&failure).expect("a reason").to_string();
+    assert!(why.starts_with("an interface `vd` came meanwhile, which weft did not make"), "{why}");
+    assert_eq!(host.with_network(|network| network.kernel().links.clone()), before);
+}

@@ -1,183 +1,18 @@
 //! The native engine on random networks and their random successors.
 
+mod networks;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use nix::sched::{CloneFlags, unshare};
-use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use self::networks::{Abilities, Vnet, networks, text};
 use crate::host::fake::Fake;
-use crate::host::{Host as _, Linux};
+use crate::host::{Host as _, HostError, Linux};
 use crate::plan::{Engine, Kernel, Link, Make, NetworkStep, Target};
 use crate::value::IfName;
-
-/// What a random network is made of. Names are few, so that one network's interfaces are
-/// another's with other contents.
-#[derive(Clone, Debug)]
-enum Vnet {
-    Simple { bridge: Bridge, addresses: BTreeSet<u8>, forward: bool },
-    Tunnel { bridge: Bridge, id: u32, port: u16, remotes: BTreeSet<u8>, learning: bool },
-    Cable { bridge: Bridge, crossed: bool },
-    Tagged { bridge: Bridge, id: u16, protocol: bool },
-    Routed { bridge: Bridge, unreachable: bool },
-}
-
-#[derive(Clone, Debug)]
-struct Bridge {
-    mtu: Option<u32>,
-    alias: Option<String>,
-    vlan_aware: bool,
-}
-
-/// What a kernel can be asked for.
-#[derive(Clone, Copy)]
-struct Abilities {
-    /// VLANs, VRFs, and bridges that filter.
-    layers: bool,
-}
-
-fn bridges(abilities: Abilities) -> impl Strategy<Value = Bridge> {
-    let mtu = prop::option::of(prop::sample::select(vec![1300_u32, 1400, 1450]));
-    let alias = prop::option::of("[a-z]{1,5}( [a-z]{1,4})?");
-    (mtu, alias, any::<bool>()).prop_map(move |(mtu, alias, aware)| Bridge {
-        mtu,
-        alias,
-        vlan_aware: aware && abilities.layers,
-    })
-}
-
-fn vnets(abilities: Abilities) -> impl Strategy<Value = Vnet> {
-    let bridge = || bridges(abilities);
-    let simple = (bridge(), btree_set(1_u8..5, 0..3), any::<bool>())
-        .prop_map(|(bridge, addresses, forward)| Vnet::Simple { bridge, addresses, forward });
-    let tunnel = (bridge(), 1_u32..6, 0_u16..2, btree_set(2_u8..6, 0..3), any::<bool>()).prop_map(
-        |(bridge, id, port, remotes, learning)| Vnet::Tunnel {
-            bridge,
-            id,
-            port: 4789 + port,
-            remotes,
-            learning,
-        },
-    );
-    let cable =
-        (bridge(), any::<bool>()).prop_map(|(bridge, crossed)| Vnet::Cable { bridge, crossed });
-    if abilities.layers {
-        let tagged = (bridge(), 2_u16..5, any::<bool>())
-            .prop_map(|(bridge, id, protocol)| Vnet::Tagged { bridge, id, protocol });
-        let routed = (bridge(), any::<bool>())
-            .prop_map(|(bridge, unreachable)| Vnet::Routed { bridge, unreachable });
-        prop_oneof![3 => simple, 3 => tunnel, 2 => cable, 2 => tagged, 1 => routed].boxed()
-    } else {
-        prop_oneof![3 => simple, 3 => tunnel, 2 => cable].boxed()
-    }
-}
-
-fn networks(abilities: Abilities) -> impl Strategy<Value = BTreeMap<u8, Vnet>> {
-    btree_map(0_u8..6, vnets(abilities), 0..6)
-}
-
-/// The file of a network; no two tunnels or tags that a kernel would take for one.
-fn text(network: &BTreeMap<u8, Vnet>) -> String {
-    let mut text = String::new();
-    let mut taken = BTreeSet::new();
-    for (number, vnet) in network {
-        let name = format!("v{number}");
-        let (bridge, port) = match vnet {
-            Vnet::Simple { bridge, .. } | Vnet::Routed { bridge, .. } => {
-                (bridge, "none".to_owned())
-            }
-            Vnet::Tunnel { bridge, id, port, .. } if taken.insert((*id, *port)) => {
-                (bridge, format!("vxlan_{name}"))
-            }
-            Vnet::Cable { bridge, .. } => (bridge, format!("ln_{name}")),
-            Vnet::Tagged { bridge, id, protocol }
-                if taken.insert((u32::from(*id), u16::from(*protocol))) =>
-            {
-                (bridge, if *protocol { format!("sv_{name}") } else { format!("eth0.{id}") })
-            }
-            Vnet::Tunnel { .. } | Vnet::Tagged { .. } => continue,
-        };
-        stanza(&mut text, &name, bridge, &port, vnet);
-        below(&mut text, &name, vnet);
-    }
-    text
-}
-
-fn stanza(text: &mut String, name: &str, bridge: &Bridge, port: &str, vnet: &Vnet) {
-    let mut line = |words: String| writeln!(text, "{words}").expect("a string takes it");
-    line(format!(
-        "auto {name}\niface {name}\n\tbridge_ports {port}\n\tbridge_stp off\n\tbridge_fd 0"
-    ));
-    if let Some(mtu) = bridge.mtu {
-        line(format!("\tmtu {mtu}"));
-    }
-    if let Some(alias) = &bridge.alias {
-        line(format!("\talias {alias}"));
-    }
-    if bridge.vlan_aware {
-        line("\tbridge-vlan-aware yes\n\tbridge-vids 2-4094".to_owned());
-    }
-    if let Vnet::Simple { addresses, forward, .. } = vnet {
-        for address in addresses {
-            line(format!("\taddress 10.{address}.0.1/24"));
-        }
-        if *forward {
-            line(format!(
-                "\tip-forward on\n\tup ip route add 10.99.{}.0/24 dev {name}",
-                &name[1..]
-            ));
-        }
-    }
-    if matches!(vnet, Vnet::Routed { .. }) {
-        line(format!(
-            "\tvrf vrf_{name}\n\thwaddress 02:00:00:00:00:0{}\n\tarp-accept on",
-            &name[1..]
-        ));
-    }
-}
-
-/// What a vnet's bridge is made on top of.
-fn below(text: &mut String, name: &str, vnet: &Vnet) {
-    let mut line = |words: String| writeln!(text, "{words}").expect("a string takes it");
-    match vnet {
-        Vnet::Simple { .. } => {}
-        Vnet::Tunnel { id, port, remotes, learning, .. } => {
-            line(format!(
-                "auto vxlan_{name}\niface vxlan_{name}\n\tvxlan-id {id}\n\tvxlan-port {port}"
-            ));
-            if *learning {
-                for remote in remotes {
-                    line(format!("\tvxlan_remoteip 192.0.2.{remote}"));
-                }
-            } else {
-                line("\tbridge-learning off\n\tbridge-arp-nd-suppress on\n\tvxlan-local-tunnelip 192.0.2.1".to_owned());
-            }
-        }
-        Vnet::Cable { crossed, .. } => {
-            let other = if *crossed { "pr" } else { "pp" };
-            line(format!(
-                "auto ln_{name}\niface ln_{name}\n\tlink-type veth\n\tveth-peer-name {other}_{name}\n\
-                 auto {other}_{name}\niface {other}_{name}\n\tlink-type veth\n\tveth-peer-name ln_{name}"
-            ));
-        }
-        Vnet::Tagged { id, protocol, .. } => {
-            if *protocol {
-                line(format!(
-                    "auto sv_{name}\niface sv_{name}\n\tvlan-raw-device eth0\n\tvlan-id {id}\n\tvlan-protocol 802.1ad"
-                ));
-            }
-        }
-        Vnet::Routed { unreachable, .. } => {
-            let verb = if *unreachable { "add" } else { "del" };
-            line(format!(
-                "auto vrf_{name}\niface vrf_{name}\n\tvrf-table auto\n\
-                 \tpost-up ip route {verb} vrf vrf_{name} unreachable default metric 4278198272"
-            ));
-        }
-    }
-}
 
 fn target(before: &[&str], wanted: &str) -> Target {
     Target::between(before, wanted).with_engine(Engine::Native)
@@ -291,6 +126,20 @@ impl Machine for Real {
     }
 }
 
+/// Runs something in a network namespace of its own, or says why it cannot.
+fn in_namespace(work: impl FnOnce() + Send + 'static) {
+    let done = std::thread::spawn(|| {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            return Some(format!("skipped: no network namespace can be made here: {error}"));
+        }
+        work();
+        None
+    });
+    if let Some(skipped) = done.join().expect("it ends") {
+        println!("{skipped}");
+    }
+}
+
 /// A namespace with an interface of the node's own, and a bridge and a port of somebody else's.
 fn real() -> Real {
     let machine = Real(Linux::new(None));
@@ -316,10 +165,7 @@ fn real() -> Real {
 
 #[test]
 fn on_this_kernel_a_random_network_becomes_another_one() {
-    let walks = std::thread::spawn(|| {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            return Some(format!("skipped: no network namespace can be made here: {error}"));
-        }
+    in_namespace(|| {
         let machine = real();
         let config = ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() };
         let plain = || networks(Abilities { layers: false });
@@ -329,9 +175,68 @@ fn on_this_kernel_a_random_network_becomes_another_one() {
         };
         let strategy = (plain(), plain(), 0_usize..60);
         TestRunner::new(config).run(&strategy, walk).expect("each network is reached");
-        None
     });
-    if let Some(skipped) = walks.join().expect("the walks end") {
-        println!("{skipped}");
-    }
+}
+
+/// One round, and no other: the kernel deletes the later addresses of a network with the first
+/// where it is not told to keep them.
+#[test]
+fn on_this_kernel_an_address_takes_the_place_of_another_at_once() {
+    in_namespace(|| {
+        let machine = real();
+        let text = |addresses: &[&str]| {
+            let lines = addresses
+                .iter()
+                .fold(String::new(), |lines, one| lines + "\taddress " + one + "\n");
+            format!(
+                "auto v\niface v\n\tbridge_ports none\n{lines}\tup ip route add 10.9.0.0/24 dev v\n"
+            )
+        };
+        let (both, other) = (text(&["10.0.0.1/24", "10.0.0.2/24"]), text(&["10.0.0.3/24"]));
+        let last = text(&["10.0.0.2/24"]);
+        for keeps in ["0", "1"] {
+            let name = "net/ipv4/conf/default/promote_secondaries".to_owned();
+            machine.change(&[NetworkStep::SetSysctl { name, value: keeps.to_owned() }]);
+            let mut old = "";
+            for new in [&both, &last, &other, &both, &other, &last] {
+                let target = target(&[old], new);
+                machine.change(&target.amend(&machine.kernel(&target), &[]));
+                let kernel = machine.kernel(&target);
+                assert_eq!(target.verify(&kernel, &[]), [], "{old}\n---\n{new}");
+                assert_eq!(target.amend(&kernel, &[]), []);
+                old = new;
+            }
+            bring(&machine, &target(&[old], ""));
+        }
+    });
+}
+
+#[test]
+fn on_this_kernel_what_others_made_meanwhile_is_left_alone() {
+    in_namespace(|| {
+        let machine = real();
+        let wanted = "auto v\niface v\n\tbridge_ports ln_v\n\
+            auto ln_v\niface ln_v\n\tlink-type veth\n\tveth-peer-name pr_v\n\
+            auto pr_v\niface pr_v\n\tlink-type veth\n\tveth-peer-name ln_v\n";
+        let target = target(&[], wanted);
+        let steps = target.amend(&machine.kernel(&target), &[]);
+        for theirs in ["v", "ln_v", "pr_v"] {
+            let interface = theirs.parse().expect("a name");
+            machine.change(&[NetworkStep::Create { interface, make: Make::Bridge }]);
+            let before = machine.kernel(&target).links[theirs].index;
+            let error = machine.0.change(&steps).expect_err("it is taken");
+            let HostError::Taken { names } = error else { panic!("{error}") };
+            assert_eq!(names, [theirs]);
+            // Back to nothing, but for what is not ours.
+            let back = self::target(&[wanted], "").sparing(&names);
+            bring(&machine, &back);
+            let links = machine.kernel(&target).links;
+            assert_eq!(links[theirs].index, before);
+            assert!(
+                ["v", "ln_v", "pr_v"].iter().all(|one| *one == theirs || !links.contains_key(*one))
+            );
+            let interface = theirs.parse().expect("a name");
+            machine.change(&[NetworkStep::Delete { interface }]);
+        }
+    });
 }

@@ -1,6 +1,9 @@
 //! Single changes of the fake's kernel, as the real one takes them.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::network::Network;
 use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel, nat_listing};
@@ -75,6 +78,13 @@ impl Network {
         let bridge = bridge.filter(|master| master.kind.as_deref() == Some("bridge"));
         let filters = bridge.is_some_and(|bridge| bridge.vlan_filtering);
         let is_port = bridge.is_some();
+        let was = self.kernel.links.get(name.as_str()).and_then(|link| link.master.clone());
+        let is_vrf = |master: &str| {
+            self.kernel.links.get(master).is_some_and(|link| link.kind.as_deref() == Some("vrf"))
+        };
+        if [was.as_deref(), master.map(IfName::as_str)].into_iter().flatten().any(is_vrf) {
+            self.cycle(name.as_str());
+        }
         let there = master.is_none_or(|master| self.kernel.links.contains_key(master.as_str()));
         self.with(name, |link| {
             if !there {
@@ -92,6 +102,42 @@ impl Network {
                 link.vlans = [PortVlan { first: 1, last: 1, pvid: true, untagged: true }].into();
             }
         });
+    }
+
+    /// An interface that comes into a VRF or out of one goes down for a moment where it is up,
+    /// and loses what that costs.
+    pub(super) fn cycle(&mut self, name: &str) {
+        let Some(link) = self.kernel.links.get_mut(name).filter(|link| link.up) else { return };
+        link.addresses.retain(|net| net.addr().is_ipv4());
+        link.link_addresses.clear();
+        self.kernel.routes.retain(|(_, interface)| interface != name);
+    }
+
+    fn add_address(&mut self, name: &IfName, address: IpNet) {
+        self.with(name, |link| {
+            let is_of_link =
+                matches!(address.addr(), IpAddr::V6(own) if own.is_unicast_link_local());
+            let all = if is_of_link { &mut link.link_addresses } else { &mut link.addresses };
+            all.insert(address);
+        });
+    }
+
+    /// With an address of IPv4 those of its network go that came later, of which the fake takes
+    /// each to be one; with the last address its routes.
+    fn remove_address(&mut self, name: &IfName, address: IpNet) {
+        let Some(link) = self.kernel.links.get_mut(name.as_str()) else { return };
+        let goes = |has: &IpNet| match address {
+            IpNet::V4(_) => has.trunc() == address.trunc(),
+            IpNet::V6(_) => *has == address,
+        };
+        link.link_addresses.remove(&address);
+        if link.addresses.contains(&address) {
+            link.addresses.retain(|has| !goes(has));
+        }
+        if address.addr().is_ipv4() && !link.addresses.iter().any(|net| net.addr().is_ipv4()) {
+            let is_lost = |net: &IpNet| net.addr().is_ipv4();
+            self.kernel.routes.retain(|(net, on)| on != name.as_str() || !is_lost(net));
+        }
     }
 
     /// Values of an interface that are read with it.
@@ -123,11 +169,11 @@ impl Network {
                 self.delete(interface);
             }
             NetworkStep::Release { interface, addresses } => {
-                if let Some(link) = self.link(interface.as_str()) {
-                    link.addresses.retain(|address| !addresses.contains(address));
+                for address in addresses {
+                    self.remove_address(interface, *address);
                 }
             }
-            NetworkStep::SetMtu { interface, mtu } => {
+            NetworkStep::SetMtu { interface, mtu } | NetworkStep::SetOvsMtu { interface, mtu } => {
                 if let Some(link) = self.link(interface.as_str()) {
                     link.mtu = *mtu;
                 }
@@ -165,10 +211,10 @@ impl Network {
                 self.with(interface, |link| link.mac = Some(mac.clone()));
             }
             NetworkStep::AddAddress { interface, address } => {
-                self.with(interface, |link| link.addresses.extend([*address]));
+                self.add_address(interface, *address);
             }
             NetworkStep::RemoveAddress { interface, address } => {
-                self.with(interface, |link| link.addresses.retain(|has| has != address));
+                self.remove_address(interface, *address);
             }
             NetworkStep::SetBridge { interface, settings } => self.with(interface, |link| {
                 link.stp = settings.stp.unwrap_or(link.stp);
@@ -178,6 +224,16 @@ impl Network {
             }),
             NetworkStep::SetMulticastRouter { interface, value } => {
                 self.with(interface, |link| link.multicast_router = Some(*value));
+            }
+            NetworkStep::SetTunnel { interface, local, learning } => {
+                self.with(interface, |link| {
+                    // Another version of IP the kernel refuses.
+                    let is_v4 = |local: Option<IpAddr>| local.is_none_or(|local| local.is_ipv4());
+                    let tunnel = link.tunnel.iter_mut();
+                    for tunnel in tunnel.filter(|is| is_v4(is.local) == is_v4(*local)) {
+                        (tunnel.local, tunnel.learning) = (*local, *learning);
+                    }
+                });
             }
             NetworkStep::AddRemote { interface, remote } => self.with(interface, |link| {
                 link.tunnel.iter_mut().for_each(|tunnel| tunnel.remotes.extend([*remote]));
@@ -198,6 +254,7 @@ impl Network {
                 self.kernel.own_addresses_first.remove(family);
             }
             NetworkStep::NameTable { interface, table } => {
+                self.kernel.tables.retain(|_, named| named != table);
                 self.kernel.tables.insert(interface.to_string(), *table);
             }
             NetworkStep::SetOvsPort { interface, .. } => {

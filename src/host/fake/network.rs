@@ -2,6 +2,7 @@
 //! made of. Each interface that is worked on is a step of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use camino::Utf8Path;
 
@@ -98,7 +99,10 @@ impl Network {
         link.up = true;
         link.mtu = wanted.mtu.unwrap_or(link.mtu);
         link.alias = wanted.alias.clone().or(link.alias.take());
-        link.addresses.clone_from(&wanted.addresses);
+        (link.link_addresses, link.addresses) = wanted
+            .addresses
+            .iter()
+            .partition(|net| matches!(net.addr(), IpAddr::V6(own) if own.is_unicast_link_local()));
         link.forwards.extend(&wanted.forwards);
         link.accepts_arp |= wanted.accepts_arp;
         link.vlan_protocol = wanted.vlan_protocol.clone().or(link.vlan_protocol.take());
@@ -186,7 +190,8 @@ impl Network {
     }
 
     pub(super) fn delete(&mut self, name: &IfName) {
-        self.kernel.links.remove(name.as_str());
+        let gone = self.kernel.links.remove(name.as_str());
+        let is_vrf = gone.is_some_and(|link| link.kind.as_deref() == Some("vrf"));
         // What is on top of it goes with it, and the other end of a cable.
         let above = |link: &Link| {
             let goes = matches!(link.kind.as_deref(), Some("veth" | "vlan"));
@@ -197,7 +202,12 @@ impl Network {
         let ports: Vec<String> =
             self.kernel.ports(name.as_str()).map(|(port, _)| port.to_owned()).collect();
         for port in &ports {
-            self.eject(port);
+            if is_vrf {
+                self.cycle(port);
+                self.link(port).into_iter().for_each(|link| link.master = None);
+            } else {
+                self.eject(port);
+            }
         }
     }
 
@@ -261,6 +271,14 @@ impl Machine {
             NetworkStep::Down { interfaces } => (interfaces.as_slice(), false),
             other => {
                 self.step("change the network of", Utf8Path::new("/"), Effect::Nothing)?;
+                let links = self.network.as_ref().map(|network| &network.kernel.links);
+                let there =
+                    |name: &&IfName| links.is_some_and(|all| all.contains_key(name.as_str()));
+                let names: Vec<String> =
+                    other.made().filter(there).map(ToString::to_string).collect();
+                if !names.is_empty() {
+                    return Err(HostError::Taken { names });
+                }
                 self.network.iter_mut().for_each(|network| network.mend(other));
                 return Ok(Vec::new());
             }

@@ -19,12 +19,15 @@ fn dump(kind: u16, header: &[u8]) -> Request {
     Request::new(kind, libc::NLM_F_DUMP, header)
 }
 
-/// Adds the addresses of global scope that do not expire.
+/// Adds the addresses of global scope that do not expire, and those of IPv6 of the link alone.
 pub(super) fn add_addresses(socket: &mut Socket, links: &mut Links) -> Result<(), HostError> {
     let request = dump(libc::RTM_GETADDR, &[0; 8]);
     for (index, address) in socket.list("addresses", &request, |message| address(message.body))? {
         if let Some(link) = links.link(index) {
-            link.addresses.insert(address);
+            let is_of_link =
+                matches!(address.addr(), IpAddr::V6(own) if own.is_unicast_link_local());
+            let all = if is_of_link { &mut link.link_addresses } else { &mut link.addresses };
+            all.insert(address);
         }
     }
     Ok(())
@@ -34,7 +37,8 @@ fn address(body: &[u8]) -> Result<Option<(u32, IpNet)>, Malformed> {
     let [family, length, flags, scope] = bytes(body, 0)?;
     let index = number(body, 4)?;
     let (mut flags, mut local, mut address) = (u32::from(flags), None, None);
-    if !is_ip(family) || scope != libc::RT_SCOPE_UNIVERSE {
+    let is_of_link = i32::from(family) == libc::AF_INET6 && scope == libc::RT_SCOPE_LINK;
+    if !is_ip(family) || !(is_of_link || scope == libc::RT_SCOPE_UNIVERSE) {
         return Ok(None);
     }
     for attribute in Attributes::at(body, 8)? {
@@ -272,6 +276,11 @@ mod tests {
         assert_eq!(address(&message(253, lasting)), Ok(None));
         let cut = message(0, lasting);
         assert_eq!(address(&cut[..cut.len() - 1]), Err(Malformed));
+        // Those of IPv6 are: a stanza may ask for one.
+        let own: std::net::Ipv6Addr = "fe80::1".parse().expect("an address");
+        let head = [10, 64, libc::IFA_F_PERMANENT.to_ne_bytes()[0], 253, 7, 0, 0, 0];
+        let message = [&head[..], &attribute(libc::IFA_ADDRESS, &own.octets())].concat();
+        assert_eq!(address(&message), Ok(Some((index, "fe80::1/64".parse().expect("a prefix")))));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::super::HostError;
 use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header, number};
 use super::requests::{Asked, Unfit, requests};
 use super::{Call, deletion};
-use crate::plan::{Make, NetworkStep};
+use crate::plan::NetworkStep;
+use crate::value::IfName;
 
 /// The most messages that wait to be sent.
 const MOST: usize = 4096;
@@ -57,7 +58,10 @@ impl<'a> Batch<'a> {
             self.names.forget(step);
             return Ok(());
         }
-        if !self.going.is_empty() {
+        // What cannot be made must be known before anything is done to one of its name.
+        let makes = |step: &NetworkStep| step.made().next().is_some();
+        let is_made = self.pending.last().is_some_and(|(_, last)| makes(last));
+        if !self.going.is_empty() || (is_made && !makes(step)) {
             self.send()?;
         }
         match requests(step, &mut |name| self.find(name)) {
@@ -111,8 +115,13 @@ impl<'a> Batch<'a> {
         let (requests, forgiven): (Vec<Request>, Vec<&[i32]>) =
             asked.into_iter().map(|asked| (asked.request, asked.forgiven)).unzip();
         let refusals = self.socket.carry_out(&requests)?;
+        let mut taken = BTreeSet::new();
         for (refusal, (step, forgiven)) in refusals.into_iter().zip(steps.iter().zip(forgiven)) {
-            self.complaints.extend(refusal.and_then(|refusal| refused(step, &refusal, forgiven)));
+            let Some(refusal) = refusal else { continue };
+            if refusal.error.raw_os_error() == Some(libc::EEXIST) {
+                taken.extend(step.made());
+            }
+            self.complaints.extend(refused(step, &refusal, forgiven));
         }
         let (going, steps): (Vec<u32>, Vec<&NetworkStep>) = self.going.drain(..).unzip();
         let refusals = deletion::delete(&mut self.socket, &going)?;
@@ -120,7 +129,19 @@ impl<'a> Batch<'a> {
             let gone = &[libc::ENODEV];
             self.complaints.extend(refusal.and_then(|refusal| refused(step, &refusal, gone)));
         }
-        Ok(())
+        self.leave(taken)
+    }
+
+    /// What was to be made and could not be, because something like it is there, ends the changes
+    /// where an interface with its name is: whatever comes next would change somebody else's.
+    fn leave(&mut self, refused: BTreeSet<&IfName>) -> Result<(), HostError> {
+        let mut names = Vec::new();
+        for name in refused {
+            if self.find(name.as_str())?.is_some() {
+                names.push(name.to_string());
+            }
+        }
+        if names.is_empty() { Ok(()) } else { Err(HostError::Taken { names }) }
     }
 
     /// An interface by its name; `None` where there is none. What waits to be sent is sent
@@ -161,14 +182,11 @@ impl<'a> Batch<'a> {
 impl Names {
     /// Forgets the numbers of what a step makes or deletes.
     fn forget(&mut self, step: &NetworkStep) {
-        let (name, peer) = match step {
-            NetworkStep::Create { interface, make: Make::Veth { peer } } => (interface, Some(peer)),
-            NetworkStep::Create { interface, .. } | NetworkStep::Delete { interface } => {
-                (interface, None)
-            }
-            _ => return,
+        let deleted = match step {
+            NetworkStep::Delete { interface } => Some(interface),
+            _ => None,
         };
-        for name in [Some(name), peer].into_iter().flatten() {
+        for name in step.made().chain(deleted) {
             self.known.remove(name.as_str());
             self.unsure.insert(name.to_string());
         }

@@ -9,6 +9,14 @@ pub(super) fn delete(port: &IfName) -> Call {
     call("ovs-vsctl", words.map(str::to_owned).to_vec())
 }
 
+/// The MTU of a port: one that is set by the kernel Open vSwitch takes back
+/// (`mtu_request` of ovs-vswitchd.conf.db(5)).
+pub(super) fn set_mtu(port: &IfName, mtu: u32) -> Call {
+    let request = format!("mtu_request={mtu}");
+    let words = ["--timeout=8", "set", "interface", port.as_str(), request.as_str()];
+    call("ovs-vsctl", words.map(str::to_owned).to_vec())
+}
+
 /// A port that is an interface of the node is made where it is not there, and its columns are
 /// set. What an option must be where one is not.
 pub(super) fn set(port: &IfName, bridge: &IfName, options: &[String]) -> Result<Call, String> {
@@ -41,7 +49,7 @@ fn is_option(option: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::set;
+    use super::{set, set_mtu};
 
     fn words(options: &[&str]) -> Result<String, String> {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
@@ -57,6 +65,12 @@ mod tests {
         let options = ["vlan_mode=dot1q-tunnel", "other_config:qinq-ethtype=802.1q", "tag=5"];
         let set = format!("{made} -- set port ln_v {}", options.join(" "));
         assert_eq!(words(&options), Ok(set));
+    }
+
+    #[test]
+    fn an_mtu_is_asked_for_where_it_is_kept() {
+        let call = set_mtu(&"ln_v".parse().expect("a name"), 1450);
+        assert_eq!(call.arguments.join(" "), "--timeout=8 set interface ln_v mtu_request=1450");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the kernel is asked to do for a step, as iproute2 asks it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use nix::libc;
@@ -64,7 +64,8 @@ pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Result<Vec<Asked>,
     Ok(request.into_iter().map(|request| Asked { request, forgiven }).collect())
 }
 
-/// The errors that say that what is to be removed is not there.
+/// The errors that say that it is so already: what is to be removed is not there, and what is
+/// added is.
 fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
         NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
@@ -74,7 +75,10 @@ fn forgiven(step: &NetworkStep) -> &'static [i32] {
         NetworkStep::DropRoute { .. } => &[libc::ESRCH, libc::ENODEV],
         NetworkStep::SetUnreachable { on: false, .. } => &[libc::ESRCH, libc::ENOENT],
         NetworkStep::SetPortVlans { .. } | NetworkStep::DropLocalRule { .. } => &[libc::ENOENT],
-        NetworkStep::AddLocalRule { .. } => &[libc::EEXIST],
+        // One that was to go with another address may have stayed, and its routes with it.
+        NetworkStep::AddLocalRule { .. }
+        | NetworkStep::AddAddress { .. }
+        | NetworkStep::AddRoute { .. } => &[libc::EEXIST],
         _ => &[],
     }
 }
@@ -114,6 +118,12 @@ fn of_link(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit>
             let vlan_filtering = Some(false);
             let settings = BridgeSettings { vlan_filtering, ..BridgeSettings::default() };
             bridge(interface.as_str(), &settings)?
+        }
+        NetworkStep::SetTunnel { interface, local, learning } => {
+            let local = local.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            info(link(interface.as_str(), false)?, "vxlan", |data| {
+                tunnel(data, Some(local), *learning)
+            })
         }
         NetworkStep::SetMulticastRouter { interface, value } => {
             let index = there(interface.as_str(), find)?.index;
@@ -223,13 +233,8 @@ fn create(interface: &str, make: &Make, find: Find<'_>) -> Result<Request, Unfit
         Make::Vxlan { id, port, local, learning } => info(link, "vxlan", |data| {
             let data = data
                 .with(name::IFLA_VXLAN_ID, &id.to_ne_bytes())
-                .with(name::IFLA_VXLAN_PORT, &port.to_be_bytes())
-                .with(name::IFLA_VXLAN_LEARNING, &[u8::from(*learning)]);
-            match local {
-                Some(IpAddr::V4(local)) => data.with(name::IFLA_VXLAN_LOCAL, &local.octets()),
-                Some(IpAddr::V6(local)) => data.with(name::IFLA_VXLAN_LOCAL6, &local.octets()),
-                None => data,
-            }
+                .with(name::IFLA_VXLAN_PORT, &port.to_be_bytes());
+            tunnel(data, *local, *learning)
         }),
         Make::Veth { peer } => {
             let peer = legal(peer.as_str())?;
@@ -248,6 +253,16 @@ fn create(interface: &str, make: &Make, find: Find<'_>) -> Result<Request, Unfit
             })
         }
     })
+}
+
+/// What can change of a tunnel end that is there.
+fn tunnel(data: Request, local: Option<IpAddr>, learning: bool) -> Request {
+    let data = data.with(name::IFLA_VXLAN_LEARNING, &[u8::from(learning)]);
+    match local {
+        Some(IpAddr::V4(local)) => data.with(name::IFLA_VXLAN_LOCAL, &local.octets()),
+        Some(IpAddr::V6(local)) => data.with(name::IFLA_VXLAN_LOCAL6, &local.octets()),
+        None => data,
+    }
 }
 
 fn vlan_protocol(protocol: &str) -> Result<[u8; 2], Unfit> {

@@ -39,24 +39,49 @@ pub(super) fn as_made(make: &Make) -> Link {
     }
 }
 
-/// Takes away an interface with what goes with it: VLANs on top of it, the other end of a
-/// cable, and that it is what others are in.
-pub(super) fn forget(name: &str, links: &mut BTreeMap<String, Link>) {
-    links.remove(name);
-    for link in links.values_mut().filter(|link| link.master.as_deref() == Some(name)) {
-        (link.master, link.multicast_router) = (None, None);
-        link.flags.clear();
-        link.vlans.clear();
+/// What stands on what in a kernel, as it is before anything is taken away.
+pub(super) struct Standing<'a> {
+    links: &'a BTreeMap<String, Link>,
+    /// Ports by what they are in.
+    ports: BTreeMap<&'a str, Vec<&'a str>>,
+    /// VLANs by what they are of, and ends of cables by the other end.
+    above: BTreeMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn of(links: &'a BTreeMap<String, Link>) -> Self {
+        let (mut ports, mut above) = (BTreeMap::new(), BTreeMap::new());
+        for (name, link) in links {
+            if let Some(master) = link.master.as_deref() {
+                ports.entry(master).or_insert_with(Vec::new).push(name.as_str());
+            }
+            if let (Some("veth" | "vlan"), Some(lower)) =
+                (link.kind.as_deref(), link.lower.as_deref())
+            {
+                above.entry(lower).or_insert_with(Vec::new).push(name.as_str());
+            }
+        }
+        Self { links, ports, above }
     }
-    let above = |link: &Link| {
-        let goes = matches!(link.kind.as_deref(), Some("veth" | "vlan"));
-        goes && link.lower.as_deref() == Some(name)
-    };
-    let gone: Vec<String> =
-        links.iter().filter(|(_, link)| above(link)).map(|(name, _)| name.clone()).collect();
-    for name in gone {
-        if links.contains_key(&name) {
-            forget(&name, links);
+
+    /// Takes away an interface with what goes with it: VLANs on top of it, the other end of a
+    /// cable, and that it is what others are in.
+    pub(super) fn forget(&self, name: &str, links: &mut BTreeMap<String, Link>) {
+        if links.remove(name).is_none() || !self.links.contains_key(name) {
+            return;
+        }
+        for port in self.ports.get(name).into_iter().flatten() {
+            links.entry((*port).to_owned()).and_modify(leave);
+        }
+        for upper in self.above.get(name).into_iter().flatten() {
+            self.forget(upper, links);
         }
     }
+}
+
+/// A port is of nothing any more.
+pub(super) fn leave(link: &mut Link) {
+    (link.master, link.multicast_router) = (None, None);
+    link.flags.clear();
+    link.vlans.clear();
 }

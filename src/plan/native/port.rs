@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::made::leave;
 use super::{Work, switch};
 use crate::plan::interface::{Interface, Kind};
 use crate::plan::kernel::{Link, PortVlan};
@@ -25,9 +26,7 @@ impl Target {
             for port in old.ports().filter(|port| !stays.contains(port)) {
                 let is_in = |link: &&mut Link| link.master.as_deref() == Some(bridge.as_str());
                 let Some(link) = work.links.get_mut(port).filter(is_in) else { continue };
-                (link.master, link.multicast_router) = (None, None);
-                link.flags.clear();
-                link.vlans.clear();
+                leave(link);
                 if let Ok(interface) = port.parse() {
                     work.settings.push(NetworkStep::SetMaster { interface, master: None });
                 }
@@ -55,14 +54,16 @@ impl Target {
         let flags = self.port_flags(port);
         let other: BTreeMap<String, bool> = flags
             .into_iter()
-            .filter(|(flag, asked)| !is_port || link.flags.get(*flag) != Some(asked))
+            // One that the kernel does not tell of it does not have.
+            .filter(|(flag, asked)| !is_port || link.flags.get(*flag).is_some_and(|is| is != asked))
             .map(|(flag, asked)| (flag.to_owned(), asked))
             .collect();
         if !other.is_empty() {
             steps.push(NetworkStep::SetPortFlags { port: port.to_owned(), flags: other });
         }
         let is_tunnel = link.kind.as_deref() == Some("vxlan");
-        if is_tunnel && !(is_port && link.multicast_router == Some(ALWAYS_A_ROUTER)) {
+        let is_other = link.multicast_router.is_some_and(|is| is != ALWAYS_A_ROUTER);
+        if is_tunnel && (!is_port || is_other) {
             let (interface, value) = (interface.clone(), ALWAYS_A_ROUTER);
             steps.push(NetworkStep::SetMulticastRouter { interface, value });
         }
@@ -75,7 +76,7 @@ impl Target {
                 steps.push(NetworkStep::SetPortVlans { port: port.to_owned(), remove, add });
             }
         }
-        if !link.ipv6_off {
+        if !link.ipv6_off && work.has_ipv6 {
             steps.push(switch(&interface, "ipv6", "disable_ipv6"));
         }
         // One without a stanza is set up with its bridge.

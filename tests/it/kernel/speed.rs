@@ -51,7 +51,9 @@ fn thousands_of_steps_are_one_call() {
             assert!(bridge.up && port.up && bridge.mtu == 1450);
         }
         // Every one of them fails, or is so already.
-        let complaints = change(&steps);
+        let is_made = |step: &NetworkStep| matches!(step, NetworkStep::Create { .. });
+        let again: Vec<NetworkStep> = steps.into_iter().filter(|step| !is_made(step)).collect();
+        let complaints = change(&again);
         assert_eq!(complaints.len() % usize::try_from(count).expect("small"), 0);
         assert_eq!(without_numbers(&read().links), without_numbers(&kernel.links));
     });

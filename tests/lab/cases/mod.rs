@@ -9,6 +9,7 @@ mod examples;
 mod fabrics;
 mod git_server;
 mod kill;
+mod native;
 mod ports;
 mod probes;
 mod profile;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         weft::CASES,
         profile::CASES,
         engine::CASES,
+        native::CASES,
         kill::CASES,
         agent::CASES,
         services::CASES,
