@@ -52,7 +52,16 @@ impl Back {
 /// Where another process owns the node, or it was not gone back; then nothing holds the
 /// node that did not before.
 pub fn alone(host: &impl Host, generation: Option<u64>) -> Result<Back, TurnError> {
-    let Some(_lock) = host.lock(Utf8Path::new(LOCK))? else { return Err(TurnError::Busy) };
+    let Some(lock) = host.lock(Utf8Path::new(LOCK))? else { return Err(TurnError::Busy) };
+    alone_under(host, &lock, generation)
+}
+
+/// The same by whoever holds the lock, such as an agent whose settings cannot be read.
+pub(super) fn alone_under<H: Host>(
+    host: &H,
+    _lock: &H::Lock,
+    generation: Option<u64>,
+) -> Result<Back, TurnError> {
     let recovered = recover(host)?;
     let back = go_back(host, recovered.open.as_ref(), generation)?;
     if let Some(mut status) = status::last(host) {

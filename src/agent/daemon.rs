@@ -3,6 +3,8 @@
 //! [`Machine`] decides; this carries out: it makes turns one after the other, listens
 //! to signals, the socket and nudges, and says how it is.
 
+mod back;
+mod reload;
 mod senses;
 
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::addresses::Lookout;
+use super::back::Back;
 use super::condition::{Condition, Last};
 use super::control::{self, Answer, Asked, Desk};
 use super::error::{TurnError, chain};
@@ -45,6 +48,9 @@ const WAITING_ASKS: usize = 16;
 /// How a turn is put into words for whoever asked for it.
 pub type Voice = fn(Result<&Report, &TurnError>, Purpose) -> Answer;
 
+/// How a way back without settings is put into words, with what the node is called.
+pub type BackVoice = fn(&str, Result<&Back, &TurnError>) -> Answer;
+
 /// What an agent is made of.
 #[derive(Debug)]
 pub struct Daemon<H: Host> {
@@ -62,6 +68,8 @@ pub struct Daemon<H: Host> {
     pub zone: TimeZone,
     /// How a turn is put into words.
     pub voice: Voice,
+    /// How a way back without settings is.
+    pub back_voice: BackVoice,
     /// The line to systemd.
     pub notify: Notify,
 }
@@ -122,6 +130,7 @@ struct Owner<H: Host> {
     root: Option<Utf8PathBuf>,
     zone: TimeZone,
     voice: Voice,
+    back_voice: BackVoice,
     notify: Notify,
     ends: Ends,
     asked: mpsc::Receiver<Asked>,
@@ -132,6 +141,8 @@ struct Owner<H: Host> {
     memory: Arc<Memory>,
     condition: Condition,
     turn: Option<JoinHandle<Ended<H::Lock>>>,
+    /// A way back that knows no settings, with the lock. There is no turn meanwhile.
+    back: Option<JoinHandle<(H::Lock, Answer)>>,
     addresses: Lookout,
     ports: ports::Watch,
     /// Ends what the turn waits for of remotes.
@@ -157,6 +168,7 @@ where
             root: daemon.root,
             zone: daemon.zone,
             voice: daemon.voice,
+            back_voice: daemon.back_voice,
             notify: daemon.notify,
             ends,
             asked,
@@ -166,6 +178,7 @@ where
             memory: Arc::default(),
             condition,
             turn: None,
+            back: None,
             addresses: Lookout::default(),
             ports,
             cancel: Cancel::default(),
@@ -209,8 +222,15 @@ where
                 None => std::future::pending().await,
             }
         };
+        let back = async {
+            match &mut self.back {
+                Some(back) => back.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ended = turn => Woken::Ended(Box::new(ended)),
+            back = back => Woken::Back(back),
             _ = senses.terminate.recv() => Woken::End,
             _ = senses.interrupt.recv() => Woken::End,
             _ = senses.hangup.recv() => Woken::Hangup,
@@ -247,13 +267,15 @@ where
                 self.cancel.cancel();
                 events.push_back(Event::Term);
             }
-            Woken::Ports => self.ports.see_to(&self.host, self.settings.as_ref()),
+            Woken::Ports => self.ports.see_to(&self.host),
             Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
             Woken::Asked(asked) => {
                 if self.settings.is_none() {
                     events.push_back(self.reload());
                 }
-                if self.settings.is_some() {
+                if let (None, Purpose::RollBack { generation }) = (&self.settings, asked.purpose) {
+                    self.go_back(asked, generation);
+                } else if self.settings.is_some() {
                     if matches!(asked.purpose, Purpose::RollBack { .. }) {
                         self.cancel.cancel();
                     }
@@ -264,6 +286,7 @@ where
                     let _ = asked.reply.send(Answer::failure(&self.condition.message));
                 }
             }
+            Woken::Back(ended) => events.push_back(self.end_back(ended)?),
             Woken::Ended(ended) => {
                 self.turn = None;
                 let ended = (*ended).map_err(DaemonError::Turn)?;
@@ -271,51 +294,6 @@ where
             }
         }
         Ok(())
-    }
-
-    /// Reads the settings. Those that were good stay where the new ones are not.
-    fn reload(&mut self) -> Event {
-        self.condition.warnings.clear();
-        let problem = match settings::load(&*self.host) {
-            Ok(Some(settings)) => {
-                let event = Event::Introduced(settings.schedule(&self.zone), settings.phase());
-                self.settings = Some(Arc::new(settings));
-                self.memory = Arc::default();
-                self.listen();
-                let exposed = settings::exposed(&*self.host);
-                self.condition.warnings.extend(exposed.inspect(|why| tracing::warn!("{why}")));
-                return event;
-            }
-            Ok(None) => format!("waiting to be introduced: there is no `{}`", settings::PATH),
-            Err(error) => chain(&error),
-        };
-        if self.settings.is_some() {
-            tracing::warn!("{problem}; the settings from before stay in force");
-            self.listen();
-            self.condition.warnings.insert(0, problem);
-            return Event::Tick;
-        }
-        if self.condition.message != problem {
-            tracing::warn!("{problem}");
-        }
-        self.condition.message = problem;
-        Event::Unintroduced
-    }
-
-    /// Says where to listen and whom to believe, with the secrets as they are now.
-    fn listen(&mut self) {
-        let Some(settings) = &self.settings else { return };
-        let (listening, errors) = hook::listening(&*self.host, settings);
-        let errors: Vec<String> = errors
-            .iter()
-            .map(|(name, error)| format!("webhook `{name}` is not listened to: {}", chain(error)))
-            .collect();
-        for error in errors.iter().filter(|error| !self.condition.warnings.contains(error)) {
-            tracing::warn!("{error}");
-        }
-        self.condition.warnings.retain(|warning| !warning.starts_with("webhook "));
-        self.condition.warnings.extend(errors);
-        self.ends.listening.send_replace(Arc::new(listening));
     }
 
     fn begin(&mut self, purpose: Purpose) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::error::chain;
@@ -19,15 +19,15 @@ const LISTEN: Duration = Duration::from_secs(60);
 /// The time before the kernel is asked again that did not answer.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Brings ports to what is declared, on a node whose network is weft's to change. Where an apply
-/// is at it, what was declared before, to come back with.
-pub(super) fn set(host: &impl Host, settings: &Settings, before: &str) -> Option<String> {
+/// Brings ports to what is declared, on a node whose network is weft's to change. Whether that is
+/// done: else it is to be called again, with the same `before` ([`apply::set_ports`]).
+pub(super) fn set(host: &impl Host, settings: &Settings, before: &mut String) -> bool {
     if settings.mode() != Mode::Apply {
-        return None;
+        return true;
     }
     apply::set_ports(host, before).unwrap_or_else(|error| {
         tracing::warn!("ports of guests cannot be set: {}", chain(&error));
-        None
+        false
     })
 }
 
@@ -37,11 +37,18 @@ pub(super) struct Watch {
     news: mpsc::Receiver<()>,
     /// Those that are being looked at.
     seen: Option<JoinHandle<()>>,
+    /// The settings as they are now.
+    settings: watch::Sender<Option<Arc<Settings>>>,
 }
 
 impl Watch {
     pub(super) fn new(host: &Arc<impl Host + 'static>) -> Self {
-        Self { news: watch(host), seen: None }
+        Self { news: news(host), seen: None, settings: watch::Sender::default() }
+    }
+
+    /// Takes settings that were read again, for ports that are being looked at too.
+    pub(super) fn use_settings(&self, settings: &Arc<Settings>) {
+        self.settings.send_replace(Some(Arc::clone(settings)));
     }
 
     /// Waits until there is something to look at.
@@ -57,27 +64,27 @@ impl Watch {
     }
 
     /// Looks at ports, if anybody may change them.
-    pub(super) fn see_to(
-        &mut self,
-        host: &Arc<impl Host + 'static>,
-        settings: Option<&Arc<Settings>>,
-    ) {
-        let Some(settings) = settings else { return };
-        self.seen = Some(tokio::spawn(see_to(Arc::clone(host), Arc::clone(settings))));
+    pub(super) fn see_to(&mut self, host: &Arc<impl Host + 'static>) {
+        self.seen = Some(tokio::spawn(see_to(Arc::clone(host), self.settings.subscribe())));
     }
 }
 
-/// Brings ports to what is declared, and again after an apply that is at it.
-async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
+/// Brings ports to what is declared, and again after an apply that is at it, or a failure. What
+/// the settings say meanwhile counts.
+async fn see_to(host: Arc<impl Host + 'static>, settings: watch::Receiver<Option<Arc<Settings>>>) {
     let mut before = String::new();
     let mut pause = TOGETHER;
     loop {
-        let (host, settings) = (Arc::clone(&host), Arc::clone(&settings));
-        let seen = tokio::task::spawn_blocking(move || set(&*host, &settings, &before));
+        let Some(settings) = settings.borrow().clone() else { return };
+        let host = Arc::clone(&host);
+        let seen = tokio::task::spawn_blocking(move || {
+            let is_done = set(&*host, &settings, &mut before);
+            (is_done, before)
+        });
         match seen.await {
-            Ok(Some(again)) => before = again,
+            Ok((false, again)) => before = again,
             // One that broke down said so.
-            Ok(None) | Err(_) => return,
+            Ok((true, _)) | Err(_) => return,
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(AGAIN);
@@ -87,7 +94,7 @@ async fn see_to(host: Arc<impl Host + 'static>, settings: Arc<Settings>) {
 /// Says when interfaces came or became ports of another one: once at the beginning, and then at
 /// most once in a while ([`TOGETHER`]), however many there are. Silent on a node without a
 /// kernel.
-fn watch(host: &Arc<impl Host + 'static>) -> mpsc::Receiver<()> {
+fn news(host: &Arc<impl Host + 'static>) -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
     let host = Arc::clone(host);
     thread::spawn(move || {
@@ -126,4 +133,33 @@ fn is_news(events: &mut LinkEvents) -> Result<bool, HostError> {
         PortChanges::Of(names) => !names.is_empty(),
         PortChanges::Everything => true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::agent::settings::{SAMPLE, read};
+    use crate::host::fake::{Fake, Fault};
+
+    /// What fails is tried again by what the settings say then: SIGHUP ends it.
+    #[tokio::test]
+    async fn settings_that_are_read_again_count_for_ports_that_are_looked_at() {
+        let host = Arc::new(Fake::default());
+        let faults = (0..200).map(|step| (step, Fault::Fail(ErrorKind::TimedOut)));
+        host.set_faults(&faults.collect::<Vec<_>>());
+        let mut watch = Watch::new(&host);
+        // Nobody said yet whose the network is.
+        watch.see_to(&host);
+        watch.seen.take().expect("begun").await.expect("it ends");
+        watch.use_settings(&Arc::new(read(SAMPLE).expect("settings")));
+        watch.see_to(&host);
+        let seen = watch.seen.as_mut().expect("begun");
+        assert!(tokio::time::timeout(Duration::from_millis(500), seen).await.is_err());
+        let observing = SAMPLE.replace("mode: apply", "mode: observe");
+        watch.use_settings(&Arc::new(read(&observing).expect("settings")));
+        let seen = watch.seen.as_mut().expect("begun");
+        tokio::time::timeout(Duration::from_secs(60), seen).await.expect("soon").expect("it ends");
+    }
 }

@@ -418,3 +418,15 @@ fn check_listen(settings: &Settings, findings: &mut Findings) {
         }
     }
 }
+
+/// Settings of a node that say what they must, for tests.
+#[cfg(test)]
+pub(super) const SAMPLE: &str = "\
+cluster: lab
+node: n1
+mode: apply
+remotes: [{name: origin, url: \"https://git.example/net.git\"}]
+introduction:
+  commit: 0123456789abcdef0123456789abcdef01234567
+  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+";

@@ -167,7 +167,8 @@ impl<H: Host> Turn<'_, H> {
         }
         // Before the remotes are asked: what runs is put right without them.
         if purpose != Purpose::Plan {
-            ports::set(self.host, self.settings, "");
+            // What fails now is looked at again with the next turn.
+            ports::set(self.host, self.settings, &mut String::new());
         }
         let drifted = match (purpose, &recovered.open) {
             (Purpose::Sync, None) => debug_span!("drift").in_scope(|| self.drift())?,

@@ -223,3 +223,59 @@ impl WayBack {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::{LOGGED, change};
+    use crate::host::fake::Fake;
+    use crate::plan::NetworkStep;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of a log that shows what is shown usually.
+    fn logged(count: usize) -> Vec<String> {
+        let host = Fake::default();
+        host.set_live();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        let step = |number: usize| NetworkStep::SetUp {
+            interface: format!("v{number}").parse().expect("a name"),
+        };
+        let steps: Vec<NetworkStep> = (0..count).map(step).collect();
+        let done = tracing::subscriber::with_default(subscriber, || {
+            change(&host, &steps, &mut Vec::new())
+        });
+        done.expect("it works");
+        let bytes = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        String::from_utf8(bytes).expect("text").lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_log_lists_a_hundred_changes_and_counts_more() {
+        let lines = logged(LOGGED);
+        assert_eq!((lines.len(), LOGGED), (100, 100));
+        assert!(lines[99].ends_with("set v99 up"), "{}", lines[99]);
+        let lines = logged(LOGGED + 1);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].ends_with("101 changes of the network"), "{}", lines[0]);
+        assert!(logged(0).is_empty());
+    }
+}

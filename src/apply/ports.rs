@@ -9,7 +9,7 @@ use super::generation::Generation;
 use super::journal::{self, State};
 use super::network::change;
 use crate::host::Host;
-use crate::plan::{Kernel, Mismatch, Target};
+use crate::plan::{Kernel, Mismatch, NetworkStep, Target};
 use crate::render::Managed;
 
 /// How often ports are looked at again: an entry of the bridge comes first, then what relies
@@ -26,17 +26,20 @@ struct Standing {
 /// Brings ports of guests to what is declared of them, and nothing else.
 ///
 /// Needs no lock, so that a guest that starts while a remote is waited for gets what is
-/// declared: an apply looks at ports itself. Where one is at it, or came between, this returns
-/// what was declared before it; it is to be called again with that as `before`, so that nothing
-/// is left which this set too late. `before` is empty otherwise.
-pub fn set_ports(host: &impl Host, before: &str) -> Result<Option<String>, StateError> {
-    let Some(standing) = standing(host)? else { return Ok(Some(before.to_owned())) };
+/// declared: an apply looks at ports itself. Where one is at it, or came between, this is `false`
+/// and is to be called again. `before` is what may have been set too late, by what was declared
+/// before such an apply; it is kept for that call, after an error too, and empty otherwise.
+pub fn set_ports(host: &impl Host, before: &mut String) -> Result<bool, StateError> {
+    let Some(standing) = standing(host)? else { return Ok(false) };
     if !(before.is_empty() && standing.ports.is_empty()) {
-        set(host, &target(&standing, before))?;
+        let target = target(&standing, before);
+        before.push_str(&standing.ports);
+        set(host, &target)?;
     }
     let newest = journal::newest(host, |_, _| true)?;
     let is_same = newest.map(|newest| (newest.record.number, newest.state)) == standing.entry;
-    Ok((!is_same).then_some(standing.ports))
+    *before = if is_same { String::new() } else { standing.ports };
+    Ok(is_same)
 }
 
 /// Ports of guests that lack what is declared of them. None while an apply is unsettled.
@@ -69,6 +72,7 @@ fn set(host: &impl Host, target: &Target) -> Result<(), StateError> {
         let Some(kernel) = kernel(host, target)? else { return Ok(()) };
         let steps = target.port_steps(&kernel);
         if steps.is_empty() {
+            forget(host, &target.surplus_steps(&kernel))?;
             return Ok(());
         }
         change(host, &steps, &mut complaints)?;
@@ -76,6 +80,20 @@ fn set(host: &impl Host, target: &Target) -> Result<(), StateError> {
     // A guest that went meanwhile is no fault; what is lacking is told by the status.
     for complaint in complaints {
         tracing::warn!("{complaint}");
+    }
+    Ok(())
+}
+
+/// Takes entries away that nobody needs. Each time anew where the kernel keeps them, which is no
+/// news.
+fn forget(host: &impl Host, surplus: &[NetworkStep]) -> Result<(), StateError> {
+    for step in surplus {
+        tracing::debug!("{step}");
+    }
+    if !surplus.is_empty() {
+        for complaint in host.change(surplus)? {
+            tracing::debug!("{complaint}");
+        }
     }
     Ok(())
 }

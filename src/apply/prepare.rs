@@ -438,3 +438,27 @@ fn check_space(host: &impl Host, work: &Work) -> Result<(), ApplyError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, MOST_TOLD, told};
+    use crate::plan::NetworkStep;
+    use crate::render::Managed;
+
+    /// Of the most changes that a node can need a journal keeps as many as can be read again.
+    #[test]
+    fn a_journal_tells_the_first_twenty_thousand_changes() {
+        let step = NetworkStep::SetUp { interface: "va".parse().expect("a name") };
+        let steps = |count| vec![Action::Network(vec![step.clone(); count])];
+        let lines = told(&steps(MOST_TOLD));
+        assert_eq!((lines.len(), lines.last().map(String::as_str)), (20_000, Some("set va up")));
+        let mut more = steps(MOST_TOLD);
+        more.extend([Action::Remove(Managed::Ports), Action::Remove(Managed::Sysctl)]);
+        let lines = told(&more);
+        assert_eq!(lines.len(), 20_001);
+        assert_eq!(
+            (lines[19_999].as_str(), lines[20_000].as_str()),
+            ("set va up", "and 2 more changes")
+        );
+    }
+}

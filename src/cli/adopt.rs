@@ -19,25 +19,56 @@ use crate::agent::turn::{Purpose, Report};
 use crate::plan::Plan;
 use crate::value::Digest;
 
+/// What the audit calls the taking over of a node's files.
+const COMMAND: &str = "adopt";
+
+/// How it ended, and in which words.
+struct Ended {
+    exit: Exit,
+    message: String,
+}
+
 /// Shows what would be taken over, asks unless it was agreed before, and does it.
 pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Failure> {
+    let mut is_asked = agreed;
+    if agreed {
+        audit::asked(node, COMMAND);
+    }
+    let result = take_over(node, output, agreed, &mut is_asked);
+    let why = match &result {
+        Ok(Ended { exit: Exit::Ok, .. }) => None,
+        Ok(Ended { message, .. }) => Some(message.clone()),
+        Err(failure) => Some(failure.to_string()),
+    };
+    if let Some(why) = why.filter(|_| is_asked) {
+        audit::failed(node, COMMAND, why.lines().next().unwrap_or_default());
+    }
+    result.map(|ended| ended.exit)
+}
+
+fn take_over(
+    node: &Node,
+    output: Output,
+    agreed: bool,
+    is_asked: &mut bool,
+) -> Result<Ended, Failure> {
     let report = match node.attempt(Purpose::Plan)? {
         // An agent owns the node: it makes the turns, and this asks and shows.
         Err(TurnError::Busy) => {
             let plan = daemon::ask(node, Purpose::Plan, false)?.ok_or_else(busy)?;
-            return beside(node, output, agreed, &plan);
+            return beside(node, output, agreed, &plan, is_asked);
         }
         result => result.map_err(|error| answer::failure(&error))?,
     };
     let name = &report.status.node;
     let Some(plan) = report.plan.clone().map(Plan::adopting) else {
         let message = format!("{name}: {}", report.status.message);
-        return Ok(end(output, &report, None, &message, state_exit(report.status.state)));
+        return Ok(end(output, &report, None, message, state_exit(report.status.state)));
     };
     let runs = report.status.running.as_ref().is_some_and(|running| running.commit.is_some());
     if adopt::is_ours(&plan, runs) {
         let message = format!("{name}: nothing to take over, this node is weft's already");
-        return Ok(end(output, &report, None, &message, Exit::Ok));
+        return Ok(end(output, &report, None, message, Exit::Ok));
     }
     for foreign in &plan.foreign {
         let how = if foreign.same {
@@ -51,17 +82,18 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
         let message = format!(
             "{name}: not taken over, because what is there would not stay as it is; nothing was changed"
         );
-        return Ok(end(output, &report, Some(&plan), &message, Exit::Refused));
+        return Ok(end(output, &report, Some(&plan), message, Exit::Refused));
     }
     if !agreed {
         output.say(plan.text());
         let asked = !output.is_json() && std::io::stdin().is_terminal();
         if !asked || !yes(output, name.as_str()) {
             let message = format!("{name}: nothing was changed; `weft adopt --yes` takes it over");
-            return Ok(end(output, &report, None, &message, Exit::Pending));
+            return Ok(end(output, &report, None, message, Exit::Pending));
         }
+        *is_asked = true;
+        audit::asked(node, COMMAND);
     }
-    audit::asked(node, "adopt");
     let done = node.make(Purpose::Adopt { shown: adopt::shown(&plan) })?;
     let exit = state_exit(done.status.state);
     let mut message = format!("{name}: {}", done.status.message);
@@ -69,7 +101,7 @@ pub(super) fn run(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
         message.push_str("\nweft owns these files now and still only observes: set `mode: apply` in its settings to let commits change the node");
     }
     let shown = agreed.then_some(&plan);
-    Ok(end(output, &done, shown, &message, exit))
+    Ok(end(output, &done, shown, message, exit))
 }
 
 /// Lets weft replace what others made in Proxmox's configuration, by what the last turn
@@ -98,13 +130,18 @@ pub(super) fn pve(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
             return end(message, Exit::Pending);
         }
     }
+    let command = "adopt --pve";
     match publish::take_over(node.host(), &settings.cluster.value, &shown) {
         Takeover::Agreed => {
-            audit::asked(node, "adopt --pve");
+            audit::asked(node, command);
             end("agreed: the next publication replaces this by what the commit declares", Exit::Ok)
         }
         Takeover::Nothing => end(nothing, Exit::Ok),
-        Takeover::Stopped(why) => end(&format!("nothing was agreed: {why}"), Exit::Failed),
+        Takeover::Stopped(why) => {
+            audit::asked(node, command);
+            audit::failed(node, command, &why);
+            end(&format!("nothing was agreed: {why}"), Exit::Failed)
+        }
     }
 }
 
@@ -113,14 +150,24 @@ fn busy() -> Failure {
 }
 
 /// Takes over beside a running agent, by the plan that it answered.
-fn beside(node: &Node, output: Output, agreed: bool, plan: &Answer) -> Result<Exit, Failure> {
+fn beside(
+    node: &Node,
+    output: Output,
+    agreed: bool,
+    plan: &Answer,
+    is_asked: &mut bool,
+) -> Result<Ended, Failure> {
     let adoption = &plan.document["adoption"];
     let shown = adoption["shown"].as_str().and_then(|text| Digest::try_from(text.to_owned()).ok());
-    let Some(shown) = shown else { return Ok(answer::give(output, plan)) };
+    let give = |answer: &Answer| Ended {
+        exit: answer::give(output, answer),
+        message: answer.text.clone(),
+    };
+    let Some(shown) = shown else { return Ok(give(plan)) };
     let end = |message: &str, exit: Exit| {
         output.say(message);
         output.document(&json!({ "message": message, "plan": plan.document["plan"] }));
-        Ok(exit)
+        Ok(Ended { exit, message: message.to_owned() })
     };
     if adoption["ours"] == true {
         return end("nothing to take over, this node is weft's already", Exit::Ok);
@@ -137,25 +184,26 @@ fn beside(node: &Node, output: Output, agreed: bool, plan: &Answer) -> Result<Ex
             let message = "nothing was changed; `weft adopt --yes` takes it over";
             return end(message, Exit::Pending);
         }
+        *is_asked = true;
+        audit::asked(node, COMMAND);
     }
-    audit::asked(node, "adopt");
     let done = daemon::ask(node, Purpose::Adopt { shown }, false)?.ok_or_else(busy)?;
-    Ok(answer::give(output, &done))
+    Ok(give(&done))
 }
 
 /// The last words, or the one document.
-fn end(output: Output, report: &Report, plan: Option<&Plan>, message: &str, exit: Exit) -> Exit {
+fn end(output: Output, report: &Report, plan: Option<&Plan>, message: String, exit: Exit) -> Ended {
     if let Some(plan) = plan {
         output.say(plan.text());
     }
-    output.say(message);
+    output.say(&message);
     output.document(&json!({
         "message": message,
         "status": report.status,
         "plan": plan.or(report.plan.as_ref()).map(Plan::json),
         "findings": report.findings,
     }));
-    exit
+    Ended { exit, message }
 }
 
 /// Asks a person at a terminal.

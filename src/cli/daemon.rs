@@ -6,9 +6,9 @@ use camino::Utf8Path;
 use jiff::tz::TimeZone;
 use tokio::runtime::Builder;
 
-use super::answer;
 use super::failure::{Exit, Failure};
 use super::node::{Node, failed};
+use super::{answer, window};
 use crate::agent::TurnError;
 use crate::agent::condition::Condition;
 use crate::agent::control::{self, Answer, Ask, SOCKET};
@@ -44,6 +44,7 @@ pub(super) fn run(node: &Node) -> Result<Exit, Failure> {
         root: node.root.clone(),
         zone,
         voice: answer::plain,
+        back_voice: window::without_settings,
         notify: Notify::from_environment(),
     };
     let runtime =

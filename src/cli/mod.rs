@@ -435,3 +435,43 @@ fn log(level: &str) {
         .with_writer(std::io::stderr)
         .try_init();
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::Arguments;
+
+    /// What a command and those below it say nothing of.
+    fn unsaid(command: &Command, path: &str, found: &mut Vec<String>) {
+        if command.get_about().is_none() && command.get_long_about().is_none() {
+            found.push(path.to_owned());
+        }
+        let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        for argument in arguments {
+            if argument.get_help().or(argument.get_long_help()).is_none() {
+                found.push(format!("{path} {}", argument.get_id()));
+            }
+            let values = argument.get_possible_values();
+            // `true` and `false` of a flag are no words that anybody writes.
+            let is_unsaid = |value: &&clap::builder::PossibleValue| value.get_help().is_none();
+            if argument.get_action().takes_values() && argument.get_id() != "shell" {
+                let unsaid = values.iter().filter(is_unsaid);
+                found.extend(unsaid.map(|value| format!("{path} {}", value.get_name())));
+            }
+        }
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+            unsaid(below, &format!("{path} {}", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn the_help_says_what_everything_is() {
+        let mut command = Arguments::command();
+        command.build();
+        let mut found = Vec::new();
+        unsaid(&command, "weft", &mut found);
+        found.retain(|path| !path.contains(" help"));
+        assert_eq!(found, Vec::<String>::new());
+    }
+}

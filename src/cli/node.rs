@@ -22,7 +22,7 @@ use crate::agent::{Memory, TurnError};
 use crate::apply::{self, Entry, Kind};
 use crate::facts::Facts;
 use crate::host::{Host as _, Linux};
-use crate::plan::plan;
+use crate::plan::{Found, plan};
 use crate::render::{Profile, render};
 use crate::sync::Cancel;
 use crate::value::{ClusterName, NodeName};
@@ -244,13 +244,23 @@ impl Node {
             }
         };
         offline::of_node(&facts, &name)?;
-        let owned = node::owned(&self.host).map_err(|error| failed(&error))?;
-        let running = apply::running(&self.host).map_err(|error| failed(&error))?;
-        let next =
-            running.and_then(|entry| entry.record.commit).map_or(0, |commit| commit.sequence) + 1;
         let wanted = render(network, &name, &facts, profile);
-        let mut found =
-            node::found(&self.host, &wanted, owned.as_ref()).map_err(|error| failed(&error))?;
+        let (mut found, owned, next) = match self.other_than(&name) {
+            None => {
+                let owned = node::owned(&self.host).map_err(|error| failed(&error))?;
+                let running = apply::running(&self.host).map_err(|error| failed(&error))?;
+                let commit = running.and_then(|entry| entry.record.commit);
+                let found = node::found(&self.host, &wanted, owned.as_ref())
+                    .map_err(|error| failed(&error))?;
+                (found, owned, commit.map_or(0, |commit| commit.sequence) + 1)
+            }
+            Some(here) => {
+                Output::notice(format!(
+                    "note: this machine is `{here}`: the plan is that of a `{name}` on which nothing of weft runs"
+                ));
+                (Found::default(), None, 1)
+            }
+        };
         found.management = network.nodes.get(&name).and_then(|node| node.management);
         let plan = plan(wanted, facts, &found, owned.as_ref(), next);
         output.say(plan.text());
@@ -281,6 +291,15 @@ impl Node {
             }
             (None, _) => Ok(self.settings()?.node.value),
         }
+    }
+
+    /// What this machine is called, by its settings or its last status, if that is not this.
+    fn other_than(&self, name: &NodeName) -> Option<NodeName> {
+        let here = match settings::load(&self.host) {
+            Ok(Some(settings)) => Some(settings.node.value),
+            Ok(None) | Err(_) => self.last_status().ok().flatten().map(|last| last.node),
+        };
+        here.filter(|here| here != name)
     }
 
     /// Whether the settings of this machine say that it is this node.

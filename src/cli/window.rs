@@ -10,7 +10,7 @@ use super::answer;
 use super::audit;
 use super::daemon;
 use super::failure::{Exit, Failure};
-use super::node::{Known, Node, failed};
+use super::node::{Node, failed};
 use super::output::Output;
 use crate::agent::TurnError;
 use crate::agent::back::{self, Back};
@@ -80,9 +80,8 @@ pub(super) fn roll_back(
         Some(Err(TurnError::Busy)) => beside(node, purpose)?,
         Some(result) => answer::answer(result.as_ref(), purpose, output.is_coloured()),
         None => match back::alone(node.host(), generation) {
-            Ok(back) => without_settings(&known, &back),
             Err(TurnError::Busy) => beside(node, purpose)?,
-            Err(error) => answer::answer(Err(&error), purpose, output.is_coloured()),
+            result => without_settings(known.name(), result.as_ref()),
         },
     };
     let exit = answer::give(output, &answer);
@@ -98,8 +97,14 @@ fn beside(node: &Node, purpose: Purpose) -> Result<Answer, Failure> {
     Ok(answer.unwrap_or_else(|| answer::answer(Err(&TurnError::Busy), purpose, false)))
 }
 
-/// The words of a way back that knew no settings.
-fn without_settings(known: &Known, back: &Back) -> Answer {
+/// The words of a way back that knew no settings, on a node of this name.
+pub(super) fn without_settings(name: &str, result: Result<&Back, &TurnError>) -> Answer {
+    let back = match result {
+        Ok(back) => back,
+        Err(error) => {
+            return answer::plain(Err(error), Purpose::RollBack { generation: None });
+        }
+    };
     let exit = match back.state {
         State::Held => Exit::Ok,
         state => answer::state_exit(state),
@@ -107,7 +112,7 @@ fn without_settings(known: &Known, back: &Back) -> Answer {
     Answer {
         exit: exit as u8,
         failed: false,
-        text: format!("{}: {}", known.name(), back.message),
+        text: format!("{name}: {}", back.message),
         document: json!({ "state": back.state, "message": back.message, "hold": back.hold }),
     }
 }

@@ -14,6 +14,7 @@ mod frr;
 mod guests;
 mod holder;
 mod interfaces;
+mod iptables;
 mod kernel;
 mod links;
 mod linux;

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use self::batch::Batch;
 use super::facts::{INTERFACES, INTERFACES_LIMIT};
 use super::interfaces::interface_addresses;
-use super::{Host as _, HostError, Linux, nft, program, tables};
+use super::{Host as _, HostError, Linux, iptables, nft, program, tables};
 use crate::plan::{BridgeSettings, Family, NetworkStep, interfaces};
 use crate::value::IfName;
 
@@ -36,7 +36,11 @@ const CAGE_WORDS: &[&str] =
 /// Carries out steps in order; what the kernel and programs complained about.
 pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
     let mut batch = Batch::open()?;
-    for step in steps {
+    let mut tables_are_named = false;
+    let mut rest = steps;
+    while let Some(step) = rest.first() {
+        let (together, later) = rest.split_at(iptables::together(rest).max(1));
+        rest = later;
         match step {
             NetworkStep::Down { interfaces } => {
                 batch.program(&ifupdown("ifdown", interfaces))?;
@@ -60,11 +64,11 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
             NetworkStep::SetOvsMtu { interface, mtu } => {
                 batch.program(&ovs::set_mtu(interface, *mtu))?;
             }
-            NetworkStep::AddRule(rule) => {
-                batch.program(&call(rule.table().family.program(), rule.adding()))?;
-            }
-            NetworkStep::RemoveRule(rule) => {
-                batch.program(&call(rule.table().family.program(), rule.removing()))?;
+            NetworkStep::AddRule(_) | NetworkStep::RemoveRule(_) => {
+                match iptables::restoring(together) {
+                    Ok(call) => batch.program(&call)?,
+                    Err(wrong) => batch.complain(wrong.unwrap_or(step), "not a rule of weft's")?,
+                }
             }
             NetworkStep::SetNat { family, rules } => {
                 batch.program(&call("nft", nft::setting(*family, rules)))?;
@@ -88,13 +92,27 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
                 let name = format!("net/{protocol}/conf/{interface}/forwarding");
                 batch.other(step, || sysctl::set(&name, "0"))?;
             }
-            NetworkStep::NameTable { interface, table } => {
-                batch.other(step, || tables::name(interface, *table))?;
+            // All of them with the first: the file is written once.
+            NetworkStep::NameTable { .. } => {
+                if !std::mem::replace(&mut tables_are_named, true) {
+                    batch.other(step, || tables::name_all(&named_tables(steps)))?;
+                }
             }
             _ => batch.add(step, step)?,
         }
     }
     batch.end()
+}
+
+/// The tables that steps name.
+fn named_tables(steps: &[NetworkStep]) -> Vec<(&IfName, u32)> {
+    let mut named = Vec::new();
+    for step in steps {
+        if let NetworkStep::NameTable { interface, table } = step {
+            named.push((interface, *table));
+        }
+    }
+    named
 }
 
 /// Whether ifupdown2 can read a file. It also warns of what the reference writes, such as
@@ -139,14 +157,16 @@ fn own_tags(interface: &IfName, own: &str) -> BridgeSettings {
 
 /// One program.
 #[derive(Debug, PartialEq, Eq)]
-struct Call {
-    program: &'static str,
-    arguments: Vec<String>,
-    time: Duration,
+pub(super) struct Call {
+    pub(super) program: &'static str,
+    pub(super) arguments: Vec<String>,
+    /// What it reads; nothing where that is empty.
+    pub(super) input: String,
+    pub(super) time: Duration,
 }
 
 fn call(program: &'static str, arguments: Vec<String>) -> Call {
-    Call { program, arguments, time: program::TIME }
+    Call { program, arguments, input: String::new(), time: program::TIME }
 }
 
 impl Call {
@@ -156,7 +176,8 @@ impl Call {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let end = Instant::now() + IFUPDOWN_TIME;
         loop {
-            let said = program::try_within(self.program, &words, self.time)?;
+            let said = program::try_with(self.program, &words, &self.input, self.time)?;
+            let said = said.map(|said| iptables::with_line(said, &self.input));
             let is_busy = self.program == CAGE && said.as_ref().is_some_and(|s| s.contains(BUSY));
             if !is_busy || Instant::now() >= end {
                 return Ok(said);

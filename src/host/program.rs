@@ -1,7 +1,7 @@
 //! Programs of the machine: found by absolute path, with a clean environment, and
 //! bounded in time and output.
 
-use std::io::{Read, Seek as _};
+use std::io::{Read, Seek as _, Write as _};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -36,7 +36,7 @@ pub(super) fn run_within(
     arguments: &[&str],
     time: Duration,
 ) -> Result<Vec<u8>, HostError> {
-    let ended = execute(name, arguments, time)?;
+    let ended = execute(name, arguments, "", time)?;
     match ended.complaint() {
         None => Ok(ended.output),
         Some(message) => Err(failed(name, arguments, message)),
@@ -50,7 +50,17 @@ pub(super) fn try_within(
     arguments: &[&str],
     time: Duration,
 ) -> Result<Option<String>, HostError> {
-    let ended = execute(name, arguments, time)?;
+    try_with(name, arguments, "", time)
+}
+
+/// The same with what the program reads from its standard input.
+pub(super) fn try_with(
+    name: &str,
+    arguments: &[&str],
+    input: &str,
+    time: Duration,
+) -> Result<Option<String>, HostError> {
+    let ended = execute(name, arguments, input, time)?;
     let said = ended.said();
     Ok(match ended.complaint() {
         Some(message) => Some(format!("`{}` {message}", words(name, arguments))),
@@ -132,9 +142,16 @@ pub(super) fn start(name: &str, arguments: &[&str], time: Duration) -> Result<()
     ended.complaint().map_or(Ok(()), |message| Err(fail(message)))
 }
 
-fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, HostError> {
+fn execute(
+    name: &str,
+    arguments: &[&str],
+    input: &str,
+    time: Duration,
+) -> Result<Ended, HostError> {
     let fail = |message: String| failed(name, arguments, message);
+    let read = reading(input).map_err(|error| fail(format!("cannot be told: {error}")))?;
     let mut child = command(name, arguments)?
+        .stdin(read)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -154,6 +171,18 @@ fn execute(name: &str, arguments: &[&str], time: Duration) -> Result<Ended, Host
     };
     let said = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     Ok(Ended { status, output, said })
+}
+
+/// A text as a standard input: a file without a name, so that whoever does not read it holds
+/// nobody.
+fn reading(input: &str) -> std::io::Result<Stdio> {
+    if input.is_empty() {
+        return Ok(Stdio::null());
+    }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    Ok(Stdio::from(file))
 }
 
 fn find(name: &str) -> Option<PathBuf> {
@@ -201,7 +230,7 @@ fn stop(child: &mut Child) {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{run, run_within, start};
+    use super::{run, run_within, start, try_with};
 
     fn message(result: Result<Vec<u8>, super::HostError>) -> String {
         result.expect_err("it must fail").to_string()
@@ -215,6 +244,18 @@ mod tests {
         let (locale, count) = text.split_once('\n').expect("two lines");
         assert_eq!(locale, "C.UTF-8");
         assert!(count.trim().parse::<u32>().expect("a number") <= 6, "{text}");
+    }
+
+    #[test]
+    fn a_program_reads_what_it_is_told() {
+        let said = |input: &str| {
+            let time = Duration::from_secs(10);
+            try_with("sh", &["-c", "cat >&2"], input, time).expect("sh runs")
+        };
+        assert_eq!(said(""), None);
+        let text = "a line\n".repeat(300);
+        let lines = said(&text).expect("it said something");
+        assert_eq!(lines.matches("a line").count(), 300);
     }
 
     #[test]

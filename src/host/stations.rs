@@ -1,4 +1,4 @@
-//! Who is behind ports of guests: what bridges know, and what Proxmox VE's configuration says.
+//! Who is behind ports of bridges: what bridges know, and what Proxmox VE's configuration says.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,6 +20,8 @@ struct Told {
     bridge: u32,
     state: u16,
     mac: [u8; 6],
+    /// 0 where it is of none.
+    vlan: u16,
 }
 
 /// Who is behind these ports of a kernel, which are given with their bridges.
@@ -54,16 +56,17 @@ pub(super) fn read(
 
 fn entry(body: &[u8]) -> Result<Option<Told>, Malformed> {
     let (port, state) = (number(body, 4)?, u16::from_ne_bytes(bytes(body, 8)?));
-    let (mut bridge, mut mac) = (None, None);
+    let (mut bridge, mut mac, mut vlan) = (None, None, 0);
     for attribute in Attributes::at(body, 12)? {
         let attribute = attribute?;
         match attribute.kind {
             libc::NDA_MASTER => bridge = Some(attribute.u32()?),
             libc::NDA_LLADDR => mac = bytes(attribute.value, 0).ok(),
+            libc::NDA_VLAN => vlan = u16::from_ne_bytes(bytes(attribute.value, 0)?),
             _ => {}
         }
     }
-    Ok(bridge.zip(mac).map(|(bridge, mac)| Told { port, bridge, state, mac }))
+    Ok(bridge.zip(mac).map(|(bridge, mac)| Told { port, bridge, state, mac, vlan }))
 }
 
 /// An entry is for ever where it is the port's own address, and until it is taken away where
@@ -72,10 +75,13 @@ fn add(stations: &mut Stations, entry: &Told) {
     if entry.state & libc::NUD_PERMANENT != 0 {
         return;
     }
-    let is_fixed = entry.state & libc::NUD_NOARP != 0;
-    let macs = if is_fixed { &mut stations.fixed } else { &mut stations.learnt };
     let octets: Vec<String> = entry.mac.iter().map(|octet| format!("{octet:02x}")).collect();
-    macs.insert(octets.join(":"));
+    let mac = octets.join(":");
+    if entry.state & libc::NUD_NOARP != 0 {
+        stations.fixed.entry(mac).or_default().insert(entry.vlan);
+    } else {
+        stations.learnt.insert(mac);
+    }
 }
 
 /// The same with what the configuration of guests says of ports that Proxmox VE named.
@@ -142,18 +148,17 @@ mod tests {
     #[test]
     fn what_a_bridge_learnt_and_was_told_is_told_apart() {
         let mut found = Stations::default();
-        for (state, last) in [
-            (libc::NUD_PERMANENT, 1),
-            (libc::NUD_NOARP, 2),
-            (libc::NUD_REACHABLE, 0xa),
-            (libc::NUD_STALE, 4),
+        for (state, last, vlan) in [
+            (libc::NUD_PERMANENT, 1, 0),
+            (libc::NUD_NOARP, 2, 0),
+            (libc::NUD_NOARP, 2, 20),
+            (libc::NUD_REACHABLE, 0xa, 0),
+            (libc::NUD_STALE, 4, 20),
         ] {
-            add(
-                &mut found,
-                &Told { port: 1, bridge: 2, state, mac: [0xbc, 0x24, 0x11, 0, 0, last] },
-            );
+            let mac = [0xbc, 0x24, 0x11, 0, 0, last];
+            add(&mut found, &Told { port: 1, bridge: 2, state, mac, vlan });
         }
-        assert!(found.fixed.iter().eq(["bc:24:11:00:00:02"]));
+        assert_eq!(found.fixed, [("bc:24:11:00:00:02".to_owned(), [0, 20].into())].into());
         assert!(found.learnt.iter().eq(["bc:24:11:00:00:04", "bc:24:11:00:00:0a"]));
     }
 

@@ -3,7 +3,7 @@
 //! It reads lines `NUMBER NAME`, passes over what begins with `#`, and stops at an empty line
 //! (`iproute2_vrf_map` in its `addons/vrf.py`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 
@@ -28,9 +28,11 @@ pub(super) fn read() -> Result<BTreeMap<String, u32>, HostError> {
     Ok(text.lines().filter_map(entry).map(|(table, name)| (name.to_string(), table)).collect())
 }
 
-/// Names a table. Another name of the table and another table of the name are forgotten.
-pub(super) fn name(vrf: &IfName, table: u32) -> Result<(), HostError> {
-    let (before, after) = (text()?, named(&text()?, vrf, table));
+/// Names tables, writing the file once. Another name of a table and another table of a name are
+/// forgotten.
+pub(super) fn name_all(tables: &[(&IfName, u32)]) -> Result<(), HostError> {
+    let before = text()?;
+    let after = named(&before, tables);
     if before == after {
         return Ok(());
     }
@@ -48,12 +50,24 @@ fn entry(line: &str) -> Option<(u32, IfName)> {
     words.next().is_none().then_some((table, name))
 }
 
-fn named(text: &str, vrf: &IfName, table: u32) -> String {
-    let is_other = |line: &&str| entry(line).is_none_or(|(t, name)| t != table && name != *vrf);
+fn named(text: &str, tables: &[(&IfName, u32)]) -> String {
+    // Of two that name the same the later one counts.
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    let mut last = Vec::new();
+    for (name, table) in tables.iter().rev() {
+        if !names.contains(name) && !numbers.contains(table) {
+            names.insert(*name);
+            numbers.insert(*table);
+            last.push(format!("{table} {name}"));
+        }
+    }
+    last.reverse();
+    let is_other = |line: &&str| {
+        entry(line).is_none_or(|(table, name)| !numbers.contains(&table) && !names.contains(&name))
+    };
     let text = if text.trim().is_empty() { HEADER } else { text };
     let others = text.lines().filter(|line| !line.trim().is_empty()).filter(is_other);
-    let last = format!("{table} {vrf}");
-    others.chain([last.as_str()]).flat_map(|line| [line, "\n"]).collect()
+    others.chain(last.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -72,13 +86,17 @@ mod tests {
     #[test]
     fn a_table_gets_one_name_and_the_rest_stays() {
         let name = |name: &str| name.parse().expect("a name");
-        let one = named("", &name("vrf_a"), 1001);
+        let (a, b, c) = (&name("vrf_a"), &name("vrf_b"), &name("vrf_c"));
+        let one = named("", &[(a, 1001)]);
         assert_eq!(one, format!("{HEADER}1001 vrf_a\n"));
-        let two = named(&one, &name("vrf_b"), 1002);
+        let two = named(&one, &[(b, 1002)]);
         assert_eq!(two, format!("{HEADER}1001 vrf_a\n1002 vrf_b\n"));
+        assert_eq!(named("", &[(a, 1001), (b, 1002)]), two);
         // The same name with another table, and the same table with another name.
-        assert_eq!(named(&two, &name("vrf_b"), 1003), format!("{HEADER}1001 vrf_a\n1003 vrf_b\n"));
-        assert_eq!(named(&two, &name("vrf_c"), 1001), format!("{HEADER}1002 vrf_b\n1001 vrf_c\n"));
-        assert_eq!(named("\n1 x", &name("y"), 2), "1 x\n2 y\n");
+        assert_eq!(named(&two, &[(b, 1003)]), format!("{HEADER}1001 vrf_a\n1003 vrf_b\n"));
+        assert_eq!(named(&two, &[(c, 1001)]), format!("{HEADER}1002 vrf_b\n1001 vrf_c\n"));
+        let both = named(&one, &[(c, 1004), (b, 1002), (c, 1002)]);
+        assert_eq!(both, format!("{HEADER}1001 vrf_a\n1002 vrf_c\n"));
+        assert_eq!(named("\n1 x", &[(&name("y"), 2)]), "1 x\n2 y\n");
     }
 }

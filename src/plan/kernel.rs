@@ -30,17 +30,18 @@ pub struct Kernel {
     pub unreachable: BTreeSet<u32>,
     /// What nft has of weft's rules, of the versions of IP of the tables that were asked for.
     pub nat: Nat,
-    /// Who is behind each port of a guest that was asked for.
+    /// Who is behind each port of a bridge that was asked for.
     pub stations: BTreeMap<String, Stations>,
 }
 
-/// Who is behind a port of a guest: MAC addresses in lower case.
+/// Who is behind a port of a bridge: MAC addresses in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stations {
     /// Those that the bridge learnt.
     pub learnt: BTreeSet<String>,
-    /// Those that the bridge was told (`state static`).
-    pub fixed: BTreeSet<String>,
+    /// Those that the bridge was told (`state static`), with the VLAN of each entry: 0 of the one
+    /// that counts where VLANs are not filtered.
+    pub fixed: BTreeMap<String, BTreeSet<u16>>,
     /// The one that the hypervisor gives to the guest's interface on this bridge, by its
     /// configuration.
     pub configured: Option<String>,
@@ -126,6 +127,13 @@ pub struct PortVlan {
     pub pvid: bool,
     /// Whether its frames leave without a tag.
     pub untagged: bool,
+}
+
+impl Link {
+    /// The VLANs of a port, each by its number.
+    pub fn vlan_numbers(&self) -> impl Iterator<Item = u16> {
+        self.vlans.iter().flat_map(|vlan| vlan.first..=vlan.last)
+    }
 }
 
 impl Kernel {

@@ -4,12 +4,12 @@
 //!   (`IFLA_BRPORT_ISOLATED`).
 //! * `static-macs`: the bridge neither learns from the port nor floods to it, which works only
 //!   where it is told which MAC address is behind the port. So the port stops learning when the
-//!   kernel has that entry, and not before.
+//!   kernel has that entry in each VLAN of the port, and not before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::GuestPort;
-use super::kernel::{Kernel, Stations};
+use super::kernel::{Kernel, Link, Stations};
 use super::network::Target;
 use super::step::NetworkStep;
 use super::verify::Mismatch;
@@ -62,17 +62,65 @@ fn is_of_guest(kernel: &Kernel, port: &str) -> bool {
     matches!(kind, Some("tun" | "veth" | "macvtap"))
 }
 
-impl PortRule {
-    /// The MAC address behind a port; none where nobody knows it for sure. That of the
-    /// configuration counts; of what was seen, the only one, if it is declared.
-    fn known<'a>(&self, stations: &'a Stations) -> Option<&'a str> {
-        if let Some(mac) = &stations.configured {
-            return Some(mac);
+/// Who is behind the ports of bridges, each port seen beside the others of its bridge.
+struct Behind<'a> {
+    kernel: &'a Kernel,
+    /// The ports that have something to do with a MAC address, by the bridge and the address.
+    ports: BTreeMap<(&'a str, &'a str), BTreeMap<&'a str, &'a Stations>>,
+}
+
+impl<'a> Behind<'a> {
+    fn of(kernel: &'a Kernel) -> Self {
+        let mut ports: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (port, stations) in &kernel.stations {
+            let link = kernel.links.get(port);
+            let Some(bridge) = link.and_then(|link| link.master.as_deref()) else { continue };
+            let seen = stations.learnt.iter().chain(stations.fixed.keys());
+            for mac in seen.chain(&stations.configured) {
+                ports.entry((bridge, mac.as_str())).or_default().insert(port.as_str(), stations);
+            }
         }
-        let mut seen = stations.learnt.union(&stations.fixed);
-        let only = seen.next().filter(|_| seen.next().is_none())?;
-        let declared = self.macs.as_ref().is_some_and(|macs| macs.contains(only));
-        declared.then_some(only.as_str())
+        Self { kernel, ports }
+    }
+
+    /// The MAC address behind a port; none where nobody knows it for sure. That of the
+    /// configuration counts, unless that gives it to two. Of what was seen it is the only one, if
+    /// it is declared, and no other port of the bridge has it: what is fixed here may be seen
+    /// elsewhere, where somebody sends with it.
+    fn known(&self, port: &str, rule: &PortRule) -> Option<&'a str> {
+        let stations = self.kernel.stations.get(port)?;
+        let bridge = self.kernel.links.get(port)?.master.as_deref()?;
+        let is_elsewhere = |mac: &str, how: &dyn Fn(&Stations) -> bool| {
+            let ports = self.ports.get(&(bridge, mac)).into_iter().flatten();
+            ports.into_iter().any(|(other, stations)| *other != port && how(stations))
+        };
+        let is_configured = |mac: &str, of: &Stations| of.configured.as_deref() == Some(mac);
+        if let Some(mac) = &stations.configured {
+            return (!is_elsewhere(mac, &|other| is_configured(mac, other))).then_some(mac);
+        }
+        let seen: BTreeSet<&String> = stations.learnt.iter().chain(stations.fixed.keys()).collect();
+        let only = seen.first().filter(|_| seen.len() == 1)?.as_str();
+        let declared = rule.macs.as_ref().is_some_and(|macs| macs.contains(only));
+        let is_fixed = stations.fixed.contains_key(only);
+        let is_of_another = is_elsewhere(only, &|other| {
+            !is_fixed || is_configured(only, other) || other.fixed.contains_key(only)
+        });
+        (declared && !is_of_another).then_some(only)
+    }
+
+    /// The VLANs in which the bridge has to know what is behind a port, 0 for none of them.
+    fn needed(&self, port: &str) -> BTreeSet<u16> {
+        let link = self.kernel.links.get(port);
+        let bridge = link.and_then(|link| self.kernel.links.get(link.master.as_deref()?));
+        let filters = bridge.is_some_and(|bridge| bridge.vlan_filtering);
+        let vlans = link.filter(|_| filters).into_iter().flat_map(Link::vlan_numbers);
+        vlans.chain([0]).collect()
+    }
+
+    /// Whether the bridge has all entries that it needs of an address behind a port.
+    fn is_fixed(&self, port: &str, mac: &str) -> bool {
+        let has = self.kernel.stations.get(port).and_then(|stations| stations.fixed.get(mac));
+        has.is_some_and(|has| self.needed(port).is_subset(has))
     }
 }
 
@@ -84,18 +132,28 @@ impl Target {
         self
     }
 
-    /// The ports of guests of which it has to be known who is behind them, with their bridges.
+    /// The ports of bridges of which it has to be known who is behind them, with their bridges:
+    /// all of a bridge where that is asked of the port of a guest.
     pub fn stations(&self, kernel: &Kernel) -> BTreeMap<String, String> {
+        let bridges: BTreeSet<String> =
+            self.static_ports(kernel).into_iter().map(|guest| guest.bridge).collect();
+        let of_bridge = |(port, link): (&String, &Link)| {
+            let bridge = link.master.as_ref().filter(|bridge| bridges.contains(*bridge))?;
+            Some((port.clone(), bridge.clone()))
+        };
+        kernel.links.iter().filter_map(of_bridge).collect()
+    }
+
+    /// The ports of guests that do not learn, or did not until now.
+    fn static_ports(&self, kernel: &Kernel) -> Vec<GuestPort> {
         let (old, new) = &self.ports;
         let is_static = |bridge: &str| {
             [old, new].iter().any(|rules| rules.get(bridge).is_some_and(|r| r.macs.is_some()))
         };
-        let guests =
+        let mut guests =
             if old.is_empty() && new.is_empty() { Vec::new() } else { self.guests(kernel) };
-        let guests = guests
-            .into_iter()
-            .filter(|guest| is_static(&guest.bridge) && is_of_guest(kernel, &guest.port));
-        guests.map(|guest| (guest.port, guest.bridge)).collect()
+        guests.retain(|guest| is_static(&guest.bridge) && is_of_guest(kernel, &guest.port));
+        guests
     }
 
     /// The ports of guests as they are to be: each where it was found first, or is now where
@@ -112,16 +170,17 @@ impl Target {
             let found = self.guests(kernel);
             wanted.extend(found.into_iter().filter(|guest| !known.contains(guest.port.as_str())));
         }
+        let behind = Behind::of(kernel);
         for guest in &mut wanted {
-            let flags = self.declared_flags(guest, kernel);
+            let flags = self.declared_flags(guest, &behind);
             guest.flags.extend(flags.into_iter().map(|(name, on)| (name.to_owned(), on)));
         }
         wanted
     }
 
     /// The flags that are declared of a port, or were until now.
-    fn declared_flags(&self, guest: &GuestPort, kernel: &Kernel) -> Vec<(&'static str, bool)> {
-        if !is_of_guest(kernel, &guest.port) {
+    fn declared_flags(&self, guest: &GuestPort, behind: &Behind<'_>) -> Vec<(&'static str, bool)> {
+        if !is_of_guest(behind.kernel, &guest.port) {
             return Vec::new();
         }
         let (old, new) = &self.ports;
@@ -131,21 +190,16 @@ impl Target {
         if is_isolated(old) || is_isolated(new) {
             flags.push(("isolated", is_isolated(new)));
         }
-        let stations = kernel.stations.get(&guest.port);
         let is_static = |rule: &PortRule| rule.macs.is_some();
         match (old.is_some_and(is_static), new.filter(|rule| is_static(rule))) {
-            (_, Some(rule)) => {
-                let has = |stations: &&Stations| {
-                    rule.known(stations).is_some_and(|mac| stations.fixed.contains(mac))
-                };
-                let is_known = stations.is_some_and(|stations| rule.known(stations).is_some());
-                if stations.is_some_and(|stations| has(&stations)) {
+            (_, Some(rule)) => match behind.known(&guest.port, rule) {
+                Some(mac) if behind.is_fixed(&guest.port, mac) => {
                     flags.extend([("learning", false), ("flood", false)]);
-                } else if !is_known {
-                    // An entry that went, as with the port's bridge, must be learnt again.
-                    flags.extend([("learning", true), ("flood", true)]);
                 }
-            }
+                Some(_) => {}
+                // An entry that went, as with the port's bridge, must be learnt again.
+                None => flags.extend([("learning", true), ("flood", true)]),
+            },
             (true, None) => flags.extend([("learning", true), ("flood", true)]),
             (false, None) => {}
         }
@@ -155,18 +209,38 @@ impl Target {
     /// The entries of bridges that are missing, or that nothing asks for any more.
     pub(super) fn station_steps(&self, kernel: &Kernel) -> Vec<NetworkStep> {
         let (old, new) = &self.ports;
-        let step = |(port, bridge): (String, String)| {
-            let stations = kernel.stations.get(&port)?;
+        let behind = Behind::of(kernel);
+        let step = |GuestPort { port, bridge, .. }: GuestPort| {
             if let Some(rule) = new.get(bridge.as_str()).filter(|rule| rule.macs.is_some()) {
-                let mac = rule.known(stations)?.to_owned();
-                let lacks = !stations.fixed.contains(&mac);
+                let mac = behind.known(&port, rule)?.to_owned();
+                let lacks = !behind.is_fixed(&port, &mac);
                 return lacks.then_some(NetworkStep::AddStation { port, mac });
             }
-            let mac = old.get(bridge.as_str())?.known(stations)?.to_owned();
-            let has = stations.fixed.contains(&mac);
-            has.then_some(NetworkStep::RemoveStation { port, mac })
+            let mac = behind.known(&port, old.get(bridge.as_str())?)?.to_owned();
+            let has = kernel.stations.get(&port)?.fixed.get(&mac)?.contains(&0);
+            has.then_some(NetworkStep::RemoveStation { port, mac, vlan: None })
         };
-        self.stations(kernel).into_iter().filter_map(step).collect()
+        self.static_ports(kernel).into_iter().filter_map(step).collect()
+    }
+
+    /// Takes away the entries of VLANs that a port has no more. They lead to a port that lets none
+    /// of it out; older kernels do not give them up before the port goes.
+    pub fn surplus_steps(&self, kernel: &Kernel) -> Vec<NetworkStep> {
+        let (_, new) = &self.ports;
+        let behind = Behind::of(kernel);
+        let steps = |guest: GuestPort| {
+            let rule = new.get(guest.bridge.as_str()).filter(|rule| rule.macs.is_some())?;
+            let mac = behind.known(&guest.port, rule)?;
+            let filters = kernel.links.get(&guest.bridge)?.vlan_filtering;
+            let has = kernel.stations.get(&guest.port)?.fixed.get(mac).filter(|_| filters)?;
+            let surplus = has - &behind.needed(&guest.port);
+            Some(surplus.into_iter().map(move |vlan| NetworkStep::RemoveStation {
+                port: guest.port.clone(),
+                mac: mac.to_owned(),
+                vlan: Some(vlan),
+            }))
+        };
+        self.static_ports(kernel).into_iter().filter_map(steps).flatten().collect()
     }
 
     /// What brings ports of guests to what is declared, and nothing else.
@@ -179,6 +253,7 @@ impl Target {
     /// Ports of guests that lack what is declared of them, each with what, for people.
     pub fn lacking_ports(&self, kernel: &Kernel) -> Vec<Mismatch> {
         let (_, new) = &self.ports;
+        let behind = Behind::of(kernel);
         let mut lacking = Vec::new();
         for guest in if new.is_empty() { Vec::new() } else { self.guests(kernel) } {
             let rule = new.get(guest.bridge.as_str());
@@ -189,9 +264,7 @@ impl Target {
                 say(format!("of a guest on `{}` is not isolated", guest.bridge));
             }
             if rule.macs.is_some() && !(has("learning", false) && has("flood", false)) {
-                let stations = kernel.stations.get(&guest.port);
-                let is_known = stations.is_some_and(|stations| rule.known(stations).is_some());
-                let why = if is_known {
+                let why = if behind.known(&guest.port, rule).is_some() {
                     ""
                 } else {
                     ", because nobody says which MAC address is behind it"
@@ -206,7 +279,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Link, Target};
+    use crate::plan::{PortVlan, Target};
 
     const TEXT: &str = "auto va\niface va\n\tbridge_ports none\n\
         auto vb\niface vb\n\tbridge_ports none\n";
@@ -259,10 +332,13 @@ mod tests {
                     kernel.links.get_mut(port).unwrap().flags.extend(flags.clone());
                 }
                 NetworkStep::AddStation { port, mac } => {
-                    kernel.stations.get_mut(port).unwrap().fixed.insert(mac.clone());
+                    let vlans = kernel.links[port].vlan_numbers().chain([0]);
+                    let fixed = &mut kernel.stations.get_mut(port).unwrap().fixed;
+                    fixed.entry(mac.clone()).or_default().extend(vlans);
                 }
-                NetworkStep::RemoveStation { port, mac } => {
-                    kernel.stations.get_mut(port).unwrap().fixed.remove(mac);
+                NetworkStep::RemoveStation { port, mac, vlan: Some(vlan) } => {
+                    let fixed = &mut kernel.stations.get_mut(port).unwrap().fixed;
+                    assert!(fixed.get_mut(mac).unwrap().remove(vlan));
                 }
                 other => panic!("{other}"),
             }
@@ -327,6 +403,10 @@ mod tests {
         let fixed = target("", PORTS);
         let asked = fixed.stations(&kernel);
         assert_eq!(asked.keys().collect::<Vec<_>>(), ["tap2i0", "vnet0"]);
+        // All of a bridge, guest or not.
+        kernel.links.insert("vxlan_vb".to_owned(), Link { kind: None, ..port(6, "vb") });
+        let all = fixed.stations(&kernel);
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["tap2i0", "vnet0", "vxlan_vb"]);
         assert_eq!(names(&fixed.amend(&kernel, &[])), ["set the port tap1i0 isolated on"]);
         let configured = Some("bc:24:11:00:00:02".to_owned());
         let stations = [
@@ -397,5 +477,97 @@ mod tests {
                  MAC address is behind it"
             );
         }
+    }
+
+    const MAC: &str = "bc:24:11:00:00:01";
+
+    fn stations(learnt: &[&str], fixed: &[&str], configured: Option<&str>) -> Stations {
+        Stations {
+            learnt: learnt.iter().map(|&mac| mac.to_owned()).collect(),
+            fixed: fixed.iter().map(|&mac| (mac.to_owned(), [0].into())).collect(),
+            configured: configured.map(str::to_owned),
+        }
+    }
+
+    /// The port of the guest that declares it, and a second one that says to have it too.
+    #[test]
+    fn an_address_that_another_port_of_the_bridge_has_is_nobodys() {
+        let fixed = target("", PORTS.replace("va isolated\n", "").as_str());
+        let (learns, told) = (stations(&[MAC], &[], None), stations(&[], &[MAC], None));
+        let (both, own) = (stations(&[MAC], &[MAC], None), stations(&[], &[], Some(MAC)));
+        let adds = "tell the bridge of vnet0 that bc:24:11:00:00:01 is behind it";
+        let quiet = "set the port vnet0 flood off, learning off";
+        for (here, there, steps) in [
+            (&learns, None, vec![adds]),
+            (&learns, Some(&learns), vec![]),
+            (&learns, Some(&told), vec!["set the port tap2i0 flood off, learning off"]),
+            (
+                &learns,
+                Some(&own),
+                vec!["tell the bridge of tap2i0 that bc:24:11:00:00:01 is behind it"],
+            ),
+            // Somebody sends with what is fixed already.
+            (&told, Some(&learns), vec![quiet]),
+            (&both, Some(&learns), vec![quiet]),
+            (&told, Some(&told), vec![]),
+            (
+                &told,
+                Some(&own),
+                vec!["tell the bridge of tap2i0 that bc:24:11:00:00:01 is behind it"],
+            ),
+            (&own, Some(&own), vec![]),
+        ] {
+            let mut kernel = kernel();
+            kernel.stations.insert("vnet0".to_owned(), here.clone());
+            kernel.stations.extend(there.map(|there| ("tap2i0".to_owned(), there.clone())));
+            assert_eq!(names(&fixed.port_steps(&kernel)), steps, "{here:?} {there:?}");
+            assert_eq!(names(&fixed.amend(&kernel, &[])), steps, "{here:?} {there:?}");
+        }
+        // On another bridge it is another's.
+        let mut kernel = kernel();
+        kernel.stations.insert("vnet0".to_owned(), learns);
+        kernel.stations.insert("tap1i0".to_owned(), told.clone());
+        assert_eq!(names(&fixed.port_steps(&kernel)), [adds]);
+        // What is no guest's port counts too: the guest may run on another node.
+        kernel.links.insert("vxlan_vb".to_owned(), Link { kind: None, ..port(6, "vb") });
+        kernel.stations.insert("vxlan_vb".to_owned(), told);
+        assert_eq!(fixed.port_steps(&kernel), []);
+    }
+
+    fn vlan(first: u16, last: u16) -> PortVlan {
+        PortVlan { first, last, pvid: false, untagged: false }
+    }
+
+    #[test]
+    fn a_bridge_knows_who_is_behind_a_port_in_each_of_its_vlans() {
+        let fixed = target("", PORTS.replace("va isolated\n", "").as_str());
+        let mut kernel = kernel();
+        kernel.links.get_mut("vb").unwrap().vlan_filtering = true;
+        kernel.links.get_mut("vnet0").unwrap().vlans = [vlan(5, 6)].into();
+        kernel.stations.insert("vnet0".to_owned(), stations(&[MAC], &[], None));
+        let settle = |kernel: &mut Kernel| {
+            let mut said = Vec::new();
+            for _ in 0..3 {
+                let steps = [fixed.port_steps(kernel), fixed.surplus_steps(kernel)].concat();
+                carry_out(kernel, &steps);
+                said.extend(names(&steps));
+            }
+            assert_eq!((fixed.port_steps(kernel), fixed.surplus_steps(kernel)), (vec![], vec![]));
+            said
+        };
+        let adds = "tell the bridge of vnet0 that bc:24:11:00:00:01 is behind it";
+        assert_eq!(settle(&mut kernel), [adds, "set the port vnet0 flood off, learning off"]);
+        assert_eq!(kernel.stations["vnet0"].fixed[MAC], [0, 5, 6].into());
+        // One comes, and one goes.
+        kernel.links.get_mut("vnet0").unwrap().vlans = [vlan(6, 7)].into();
+        let forgets =
+            "let the bridge of vnet0 forget that bc:24:11:00:00:01 is behind it in VLAN 5";
+        assert_eq!(names(&fixed.station_steps(&kernel)), [adds]);
+        assert_eq!(settle(&mut kernel), [adds, forgets]);
+        assert_eq!(kernel.stations["vnet0"].fixed[MAC], [0, 6, 7].into());
+        // Where nothing is filtered VLANs do not count.
+        kernel.links.get_mut("vb").unwrap().vlan_filtering = false;
+        kernel.links.get_mut("vnet0").unwrap().vlans = [vlan(1, 1)].into();
+        assert_eq!((fixed.port_steps(&kernel), fixed.surplus_steps(&kernel)), (vec![], vec![]));
     }
 }

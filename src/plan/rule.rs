@@ -36,6 +36,14 @@ impl Family {
             Self::V6 => "ip6tables",
         }
     }
+
+    /// The program that changes many rules at once.
+    pub const fn restorer(self) -> &'static str {
+        match self {
+            Self::V4 => "iptables-restore",
+            Self::V6 => "ip6tables-restore",
+        }
+    }
 }
 
 /// A table of rules.
@@ -94,21 +102,21 @@ impl Rule {
         &self.words
     }
 
-    /// The arguments of the program of its family that add it, to the place where the
-    /// interfaces file would.
-    pub fn adding(&self) -> Vec<String> {
+    /// The line of `iptables-restore(8)` that adds it, to the place where the interfaces file
+    /// would. `None` where a word of it could be read as something else, such as another line.
+    pub fn adding(&self) -> Option<String> {
         // As Proxmox writes them: what is tracked otherwise goes first.
-        self.arguments(if self.table.name == TableName::Raw { "-I" } else { "-A" })
+        self.line(if self.table.name == TableName::Raw { "-I" } else { "-A" })
     }
 
-    /// The arguments that remove one copy of it.
-    pub fn removing(&self) -> Vec<String> {
-        self.arguments("-D")
+    /// The line that removes one copy of it, likewise.
+    pub fn removing(&self) -> Option<String> {
+        self.line("-D")
     }
 
-    fn arguments(&self, command: &str) -> Vec<String> {
-        let head = ["-w", "5", "-t", self.table.name.as_str(), command].map(str::to_owned);
-        head.into_iter().chain(self.words.iter().cloned()).collect()
+    fn line(&self, command: &str) -> Option<String> {
+        let is_plain = self.words.iter().all(|word| !word.is_empty() && word.chars().all(is_plain));
+        is_plain.then(|| format!("{command} {}\n", self.words.join(" ")))
     }
 
     /// A line of `iptables-save`, such as `-A POSTROUTING -s 10.0.0.0/24 …`; none for
@@ -161,8 +169,12 @@ impl FromStr for Rule {
 /// A word without the quotes around it; none where a shell would make more of it.
 fn unquoted(word: &str) -> Option<&str> {
     let inner = word.strip_prefix('\'').and_then(|word| word.strip_suffix('\'')).unwrap_or(word);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.:/@+,=-".contains(c);
-    (!inner.is_empty() && inner.chars().all(plain)).then_some(inner)
+    (!inner.is_empty() && inner.chars().all(is_plain)).then_some(inner)
+}
+
+/// Whether a character means itself, to a shell and to `iptables-restore`.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_.:/@+,=-".contains(c)
 }
 
 impl fmt::Display for Rule {
@@ -184,8 +196,8 @@ mod tests {
         let rule: Rule = hook.parse().expect("a rule");
         assert_eq!(Rule::of_saved(nat, saved), Some(rule.clone()));
         assert_eq!(
-            rule.removing().join(" "),
-            "-w 5 -t nat -D POSTROUTING -s 10.0.0.0/24 -o vmbr0 -j SNAT --to-source 192.168.0.1"
+            rule.removing().expect("plain"),
+            "-D POSTROUTING -s 10.0.0.0/24 -o vmbr0 -j SNAT --to-source 192.168.0.1\n"
         );
         let raw = Table { family: Family::V6, name: TableName::Raw };
         let hook = "ip6tables -t raw -I PREROUTING -i fwbr+ -j CT --zone 1";
@@ -194,8 +206,21 @@ mod tests {
             Rule::of_saved(raw, "-A PREROUTING -i fwbr+ -j CT --zone 1"),
             Some(rule.clone())
         );
-        assert_eq!(rule.adding().join(" "), "-w 5 -t raw -I PREROUTING -i fwbr+ -j CT --zone 1");
+        assert_eq!(rule.adding().expect("plain"), "-I PREROUTING -i fwbr+ -j CT --zone 1\n");
         assert_eq!(Rule::of_saved(raw, ":PREROUTING ACCEPT [0:0]"), None);
+    }
+
+    #[test]
+    fn what_could_be_another_line_is_no_line() {
+        let nat = Table { family: Family::V4, name: TableName::Nat };
+        for words in ["x\"y", "--comment \"a", "$(id)", "#"] {
+            let rule = Rule::of_saved(nat, &format!("-A POSTROUTING {words} -j ACCEPT"));
+            let rule = rule.expect("what is saved is read");
+            assert_eq!((rule.adding(), rule.removing()), (None, None), "{words}");
+        }
+        let rule =
+            Rule { table: nat, words: vec!["POSTROUTING".to_owned(), "a\nCOMMIT".to_owned()] };
+        assert_eq!((rule.adding(), rule.removing()), (None, None));
     }
 
     #[test]

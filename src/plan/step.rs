@@ -142,8 +142,7 @@ pub enum NetworkStep {
         /// Where it leads.
         destination: IpNet,
     },
-    /// The route by which what has no other in a VRF goes nowhere, for IPv4 as the interfaces
-    /// file has it.
+    /// The route of IPv4 by which what has no other in a VRF goes nowhere.
     SetUnreachable {
         /// The VRF.
         interface: IfName,
@@ -257,7 +256,7 @@ pub enum NetworkStep {
         /// Those to set, by the kernel's names.
         flags: BTreeMap<String, bool>,
     },
-    /// A bridge is told which MAC address is behind a guest's port.
+    /// A bridge is told which MAC address is behind a guest's port, in each VLAN of the port.
     AddStation {
         /// The port.
         port: String,
@@ -270,6 +269,8 @@ pub enum NetworkStep {
         port: String,
         /// The address, in lower case.
         mac: String,
+        /// In which VLAN alone, where the port has that no more.
+        vlan: Option<u16>,
     },
     /// VLANs of a guest's port are what they were.
     SetPortVlans {
@@ -402,8 +403,9 @@ impl fmt::Display for NetworkStep {
             Self::AddStation { port, mac } => {
                 write!(f, "tell the bridge of {port} that {mac} is behind it")
             }
-            Self::RemoveStation { port, mac } => {
-                write!(f, "let the bridge of {port} forget that {mac} is behind it")
+            Self::RemoveStation { port, mac, vlan } => {
+                write!(f, "let the bridge of {port} forget that {mac} is behind it")?;
+                vlan.map_or(Ok(()), |vlan| write!(f, " in VLAN {vlan}"))
             }
             Self::SetPortVlans { port, .. } => write!(f, "set the VLANs of {port} as they were"),
         }

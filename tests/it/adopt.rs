@@ -206,3 +206,23 @@ fn a_commit_that_is_refused_takes_nothing_over() {
     assert_eq!(said.code, 4, "{}", said.all());
     untouched(&node, &found);
 }
+
+#[test]
+fn the_audit_has_what_did_not_come_about() {
+    let repository = declared();
+    let node = new(&repository, "n1");
+    let found = of_proxmox(&node).replace("10.0.0.1/24", "10.0.0.9/24");
+    node.put(FILE, found.as_bytes());
+    // Who looks asks for nothing.
+    assert_eq!(node.run(&["adopt"]).code, 4);
+    assert!(!node.run(&["audit"]).out.contains("adopt"));
+    assert_eq!(node.run(&["adopt", "--yes"]).code, 4);
+    let audit = node.run(&["audit"]);
+    let lines: Vec<&str> = audit.out.lines().filter(|line| line.contains("adopt")).collect();
+    assert_eq!(lines.len(), 2, "{}", audit.all());
+    assert!(lines[1].contains("not taken over"), "{}", audit.all());
+    node.put(FILE, found.replace("10.0.0.9/24", "10.0.0.1/24").as_bytes());
+    assert_eq!(node.run(&["adopt", "--yes"]).code, 0);
+    let audit = node.run(&["audit"]).out;
+    assert_eq!(audit.lines().filter(|line| line.contains("not taken over")).count(), 1, "{audit}");
+}

@@ -510,6 +510,42 @@ fn waits_to_be_introduced() {
 }
 
 #[test]
+fn goes_back_without_settings() {
+    let node = Node::new(NEVER);
+    for gateway in 1..=2 {
+        if gateway == 2 {
+            node.commit(2);
+        }
+        let said = node.run(&["sync"]);
+        assert_eq!(said.code, 0, "{}", said.text);
+    }
+    assert!(node.has(2));
+    node.settle("colour: red\n");
+    let mut agent = node.start();
+    assert_eq!(agent.condition()["activity"], "waiting");
+    let said = node.run(&["rollback"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(
+        said.text.contains("n1: generation 1 runs again; no commit is applied"),
+        "{}",
+        said.text
+    );
+    assert!(node.has(1));
+    // What cannot be done is said, and the agent goes on.
+    let said = node.run(&["rollback", "77"]);
+    assert_ne!(said.code, 0, "{}", said.text);
+    let audit = node.run(&["audit"]).text;
+    assert!(audit.contains("rollback 77"), "{audit}");
+    node.settle(NEVER);
+    agent.signal(Signal::SIGHUP);
+    agent.first_turn();
+    assert_eq!(node.run(&["rollback", "2"]).code, 0);
+    assert!(node.has(2));
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.end().code(), Some(0), "{}", agent.log());
+}
+
+#[test]
 fn systemd_is_told() {
     let node = Node::new(NEVER);
     let path = node.repository.home().join("notify");

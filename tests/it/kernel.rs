@@ -2,6 +2,7 @@
 
 mod ports;
 mod programs;
+mod rules;
 mod speed;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -265,6 +265,12 @@ fn nothing_is_known_of_another_node_without_facts() {
     let plan = |name: &str| node.run(&["plan", "work", "--node", name]);
     assert!(plan("n2").code == 2 && plan("n2").err.contains(unknown), "{}", plan("n2").all());
     assert!(!plan("n1").err.contains("nothing is known"), "{}", plan("n1").all());
+    // What runs here is not compared with what another node is to have.
+    assert_eq!(node.run(&["sync"]).code, 0);
+    assert!(plan("n1").code == 0 && !plan("n1").err.contains("this machine is"));
+    let other = plan("n2");
+    assert!(other.err.contains("note: this machine is `n1`"), "{}", other.all());
+    assert!(other.code == 2 && other.out.contains("+ va adds"), "{}", other.all());
     for words in [&["plan", "work"][..], &["why", "va", "--directory", "work"]] {
         let said = weft(repository.home(), words);
         assert!(said.code == 1 && said.err.contains("`--node NAME`"), "{}", said.all());

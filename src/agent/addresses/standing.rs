@@ -279,17 +279,10 @@ impl Drop for Lookout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::settings;
+    use crate::agent::settings::{self, SAMPLE};
     use crate::host::fake::Fake;
 
-    const SETTINGS: &str = "\
-cluster: lab
-node: n1
-mode: apply
-remotes: [{name: origin, url: \"https://git.example/net.git\"}]
-introduction:
-  commit: 0123456789abcdef0123456789abcdef01234567
-  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
+    const LEASES: &str = "\
 leases:
   remote: {name: leases, url: \"https://git.example/leases.git\", ca: /etc/weft/ca.pem}
 ";
@@ -298,7 +291,7 @@ leases:
     #[tokio::test]
     async fn a_failure_is_tried_again_with_the_next_turn() {
         let host = Arc::new(Fake::default());
-        let settings = Arc::new(settings::read(SETTINGS).unwrap());
+        let settings = Arc::new(settings::read(&format!("{SAMPLE}{LEASES}")).unwrap());
         let mut lookout = Lookout::default();
         for _ in 0..2 {
             lookout.begin(&host, &settings, (Utf8Path::new("/nowhere"), None), None);

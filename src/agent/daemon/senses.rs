@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Asked, Daemon, DaemonError, Desk, Ended, Ends};
+use crate::agent::control::Answer;
 use crate::agent::hand::OfNode;
 use crate::agent::machine::Nudge;
 use crate::host::Host;
@@ -30,6 +31,7 @@ pub(super) enum Woken<L> {
     Ports,
     Nudge(Nudge),
     Asked(Asked),
+    Back(Result<(L, Answer), tokio::task::JoinError>),
     Ended(Box<Result<Ended<L>, tokio::task::JoinError>>),
 }
 

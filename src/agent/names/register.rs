@@ -248,25 +248,15 @@ fn write<H: Host>(
 mod tests {
     use super::*;
     use crate::agent::names::standing;
-    use crate::agent::settings;
+    use crate::agent::settings::{self, SAMPLE};
     use crate::host::fake::Fake;
-
-    const SETTINGS: &str = "\
-cluster: lab
-node: n1
-mode: apply
-remotes: [{name: origin, url: \"https://git.example/net.git\"}]
-introduction:
-  commit: 0123456789abcdef0123456789abcdef01234567
-  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
-";
 
     #[test]
     fn nobody_is_told_of_names_that_nobody_registers_any_more() {
         let host = Arc::new(Fake::default());
         Standing::write(&*host, true, "all names are registered".to_owned(), Vec::new()).unwrap();
         assert!(standing(&*host).unwrap().is_some());
-        let settings = Arc::new(settings::read(SETTINGS).unwrap());
+        let settings = Arc::new(settings::read(SAMPLE).unwrap());
         let place = (Utf8Path::new("/nowhere"), None);
         Registrar::default().begin(&host, &settings, place, None, &Cancel::default());
         assert_eq!(standing(&*host).unwrap(), None);

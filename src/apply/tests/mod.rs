@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod flow;
 mod live;
+mod nat;
 mod native;
 mod ports;
 mod race;

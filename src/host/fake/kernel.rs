@@ -307,15 +307,20 @@ impl Network {
                 }
             }
             NetworkStep::AddStation { port, mac } => {
-                if self.link(port).is_some_and(|link| link.master.is_some()) {
+                let link = self.kernel.links.get(port).filter(|link| link.master.is_some());
+                if let Some(vlans) = link.map(Link::vlan_numbers) {
                     let stations = self.kernel.stations.entry(port.clone()).or_default();
                     stations.learnt.remove(mac);
-                    stations.fixed.insert(mac.clone());
+                    stations.fixed.entry(mac.clone()).or_default().extend(vlans.chain([0]));
                 }
             }
-            NetworkStep::RemoveStation { port, mac } => {
+            NetworkStep::RemoveStation { port, mac, vlan } => {
+                let link = self.kernel.links.get(port);
+                let vlans = link.into_iter().flat_map(Link::vlan_numbers).chain([0]);
+                let gone: BTreeSet<u16> = vlan.map_or_else(|| vlans.collect(), |one| [one].into());
                 if let Some(stations) = self.kernel.stations.get_mut(port) {
-                    stations.fixed.remove(mac);
+                    stations.fixed.entry(mac.clone()).or_default().retain(|v| !gone.contains(v));
+                    stations.fixed.retain(|_, vlans| !vlans.is_empty());
                 }
             }
             NetworkStep::SetPortVlans { port, remove, add } => {

@@ -69,6 +69,11 @@ pub(super) fn requests(step: &NetworkStep, find: Find<'_>) -> Result<Vec<Asked>,
 fn forgiven(step: &NetworkStep) -> &'static [i32] {
     match step {
         NetworkStep::RemoveAddress { .. } => &[libc::EADDRNOTAVAIL, libc::ENODEV],
+        // Older kernels refuse to name a VLAN that the port has no more (`EINVAL`): what is there
+        // of it leads to a port that lets none of it out, and goes with the port.
+        NetworkStep::RemoveStation { vlan: Some(_), .. } => {
+            &[libc::ENOENT, libc::ENODEV, libc::EINVAL]
+        }
         NetworkStep::DropRemote { .. } | NetworkStep::RemoveStation { .. } => {
             &[libc::ENOENT, libc::ENODEV]
         }
@@ -148,8 +153,12 @@ fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit
             let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
             station(libc::RTM_NEWNEIGH, flags, there(port, find)?.index, mac)?
         }
-        NetworkStep::RemoveStation { port, mac } => {
-            station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?
+        NetworkStep::RemoveStation { port, mac, vlan } => {
+            let request = station(libc::RTM_DELNEIGH, 0, still(port, find)?, mac)?;
+            match vlan {
+                Some(vlan) => request.with(libc::NDA_VLAN, &vlan.to_ne_bytes()),
+                None => request,
+            }
         }
         NetworkStep::AddAddress { interface, address } => {
             let index = there(interface.as_str(), find)?.index;

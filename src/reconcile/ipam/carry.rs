@@ -30,7 +30,7 @@ pub fn carry_out(plan: Plan) -> Outcome {
     carry_out_until(plan, None)
 }
 
-/// The same, but nothing is begun any more after a time.
+/// The same, but nothing is begun any more after a time: neither written nor asked for.
 pub fn carry_out_until(plan: Plan, until: Option<Instant>) -> Outcome {
     let mut outcome = Outcome::default();
     for PlannedServer { mut server, steps, .. } in plan.servers {
@@ -162,6 +162,11 @@ impl<'a> Carrier<'a> {
             let doubles =
                 own.iter().filter(|one| gives_way || Some(&one.id) != first.map(|one| &one.id));
             for double in doubles {
+                // Whoever may write by now sees it too, and removes it.
+                if self.is_over() {
+                    refused.push((*key, Refusal::Over));
+                    break;
+                }
                 self.outcome.writes += 1;
                 if let Err(error) = self.server.delete(double) {
                     refused.push((*key, Refusal::Said(format!("it is there twice: {error}"))));
@@ -200,6 +205,9 @@ impl<'a> Carrier<'a> {
     }
 
     fn delete(&mut self, found: &FoundObject) {
+        if self.is_over() {
+            return self.refuse_found(found, Refusal::Over);
+        }
         if matches!(found.key, Key::Prefix(_) | Key::Space) {
             let within = self.server.others_within(found);
             let why = match within.as_deref() {
@@ -227,6 +235,9 @@ impl<'a> Carrier<'a> {
         let mut pause = bounds.pause;
         let mut error = None;
         for attempt in 0..=bounds.attempts {
+            if attempt == 0 && self.is_over() {
+                return self.refuse_found(found, Refusal::Over);
+            }
             let now = match self.server.again(found) {
                 Ok(now) => now,
                 Err(error) => return self.refuse_found(found, Refusal::Said(error.to_string())),
@@ -290,3 +301,6 @@ impl fmt::Display for Outcome {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

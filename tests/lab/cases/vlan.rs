@@ -1,8 +1,10 @@
 //! VLAN and QinQ zones: the examples of the manual, on bridges that filter VLANs and on
 //! one that does not.
 
+use std::collections::BTreeSet;
+
 use crate::guest::Guest;
-use crate::kernel::kernel;
+use crate::kernel::{json, kernel};
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
@@ -11,6 +13,7 @@ use crate::scene::{BOTH_ENGINES, Scene};
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("switched", "vlan_example", vlan_example),
     Case::in_boot("switched", "qinq_example", qinq_example),
+    Case::in_boot("switched", "fixed_addresses_in_vlans", fixed_addresses_in_vlans),
 ];
 
 const NODES: &str = include_str!("../../../examples/vlan/sdn/nodes.yaml");
@@ -63,6 +66,43 @@ fn vlan_example(lab: &Lab) {
 
     drop((ten, twenty));
     scene.take_away(&nodes, &bare);
+}
+
+/// On a vnet that is VLAN-aware a bridge knows who is behind a guest's port in each VLAN of it,
+/// in those too that come later; and forgets those that go, where the kernel lets it.
+fn fixed_addresses_in_vlans(lab: &Lab) {
+    let scene = Scene::start(lab);
+    let node = scene.node_with(1, vlan_aware);
+    let mac = "bc:24:11:00:00:65";
+    node.put("/etc/pve/qemu-server/101.conf", format!("net0: virtio={mac},bridge=va\n"));
+    scene.push(
+        "zones: {outz: {type: vlan, bridge: vmbr0, bridge-disable-mac-learning: true}}\n\
+         vnets: {va: {zone: outz, tag: 10, vlanaware: true}}\n",
+    );
+    scene.sync(&node);
+    let guest = Guest::plan(101).address("10.9.0.101/24").start(lab, &node, "va");
+    let port = guest.port();
+    let vlan = |verb: &str, id: &str| {
+        node.exec(&["bridge", "vlan", verb, "dev", &port, "vid", id]).ok();
+    };
+    let known = || -> BTreeSet<u64> {
+        scene.sync(&node);
+        let said = json(&node.exec(&["bridge", "-j", "fdb", "show", "dev", &port]).ok());
+        let entries = said.as_array().expect("a list").iter();
+        let fixed = entries.filter(|entry| entry["mac"] == mac && entry["state"] == "static");
+        fixed.map(|entry| entry["vlan"].as_u64().unwrap_or_default()).collect()
+    };
+    vlan("add", "76");
+    assert_eq!(known(), [0, 1, 76].into());
+    vlan("add", "77");
+    assert_eq!(known(), [0, 1, 76, 77].into());
+    let flag = |name: &str| node.read(&format!("/sys/class/net/{port}/brport/{name}"));
+    assert_eq!((flag("learning").trim(), flag("unicast_flood").trim()), ("0", "0"));
+    vlan("del", "76");
+    let left = known();
+    assert!(left == [0, 1, 77].into() || left == [0, 1, 76, 77].into(), "{left:?}");
+    println!("the bridge knows of the VLANs {left:?}");
+    assert_eq!(node.exec(&["weft", "status"]).stdout.matches("port     ").count(), 0);
 }
 
 /// Two customers with the same tags on one wire: guests of one reach each other within a

@@ -26,10 +26,20 @@ use crate::cli::output::Output as Say;
 const WEFT: &str = "/weft";
 /// Where the repository lies in a node.
 pub(super) const REPOSITORY: &str = "/network.git";
-/// What of the machine a node has too, to be read: programs, and what they are linked to.
+/// What of the machine a node has too, to be read: programs, what they are linked to, and the
+/// devices that are no hardware.
 const SHARED: &[&str] = &[
     "bin",
-    "dev",
+    "dev/fd",
+    "dev/full",
+    "dev/null",
+    "dev/random",
+    "dev/stderr",
+    "dev/stdin",
+    "dev/stdout",
+    "dev/tty",
+    "dev/urandom",
+    "dev/zero",
     "gnu",
     "lib",
     "lib32",
@@ -44,7 +54,7 @@ const SHARED: &[&str] = &[
 ];
 /// The directories that a node has of its own.
 const OWN: &[&str] =
-    &["etc/network", "etc/weft", "proc", "run", "sys", "tmp", "var/cache", "var/lib"];
+    &["dev", "etc/network", "etc/weft", "proc", "run", "sys", "tmp", "var/cache", "var/lib"];
 /// What process 1 says when all is in place.
 const READY: &str = "ready";
 /// The namespaces of a node that are entered by their files, the mounts last: behind them lies
