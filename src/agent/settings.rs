@@ -204,7 +204,7 @@ impl Settings {
 
     /// What brings the running network to what the files say.
     pub fn engine(&self) -> Engine {
-        self.engine.as_ref().map_or_else(Engine::default, |engine| engine.value)
+        self.engine.as_ref().map_or(Engine::Native, |engine| engine.value)
     }
 
     /// The build of ifupdown2 that loads the files.

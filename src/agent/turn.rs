@@ -212,6 +212,7 @@ impl<H: Host> Turn<'_, H> {
             return Ok(report);
         }
         self.memory.open().order = None;
+        let begun = self.host.uptime()?.milliseconds;
         let Contents { tree, removal, brings_back, .. } = contents;
         let facts = debug_span!("facts").in_scope(|| self.host.facts(&self.settings.node.value))?;
         let considered =
@@ -227,6 +228,7 @@ impl<H: Host> Turn<'_, H> {
         report.status.warnings = report.findings.count(Severity::Warning);
         let rights = (removal, brings_back);
         self.carry_out(considered, facts, rights, (purpose, &drifted), &mut report)?;
+        self.remember_order(accepted.record(), &report, begun)?;
         if let Some(stuck) = drifted.stuck {
             report.status.state = State::Degraded;
             report.status.message = stuck;
@@ -307,8 +309,8 @@ impl<H: Host> Turn<'_, H> {
         (purpose, drifted): (Purpose, &drift::Found),
         report: &mut Report,
     ) -> Result<(), TurnError> {
-        let (record, begun) = (considered.record().clone(), self.host.uptime()?.milliseconds);
-        let Report { status, tree, findings, plan: shown, .. } = report;
+        let record = considered.record().clone();
+        let Report { status, tree, plan: shown, .. } = report;
         if of_settings(&considered.get().findings) {
             status.state = State::Refused;
             status.message = format!(
@@ -360,12 +362,7 @@ impl<H: Host> Turn<'_, H> {
         };
         let decision = decide(planned.get(), &circumstances);
         (status.state, status.message) = match decision {
-            Decision::Nothing => {
-                if purpose == Purpose::Sync {
-                    self.remember_order(&record, findings, begun)?;
-                }
-                in_order(&record, &status.refused)
-            }
+            Decision::Nothing => in_order(&record, &status.refused),
             Decision::Leave(reason) | Decision::Paused(reason) => (State::Pending, reason),
             Decision::Quarantined(reason) => (State::RolledBack, reason),
             Decision::Held(reason) => (State::Held, reason),

@@ -232,7 +232,9 @@ mod tests {
                     let answer = program::run("ip", &words).expect(line);
                     String::from_utf8(answer).expect("text")
                 };
-                MADE.iter().for_each(|line| drop(ip(line)));
+                for line in MADE {
+                    ip(line);
+                }
                 let found = devices::devices(true).expect("interfaces");
                 let bare = |device: &Device| Device { index: 0, ..device.clone() };
                 let printed = devices::sample::devices(&ip("-d -j addr show"));

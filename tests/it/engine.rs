@@ -22,13 +22,13 @@ fn another_engine_counts_without_a_commit() {
         (names.len(), newest["engine"].as_str().unwrap().to_owned())
     };
     let before = engines();
-    assert_eq!(before.1, "ifupdown2");
+    assert_eq!(before.1, "native");
     let settings = fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
-    node.put("etc/weft/agent.yaml", format!("engine: native\n{settings}").as_bytes());
+    node.put("etc/weft/agent.yaml", format!("engine: ifupdown2\n{settings}").as_bytes());
     assert_eq!(node.run(&["plan"]).code, 0);
     assert_eq!(engines(), before);
     assert_eq!(node.run(&["sync"]).code, 0);
-    assert_eq!(engines(), (before.0 + 1, "native".to_owned()));
+    assert_eq!(engines(), (before.0 + 1, "ifupdown2".to_owned()));
     assert_eq!(node.run(&["sync"]).code, 0);
-    assert_eq!(engines(), (before.0 + 1, "native".to_owned()));
+    assert_eq!(engines(), (before.0 + 1, "ifupdown2".to_owned()));
 }

@@ -39,7 +39,8 @@ pub(crate) struct Scene<'lab> {
     engines: &'static [&'static str],
 }
 
-/// Nodes by turns: what one engine made meets what the other made.
+/// Nodes by turns: what one engine made meets what the other made. As it is where nothing else
+/// is said.
 pub(crate) const BOTH_ENGINES: &[&str] = &["native", "ifupdown2"];
 
 impl<'lab> Scene<'lab> {
@@ -59,7 +60,7 @@ impl<'lab> Scene<'lab> {
         lab.outside().put("/tmp/alice.pub", &alice.public_key);
         let said = lab.outside().exec(&["ssh-keygen", "-lf", "/tmp/alice.pub"]).ok();
         let fingerprint = said.split(' ').nth(1).expect("a fingerprint").to_owned();
-        let engines = &["ifupdown2"];
+        let engines = BOTH_ENGINES;
         Self { lab, alice, copy, introduction, fingerprint, server, engines }
     }
 
@@ -88,8 +89,10 @@ impl<'lab> Scene<'lab> {
         node.install(WEFT, "/usr/bin/weft", 0o755);
         let number: usize = node.name().trim_start_matches("node").parse().unwrap_or(1);
         let engine = self.engines[(number - 1) % self.engines.len()];
+        // The usual one needs no line.
+        let engine = if engine == "native" { String::new() } else { format!("engine: {engine}\n") };
         let settings = format!(
-            "cluster: lab\nnode: {}\nmode: apply\nengine: {engine}\nallow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
+            "cluster: lab\nnode: {}\nmode: apply\n{engine}allow-file: true\nconfirm: {{settle: 1s, window: 90s, long-window: 90s}}\nremotes:\n  - {{name: origin, url: \"file://{REPOSITORY}\"}}\n\
              introduction:\n  commit: {}\n  signer: \"{}\"\n",
             node.name(),
             self.introduction,

@@ -36,24 +36,28 @@ pub(in crate::agent) struct InOrder {
 }
 
 impl<H: Host> Turn<'_, H> {
-    /// Remembers that all is in order with a commit, by a look that began so many milliseconds
-    /// after the machine.
+    /// Remembers that all is in order with a commit, where a whole turn found it so that began so
+    /// many milliseconds after the machine.
     pub(super) fn remember_order(
         &self,
         record: &CommitRecord,
-        findings: &Findings,
+        report: &Report,
         begun: u64,
     ) -> Result<(), TurnError> {
-        let running = apply::running(self.host)?;
+        let plan = report.plan.as_ref();
+        let is_nothing = plan.is_some_and(|plan| plan.is_empty() && plan.guards.is_empty());
+        if !is_nothing || report.status.state != State::InOrder {
+            return Ok(());
+        }
+        let Some(running) = apply::running(self.host)? else { return Ok(()) };
         let time = self.host.uptime()?.milliseconds;
         let took = Duration::from_millis(time.saturating_sub(begun));
-        let rest = took.saturating_mul(REST).clamp(SHORTLY, RARELY);
-        self.memory.open().order = running.map(|running| InOrder {
+        self.memory.open().order = Some(InOrder {
             commit: record.commit,
             runs: running.record.number,
             time,
-            rest,
-            findings: findings.clone(),
+            rest: took.saturating_mul(REST).clamp(SHORTLY, RARELY),
+            findings: report.findings.clone(),
         });
         Ok(())
     }

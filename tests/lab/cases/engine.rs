@@ -12,7 +12,7 @@ use crate::lab::{BEYOND, Lab};
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
-use crate::scene::{BOTH_ENGINES, FIRST, Scene, policy};
+use crate::scene::{FIRST, Scene, policy};
 
 const NEEDS: &[Need] = &[Need::Bridge, Need::Vxlan, Need::IptablesNft];
 
@@ -103,7 +103,7 @@ fn file(node: &Node) -> Option<String> {
 /// A commit changes two nodes; guests reach an outside host through source NAT, and each
 /// other through the tunnel.
 fn push_reaches_two_nodes(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = [scene.node(1), scene.node(2)];
     scene.push(FIRST);
     for node in &nodes {

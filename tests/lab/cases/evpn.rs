@@ -7,7 +7,7 @@ use crate::kernel::kernel;
 use crate::lab::{BEYOND, Lab};
 use crate::node::Node;
 use crate::runner::Case;
-use crate::scene::{BOTH_ENGINES, Scene};
+use crate::scene::Scene;
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[Case::in_boot("routed", "evpn_example", evpn_example)];
@@ -43,7 +43,7 @@ const BEHIND_ROUTER: &str = "203.0.113.1";
 /// Guests of two vnets on three nodes reach each other within a vnet and across, and the
 /// outside by way of the exit nodes, which tell a router what they lead to.
 fn evpn_example(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let router = router(lab);
     let nodes = [1, 2, 3].map(|number| scene.node_with(number, |node| uplink(node, number)));
     for (node, end) in [(&nodes[0], "eth1"), (&nodes[1], "eth2")] {

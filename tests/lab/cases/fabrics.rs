@@ -8,7 +8,7 @@ use crate::kernel::kernel;
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
-use crate::scene::{BOTH_ENGINES, Scene};
+use crate::scene::Scene;
 use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[
@@ -106,7 +106,7 @@ fn carries(lab: &Lab, nodes: &[Node; 3], vnet: &str) -> [Guest; 3] {
 
 /// The example: EVPN over OpenFabric.
 fn openfabric_example(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = ring(lab, &scene, |_, _| {});
     let bare = nodes.each_ref().map(kernel);
     let network = OPENFABRIC.replace("10.0.1.", "10.9.0.");
@@ -120,7 +120,7 @@ fn openfabric_example(lab: &Lab) {
 
 /// VXLAN over OSPF.
 fn ospf_below_vxlan(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = ring(lab, &scene, |_, _| {});
     let bare = nodes.each_ref().map(kernel);
     scene.push_files(&[("sdn/nodes.yaml", NODES), ("sdn/network.yaml", OSPF)]);
@@ -139,7 +139,7 @@ fn ospf_below_vxlan(lab: &Lab) {
 /// EVPN over IS-IS, whose sessions end at addresses of loopback interfaces. That nodes pass
 /// on what is for others is the administrator's to say.
 fn isis_below_evpn(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = ring(lab, &scene, |number, node| {
         let own = format!(
             "\nauto dummy1\niface dummy1 inet static\n\tlink-type dummy\n\taddress 172.16.0.{number}/32\n\n\

@@ -124,7 +124,7 @@ fn shown(milliseconds: f64) -> String {
 }
 
 /// A node of the native engine, and one that has no weft.
-fn nodes<'lab>(lab: &'lab Lab) -> (Scene<'lab>, Node, Node) {
+fn nodes(lab: &Lab) -> (Scene<'_>, Node, Node) {
     let scene = Scene::start(lab).with_engines(&["native"]);
     let (node, other) = (scene.node(1), scene.node(2));
     other.remove("/etc/weft/agent.yaml");

@@ -8,7 +8,7 @@ use crate::kernel::{json, kernel};
 use crate::lab::Lab;
 use crate::node::Node;
 use crate::runner::Case;
-use crate::scene::{BOTH_ENGINES, Scene};
+use crate::scene::Scene;
 
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("switched", "vlan_example", vlan_example),
@@ -30,7 +30,7 @@ pub(super) fn vlan_aware(node: &Node) {
 /// Three nodes, of which the third has a plain bridge: guests of one VLAN reach each
 /// other, guests of two do not, and isolated ports do not within a node.
 fn vlan_example(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = [scene.node_with(1, vlan_aware), scene.node_with(2, vlan_aware), scene.node(3)];
     let bare = nodes.each_ref().map(kernel);
     scene.push_files(&[("sdn/nodes.yaml", NODES), ("sdn/network.yaml", VLAN)]);
@@ -108,7 +108,7 @@ fn fixed_addresses_in_vlans(lab: &Lab) {
 /// Two customers with the same tags on one wire: guests of one reach each other within a
 /// tag, and nothing of the other.
 fn qinq_example(lab: &Lab) {
-    let scene = Scene::start(lab).with_engines(BOTH_ENGINES);
+    let scene = Scene::start(lab);
     let nodes = [scene.node_with(1, vlan_aware), scene.node_with(2, vlan_aware), scene.node(3)];
     let bare = nodes.each_ref().map(kernel);
     scene.push_files(&[("sdn/nodes.yaml", NODES), ("sdn/network.yaml", QINQ)]);
