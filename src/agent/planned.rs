@@ -12,7 +12,8 @@ use crate::facts::Facts;
 use crate::host::{Host, configured_guests};
 use crate::network::Network;
 use crate::plan::{
-    Check, Passage, Plan, RemovalLimits, Sign, changes_network, plan, services_target, target,
+    Check, Passage, Plan, RemovalLimits, Sign, changes_network, plan_towards, services_target,
+    target,
 };
 use crate::render::render;
 use crate::sync::Verified;
@@ -40,7 +41,7 @@ pub(super) fn planned(
     if changes_network(wanted.get(), &found) {
         found.passages = passages(host, settings);
     }
-    let target = target(wanted.get(), &found);
+    let target = Arc::new(target(wanted.get(), &found));
     found.kernel = host.kernel_for(&target)?.map(Arc::new);
     let services = services_target(wanted.get(), &found);
     if !services.is_empty() {
@@ -51,7 +52,7 @@ pub(super) fn planned(
     found.removable = with_guests;
     found.limits = RemovalLimits { max_vnets, max_percent, everything };
     let planned = wanted.map(|wanted| {
-        let mut plan = plan(wanted, facts, &found, owned.as_ref(), sequence);
+        let mut plan = plan_towards(target, wanted, facts, &found, owned.as_ref(), sequence);
         plan.guards.extend(disagreement);
         plan
     });

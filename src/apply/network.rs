@@ -137,39 +137,49 @@ pub(super) struct NewTexts<'a> {
     pub(super) ports: &'a str,
 }
 
-/// What the running network is to be brought to, and its kernel, of which the record
-/// keeps what a way back needs: as it was `read` a moment ago, or as it is read now. `None` on a
-/// dry node.
+/// What the running network is to be brought to by an engine, from what the previous generation
+/// and the file on the node say. `planned` is the target of a plan that was made of the file
+/// alone.
+pub(super) fn target(
+    host: &impl Host,
+    engine: Engine,
+    previous: &str,
+    new: &NewTexts<'_>,
+    planned: Option<&Arc<Target>>,
+) -> Result<Arc<Target>, HostError> {
+    let is = text_on_node(host, &Managed::Interfaces)?;
+    if let Some(planned) = planned.filter(|_| is == previous) {
+        return Ok(Arc::clone(planned));
+    }
+    let target = Target::between(&[previous, &is], new.interfaces)
+        .with_sysctls(new.sysctls)
+        .with_ports(&[&text_on_node(host, &Managed::Ports)?], new.ports)
+        .with_engine(engine);
+    Ok(Arc::new(target))
+}
+
+/// The kernel of a target, as it was `read` a moment ago or as it is read now; `None` on a dry
+/// node. The record keeps what a way back needs of it: the guests' ports, and what the network
+/// did not have that the previous generation asks for.
 pub(super) fn found(
     host: &impl Host,
     record: &mut Record,
-    previous: &str,
-    new: &NewTexts<'_>,
+    target: &Target,
     read: Option<&Arc<Kernel>>,
-) -> Result<Option<(Target, Arc<Kernel>)>, HostError> {
-    let on_node = |managed: &Managed| text_on_node(host, managed);
-    let target = Target::between(&[previous, &on_node(&Managed::Interfaces)?], new.interfaces)
-        .with_sysctls(new.sysctls)
-        .with_ports(&[&on_node(&Managed::Ports)?], new.ports)
-        .with_engine(record.engine);
+) -> Result<Option<Arc<Kernel>>, HostError> {
     let is_whole = |kernel: &&Arc<Kernel>| {
         target.tables().iter().all(|table| kernel.rules.contains_key(table))
     };
     let kernel = match read.filter(is_whole) {
         Some(kernel) => Some(Arc::clone(kernel)),
-        None => host.kernel_for(&target)?.map(Arc::new),
+        None => host.kernel_for(target)?.map(Arc::new),
     };
-    let Some(kernel) = kernel else { return Ok(None) };
-    note(record, previous, new.interfaces, &kernel);
-    Ok(Some((target, kernel)))
-}
-
-/// What a record keeps of the network before the first change: the guests' ports, and
-/// what the network did not have that the previous generation asks for.
-fn note(record: &mut Record, previous: &str, new: &str, kernel: &Kernel) {
-    let back = Target::between(&[new], previous).with_engine(record.engine);
-    record.guests = back.guests(kernel);
-    record.unmet = back.verify(kernel, &[]);
+    if let Some(kernel) = &kernel {
+        let back = target.back();
+        record.guests = back.guests(kernel);
+        record.unmet = back.verify(kernel, &[]);
+    }
+    Ok(kernel)
 }
 
 /// The way of a running network back to the generation before.

@@ -1,6 +1,7 @@
 //! From an authority to everything that an apply needs. Reads, and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -73,7 +74,7 @@ pub(super) struct Work {
     pub(super) drafts: Vec<Draft>,
     pub(super) actions: Vec<Action>,
     /// What the running network is to be brought to; none on a dry node.
-    pub(super) network: Option<Target>,
+    pub(super) network: Option<Arc<Target>>,
     /// What services are to be brought to.
     pub(super) services: ServiceTarget,
 }
@@ -164,18 +165,19 @@ fn of_plan(
         contents,
     )?;
     record.generation = draft.link();
-    let lapses = Lapses::between(&before, &draft.texts());
-    let services = ServiceTarget::between(before, draft.texts());
-    record.steps = told(&actions);
-    drafts.push(draft);
     let text = |managed| plan.rendering.files.get(&managed).map_or("", String::as_str);
     let new = network::NewTexts {
         interfaces: text(Managed::Interfaces),
         sysctls: text(Managed::Sysctl),
         ports: text(Managed::Ports),
     };
-    let network = network::found(host, &mut record, &back, &new, plan.kernel.as_ref())?;
-    let network = network.map(|(target, _)| target);
+    let target = network::target(host, plan.engine, &back, &new, Some(&plan.target))?;
+    let lapses = Lapses::between(&before, &draft.texts(), &target);
+    let services = ServiceTarget::between(before, draft.texts());
+    record.steps = told(&actions);
+    drafts.push(draft);
+    let kernel = network::found(host, &mut record, &target, plan.kernel.as_ref())?;
+    let network = kernel.map(|_| target);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
         if terms.reverts {
@@ -366,8 +368,9 @@ fn of_generation(
     let sysctls = files.text(host, &Managed::Sysctl)?;
     let ports = files.text(host, &Managed::Ports)?;
     let new = network::NewTexts { interfaces: &text, sysctls: &sysctls, ports: &ports };
-    let network = network::found(host, &mut record, &back, &new, None)?;
-    if let Some((target, kernel)) = &network {
+    let target = network::target(host, record.engine, &back, &new, None)?;
+    let kernel = network::found(host, &mut record, &target, None)?;
+    if let Some(kernel) = &kernel {
         let Steps { before, after } = target.steps(kernel);
         let files = std::mem::take(&mut actions);
         actions.extend((!before.is_empty()).then_some(Action::Network(before)));
@@ -390,7 +393,7 @@ fn of_generation(
         return Ok(Prepared::Nothing(Box::new(running.clone())));
     }
     record.steps = told(&actions);
-    let network = network.map(|(target, _)| target);
+    let network = kernel.map(|_| target);
     Ok(Prepared::Work(Box::new(Work { record, drafts: Vec::new(), actions, network, services })))
 }
 

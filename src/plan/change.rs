@@ -7,9 +7,9 @@ use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
 use super::engine::Engine;
-use super::interface::interfaces;
+use super::interface::Interface;
 use super::stanza::{option, stanzas};
-use crate::value::{IfName, VnetId};
+use crate::value::VnetId;
 
 /// How much a change disturbs, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -121,34 +121,34 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let before = stanzas(found);
     let after = stanzas(wanted);
-    let own: BTreeSet<IfName> = [found, wanted]
-        .into_iter()
-        .flat_map(interfaces)
-        .filter_map(|(name, interface)| interface.is_own().then_some(name))
-        .collect();
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let change = |name: &String| {
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let change = |name: &str| {
+        if before.get(name) == after.get(name) {
+            return None;
+        }
+        let of_own = |lines: Option<&Vec<&str>>| {
+            lines.is_some_and(|lines| Interface::new(name, lines).is_own())
+        };
+        let is_own = of_own(before.get(name)) || of_own(after.get(name));
         let (impact, reason) = match (before.get(name), after.get(name)) {
             (None, Some(_)) => (Impact::Adds, None),
             // One of the node's own only loses what was added to it.
-            (Some(old), new) if own.contains(name.as_str()) && Some(old) != new => {
-                (Impact::Changes, None)
-            }
+            (Some(_), _) if is_own => (Impact::Changes, None),
             (Some(_), None) => (Impact::Removes, None),
-            (Some(old), Some(new)) if old != new => match forced(old, new, engine) {
+            (Some(old), Some(new)) => match forced(old, new, engine) {
                 Some(reason) => (Impact::Recreates, Some(reason)),
                 None => (Impact::Changes, None),
             },
             _ => return None,
         };
         let lines = lines(before.get(name), after.get(name));
-        Some(Change { interface: name.clone(), impact, vnets: vnets(name), reason, lines })
+        Some(Change { interface: name.to_owned(), impact, vnets: vnets(name), reason, lines })
     };
     names.into_iter().filter_map(change).collect()
 }
 
 /// Why an interface has to be made again, if it has to.
-fn forced(old: &[String], new: &[String], engine: Engine) -> Option<String> {
+fn forced(old: &[&str], new: &[&str], engine: Engine) -> Option<String> {
     let old = by_option(old);
     let new = by_option(new);
     let is_v6 = |options: &BTreeMap<String, Vec<&str>>, option: &str| {
@@ -177,21 +177,17 @@ fn forced(old: &[String], new: &[String], engine: Engine) -> Option<String> {
     fixed.map(|option| format!("`{option}` cannot be set in place"))
 }
 
-fn by_option(lines: &[String]) -> BTreeMap<String, Vec<&str>> {
+fn by_option<'a>(lines: &[&'a str]) -> BTreeMap<String, Vec<&'a str>> {
     let mut options: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for line in lines {
-        options.entry(option(line)).or_default().push(line);
+    for &line in lines {
+        options.entry(option(line).into_owned()).or_default().push(line);
     }
     options
 }
 
-fn lines(old: Option<&Vec<String>>, new: Option<&Vec<String>>) -> Vec<LineChange> {
-    let slice = |lines: Option<&Vec<String>>| -> Vec<String> { lines.cloned().unwrap_or_default() };
-    let (old, new) = (slice(old), slice(new));
-    of_lines(
-        &old.iter().map(String::as_str).collect::<Vec<_>>(),
-        &new.iter().map(String::as_str).collect::<Vec<_>>(),
-    )
+fn lines(old: Option<&Vec<&str>>, new: Option<&Vec<&str>>) -> Vec<LineChange> {
+    let nothing = Vec::new();
+    of_lines(old.unwrap_or(&nothing), new.unwrap_or(&nothing))
 }
 
 /// The lines that go and come when one text becomes another one.

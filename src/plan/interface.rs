@@ -135,19 +135,21 @@ impl Kind {
     }
 }
 
+/// The interfaces of a file by their names.
+pub type Interfaces = BTreeMap<IfName, Interface>;
+
 /// The interfaces of a file whose names can be an interface's.
-pub fn interfaces(text: &str) -> BTreeMap<IfName, Interface> {
-    let stanzas = stanzas(text).into_iter();
-    let interface = |(name, lines): (String, Vec<String>)| {
-        Some((name.parse().ok()?, Interface::new(&name, &lines)))
-    };
-    stanzas.filter_map(interface).collect()
+pub fn interfaces(text: &str) -> Interfaces {
+    let interface =
+        |(name, lines): (&str, Vec<&str>)| Some((name.parse().ok()?, Interface::new(name, &lines)));
+    stanzas(text).into_iter().filter_map(interface).collect()
 }
 
 impl Interface {
     #[expect(clippy::too_many_lines, reason = "a line or two for each option")]
-    fn new(name: &str, lines: &[String]) -> Self {
-        let mut new = Self { lines: lines.to_vec(), ..Self::default() };
+    pub(super) fn new(name: &str, lines: &[&str]) -> Self {
+        let lines_of = lines.iter().map(|line| (*line).to_owned()).collect();
+        let mut new = Self { lines: lines_of, ..Self::default() };
         let mut bridge: Option<Bridge> = None;
         let (mut stp, mut delay, mut vlans) = (None, None::<u32>, Vec::new());
         let mut vni = None;
@@ -159,7 +161,7 @@ impl Interface {
         let mut other = None;
         for line in lines {
             let value = line.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim());
-            let understood = match option(line).as_str() {
+            let understood = match &*option(line) {
                 "address" => insert(&mut new.addresses, address(value)),
                 "mtu" | "ovs-mtu" => set(&mut new.mtu, value),
                 "hwaddress" => {
@@ -236,7 +238,7 @@ impl Interface {
                 _ => true,
             };
             if !understood {
-                new.unread.push(line.clone());
+                new.unread.push((*line).to_owned());
             }
         }
         new.kind = match (vni, bridge, other.or_else(|| vlan.kind(name))) {

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use self::speakers::{Speakers, Term};
-use super::interface::{Interface, Kind, interfaces};
+use super::interface::{Interface, Interfaces, Kind};
+use super::network::Target;
 use super::service::Texts;
 use super::sign::{Protocol, Session, Sign};
 use crate::render::Managed;
@@ -38,27 +39,21 @@ pub struct Lapses {
 }
 
 /// What files say.
-struct Said {
-    interfaces: BTreeMap<IfName, Interface>,
+struct Said<'a> {
+    interfaces: &'a Interfaces,
     speakers: Speakers,
 }
 
-impl Said {
+impl<'a> Said<'a> {
     /// The prefixes that interfaces hold, and that routes lead to.
     fn prefixes(&self) -> BTreeSet<IpNet> {
         let all = self.interfaces.values();
         all.flat_map(|one| one.addresses.iter().chain(&one.routes)).map(IpNet::trunc).collect()
     }
 
-    fn by(texts: &Texts) -> Self {
-        let text = |managed| {
-            let bytes = texts.get(&managed);
-            bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
-        };
-        Self {
-            interfaces: interfaces(&text(Managed::Interfaces)),
-            speakers: Speakers::of(&text(Managed::Frr)),
-        }
+    fn by(interfaces: &'a Interfaces, texts: &Texts) -> Self {
+        let text = texts.get(&Managed::Frr).map(|bytes| String::from_utf8_lossy(bytes));
+        Self { interfaces, speakers: Speakers::of(&text.unwrap_or_default()) }
     }
 
     /// The VNIs that FRR is to know.
@@ -100,9 +95,9 @@ impl Said {
 }
 
 impl Lapses {
-    /// From what some files said to what others do.
-    pub fn between(before: &Texts, after: &Texts) -> Self {
-        let (before, after) = (Said::by(before), Said::by(after));
+    /// From what some files said to what others do, whose interfaces a target has.
+    pub fn between(before: &Texts, after: &Texts, target: &Target) -> Self {
+        let (before, after) = (Said::by(&target.before, before), Said::by(&target.wanted, after));
         let (old, new) = (&before.speakers, &after.speakers);
         let mut lapses = Self {
             underlay: old.underlay != new.underlay
@@ -245,7 +240,7 @@ impl Lapses {
     /// no session that could be watched.
     fn of_tunnels(&mut self, before: &Said, after: &Said) {
         let mut changes: BTreeMap<String, usize> = BTreeMap::new();
-        for (name, old) in &before.interfaces {
+        for (name, old) in before.interfaces {
             let new = after.interfaces.get(name).map(|new| &new.kind);
             let (
                 Kind::Vxlan { id, port, local, .. },
@@ -277,7 +272,7 @@ impl Lapses {
     /// Vnets that leave the node by another VLAN: until the other nodes follow, guests here
     /// and there are in two networks. No session could be watched.
     fn of_tags(&mut self, before: &Said, after: &Said) {
-        let (old, new) = (tags::tags(&before.interfaces), tags::tags(&after.interfaces));
+        let (old, new) = (tags::tags(before.interfaces), tags::tags(after.interfaces));
         let mut changes: BTreeMap<String, usize> = BTreeMap::new();
         for (name, was) in old {
             let Some(is) = new.get(name).filter(|is| **is != was) else { continue };

@@ -41,7 +41,7 @@ pub use change::{Change, Impact, LineChange};
 pub use engine::Engine;
 pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
-pub use interface::{Interface, Kind, interfaces};
+pub use interface::{Interface, Interfaces, Kind, interfaces};
 pub use kernel::{Kernel, Link, PortVlan, Stations, Tunnel};
 pub use lapse::Lapses;
 pub use nat::{NAT_TABLE, Nat, NatRule, nat_commands, nat_listing, nat_table};
@@ -95,6 +95,8 @@ pub struct Plan {
     pub reasons: Vec<String>,
     /// Whether it touches the way by which the node is reached, whatever its class.
     pub touches_management: bool,
+    /// What the network is to be brought to.
+    pub target: Arc<Target>,
     /// What the kernel had when it was made; `None` on a dry node.
     pub kernel: Option<Arc<Kernel>>,
 }
@@ -184,6 +186,19 @@ pub fn plan(
     owned: Option<&Owned>,
     sequence: u64,
 ) -> Plan {
+    let target = Arc::new(target(&wanted, found));
+    plan_towards(target, wanted, facts, found, owned, sequence)
+}
+
+/// The same to the [`target`] of these files, for a caller that has it.
+pub fn plan_towards(
+    target: Arc<Target>,
+    wanted: Rendering,
+    facts: Facts,
+    found: &Found,
+    owned: Option<&Owned>,
+    sequence: u64,
+) -> Plan {
     let mut steps = Vec::new();
     let mut changes = Vec::new();
     let mut guards = Vec::new();
@@ -232,7 +247,6 @@ pub fn plan(
         });
     }
     guards.extend(wanted.obstacle.as_ref().map(guard::obstacle));
-    let target = target(&wanted, found);
     guards.extend(guard::of_network(&target, found, owned));
     guards.extend(guard::of_removal(&wanted, owned, found.limits));
     if let Some(kernel) = &found.kernel {
@@ -246,7 +260,7 @@ pub fn plan(
         let steps_of_services = services_target(&wanted, found).steps(services);
         steps.extend(steps_of_services.into_iter().map(Step::Service));
     }
-    let (class, reasons, touches_management) = class(&wanted, &facts, found);
+    let (class, reasons, touches_management) = class(&wanted, &facts, found, &target);
     Plan {
         node: facts.node.clone(),
         rendering: wanted,
@@ -261,17 +275,22 @@ pub fn plan(
         class,
         reasons,
         touches_management,
+        target,
         kernel: found.kernel.clone(),
     }
 }
 
 /// How a change from found to wanted is watched, and why.
-fn class(wanted: &Rendering, facts: &Facts, found: &Found) -> (Class, Vec<String>, bool) {
-    let Lapses { underlay, mut renegotiations, .. } = Lapses::between(&found.files, &texts(wanted));
-    let after = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
-    let before = found.interfaces_text();
+fn class(
+    wanted: &Rendering,
+    facts: &Facts,
+    found: &Found,
+    target: &Target,
+) -> (Class, Vec<String>, bool) {
+    let Lapses { underlay, mut renegotiations, .. } =
+        Lapses::between(&found.files, &texts(wanted), target);
     let reached = (found.management, found.passages.as_slice());
-    let touched = reach::touched(&before, after, facts, reached, underlay);
+    let touched = reach::touched((&target.before, &target.wanted), facts, reached, underlay);
     let class = match (renegotiations.is_empty(), touched.is_empty()) {
         (false, _) => Class::Coordinated,
         (true, false) => Class::Management,

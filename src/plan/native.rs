@@ -237,7 +237,7 @@ impl Target {
     /// What a kernel has otherwise than wanted, beside what every engine is held to.
     pub(super) fn native_differences(&self, kernel: &Kernel) -> Vec<Mismatch> {
         let mut found = Vec::new();
-        for (name, wanted) in &self.wanted {
+        for (name, wanted) in &*self.wanted {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             if let Some(settings) = bridge_settings(wanted, link) {
                 found.push(Mismatch::new(name.as_str(), format!("lacks {settings}")));

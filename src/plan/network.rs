@@ -7,12 +7,13 @@ mod steps;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::engine::Engine;
 use super::guests::GuestPort;
-use super::interface::{Interface, interfaces};
+use super::interface::{Interface, Interfaces, interfaces};
 use super::kernel::Kernel;
 use super::ports::PortRule;
 use super::rule::{Rule, Table};
@@ -25,9 +26,9 @@ pub use self::steps::Steps;
 /// What a kernel is to be brought to, and what may be there of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    pub(super) wanted: BTreeMap<IfName, Interface>,
+    pub(super) wanted: Arc<Interfaces>,
     /// What weft, or the file that it takes over, asked for until now.
-    pub(super) before: BTreeMap<IfName, Interface>,
+    pub(super) before: Arc<Interfaces>,
     /// The VLANs that bridges of it had as ports by their names alone.
     implied_before: BTreeSet<String>,
     /// Values of the kernel, by their names with `/`.
@@ -41,9 +42,30 @@ impl Target {
     /// From what some files asked for to what another one does. What several of the
     /// old ones ask for is as the last of them has it.
     pub fn between(old: &[&str], new: &str) -> Self {
-        let before: BTreeMap<_, _> = old.iter().flat_map(|text| interfaces(text)).collect();
+        let wanted = Arc::new(interfaces(new));
+        let before = match old {
+            [first, rest @ ..] if rest.iter().all(|text| text == first) => {
+                if *first == new {
+                    Arc::clone(&wanted)
+                } else {
+                    Arc::new(interfaces(first))
+                }
+            }
+            _ => Arc::new(old.iter().flat_map(|text| interfaces(text)).collect()),
+        };
+        Self::of(before, wanted)
+    }
+
+    fn of(before: Arc<Interfaces>, wanted: Arc<Interfaces>) -> Self {
         let implied_before = implied(&before).map(str::to_owned).collect();
-        Self { wanted: interfaces(new), before, implied_before, ..Self::default() }
+        Self { wanted, before, implied_before, ..Self::default() }
+    }
+
+    /// The way back of interfaces, and of nothing else, by the same engine.
+    #[must_use]
+    pub fn back(&self) -> Self {
+        let back = Self::of(Arc::clone(&self.wanted), Arc::clone(&self.before));
+        back.with_engine(self.engine)
     }
 
     /// The same with what a file of `sysctl.d(5)` sets.
@@ -62,7 +84,7 @@ impl Target {
     #[must_use]
     pub fn sparing(mut self, names: &[String]) -> Self {
         let stays = |name: &str| !names.iter().any(|spared| spared == name);
-        self.before.retain(|name, _| stays(name.as_str()));
+        Arc::make_mut(&mut self.before).retain(|name, _| stays(name.as_str()));
         self.implied_before.retain(|name| stays(name));
         self
     }
@@ -151,7 +173,7 @@ impl Target {
 
     /// Every port of our bridges that weft did not make.
     pub fn guests(&self, kernel: &Kernel) -> Vec<GuestPort> {
-        let ours = || self.wanted.iter().chain(&self.before);
+        let ours = || self.wanted.iter().chain(&*self.before);
         let made: BTreeSet<&str> =
             ours().flat_map(|(name, interface)| interface.ports().chain([name.as_str()])).collect();
         let bridges: BTreeSet<&str> = ours()
@@ -194,7 +216,7 @@ impl Target {
     /// Everything that a kernel has otherwise than wanted, but for [`Target::unset`].
     pub fn verify(&self, kernel: &Kernel, guests: &[GuestPort]) -> Vec<Mismatch> {
         let mut found = Vec::new();
-        for (name, wanted) in &self.wanted {
+        for (name, wanted) in &*self.wanted {
             found.extend(differences(name.as_str(), wanted, kernel));
         }
         if self.engine == Engine::Native {
@@ -205,7 +227,7 @@ impl Target {
                 found.push(Mismatch::new(name.as_str(), "is still there"));
             }
         }
-        for (name, old) in &self.before {
+        for (name, old) in &*self.before {
             let keeps = |route: &IpNet| {
                 self.wanted.get(name).is_some_and(|wanted| wanted.routes.contains(route))
             };

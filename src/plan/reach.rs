@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::interface::{Interface, interfaces};
+use super::interface::{Interface, Interfaces};
 use crate::facts::Facts;
 use crate::value::{IfName, Word};
 
@@ -31,14 +31,12 @@ type Way = BTreeMap<String, String>;
 /// addresses of default routes and the passages to remotes are on the way too. `underlay`
 /// says whether the fabrics change.
 pub(super) fn touched(
-    before: &str,
-    after: &str,
+    (before, after): (&Interfaces, &Interfaces),
     facts: &Facts,
     (management, passages): (Option<IpAddr>, &[Passage]),
     underlay: bool,
 ) -> Vec<String> {
-    let (before, after) = (interfaces(before), interfaces(after));
-    let way = way(&before, facts, management, passages);
+    let way = way(before, facts, management, passages);
     let prefixes: BTreeSet<IpNet> = facts
         .routes
         .iter()
@@ -165,6 +163,7 @@ fn below(name: &str, facts: &Facts) -> Vec<(String, &'static str)> {
 mod tests {
     use super::{Passage, touched};
     use crate::facts::Facts;
+    use crate::plan::interfaces;
 
     const OWN: &str =
         "auto ens19\niface ens19 inet static\n\taddress 10.9.0.1/31\n\tip-forward 1\n";
@@ -185,7 +184,12 @@ mod tests {
     }
 
     fn said(before: &str, after: &str) -> Vec<String> {
-        touched(before, after, &facts(), ("192.0.2.10".parse().ok(), &[]), false)
+        touched(
+            (&interfaces(before), &interfaces(after)),
+            &facts(),
+            ("192.0.2.10".parse().ok(), &[]),
+            false,
+        )
     }
 
     fn own(name: &str) -> String {
@@ -243,10 +247,15 @@ mod tests {
         let dummy = "auto dummy_f\niface dummy_f inet static\n\taddress 192.0.2.10/32\n\
             \tlink-type dummy\n\tip-forward 1\n";
         let management = "192.0.2.10".parse().ok();
-        let with = |underlay| touched(dummy, dummy, &facts(), (management, &[]), underlay);
+        let with = |underlay| {
+            touched((&interfaces(dummy), &interfaces(dummy)), &facts(), (management, &[]), underlay)
+        };
         assert!(with(false).is_empty());
         assert_eq!(with(true), ["fabrics change, by which the node is reached"]);
-        assert!(touched(dummy, dummy, &facts(), (None, &[]), true).is_empty());
+        assert!(
+            touched((&interfaces(dummy), &interfaces(dummy)), &facts(), (None, &[]), true)
+                .is_empty()
+        );
     }
 
     #[test]
@@ -257,7 +266,8 @@ mod tests {
             interface: "ens20".to_owned(),
         };
         let says = |passages: &[Passage], after: &str| {
-            touched("", after, &facts(), (None, passages), false).join("; ")
+            touched((&interfaces(""), &interfaces(after)), &facts(), (None, passages), false)
+                .join("; ")
         };
         let bridge = "auto v1\niface v1\n\taddress 10.5.0.8/30\n\tbridge_ports none\n";
         assert_eq!(says(&[], &own("ens20")) + &says(&[], bridge), "");

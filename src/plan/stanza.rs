@@ -1,13 +1,14 @@
 //! Interfaces files as stanzas, so that two of them can be compared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The stanzas of a file by interface, their lines in order. Two stanzas of one
 /// interface are one, as ifupdown2 reads them. Lines before the first stanza
 /// (comments, `source`) and `auto` lines are no part of any.
-pub(super) fn stanzas(text: &str) -> BTreeMap<String, Vec<String>> {
-    let mut stanzas: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut current: Option<String> = None;
+pub(super) fn stanzas(text: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut stanzas: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut current: Option<(&str, Vec<&str>)> = None;
     for line in text.lines() {
         let line = line.trim();
         let mut words = line.split_whitespace();
@@ -15,22 +16,27 @@ pub(super) fn stanzas(text: &str) -> BTreeMap<String, Vec<String>> {
             None => {}
             Some(word) if word.starts_with('#') => {}
             Some("iface") => {
-                current = words.next().map(str::to_owned);
-                if let Some(name) = &current {
-                    stanzas.entry(name.clone()).or_default();
-                }
+                let begun = words.next().map(|name| (name, Vec::new()));
+                add(&mut stanzas, std::mem::replace(&mut current, begun));
             }
             Some("auto" | "allow-hotplug" | "source" | "source-directory" | "mapping") => {
-                current = None;
+                add(&mut stanzas, current.take());
             }
             Some(_) => {
-                if let Some(lines) = current.as_ref().and_then(|name| stanzas.get_mut(name)) {
-                    lines.push(line.to_owned());
+                if let Some((_, lines)) = &mut current {
+                    lines.push(line);
                 }
             }
         }
     }
+    add(&mut stanzas, current);
     stanzas
+}
+
+fn add<'a>(stanzas: &mut BTreeMap<&'a str, Vec<&'a str>>, stanza: Option<(&'a str, Vec<&'a str>)>) {
+    if let Some((name, mut lines)) = stanza {
+        stanzas.entry(name).or_default().append(&mut lines);
+    }
 }
 
 /// The lines of a file that are no option of a stanza, one space between words: what
@@ -57,6 +63,7 @@ pub(super) fn outside(text: &str) -> Vec<String> {
 
 /// The first word of a line: the option it sets, with Proxmox's two spellings of
 /// one option as one.
-pub(super) fn option(line: &str) -> String {
-    line.split_whitespace().next().unwrap_or_default().replace('_', "-")
+pub(super) fn option(line: &str) -> Cow<'_, str> {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    if word.contains('_') { word.replace('_', "-").into() } else { word.into() }
 }

@@ -6,9 +6,18 @@ use std::path::Path;
 
 use weft::declare::Tree;
 use weft::facts::Facts;
-use weft::plan::{Class, Found, Lapses, Owned, Plan, Protocol, Session, Sign, Texts, plan};
+use weft::plan::{Class, Found, Lapses, Owned, Plan, Protocol, Session, Sign, Target, Texts, plan};
 use weft::render::{Managed, Profile, Rendering, render};
 use weft::validate::check;
+
+/// What lapses between files, whose interfaces are among them.
+pub(crate) fn lapses_between(before: &Texts, after: &Texts) -> Lapses {
+    let text = |texts: &Texts| {
+        let bytes = texts.get(&Managed::Interfaces);
+        String::from_utf8(bytes.cloned().unwrap_or_default()).unwrap()
+    };
+    Lapses::between(before, after, &Target::between(&[&text(before)], &text(after)))
+}
 
 /// The declarations of an example with some text replaced, each of which must be there.
 fn rendering(example: &str, edits: &[(&str, &str)]) -> (Rendering, Facts) {
@@ -47,7 +56,7 @@ fn edit(example: &str, edits: &[(&str, &str)]) -> (Lapses, Plan) {
     let (before, _) = rendering(example, &[]);
     let (after, facts) = rendering(example, edits);
     let found = Found { files: texts(&before), ..Found::default() };
-    let lapses = Lapses::between(&found.files, &texts(&after));
+    let lapses = lapses_between(&found.files, &texts(&after));
     (lapses, plan(after, facts, &found, Some(&Owned::default()), 2))
 }
 
@@ -155,7 +164,7 @@ fn a_tag_of_a_bridge_that_knows_none_is_followed_through_its_cable() {
         );
         Texts::from([(Managed::Interfaces, text.into_bytes())])
     };
-    let reasons = |from, to| Lapses::between(&text(from), &text(to)).renegotiations;
+    let reasons = |from, to| lapses_between(&text(from), &text(to)).renegotiations;
     assert_eq!(
         reasons(5, 7),
         [
@@ -220,7 +229,7 @@ fn what_goes_is_not_asked_for() {
     assert!(!lapses.removes(&session(Protocol::Bgp, "192.168.0.2")));
     // All of FRR.
     let (before, _) = rendering("evpn", &[]);
-    let lapses = Lapses::between(&texts(&before), &Texts::new());
+    let lapses = lapses_between(&texts(&before), &Texts::new());
     assert!(
         lapses.removes(&session(Protocol::Bgp, "192.168.0.2")) && lapses.removes(&Sign::Vni(10000))
     );
@@ -275,7 +284,7 @@ fn fabrics_are_the_underlay() {
         " openfabric hello-interval 1\n",
     );
     after.insert(Managed::Frr, text.into_bytes());
-    let lapses = Lapses::between(&texts(&before), &after);
+    let lapses = lapses_between(&texts(&before), &after);
     assert!(lapses.underlay && lapses.removes(&session(Protocol::OpenFabric, "ens19")));
     // Hellos at another pace.
     let (lapses, _) = edit("fabric", &[("    hello_interval: 1\n", "    hello_interval: 2\n")]);
@@ -362,22 +371,22 @@ fn what_both_sides_agree_on_is_told_by_its_words() {
         ),
         (replaced("neighbor G bfd", "neighbor G bfd 3 300 300"), vec![]),
     ] {
-        let lapses = Lapses::between(&config("", ""), &after);
+        let lapses = lapses_between(&config("", ""), &after);
         assert_eq!(lapses.renegotiations, reasons);
     }
     let lapses =
-        Lapses::between(&config("", ""), &replaced("neighbor G bfd", "neighbor G bfd 3 300 300"));
+        lapses_between(&config("", ""), &replaced("neighbor G bfd", "neighbor G bfd 3 300 300"));
     assert!(lapses.renegotiates(&session(Protocol::Bfd, "10.0.0.2")));
     assert!(!lapses.renegotiates(&session(Protocol::Bgp, "10.0.0.2")));
-    let lapses = Lapses::between(&config("", ""), &replaced(" neighbor G bfd\n", ""));
+    let lapses = lapses_between(&config("", ""), &replaced(" neighbor G bfd\n", ""));
     assert!(lapses.removes(&session(Protocol::Bfd, "10.0.0.2")));
     assert!(!lapses.removes(&session(Protocol::Bgp, "10.0.0.2")));
-    let lapses = Lapses::between(
+    let lapses = lapses_between(
         &config("", ""),
         &replaced(" ip ospf hello-interval 1\n", " ip ospf passive\n"),
     );
     assert!(lapses.removes(&session(Protocol::Ospf, "eth0")));
-    let lapses = Lapses::between(
+    let lapses = lapses_between(
         &config(" neighbor G password s3cret\n", ""),
         &config(" neighbor G password other\n", ""),
     );

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use weft::plan::{
-    Before, Class, Health, Lapses, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime, Verdict,
-    Watch, Watchlist, Window,
+    Before, Class, Health, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime, Verdict, Watch,
+    Watchlist, Window,
 };
 use weft::render::Managed;
 
-use super::lapses::session;
+use super::lapses::{lapses_between, session};
 
 fn ordinary() -> Opening {
     let carrying_out = Duration::ZERO;
@@ -89,7 +89,7 @@ fn what_a_coordinated_change_drops_is_no_failure_of_it() {
         let text = format!("router bgp {asn}\n neighbor 192.0.2.1 remote-as 65100\nexit\n");
         Texts::from([(Managed::Frr, text.into_bytes())])
     };
-    let lapses = Lapses::between(&text(65000), &text(65001));
+    let lapses = lapses_between(&text(65000), &text(65001));
     let opening = Opening { class: Class::Coordinated, ..ordinary() };
     let window = Window::open(&Terms::default(), &opening, &at(0), &before, &lapses);
     assert!(!window.is_failing(&[session(Protocol::Bgp, "192.0.2.1")]));

@@ -18,7 +18,7 @@ use camino::Utf8Path;
 use super::{ApplyError, Authority, Entry, Outcome, generation, running};
 use crate::host::fake::Fake;
 use crate::host::{FoundFile, Host, HostError, TEMPORARY};
-use crate::plan::{Class, Engine, Plan, Step, Terms};
+use crate::plan::{Class, Engine, Plan, Step, Target, Terms};
 use crate::render::{Managed, Profile, Rendering, without_version};
 use crate::sync::{CommitRecord, Verified};
 use crate::value::{NodeName, ObjectId};
@@ -54,6 +54,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
     let (rendering, managed) = (rendering(text), Managed::Interfaces);
     let found = host.read(&managed.path(), 1 << 20)?;
     let found = found.map(|file| String::from_utf8(file.bytes).expect("UTF-8"));
+    let target = Target::between(&[found.as_deref().unwrap_or_default()], text.unwrap_or_default());
     let steps = match (rendering.bytes(&managed, sequence.into()), found) {
         (Some(_), Some(found)) if Some(without_version(&found)) == text => Vec::new(),
         (Some(bytes), _) => vec![Step::Write { managed, bytes }],
@@ -74,6 +75,7 @@ fn plan(host: &impl Host, sequence: u8, text: Option<&str>) -> Result<Plan, Host
         class: Class::Ordinary,
         reasons: Vec::new(),
         touches_management: false,
+        target: target.into(),
         kernel: None,
     })
 }

@@ -20,7 +20,7 @@ impl Target {
     /// Takes ports out of bridges that had them by their stanzas and are not to have them any
     /// more.
     pub(super) fn leave(&self, work: &mut Work) {
-        for (bridge, old) in &self.before {
+        for (bridge, old) in &*self.before {
             let wanted = self.wanted.get(bridge);
             let stays: BTreeSet<&str> = wanted.into_iter().flat_map(Interface::ports).collect();
             for port in old.ports().filter(|port| !stays.contains(port)) {

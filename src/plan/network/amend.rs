@@ -41,7 +41,7 @@ impl Target {
         }
         steps.extend(self.unused(kernel).map(|interface| NetworkStep::Delete { interface }));
         steps.extend(self.no_longer_here(kernel));
-        for (name, wanted) in &self.wanted {
+        for (name, wanted) in &*self.wanted {
             let Some(link) = kernel.links.get(name.as_str()) else { continue };
             let interface = || name.clone();
             // ifupdown2 has cables and dummies made by another program, and goes on before
