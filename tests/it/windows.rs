@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use weft::plan::{
-    Before, Class, Health, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime, Verdict, Watch,
-    Watchlist, Window,
+    Before, Class, Health, Lapses, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime, Verdict,
+    Watch, Watchlist, Window,
 };
 use weft::render::Managed;
 

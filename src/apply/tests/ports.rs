@@ -117,6 +117,8 @@ fn a_change_that_fails_leaves_ports_as_they_were() {
     host.with_network(|network| network.set_lies(&["va", "vb"]));
     let mut plan = planned(&host, 2, ISOLATED);
     let text = BRIDGES.replace("\tbridge_ports none\n", "\tbridge_ports none\n\tmtu 1400\n");
+    let ports = &plan.rendering.files[&Managed::Ports];
+    plan.target = Target::between(&[BRIDGES], &text).with_ports(&[""], ports).into();
     plan.rendering.files.insert(Managed::Interfaces, text);
     let bytes = plan.rendering.bytes(&Managed::Interfaces, 2).expect("there");
     let at = plan.steps.iter().position(|step| step.managed().is_some()).expect("there");
