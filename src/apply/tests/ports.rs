@@ -8,7 +8,7 @@ use crate::apply::journal::{self, State};
 use crate::apply::{Authority, Failure, Outcome, drift, lacking_ports, restore, set_ports};
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault};
-use crate::plan::{self, Found, NetworkStep, Owned, Plan, Stations, Step, target};
+use crate::plan::{self, Found, NetworkStep, Owned, Plan, Stations, Step, Target, target};
 use crate::render::Managed;
 use crate::sync::Verified;
 

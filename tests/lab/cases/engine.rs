@@ -256,7 +256,7 @@ fn keeps(lab: &Lab, engines: Engines) {
 /// What ifupdown2 does not do, whatever it says of itself, is found in the kernel, undone
 /// and told.
 fn rolls_back_what_fails(lab: &Lab) {
-    let scene = Scene::start(lab);
+    let scene = Scene::start(lab).with_engines(IFUPDOWN2);
     let node = scene.node(1);
     scene.apply(&node, FIRST);
     let (bytes, before) = (file(&node), kernel(&node));
@@ -305,7 +305,7 @@ fn rolls_back_what_fails(lab: &Lab) {
 
 /// Rules are there once, however often ifupdown2 adds them.
 fn has_rules_once(lab: &Lab) {
-    let scene = Scene::start(lab);
+    let scene = Scene::start(lab).with_engines(IFUPDOWN2);
     let node = scene.node(1);
     let count = |table: &str| {
         let text = node.exec(&["iptables-save", "-t", table]).ok();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::command::Process;
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
@@ -51,7 +52,8 @@ fn network(vnets: usize, one: Option<u32>) -> String {
 
 /// How long it took.
 struct Timed {
-    /// From the start of the program to a kernel that was read back.
+    /// From the start of the program, or from when the agent was told, to a kernel that was read
+    /// back.
     verified: f64,
     /// Of it each stage.
     stages: Stages,
@@ -67,6 +69,29 @@ fn timed(scene: &Scene<'_>, node: &Node) -> Timed {
     let verified = ends(&said.stderr, "verify").pop().expect("something changed");
     let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
     Timed { verified, stages: stages(&said.stderr) }
+}
+
+/// The same by an agent that runs, which is asked to look now.
+fn told(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
+    scene.mirror(node);
+    let before = agent.stderr().len();
+    let sync = node.command(&["weft", "--json", "sync"]);
+    let begun = Timestamp::now();
+    let said = sync.within(PATIENCE).run();
+    assert_eq!(said.code(), 0, "{}", said.stdout);
+    let log = agent.stderr()[before..].to_owned();
+    let verified = ends(&log, "verify").pop().expect("something changed");
+    let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
+    Timed { verified, stages: stages(&log) }
+}
+
+/// An agent that looks only when it is told to, after its first turn.
+fn agent(node: &Node, settings: &str) -> Process {
+    let usual = node.read("/etc/weft/agent.yaml");
+    node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 12h}}\n{settings}{usual}"));
+    let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
+    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
+    agent
 }
 
 /// When a stage ended, each time.
@@ -134,11 +159,13 @@ fn nodes(lab: &Lab) -> (Scene<'_>, Node, Node) {
 /// One vnet changed, added and removed among many, against `ifreload -a` on the same files.
 fn one_of_many(lab: &Lab) {
     let (scene, node, other) = nodes(lab);
+    scene.push(&network(VNETS, None));
+    timed(&scene, &node);
+    let agent = agent(&node, "");
     let apply = |one: Option<u32>| {
         scene.push(&network(VNETS, one));
-        timed(&scene, &node)
+        told(&scene, &node, &agent)
     };
-    apply(None);
     let without = node.read(SDN_FILE);
     other.put(SDN_FILE, &without);
     let reload = || {
@@ -165,7 +192,12 @@ fn one_of_many(lab: &Lab) {
         let what = format!("one vnet {what} among {VNETS}, `ifreload -a`{}", shares(&times));
         row(&what, native, &shown(ifreload), &ratio);
     }
-    let nothing = median(turns_of_nothing(&node));
+    let nothing = (0..TIMES).map(|_| {
+        let before = agent.stderr().len();
+        node.exec(&["weft", "sync"]).ok();
+        stages_of(&agent.stderr()[before..], &["turn"]).remove("turn").expect("a turn")
+    });
+    let nothing = median(nothing.collect());
     let ifreload = reload();
     let ratio = format!("{:.0} times", ifreload / nothing);
     row(
@@ -174,24 +206,6 @@ fn one_of_many(lab: &Lab) {
         &shown(ifreload),
         &ratio,
     );
-}
-
-/// The milliseconds of turns of an agent in which nothing is new.
-fn turns_of_nothing(node: &Node) -> Vec<f64> {
-    let settings = node.read("/etc/weft/agent.yaml");
-    node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 12h}}\n{settings}"));
-    let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
-    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
-    let mut times = Vec::new();
-    for _ in 0..TIMES {
-        let before = agent.stderr().len();
-        node.exec(&["weft", "sync"]).ok();
-        let log = agent.stderr()[before..].to_owned();
-        times.push(stages_of(&log, &["turn"]).remove("turn").expect("a turn"));
-    }
-    drop(agent);
-    node.put("/etc/weft/agent.yaml", settings);
-    times
 }
 
 /// The median of each stage.
@@ -274,11 +288,8 @@ fn from_push(lab: &Lab) {
     scene.push(&network(MANY, None));
     timed(&scene, &node);
     node.put_with_mode("/etc/weft/hook", format!("{SECRET}\n"), 0o600);
-    let settings = node.read("/etc/weft/agent.yaml");
-    let hooks = "schedule: {every: 12h}\nlisten: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
-    node.put("/etc/weft/agent.yaml", format!("{hooks}{settings}"));
-    let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
-    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
+    let hooks = "listen: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
+    let agent = agent(&node, hooks);
     let mut times = Vec::new();
     for turn in 0..TIMES {
         scene.push(&network(MANY, Some(21_000 + u32::try_from(turn).expect("few"))));

@@ -233,6 +233,8 @@ fn survives_deaths(lab: &Lab) {
     assert_eq!(without_version(&node), text);
     assert!(!node.exists("/var/tmp/network/ifstatenew"));
     node.boot_network();
+    // As `weft-up.service` does.
+    node.exec(&["weft", "apply", "--boot"]).ok();
     assert_same(&kernel(&node), &before);
     running = agent(&node);
     is_undone(&node, "left alone");
