@@ -26,8 +26,8 @@ const RESERVE: u64 = 256 << 10;
 const EACH_INTERFACE: Duration = Duration::from_millis(500);
 const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
 
-/// How many changes an entry of the journal tells, so that it stays small enough to be read.
-const MOST_TOLD: usize = 20_000;
+/// How many changes an entry of the journal tells: more nobody reads, and entries are read often.
+const MOST_TOLD: usize = 1000;
 
 /// The time between two looks before the first change, how many there are at least, and at
 /// most where something does not answer: a look takes five seconds then.
@@ -450,17 +450,17 @@ mod tests {
 
     /// Of the most changes that a node can need a journal keeps as many as can be read again.
     #[test]
-    fn a_journal_tells_the_first_twenty_thousand_changes() {
+    fn a_journal_tells_the_first_thousand_changes() {
         let step = NetworkStep::SetUp { interface: "va".parse().expect("a name") };
         let steps = |count| vec![Action::Network(vec![step.clone(); count])];
         let lines = told(&steps(MOST_TOLD));
-        assert_eq!((lines.len(), lines.last().map(String::as_str)), (20_000, Some("set va up")));
+        assert_eq!((lines.len(), lines.last().map(String::as_str)), (1000, Some("set va up")));
         let mut more = steps(MOST_TOLD);
         more.extend([Action::Remove(Managed::Ports), Action::Remove(Managed::Sysctl)]);
         let lines = told(&more);
-        assert_eq!(lines.len(), 20_001);
+        assert_eq!(lines.len(), 1001);
         assert_eq!(
-            (lines[19_999].as_str(), lines[20_000].as_str()),
+            (lines[999].as_str(), lines[1000].as_str()),
             ("set va up", "and 2 more changes")
         );
     }

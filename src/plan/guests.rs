@@ -42,7 +42,7 @@ impl GuestPort {
             index: link.index,
             bridge: bridge.to_owned(),
             up: link.up,
-            flags: link.flags.clone(),
+            flags: link.flags.iter().map(|(name, on)| ((*name).to_owned(), *on)).collect(),
             vlans: link.vlans.clone(),
         }
     }
@@ -60,10 +60,9 @@ impl GuestPort {
     }
 
     fn changed_flags(&self, link: &Link) -> BTreeMap<String, bool> {
-        let other = self
-            .flags
-            .iter()
-            .filter(|(name, value)| link.flags.get(*name).is_some_and(|found| found != *value));
+        let other = self.flags.iter().filter(|(name, value)| {
+            link.flags.get(name.as_str()).is_some_and(|found| found != *value)
+        });
         other.map(|(name, value)| (name.clone(), *value)).collect()
     }
 

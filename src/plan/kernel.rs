@@ -95,7 +95,7 @@ pub struct Link {
     /// The versions of IP whose packets are routed when they come in.
     pub forwards: BTreeSet<Family>,
     /// Of a port of a bridge: its flags by the kernel's names.
-    pub flags: BTreeMap<String, bool>,
+    pub flags: BTreeMap<&'static str, bool>,
     /// Of a port of a bridge that filters VLANs: its VLANs.
     pub vlans: BTreeSet<PortVlan>,
 }

@@ -325,7 +325,9 @@ pub fn target(wanted: &Rendering, found: &Found) -> Target {
     let new = wanted.files.get(&Managed::Interfaces).map_or("", String::as_str);
     let sysctls = wanted.files.get(&Managed::Sysctl).map_or("", String::as_str);
     let ports = wanted.files.get(&Managed::Ports).map_or("", String::as_str);
-    let target = Target::between(&[&found.interfaces_text()], new);
+    // The number of the version line is no difference.
+    let is = found.interfaces_text();
+    let target = Target::between(&[without_version(&is)], new);
     let target = target.with_ports(&[&found.text(&Managed::Ports)], ports);
     target.with_sysctls(sysctls).with_engine(found.engine)
 }

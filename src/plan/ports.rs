@@ -293,7 +293,7 @@ mod tests {
             index,
             master: Some(bridge.to_owned()),
             up: true,
-            flags: flags.map(|(name, on)| (name.to_owned(), on)).into(),
+            flags: flags.into(),
             ..Link::default()
         }
     }
@@ -329,7 +329,9 @@ mod tests {
         for step in steps {
             match step {
                 NetworkStep::SetPortFlags { port, flags } => {
-                    kernel.links.get_mut(port).unwrap().flags.extend(flags.clone());
+                    for (name, is) in &mut kernel.links.get_mut(port).unwrap().flags {
+                        *is = flags.get(*name).copied().unwrap_or(*is);
+                    }
                 }
                 NetworkStep::AddStation { port, mac } => {
                     let vlans = kernel.links[port].vlan_numbers().chain([0]);

@@ -264,7 +264,7 @@ mod tests {
             tunnel: Some(Tunnel { id: 7, port: 4789, local: None, learning: true, remotes }),
             ..up.clone()
         };
-        let flags = [("isolated".to_owned(), true)].into();
+        let flags = [("isolated", true)].into();
         let guest = Link { master: Some("va".to_owned()), flags, ..up };
         let links = [("va", va), ("vrf_z", vrf), ("vxlan_va", vxlan), ("tap1i0", guest)];
         let mut kernel = Kernel {
@@ -333,10 +333,7 @@ mod tests {
             ),
             (|k| guest(k).master = None, "is no port of `va` any more"),
             (|k| guest(k).up = false, "of a guest is down"),
-            (
-                |k| guest(k).flags = [("isolated".to_owned(), false)].into(),
-                "lost its flag `isolated on`",
-            ),
+            (|k| guest(k).flags = [("isolated", false)].into(), "lost its flag `isolated on`"),
         ];
         for (change, wanted) in cases {
             let mut kernel = kernel();

@@ -48,11 +48,11 @@ fn plug(host: &Fake, port: &str, bridge: &str) {
         network.add_guest(port, bridge);
         let link = network.kernel().links.get_mut(port).expect("there");
         let flags = [("isolated", false), ("learning", true), ("flood", true)];
-        link.flags = flags.map(|(name, on)| (name.to_owned(), on)).into();
+        link.flags = flags.into();
     });
 }
 
-fn flags(host: &Fake, port: &str) -> BTreeMap<String, bool> {
+fn flags(host: &Fake, port: &str) -> BTreeMap<&'static str, bool> {
     host.with_network(|network| network.kernel().links[port].flags.clone())
 }
 
@@ -152,7 +152,7 @@ fn ports_that_are_looked_at_beside_an_apply_are_looked_at_again() {
     go(&host, 2, "");
     host.with_network(|network| {
         let link = network.kernel().links.get_mut("tap1i0").expect("there");
-        link.flags.insert("isolated".to_owned(), true);
+        link.flags.insert("isolated", true);
     });
     let mut before = ISOLATED.to_owned();
     assert!(set_ports(&host, &mut before).expect("it works"));

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::network::Network;
+use crate::host::netlink::name::PORT_FLAGS;
 use crate::plan::{Family, Link, Make, NetworkStep, PortVlan, Tunnel, nat_listing};
 use crate::value::IfName;
 
@@ -96,7 +97,7 @@ impl Network {
             link.vlans.clear();
             if is_port {
                 let flags = [("isolated", false), ("learning", true), ("neigh_suppress", false)];
-                link.flags = flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+                link.flags = flags.into();
             }
             if filters {
                 link.vlans = [PortVlan { first: 1, last: 1, pvid: true, untagged: true }].into();
@@ -284,8 +285,7 @@ impl Network {
                     link.master = Some(bridge.clone());
                     link.up |= up;
                     let flags = [("isolated", false), ("learning", true)];
-                    link.flags =
-                        flags.map(|(name, on)| (name.to_owned(), on)).into_iter().collect();
+                    link.flags = flags.into();
                     if let Some(stations) = self.kernel.stations.get_mut(port) {
                         stations.fixed.clear();
                         stations.learnt.clear();
@@ -294,7 +294,9 @@ impl Network {
             }
             NetworkStep::SetPortFlags { port, flags } => {
                 if let Some(link) = self.link(port) {
-                    link.flags.extend(flags.clone());
+                    let known =
+                        PORT_FLAGS.iter().filter_map(|(name, _)| Some((*name, *flags.get(*name)?)));
+                    link.flags.extend(known);
                 }
             }
             NetworkStep::SetNat { family, rules } if rules.is_empty() => {

@@ -65,7 +65,7 @@ impl Network {
             master: Some(bridge.to_owned()),
             mtu: 1500,
             up: true,
-            flags: flags.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+            flags: flags.into(),
             ..Link::default()
         };
         self.kernel.links.insert(port.to_owned(), link);

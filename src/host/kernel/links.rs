@@ -136,7 +136,7 @@ fn info(link: &mut Link, attributes: Attributes<'_>) -> Result<(), Malformed> {
                 link.multicast_router = Some(attribute.u8()?);
             }
             if let Some((flag, _)) = PORT_FLAGS.iter().find(|(_, kind)| *kind == attribute.kind) {
-                link.flags.insert((*flag).to_owned(), attribute.u8()? != 0);
+                link.flags.insert(*flag, attribute.u8()? != 0);
             }
         }
     }

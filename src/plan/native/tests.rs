@@ -219,9 +219,8 @@ fn a_kernel_is_not_asked_again_for_what_it_does_not_know() {
     let text = "auto a\niface a\n\tbridge_ports x\nauto x\niface x\n\tvxlan-id 7\n\tbridge-learning off\n\
         \tbridge-arp-nd-suppress on\n";
     let tunnel = Tunnel { id: 7, port: 4789, ..Tunnel::default() };
-    let flags =
-        |all: &[(&str, bool)]| all.iter().map(|(flag, on)| ((*flag).to_owned(), *on)).collect();
-    let x = |router: Option<u8>, all: &[(&str, bool)]| Link {
+    let flags = |all: &[(&'static str, bool)]| all.iter().copied().collect();
+    let x = |router: Option<u8>, all: &[(&'static str, bool)]| Link {
         tunnel: Some(tunnel.clone()),
         multicast_router: router,
         flags: flags(all),

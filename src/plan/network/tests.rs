@@ -139,12 +139,12 @@ fn a_routing_daemon_sends_where_it_wants() {
         remotes: ["192.0.2.9".parse().expect("an address")].into(),
         local: None,
     };
-    let flags = [("learning".to_owned(), false)].into();
+    let flags = [("learning", false)].into();
     let x = Link { tunnel: Some(tunnel), flags, ..link(Some("vxlan")) };
     let mut kernel = Kernel { links: [("x".to_owned(), x)].into(), ..Kernel::default() };
     assert_eq!((target.verify(&kernel, &[]), target.amend(&kernel, &[])), (vec![], vec![]));
     let x = kernel.links.get_mut("x").expect("there");
-    x.flags.insert("learning".to_owned(), true);
+    x.flags.insert("learning", true);
     let found = target.verify(&kernel, &[]);
     assert_eq!(found[0].to_string(), "`x` lacks the flag `learning off`");
 }

@@ -154,7 +154,7 @@ fn a_bridge_is_told_who_is_behind_a_port() {
         assert!(stations().fixed.keys().eq([MAC]), "{:?}", stations());
         let found = read().links["tap7i0"].flags.clone();
         for (flag, on) in &flags {
-            assert_eq!(found.get(flag), Some(on), "{flag}: {found:?}");
+            assert_eq!(found.get(flag.as_str()), Some(on), "{flag}: {found:?}");
         }
         let remove = NetworkStep::RemoveStation { port, mac, vlan: None };
         quietly(&[remove.clone(), remove]);
