@@ -164,6 +164,7 @@ fn put_back(
     way: &Way,
     taken: &[String],
 ) -> Result<Entry, StateError> {
+    services::begin_back(host, way);
     // Whatever becomes of the network, the files are put back first of all.
     let network = WayBack::begin(host, way, armed.record.engine, taken);
     way.back().put_back(host)?;

@@ -381,6 +381,7 @@ fn of_generation(
     let services = ServiceTarget::between(before, files.texts(host)?);
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
+        actions.splice(0..0, services.first(&runs).map(Action::Service));
         actions.extend(
             services
                 .steps(&runs)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::files::{Files, Way};
 use super::journal::Record;
@@ -111,11 +111,31 @@ pub(super) fn settle(
     }
 }
 
+/// Before a network goes back. What does not work of it is only told: the network goes back
+/// all the same.
+pub(super) fn begin_back(host: &impl Host, way: &Way) {
+    let begin = || -> Result<(), StateError> {
+        let target = target_back(host, way)?;
+        if !target.lets_vrfs_go() {
+            return Ok(());
+        }
+        let step = read(host, &target)?.and_then(|services| target.first(&services));
+        step.map_or(Ok(()), |step| Ok(change(host, &step, &mut Vec::new())?))
+    };
+    if let Err(error) = begin() {
+        warn!(%error, "FRR may keep VNIs that go on the way back");
+    }
+}
+
+fn target_back(host: &impl Host, way: &Way) -> Result<ServiceTarget, StateError> {
+    let texts = |files: Files| files.texts(host);
+    Ok(ServiceTarget::between(texts(way.forward())?, texts(way.back())?))
+}
+
 /// With the files of the generation before in place again. What a step complains about is
 /// only told if something does not run afterwards.
 pub(super) fn go_back(host: &impl Host, way: &Way, record: &Record) -> Result<(), StateError> {
-    let texts = |files: Files| files.texts(host);
-    let target = ServiceTarget::between(texts(way.forward())?, texts(way.back())?);
+    let target = target_back(host, way)?;
     let Some(services) = read(host, &target)? else { return Ok(()) };
     let mut steps = target.steps(&services);
     let wants_default = record.default_dnsmasq && !target.has_zones();

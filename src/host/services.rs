@@ -46,6 +46,8 @@ const MOST_FRR_FILES: usize = 256;
 const FRR_ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long FRR may take: a reload starts one program for each statement that goes.
 const FRR_TIME: Duration = Duration::from_secs(180);
+/// How long FRR's daemons may take to tell each other what goes.
+const RELEASE_TIME: Duration = Duration::from_secs(10);
 /// How long another service may take.
 const SERVICE_TIME: Duration = Duration::from_secs(60);
 /// How long a service may take to end before it is killed, and then.
@@ -125,6 +127,7 @@ pub(super) fn change(step: &ServiceStep) -> Result<(), HostError> {
         }
         ServiceStep::RestartFrr => start_frr("restart"),
         ServiceStep::EmptyFrr => empty_frr(),
+        ServiceStep::ReleaseVnis(vrfs) => release_vnis(vrfs),
         ServiceStep::StopDefaultDnsmasq => stop_dnsmasq(None),
         ServiceStep::StartDefaultDnsmasq => start_dnsmasq(None),
         ServiceStep::RestartDnsmasq(zone) => start_dnsmasq(Some(zone)),
@@ -196,7 +199,37 @@ fn start_frr(verb: &str) -> Result<(), HostError> {
 
 /// Takes away what runs on interfaces that a configuration says nothing of.
 fn release_interfaces(running: &str, text: &str) -> Result<(), HostError> {
-    let statements = frr::release_interfaces(running, text);
+    tell_frr(&frr::release_interfaces(running, text))
+}
+
+/// Takes the VNIs of VRFs away, and waits until bgpd, whom zebra tells of it, has none of them.
+fn release_vnis(vrfs: &BTreeSet<String>) -> Result<(), HostError> {
+    let running = match running_frr() {
+        Frr::Runs(running) => running,
+        Frr::Silent => return Err(silent_frr()),
+        Frr::Off => return Ok(()),
+    };
+    let (statements, vnis) = frr::release_vnis(&running, vrfs);
+    tell_frr(&statements)?;
+    let question = ["-d", "bgpd", "-c", "show bgp l2vpn evpn vni json"];
+    let deadline = Instant::now() + RELEASE_TIME;
+    while Path::new(FRR_RUN).join("bgpd.vty").exists() {
+        let answer = program::run_within("vtysh", &question, FRR_ANSWER_TIME)?;
+        if !frr::has_vni(&answer, &vnis) {
+            break;
+        }
+        if Instant::now() >= deadline {
+            let limit = RELEASE_TIME.as_secs();
+            let message = format!("does not give up a VNI within {limit} s: one of {vnis:?}");
+            return Err(HostError::Program { program: "bgpd".to_owned(), message });
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Lets FRR run statements, as they stand in a file.
+fn tell_frr(statements: &str) -> Result<(), HostError> {
     if statements.is_empty() {
         return Ok(());
     }

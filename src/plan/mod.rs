@@ -257,8 +257,9 @@ pub fn plan_towards(
         steps.extend(after.into_iter().map(Step::Network));
     }
     if let Some(services) = &found.services {
-        let steps_of_services = services_target(&wanted, found).steps(services);
-        steps.extend(steps_of_services.into_iter().map(Step::Service));
+        let target = services_target(&wanted, found);
+        steps.splice(0..0, target.first(services).map(Step::Service));
+        steps.extend(target.steps(services).into_iter().map(Step::Service));
     }
     let (class, reasons, touches_management) = class(&wanted, &facts, found, &target);
     Plan {

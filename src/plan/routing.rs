@@ -66,6 +66,16 @@ fn is_head(words: &str) -> bool {
     })
 }
 
+/// The VRFs that have a VNI.
+pub(super) fn tenants(text: &str) -> BTreeSet<String> {
+    let vrf = |(_, path): (usize, Vec<String>)| {
+        let [vrf, line] = path.as_slice() else { return None };
+        let name = vrf.strip_prefix("vrf ").filter(|_| line.starts_with("vni "))?;
+        Some(name.to_owned())
+    };
+    numbered(text).into_iter().filter_map(vrf).collect()
+}
+
 /// What of a configuration FRR is asked for after it took it: what begins a routing process
 /// or a VRF, and below those the sessions and what is told in them; static routes, and the
 /// lists and route maps that decide what is told. As it is written, and as FRR shows it: of

@@ -27,6 +27,9 @@ pub enum ServiceStep {
     RestartFrr,
     /// FRR is left without a configuration, and runs on.
     EmptyFrr,
+    /// FRR gives up the VNIs of these VRFs, whose interfaces the kernel still has. Where those go
+    /// first, FRR's zebra keeps using what it freed of them, until it crashes and no VNI is left.
+    ReleaseVnis(BTreeSet<String>),
     /// The dnsmasq that is of no zone is stopped and disabled: it would take the port.
     StopDefaultDnsmasq,
     /// It is started and enabled again.
@@ -56,6 +59,10 @@ impl fmt::Display for ServiceStep {
             }
             Self::EmptyFrr => {
                 f.write_str("empty FRR: all its sessions end and its routes with them")
+            }
+            Self::ReleaseVnis(vrfs) => {
+                let vrfs: Vec<&str> = vrfs.iter().map(String::as_str).collect();
+                write!(f, "let FRR give up the VNI of {}", vrfs.join(", "))
             }
             Self::StopDefaultDnsmasq => f.write_str("stop and disable dnsmasq.service"),
             Self::StartDefaultDnsmasq => f.write_str("enable and start dnsmasq.service"),
@@ -132,6 +139,8 @@ pub type Texts = BTreeMap<Managed, Vec<u8>>;
 pub struct ServiceTarget {
     before: Texts,
     wanted: Texts,
+    /// The VRFs with a VNI that the kernel or FRR loses.
+    leaving: BTreeSet<String>,
 }
 
 impl ServiceTarget {
@@ -144,7 +153,8 @@ impl ServiceTarget {
             });
             texts
         };
-        Self { before: of_services(before), wanted: of_services(wanted) }
+        let leaving = leaving(&before, &wanted);
+        Self { before: of_services(before), wanted: of_services(wanted), leaving }
     }
 
     /// Whether any service is concerned.
@@ -162,10 +172,11 @@ impl ServiceTarget {
         zones(&self.before).chain(zones(&self.wanted)).cloned().collect()
     }
 
-    /// The way back.
+    /// The way back, as far as what runs after it.
     #[must_use]
     pub fn back(&self) -> Self {
-        Self { before: self.wanted.clone(), wanted: self.before.clone() }
+        let (before, wanted) = (self.wanted.clone(), self.before.clone());
+        Self { before, wanted, leaving: BTreeSet::new() }
     }
 
     /// The files whose contents become others.
@@ -180,6 +191,22 @@ impl ServiceTarget {
     /// Whether any zone is to have a dnsmasq.
     pub fn has_zones(&self) -> bool {
         zones(&self.wanted).next().is_some()
+    }
+
+    /// What is done while files and network are still as they were.
+    pub fn first(&self, services: &Services) -> Option<ServiceStep> {
+        let mut leaving = self.leaving.clone();
+        if leaving.is_empty() {
+            return None;
+        }
+        let running = routing::tenants(services.frr.running()?);
+        leaving.retain(|vrf| running.contains(vrf));
+        (!leaving.is_empty()).then_some(ServiceStep::ReleaseVnis(leaving))
+    }
+
+    /// Whether there could be something to do first.
+    pub fn lets_vrfs_go(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// What is done with the new files in place and the network up, in order.
@@ -222,7 +249,8 @@ impl ServiceTarget {
         if daemons && self.changes(&Managed::FrrDaemons) {
             return Some(ServiceStep::RestartFrr);
         }
-        let lacks = !self.lacking(services).is_empty();
+        // What it gave up first of a VRF that it keeps without interfaces is missing afterwards.
+        let lacks = !self.lacking(services).is_empty() || self.first(services).is_some();
         (lacks || self.changes(&Managed::Frr)).then_some(ServiceStep::ReloadFrr)
     }
 
@@ -304,6 +332,28 @@ impl ServiceTarget {
         }
         found
     }
+}
+
+/// The VRFs with a VNI of which one of the wanted files says nothing any more: that of FRR, or
+/// that of the interfaces.
+fn leaving(before: &Texts, wanted: &Texts) -> BTreeSet<String> {
+    let text = |texts: &Texts, managed| -> String {
+        let text = texts.get(managed).map(|text| String::from_utf8_lossy(text));
+        text.unwrap_or_default().into_owned()
+    };
+    if [Managed::Frr, Managed::Interfaces].iter().all(|file| before.get(file) == wanted.get(file)) {
+        return BTreeSet::new();
+    }
+    let mut tenants = routing::tenants(&text(before, &Managed::Frr));
+    if !tenants.is_empty() {
+        let kept = routing::tenants(&text(wanted, &Managed::Frr));
+        let [was, is] = [before, wanted].map(|texts| text(texts, &Managed::Interfaces));
+        let has = |text: &str, vrf: &str| {
+            text.lines().any(|line| line.strip_prefix("iface ").is_some_and(|name| name == vrf))
+        };
+        tenants.retain(|vrf| !kept.contains(vrf) || (has(&was, vrf) && !has(&is, vrf)));
+    }
+    tenants
 }
 
 /// That FRR hangs.
@@ -399,6 +449,32 @@ mod tests {
         for (before, wanted, runs, steps) in cases {
             assert_eq!(said(before, wanted, runs), *steps, "{before:?} {wanted:?}");
         }
+    }
+
+    #[test]
+    fn a_vrf_gives_its_vni_up_before_it_goes() {
+        const TWO: &str = "vrf vrf_a\n vni 10\nexit-vrf\nvrf vrf_b\n vni 20\nexit-vrf\n";
+        const ONE: &str = "vrf vrf_b\n vni 20\nexit-vrf\n";
+        const BOTH: &str = "auto vrf_a\niface vrf_a\n\nauto vrf_b\niface vrf_b\n";
+        let runs = |text: &str| Services { frr: Frr::Runs(text.to_owned()), ..Services::default() };
+        let first = |before: [&'static str; 2], wanted: [&'static str; 2], runs: &Services| {
+            let texts = |[interfaces, frr]: [&'static str; 2]| {
+                texts(&[&(Managed::Interfaces, interfaces), &(Managed::Frr, frr)])
+            };
+            let target = ServiceTarget::between(texts(before), texts(wanted));
+            let steps = target.first(runs).into_iter().chain(target.steps(runs));
+            steps.map(|step| step.to_string()).collect::<Vec<_>>().join("; ")
+        };
+        let gives_up = "let FRR give up the VNI of vrf_a; reload FRR";
+        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &runs(TWO)), gives_up);
+        // FRR keeps a VRF that has no interfaces on this node.
+        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", TWO], &runs(TWO)), gives_up);
+        // Nothing is to be given up of what FRR does not have, or cannot be asked for.
+        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &runs(ONE)), "reload FRR");
+        let silent = Services { frr: Frr::Silent, ..Services::default() };
+        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &silent), "reload FRR");
+        assert_eq!(first(["", ONE], [BOTH, TWO], &runs(ONE)), "reload FRR");
+        assert_eq!(first([BOTH, TWO], [BOTH, TWO], &runs(TWO)), "");
     }
 
     #[test]

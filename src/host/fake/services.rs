@@ -153,6 +153,19 @@ impl Machine {
                 self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
             }
             ServiceStep::EmptyFrr => self.running.frr = Frr::Runs(String::new()),
+            ServiceStep::ReleaseVnis(vrfs) => {
+                if let Frr::Runs(text) = &mut self.running.frr {
+                    for vrf in vrfs {
+                        let (begin, vni) = (format!("vrf {vrf}\n"), format!("vrf {vrf}\n vni "));
+                        if let Some((above, (_, below))) = text
+                            .split_once(&vni)
+                            .and_then(|(above, rest)| Some((above, rest.split_once('\n')?)))
+                        {
+                            *text = format!("{above}{begin}{below}");
+                        }
+                    }
+                }
+            }
             ServiceStep::StopDefaultDnsmasq | ServiceStep::StartDefaultDnsmasq => {
                 let runs = *step == ServiceStep::StartDefaultDnsmasq;
                 (self.running.default_dnsmasq, self.running.default_enabled) = (runs, runs);

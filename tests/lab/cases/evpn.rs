@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use crate::guest::Guest;
-use crate::kernel::kernel;
+use crate::kernel::{json, kernel};
 use crate::lab::{BEYOND, Lab};
 use crate::node::Node;
 use crate::runner::Case;
 use crate::scene::Scene;
 use crate::wait::wait_until;
 
-pub(super) const CASES: &[Case] = &[Case::in_boot("routed", "evpn_example", evpn_example)];
+pub(super) const CASES: &[Case] = &[
+    Case::in_boot("routed", "evpn_example", evpn_example),
+    Case::in_boot("routed", "evpn_zone_goes", zone_goes),
+];
 
 const NODES: &str = include_str!("../../../examples/evpn/sdn/nodes.yaml");
 const EVPN: &str = include_str!("../../../examples/evpn/sdn/evpn.yaml");
@@ -215,4 +218,51 @@ fn uplink(node: &Node, number: u8) {
 
 fn link(name: &str, address: &str) -> String {
     format!("\nauto {name}\niface {name} inet static\n\taddress {address}/24\n\tip-forward on\n")
+}
+
+const TWO_ZONES: &str = "\
+controllers:
+  evpnctl: {type: evpn, asn: 65000}
+zones:
+  one: {type: evpn, controller: evpnctl, vrf-vxlan: 10000, mac: \"32:F4:05:FE:6C:0A\"}
+  two: {type: evpn, controller: evpnctl, vrf-vxlan: 20000, mac: \"32:F4:05:FE:6C:0A\"}
+vnets:
+  stays: {zone: two, tag: 13000, subnets: {10.0.3.0/24: {gateway: 10.0.3.1}}}
+  moved: {zone: one, tag: 11000, subnets: {10.0.1.0/24: {gateway: 10.0.1.1}}}
+";
+
+/// The VNIs that zebra has.
+fn vnis(node: &Node) -> Vec<String> {
+    let said = json(&node.exec(&["vtysh", "-c", "show evpn vni json"]).ok());
+    said.as_object().into_iter().flatten().map(|(vni, _)| vni.clone()).collect()
+}
+
+/// The last vnet leaves a zone, and then the zone goes: FRR has what is left, in the same
+/// processes, and does not point at interfaces that went.
+fn zone_goes(lab: &Lab) {
+    let scene = Scene::start(lab).with_engines(&["native"]);
+    let node = scene.node(1);
+    scene.apply(&node, TWO_ZONES);
+    assert_eq!(vnis(&node), ["10000", "11000", "13000", "20000"]);
+    let zebra = node.read("/run/frr/zebra.pid");
+    let moved = TWO_ZONES.replace("{zone: one,", "{zone: two,");
+    let gone: Vec<&str> = moved.lines().filter(|line| !line.starts_with("  one:")).collect();
+    for network in [&moved, &gone.join("\n")] {
+        scene.apply(&node, network);
+        assert!(!node.exists("/sys/class/net/vrfbr_one"));
+        let said = node.exec(&["vtysh", "-c", "show vrf vni"]).ok();
+        let one = said.lines().find(|line| line.starts_with("vrf_one "));
+        let words: Option<Vec<&str>> = one.map(|line| line.split_whitespace().collect());
+        assert!(
+            words.is_none_or(|words| words[1..5] == ["10000", "None", "None", "Down"]),
+            "{said}"
+        );
+    }
+    assert_eq!(vnis(&node), ["11000", "13000", "20000"]);
+    assert_eq!(node.read("/run/frr/zebra.pid"), zebra, "zebra was started anew");
+    let process = format!("/proc/{}/comm", zebra.trim());
+    assert_eq!(node.read(&process).trim(), "zebra");
+    let bgp = node.exec(&["vtysh", "-c", "show running-config bgpd"]).ok();
+    assert!(!bgp.contains("vrf vrf_one\n bgp"), "{bgp}");
+    assert_eq!(node.exec(&["weft", "plan"]).code(), 0);
 }
