@@ -308,6 +308,10 @@ where
             (Arc::clone(&self.host), self.program.clone(), self.root.clone());
         let manual = self.served.iter().any(|asked| asked.manual);
         let memory = Arc::clone(&self.memory);
+        // Whoever asks wants to know how the node is now.
+        if !self.served.is_empty() {
+            memory.look_anew();
+        }
         self.cancel = Cancel::default();
         let cancel = self.cancel.clone();
         let voice = self.voice;

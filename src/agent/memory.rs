@@ -21,6 +21,11 @@ const MOST: usize = 64;
 pub struct Memory(Mutex<Remembered>);
 
 impl Memory {
+    /// Lets the next turn look at the node, whatever was in order a short while ago.
+    pub(super) fn look_anew(&self) {
+        self.open().order = None;
+    }
+
     pub(super) fn open(&self) -> MutexGuard<'_, Remembered> {
         // Whoever panicked left something that is true, or nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

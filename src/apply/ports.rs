@@ -30,7 +30,7 @@ struct Standing {
 /// and is to be called again. `before` is what may have been set too late, by what was declared
 /// before such an apply; it is kept for that call, after an error too, and empty otherwise.
 pub fn set_ports(host: &impl Host, before: &mut String) -> Result<bool, StateError> {
-    let Some(standing) = standing(host)? else { return Ok(false) };
+    let Some(standing) = standing(host, before)? else { return Ok(false) };
     if !(before.is_empty() && standing.ports.is_empty()) {
         let target = target(&standing, before);
         before.push_str(&standing.ports);
@@ -44,7 +44,7 @@ pub fn set_ports(host: &impl Host, before: &mut String) -> Result<bool, StateErr
 
 /// Ports of guests that lack what is declared of them. None while an apply is unsettled.
 pub fn lacking_ports(host: &impl Host) -> Result<Vec<Mismatch>, StateError> {
-    let Some(standing) = standing(host)?.filter(|standing| !standing.ports.is_empty()) else {
+    let Some(standing) = standing(host, "")?.filter(|standing| !standing.ports.is_empty()) else {
         return Ok(Vec::new());
     };
     let target = target(&standing, "");
@@ -100,7 +100,7 @@ fn forget(host: &impl Host, surplus: &[NetworkStep]) -> Result<(), StateError> {
 
 /// What is on the node; `None` while an apply is at it. Of one whose window is open the files
 /// are in place.
-fn standing(host: &impl Host) -> Result<Option<Standing>, StateError> {
+fn standing(host: &impl Host, before: &str) -> Result<Option<Standing>, StateError> {
     let newest = journal::newest(host, |_, _| true)?;
     let entry = newest.as_ref().map(|newest| (newest.record.number, newest.state));
     let link = match newest {
@@ -116,8 +116,11 @@ fn standing(host: &impl Host) -> Result<Option<Standing>, StateError> {
     let mut standing = Standing { entry, interfaces: String::new(), ports: String::new() };
     if let Some(link) = link.filter(|link| link.number > 0) {
         let files = Generation::load(host, link)?.files();
-        standing.interfaces = files.text(host, &Managed::Interfaces)?;
         standing.ports = files.text(host, &Managed::Ports)?;
+        // Of thousands of vnets it takes a while, and where nothing is asked for nobody needs it.
+        if !(before.is_empty() && standing.ports.is_empty()) {
+            standing.interfaces = files.text(host, &Managed::Interfaces)?;
+        }
     }
     Ok(Some(standing))
 }

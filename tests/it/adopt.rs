@@ -124,7 +124,8 @@ fn what_would_not_stay_as_it_is_is_refused() {
     let same = of_proxmox(&node);
     let cases: &[(String, &str)] = &[
         (same.replace("10.0.0.1/24", "10.0.0.9/24"), "interface `va` would be changed"),
-        (format!("{same}\tvrf red\n"), "interface `va` would be made again"),
+        (format!("{same}\tvrf red\n"), "interface `va` would be changed"),
+        (format!("{same}\tbridge-ageing 5\n"), "interface `va` would be made again"),
         (
             format!("{same}\nauto vz\niface vz\n\tbridge_ports none\n"),
             "interface `vz` would be removed",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::command::Process;
+use crate::kernel::json;
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
@@ -29,6 +30,8 @@ const TIMES: usize = 5;
 const VNETS: usize = 500;
 const MANY: usize = 1000;
 const MOST: usize = 4000;
+/// What proves a webhook.
+const SECRET: &str = "a secret of the webhook that nobody guesses";
 /// Time for whatever takes longest.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// The stages of a turn from a commit to a kernel that was read back.
@@ -81,14 +84,21 @@ fn told(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
     assert_eq!(said.code(), 0, "{}", said.stdout);
     let log = agent.stderr()[before..].to_owned();
     let verified = ends(&log, "verify").pop().expect("something changed");
+    // Until its window is over.
+    wait_until(PATIENCE, "the window is over", || {
+        let said = node.exec(&["weft", "--json", "status"]).stdout;
+        json(&said)["window"].is_null()
+    });
     let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
     Timed { verified, stages: stages(&log) }
 }
 
 /// An agent that looks only when it is told to, after its first turn.
-fn agent(node: &Node, settings: &str) -> Process {
+fn agent(node: &Node) -> Process {
     let usual = node.read("/etc/weft/agent.yaml");
-    node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 12h}}\n{settings}{usual}"));
+    let more = "schedule: {every: 12h}\nlisten: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
+    node.put_with_mode("/etc/weft/hook", format!("{SECRET}\n"), 0o600);
+    node.put("/etc/weft/agent.yaml", format!("{more}{usual}"));
     let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
     wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
     agent
@@ -161,7 +171,7 @@ fn one_of_many(lab: &Lab) {
     let (scene, node, other) = nodes(lab);
     scene.push(&network(VNETS, None));
     timed(&scene, &node);
-    let agent = agent(&node, "");
+    let agent = agent(&node);
     let apply = |one: Option<u32>| {
         scene.push(&network(VNETS, one));
         told(&scene, &node, &agent)
@@ -194,14 +204,16 @@ fn one_of_many(lab: &Lab) {
     }
     let nothing = (0..TIMES).map(|_| {
         let before = agent.stderr().len();
-        node.exec(&["weft", "sync"]).ok();
-        stages_of(&agent.stderr()[before..], &["turn"]).remove("turn").expect("a turn")
+        let log = || agent.stderr()[before..].to_owned();
+        assert_eq!(super::agent::hook(&node, SECRET), "202");
+        wait_until(PATIENCE, "the turn is over", || !ends(&log(), "turn").is_empty());
+        stages_of(&log(), &["turn"]).remove("turn").expect("a turn")
     });
     let nothing = median(nothing.collect());
     let ifreload = reload();
     let ratio = format!("{:.0} times", ifreload / nothing);
     row(
-        &format!("nothing changed among {VNETS}, `ifreload -a`"),
+        &format!("a turn with nothing new among {VNETS}, `ifreload -a`"),
         nothing,
         &shown(ifreload),
         &ratio,
@@ -283,13 +295,10 @@ fn from_nothing(lab: &Lab) {
 
 /// From a webhook after `git push` until the kernel was read back, with one change among many.
 fn from_push(lab: &Lab) {
-    const SECRET: &str = "a secret of the webhook that nobody guesses";
     let (scene, node, _) = nodes(lab);
     scene.push(&network(MANY, None));
     timed(&scene, &node);
-    node.put_with_mode("/etc/weft/hook", format!("{SECRET}\n"), 0o600);
-    let hooks = "listen: 127.0.0.1:9470\nhooks:\n  forge: {provider: generic, secret-file: /etc/weft/hook}\n";
-    let agent = agent(&node, hooks);
+    let agent = agent(&node);
     let mut times = Vec::new();
     for turn in 0..TIMES {
         scene.push(&network(MANY, Some(21_000 + u32::try_from(turn).expect("few"))));
