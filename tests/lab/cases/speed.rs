@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::command::Process;
-use crate::kernel::json;
 use crate::lab::Lab;
 use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
@@ -55,8 +54,7 @@ fn network(vnets: usize, one: Option<u32>) -> String {
 
 /// How long it took.
 struct Timed {
-    /// From the start of the program, or from when the agent was told, to a kernel that was read
-    /// back.
+    /// From the start of the program, or from a webhook, to a kernel that was read back.
     verified: f64,
     /// Of it each stage.
     stages: Stages,
@@ -72,25 +70,6 @@ fn timed(scene: &Scene<'_>, node: &Node) -> Timed {
     let verified = ends(&said.stderr, "verify").pop().expect("something changed");
     let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
     Timed { verified, stages: stages(&said.stderr) }
-}
-
-/// The same by an agent that runs, which is asked to look now.
-fn told(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
-    scene.mirror(node);
-    let before = agent.stderr().len();
-    let sync = node.command(&["weft", "--json", "sync"]);
-    let begun = Timestamp::now();
-    let said = sync.within(PATIENCE).run();
-    assert_eq!(said.code(), 0, "{}", said.stdout);
-    let log = agent.stderr()[before..].to_owned();
-    let verified = ends(&log, "verify").pop().expect("something changed");
-    // Until its window is over.
-    wait_until(PATIENCE, "the window is over", || {
-        let said = node.exec(&["weft", "--json", "status"]).stdout;
-        json(&said)["window"].is_null()
-    });
-    let verified = verified.duration_since(begun).as_secs_f64() * 1000.0;
-    Timed { verified, stages: stages(&log) }
 }
 
 /// An agent that looks only when it is told to, after its first turn.
@@ -171,10 +150,9 @@ fn one_of_many(lab: &Lab) {
     let (scene, node, other) = nodes(lab);
     scene.push(&network(VNETS, None));
     timed(&scene, &node);
-    let agent = agent(&node);
     let apply = |one: Option<u32>| {
         scene.push(&network(VNETS, one));
-        told(&scene, &node, &agent)
+        timed(&scene, &node)
     };
     let without = node.read(SDN_FILE);
     other.put(SDN_FILE, &without);
@@ -202,6 +180,7 @@ fn one_of_many(lab: &Lab) {
         let what = format!("one vnet {what} among {VNETS}, `ifreload -a`{}", shares(&times));
         row(&what, native, &shown(ifreload), &ratio);
     }
+    let agent = agent(&node);
     let nothing = (0..TIMES).map(|_| {
         let before = agent.stderr().len();
         let log = || agent.stderr()[before..].to_owned();
