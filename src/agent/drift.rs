@@ -62,8 +62,8 @@ impl<H: Host> Turn<'_, H> {
         }
         let found = self.look_for_drift(rules)?;
         let took = self.host.uptime()?.milliseconds.saturating_sub(time);
-        let (took, found_now) = (Duration::from_millis(took), found.clone());
-        self.memory.open().drift = Some(Looked { time, took, runs, found: found_now });
+        let took = Duration::from_millis(took);
+        self.memory.open().drift = Some(Looked { time, took, runs, found: found.clone() });
         Ok(found)
     }
 

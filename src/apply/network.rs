@@ -190,9 +190,9 @@ pub(super) struct WayBack {
 }
 
 impl WayBack {
-    /// Reads the kernel, in which others made the interfaces that are `taken`, and takes down what cannot change in place while the files that
-    /// made it are there. `None` on a dry node, and
-    /// where nothing of the network is there.
+    /// Reads the kernel, in which others made the interfaces that are `taken`, and takes down
+    /// what cannot change in place while the files that made it are there. `None` on a dry node,
+    /// and where nothing of the network is there.
     pub(super) fn begin(
         host: &impl Host,
         way: &Way,

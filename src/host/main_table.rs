@@ -41,13 +41,28 @@ pub(super) struct Hop {
 }
 
 impl TableRoute {
+    /// Whether a routing daemon wrote it: FRR's and BIRD's, as `zebra/rt_netlink.h` of FRR and
+    /// `linux/rtnetlink.h` number them.
+    pub(super) fn is_of_daemon(&self) -> bool {
+        const ZEBRA: u8 = 11;
+        const BIRD: u8 = 12;
+        const BABEL: u8 = 42;
+        matches!(self.protocol, ZEBRA | BIRD | BABEL | 186..=198)
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        self.destination.prefix_len() == 0
+    }
+
     /// Whether packets go on by it.
     pub(super) fn is_unicast(&self) -> bool {
         self.kind == libc::RTN_UNICAST
     }
 }
 
-/// The routes of the main tables of IPv4 and IPv6, by interfaces among `devices`.
+/// The routes of the main tables of IPv4 and IPv6, by interfaces among `devices`. Of those that
+/// routing daemons wrote only the default ones: nobody asks for the others, and there may be a
+/// million.
 pub(super) fn routes(devices: &[Device]) -> Result<Vec<TableRoute>, HostError> {
     let mut socket = Socket::open()?;
     let mut all = Vec::new();
@@ -57,7 +72,8 @@ pub(super) fn routes(devices: &[Device]) -> Result<Vec<TableRoute>, HostError> {
         let found = socket.list("routes", &request, |message| {
             // A kernel that does not filter gives all, and one without IPv6 those of IPv4.
             let is_asked = message.body.first().is_some_and(|of| i32::from(*of) == family);
-            if is_asked { route(message.body, devices) } else { Ok(None) }
+            let found = if is_asked { route(message.body, devices)? } else { None };
+            Ok(found.filter(|route| route.is_default() || !route.is_of_daemon()))
         });
         match found {
             Ok(found) => all.extend(found),
@@ -220,6 +236,8 @@ mod tests {
             "route add unreachable 172.16.0.0/12",
             "-6 route add default via fd00::1",
             "-6 route add fd01::/64 via fd00::1 metric 5",
+            // What FRR wrote is not asked for.
+            "route add 10.1.0.0/16 via 192.0.2.1 proto 186",
         ];
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -243,7 +261,11 @@ mod tests {
                     super::sample::routes(&ip("-j route show table main"), "0.0.0.0/0"),
                     super::sample::routes(&ip("-j -6 route show table main"), "::/0"),
                 ];
-                assert_eq!(super::routes(&found).expect("routes"), printed.concat());
+                let mut printed = printed.concat();
+                let all = printed.len();
+                printed.retain(|route| !route.is_of_daemon());
+                assert_eq!(printed.len() + 1, all);
+                assert_eq!(super::routes(&found).expect("routes"), printed);
             });
         });
     }

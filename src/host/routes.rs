@@ -59,19 +59,10 @@ impl Address {
     }
 }
 
-/// What routing daemons write to the kernel: FRR's and BIRD's, as `zebra/rt_netlink.h` of FRR
-/// and `linux/rtnetlink.h` number them.
-fn is_of_daemon(protocol: u8) -> bool {
-    const ZEBRA: u8 = 11;
-    const BIRD: u8 = 12;
-    const BABEL: u8 = 42;
-    matches!(protocol, ZEBRA | BIRD | BABEL | 186..=198)
-}
-
 /// Whether weft or a routing daemon made a route, so that it comes and goes.
 fn is_passing(route: &TableRoute, made: &Made) -> bool {
     let is_made = |device: &Option<String>| device.as_ref().is_some_and(|d| made.has(d));
-    is_of_daemon(route.protocol) || route.hops.iter().any(|hop| is_made(&hop.device))
+    route.is_of_daemon() || route.hops.iter().any(|hop| is_made(&hop.device))
 }
 
 fn own_addresses(devices: &[Device]) -> Vec<Route> {

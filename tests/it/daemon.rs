@@ -258,19 +258,29 @@ fn a_key_that_is_revoked_on_the_node_counts_no_more_at_once() {
     assert!(node.has(2));
 }
 
-#[test]
-fn a_webhook_brings_the_poll_forward_and_a_flood_of_them_does_little() {
+/// A node that listens to a forge, and where.
+fn with_webhook() -> (Node, SocketAddr) {
     let address = free_port();
     let listen = format!(
         "{NEVER}listen: {address}\nhooks:\n  forge: {{provider: github, secret-file: /etc/weft/hook}}\n"
     );
     let node = Node::new(&listen);
     node.put("etc/weft/hook", SECRET.as_bytes());
-    let agent = node.start();
-    agent.first_turn();
+    (node, address)
+}
+
+fn until_ready(address: SocketAddr) {
     until("the agent is ready", || {
         get(address, "/readyz").is_some_and(|(status, _)| status == 200)
     });
+}
+
+#[test]
+fn a_webhook_brings_the_poll_forward_and_a_flood_of_them_does_little() {
+    let (node, address) = with_webhook();
+    let agent = node.start();
+    agent.first_turn();
+    until_ready(address);
     assert_eq!(get(address, "/healthz"), Some((200, "ok\n".to_owned())));
 
     node.commit(2);
@@ -321,6 +331,36 @@ fn a_webhook_brings_the_poll_forward_and_a_flood_of_them_does_little() {
         webhook(address, "the secret after the change", "new") == 202
     });
     assert_eq!(webhook(address, SECRET, "old"), 401);
+}
+
+#[test]
+fn a_poll_with_nothing_new_looks_at_nothing() {
+    let (node, address) = with_webhook();
+    let agent = node.start_with(&[("WEFT_LOG", "debug")]);
+    agent.first_turn();
+    until_ready(address);
+    let plans = || {
+        let log = agent.log();
+        log.lines().filter(|line| line.contains("turn:plan: ") && line.contains(" close ")).count()
+    };
+    let poll = |id: &str| {
+        let before = agent.turns();
+        assert_eq!(webhook(address, SECRET, id), 202);
+        until("the webhook's poll", || agent.turns() > before);
+        plans()
+    };
+    // What was just applied is looked at once more, and then it is known.
+    assert_eq!(plans(), 1);
+    assert_eq!(poll("one"), 2);
+    assert_eq!(poll("two"), 2);
+    assert_eq!(agent.condition()["last"]["state"], "in-order");
+    // Whoever asks is told how the node is now.
+    assert_eq!(node.run(&["sync"]).code, 0);
+    assert_eq!(plans(), 3);
+    assert_eq!(poll("three"), 3);
+    node.commit(2);
+    assert_eq!(poll("four"), 4);
+    assert!(node.has(2));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use camino::Utf8Path;
 
 use super::*;
-use crate::agent::settings;
+use crate::agent::settings::{self, SAMPLE};
 use crate::declare::publish::{RUNNING, Wanted};
 use crate::declare::pve::Config;
 use crate::declare::{Declared, export};
@@ -351,18 +351,16 @@ fn what_weft_has_no_word_for_stays_and_is_named() {
     assert_eq!(told(&cluster.turn(0, &first)), "pve-unreadable");
 }
 
-const SETTINGS: &str = "\
-cluster: lab
-node: n1
-mode: apply
+/// What a node that publishes says beside what every node does.
+const PUBLISHES: &str = "\
 pve: publish
-remotes: [{name: origin, url: \"https://git.example/net.git\"}]
-introduction:
-  commit: 0123456789abcdef0123456789abcdef01234567
-  signer: \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"
 credentials:
   nbtoken: {type: token, file: /etc/weft/nb.token, origin: \"https://nb.example.org\"}
 ";
+
+fn settings() -> String {
+    format!("{SAMPLE}{PUBLISHES}")
+}
 
 impl Cluster {
     /// The files of a commit, whatever the nodes' own carry.

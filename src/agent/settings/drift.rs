@@ -35,8 +35,8 @@ declaration! {
         optional "kernel" kernel: Reaction,
         /// Of FRR and dnsmasq. `warn` when absent.
         optional "daemons" daemons: Reaction,
-        /// How often it is looked for at most, in a turn. When absent `1m`, or as much rarer as
-        /// it takes no more than a four-thousandth of the time, but for every 10 minutes.
+        /// How often it is looked for at most, in a turn. When absent every minute, but where a
+        /// look takes long 4000 times as long as it took, up to every 10 minutes.
         optional "every" every: ShortTime,
         /// What counts for nothing: paths of files and names of interfaces and daemons, such as
         /// `dnsmasq@zone`. A `*` at the end stands for any end.

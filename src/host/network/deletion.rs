@@ -13,8 +13,9 @@ use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header};
 /// So few go one by one.
 const FEW: usize = 4;
 
-/// The most that go together: meanwhile nobody else can change an interface.
-const AT_ONCE: usize = 256;
+/// The most that go together: meanwhile nobody else can change an interface, and the kernel
+/// answers when they are gone.
+const AT_ONCE: usize = 64;
 
 /// The first number of a group that is looked at. People give small ones.
 const FIRST_GROUP: u32 = 0x7765_6674;
@@ -25,9 +26,9 @@ pub(super) fn delete(
     indices: &[u32],
 ) -> Result<Vec<Option<Refusal>>, HostError> {
     let mut refusals = Vec::with_capacity(indices.len());
+    let group = if indices.len() > FEW { Some(unused_group(socket)?.to_ne_bytes()) } else { None };
     for part in indices.chunks(AT_ONCE) {
-        if part.len() > FEW {
-            let group = unused_group(socket)?.to_ne_bytes();
+        if let Some(group) = group {
             let of_group = |kind, index| {
                 let header = link_header(libc::AF_UNSPEC, index, false);
                 Request::new(kind, 0, &header).with(libc::IFLA_GROUP, &group)

@@ -18,7 +18,7 @@ const MOST: usize = 16;
 
 /// The next hops of the default routes of both versions of IP, each with its interface.
 pub(super) fn default_gateways(routes: &[TableRoute]) -> Vec<(IpAddr, String)> {
-    let default = routes.iter().filter(|r| r.destination.prefix_len() == 0 && r.is_unicast());
+    let default = routes.iter().filter(|route| route.is_default() && route.is_unicast());
     let hops = default.flat_map(|route| &route.hops);
     let mut found: Vec<(IpAddr, String)> =
         hops.filter_map(|hop| Some((hop.gateway.or(hop.via)?, hop.device.clone()?))).collect();

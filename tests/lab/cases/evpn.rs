@@ -220,12 +220,16 @@ fn link(name: &str, address: &str) -> String {
     format!("\nauto {name}\niface {name} inet static\n\taddress {address}/24\n\tip-forward on\n")
 }
 
-const TWO_ZONES: &str = "\
+/// Two zones, as the beginning of a network.
+pub(super) const TWO_ZONES: &str = "\
 controllers:
   evpnctl: {type: evpn, asn: 65000}
 zones:
   one: {type: evpn, controller: evpnctl, vrf-vxlan: 10000, mac: \"32:F4:05:FE:6C:0A\"}
   two: {type: evpn, controller: evpnctl, vrf-vxlan: 20000, mac: \"32:F4:05:FE:6C:0A\"}
+";
+
+const ONE_MOVES: &str = "\
 vnets:
   stays: {zone: two, tag: 13000, subnets: {10.0.3.0/24: {gateway: 10.0.3.1}}}
   moved: {zone: one, tag: 11000, subnets: {10.0.1.0/24: {gateway: 10.0.1.1}}}
@@ -242,10 +246,11 @@ fn vnis(node: &Node) -> Vec<String> {
 fn zone_goes(lab: &Lab) {
     let scene = Scene::start(lab).with_engines(&["native"]);
     let node = scene.node(1);
-    scene.apply(&node, TWO_ZONES);
+    let network = format!("{TWO_ZONES}{ONE_MOVES}");
+    scene.apply(&node, &network);
     assert_eq!(vnis(&node), ["10000", "11000", "13000", "20000"]);
     let zebra = node.read("/run/frr/zebra.pid");
-    let moved = TWO_ZONES.replace("{zone: one,", "{zone: two,");
+    let moved = network.replace("{zone: one,", "{zone: two,");
     let gone: Vec<&str> = moved.lines().filter(|line| !line.starts_with("  one:")).collect();
     for network in [&moved, &gone.join("\n")] {
         scene.apply(&node, network);

@@ -1,5 +1,6 @@
 //! What the native engine does in place, on kernels that have VRFs and Open vSwitch.
 
+use super::evpn::TWO_ZONES;
 use crate::guest::Guest;
 use crate::kernel::json;
 use crate::lab::Lab;
@@ -14,13 +15,8 @@ pub(super) const CASES: &[Case] = &[
 
 const NATIVE: &[&str] = &["native"];
 
-const TWO_ZONES: &str = "\
-controllers:
-  evpnctl: {type: evpn, asn: 65000}
-zones:
-  one: {type: evpn, controller: evpnctl, vrf-vxlan: 10000, mac: \"32:F4:05:FE:6C:0A\"}
-  two: {type: evpn, controller: evpnctl, vrf-vxlan: 20000, mac: \"32:F4:05:FE:6C:0A\"}
-  plain: {type: simple}
+/// What comes after two zones of EVPN.
+const ONE_MOVES: &str = "  plain: {type: simple}
 vnets:
   first: {zone: one, tag: 12000, subnets: {10.0.2.0/24: {gateway: 10.0.2.1}}}
   second: {zone: two, tag: 13000, subnets: {10.0.3.0/24: {gateway: 10.0.3.1}}}
@@ -37,13 +33,14 @@ vnets:
 fn moves_between_vrfs(lab: &Lab) {
     let scene = Scene::start(lab).with_engines(NATIVE);
     let node = scene.node(1);
-    scene.apply(&node, TWO_ZONES);
+    let network = format!("{TWO_ZONES}{ONE_MOVES}");
+    scene.apply(&node, &network);
     let index = node.read("/sys/class/net/moved/ifindex");
     let plan = Guest::plan(11).address("10.0.1.11/24").gateway("10.0.1.1").mtu(1450);
     let guest = plan.start(lab, &node, "moved");
     guest.reaches("10.0.1.1");
     let moved = |zone: &str| {
-        let text = TWO_ZONES.replacen("    zone: one\n", &format!("    zone: {zone}\n"), 1);
+        let text = network.replacen("    zone: one\n", &format!("    zone: {zone}\n"), 1);
         if zone == "plain" { text.replace("    tag: 11000\n", "") } else { text }
     };
     for (zone, master) in [("two", Some("vrf_two")), ("plain", None), ("one", Some("vrf_one"))] {

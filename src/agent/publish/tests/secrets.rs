@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_secret_is_written_only_for_the_server_that_it_is_bound_to() {
-    let settings = settings::read(SETTINGS).expect("legal");
+    let settings = settings::read(&self::settings()).expect("legal");
     let host = Fake::default();
     host.put("/etc/weft/nb.token", b"s3cret\n", 0o600);
     let secrets = |url: &str| {

@@ -8,7 +8,7 @@ fn a_node_that_went_back_is_not_counted_any_more() {
     let (first, second) = (commit(1, FIRST), commit(2, SECOND));
     cluster.turns(&first);
     cluster.turn(0, &second);
-    let settings = settings::read(SETTINGS).expect("legal");
+    let settings = settings::read(&self::settings()).expect("legal");
     let back = Running {
         commit: Some(first.record.clone()),
         generation: 1,
@@ -33,7 +33,7 @@ fn a_node_that_does_not_publish_is_not_counted_any_more() {
         let (first, second) = (commit(1, FIRST), commit(2, SECOND));
         cluster.turns(&first);
         cluster.turn(0, &second);
-        let settings = settings::read(&SETTINGS.replace(other.0, other.1)).expect("legal");
+        let settings = settings::read(&self::settings().replace(other.0, other.1)).expect("legal");
         let (_, host) = &cluster.nodes[0];
         let running = Running {
             commit: Some(second.record.clone()),
