@@ -30,6 +30,7 @@ mod services;
 mod socket;
 mod stations;
 mod tables;
+mod vty;
 mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};

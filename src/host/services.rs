@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{HostError, frr, program};
+use super::{HostError, frr, program, vty};
 use crate::plan::{Frr, ServiceStep, Services};
 use crate::render::Managed;
 use crate::value::ZoneId;
@@ -211,10 +211,9 @@ fn release_vnis(vrfs: &BTreeSet<String>) -> Result<(), HostError> {
     };
     let (statements, vnis) = frr::release_vnis(&running, vrfs);
     tell_frr(&statements)?;
-    let question = ["-d", "bgpd", "-c", "show bgp l2vpn evpn vni json"];
     let deadline = Instant::now() + RELEASE_TIME;
-    while Path::new(FRR_RUN).join("bgpd.vty").exists() {
-        let answer = program::run_within("vtysh", &question, FRR_ANSWER_TIME)?;
+    while vty::is_there("bgpd") {
+        let answer = vty::ask("bgpd", "show bgp l2vpn evpn vni json", FRR_ANSWER_TIME)?;
         if !frr::has_vni(&answer, &vnis) {
             break;
         }

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Bound, Found, News, ONE, answers, ping, program, start};
+use super::super::vty;
+use super::{Bound, Found, News, ONE, answers, ping, start};
 use crate::plan::{Health, Protocol, Session, Sign};
 
-/// Where each daemon that runs has its socket, `NAME.vty`.
-const RUN: &str = "/run/frr";
 /// The VRF that is none.
 const DEFAULT: &str = "default";
 /// The most neighbours that are asked whether they are there.
@@ -70,10 +68,10 @@ impl<T> Answer<T> {
 /// What a daemon answers; nothing where it does not run or knows of no such thing. `None`
 /// where it runs and gives no answer that can be read: that says nothing of its neighbours.
 fn ask<T: DeserializeOwned>(daemon: &str, question: &str) -> Option<Answer<T>> {
-    if !Path::new(RUN).join(format!("{daemon}.vty")).exists() {
+    if !vty::is_there(daemon) {
         return Some(Answer::Nothing);
     }
-    read(&program::run_within("vtysh", &["-d", daemon, "-c", question], ONE).ok()?)
+    read(&vty::ask(daemon, question, ONE).ok()?)
 }
 
 /// A protocol that is not configured is said to be so in no JSON: by nothing, or by a

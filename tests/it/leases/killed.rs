@@ -22,8 +22,8 @@ fn any(below: u64) -> u64 {
     RandomState::new().hash_one(below) % below
 }
 
-/// Gives a guest an address, killed now and then and begun again. Says which it got, and how
-/// often it was killed.
+/// Gives a guest an address, killed now and then and begun again: soon more often than late,
+/// for nobody knows how long it takes here. Says which it got, and how often it was killed.
 pub(crate) fn allocate(root: &Path, guest: &str, mac: &str) -> (Option<String>, usize) {
     for killed in 0.. {
         let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
@@ -35,8 +35,8 @@ pub(crate) fn allocate(root: &Path, guest: &str, mac: &str) -> (Option<String>, 
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        if any(2) == 0 {
-            thread::sleep(Duration::from_millis(any(1500)));
+        if killed == 0 || any(2) == 0 {
+            thread::sleep(Duration::from_millis(any(2 << any(11))));
             child.kill().unwrap();
         }
         let said = child.wait_with_output().unwrap();
