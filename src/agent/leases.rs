@@ -343,7 +343,7 @@ impl<'a, H: Host> Branch<'a, H> {
     fn look(&self) -> Result<Option<ObjectId>, LeasesError> {
         let worker = self.starter.start(self.deadline)?;
         let branch = self.settings.branch();
-        match worker.look(&self.remote, &self.access, branch, &self.cache, &self.limits) {
+        match worker.look(&self.remote, &self.access, branch, (&self.cache, &self.limits), false) {
             Ok(tip) => Ok(Some(tip)),
             Err(TransportError::Remote { code: FailureCode::NoBranch, .. }) => Ok(None),
             Err(error) => Err(error.into()),

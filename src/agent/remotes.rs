@@ -29,7 +29,7 @@ use crate::sync::{
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
 use described::describe;
-use reach::{Reach, Sight, Target};
+use reach::{Looked, Reach, Sight, Target};
 
 /// What came of asking all remotes.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub(super) fn gather<H: Host>(
 ) -> Result<Gathered, TurnError> {
     let targets = reach::targets(turn.host, turn.settings);
     let reach = Reach::new(turn.program, turn.root, turn.settings, patience, turn.cancel);
-    let sights = reach.look(&targets);
+    let mut sights = reach.look(&targets);
     note_process(&sights, turn.root, remembered);
     let mut gathering = Gathering {
         reach,
@@ -110,13 +110,13 @@ pub(super) fn gather<H: Host>(
         best: None,
         worker: None,
     };
-    let troubles = gathering.judge_all(&targets, &sights);
+    let troubles = gathering.judge_all(&targets, &mut sights);
     gathering.conclude(&targets, sights, troubles)
 }
 
 /// Remembers how the processes were confined, and says what is wrong with it once.
-fn note_process(sights: &[Sight], root: Option<&Utf8Path>, remembered: &mut Remembered) {
-    let cage = sights.iter().find_map(|sight| sight.as_ref().ok()?.1);
+fn note_process(sights: &[Looked], root: Option<&Utf8Path>, remembered: &mut Remembered) {
+    let cage = sights.iter().find_map(|sight| sight.as_ref().ok()?.cage);
     let Some(cage) = cage else { return };
     let warnings = reach::warnings(cage, root.is_some());
     let process = FetchProcess { user: cage.user, landlock: cage.landlock, warnings };
@@ -146,7 +146,7 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     /// Judges every tip, in the order of the settings; remotes that failed last time come
     /// after the others.
-    fn judge_all(&mut self, targets: &[Target], sights: &[Sight]) -> BTreeMap<usize, Trouble> {
+    fn judge_all(&mut self, targets: &[Target], sights: &mut [Looked]) -> BTreeMap<usize, Trouble> {
         let seen = |index: &usize| sights.get(*index).is_some_and(Result::is_ok);
         let mut order: Vec<usize> = (0..targets.len()).filter(seen).collect();
         let failed = |index: &usize| {
@@ -158,16 +158,18 @@ impl Gathering<'_> {
         let begun = Instant::now();
         let mut troubles = BTreeMap::new();
         for (position, &index) in order.iter().enumerate() {
-            let (Some(target), Some(Ok((tip, _)))) = (targets.get(index), sights.get(index)) else {
+            let (Some(target), Some(Ok(sight))) = (targets.get(index), sights.get_mut(index))
+            else {
                 continue;
             };
-            if self.verdicts.contains_key(tip) || self.recall(*tip) {
+            let worker = sight.worker.take();
+            if self.verdicts.contains_key(&sight.tip) || self.recall(sight.tip) {
                 continue;
             }
             // What is left is shared with those that come after.
             let left = self.reach.deadline.saturating_sub(begun.elapsed());
             let waiting = u32::try_from(order.len() - position).unwrap_or(u32::MAX);
-            if let Err(trouble) = self.fetch(target, left / waiting) {
+            if let Err(trouble) = self.fetch(target, worker, left / waiting) {
                 troubles.insert(index, trouble);
             }
         }
@@ -218,10 +220,15 @@ impl Gathering<'_> {
 
     /// Fetches a remote, judges its tip, and reads what is accepted if that is better than
     /// what there is.
-    fn fetch(&mut self, target: &Target, time: std::time::Duration) -> Result<(), Trouble> {
+    fn fetch(
+        &mut self,
+        target: &Target,
+        looked: Option<Worker>,
+        time: Duration,
+    ) -> Result<(), Trouble> {
         // One process at a time has the cache.
         self.worker = None;
-        let (worker, tip) = self.reach.fetch(target, time).map_err(Trouble::Transport)?;
+        let (worker, tip) = self.reach.fetch(target, looked, time).map_err(Trouble::Transport)?;
         let judged = self.judge(&worker, tip);
         let (judgement, contents) = judged.map_err(|error| Trouble::Turn(error, worker.fault()))?;
         self.worker = Some(worker);
@@ -335,7 +342,7 @@ impl Gathering<'_> {
     fn conclude(
         mut self,
         targets: &[Target],
-        sights: Vec<Sight>,
+        sights: Vec<Looked>,
         mut troubles: BTreeMap<usize, Trouble>,
     ) -> Result<Gathered, TurnError> {
         let mut states = Vec::new();
@@ -343,7 +350,7 @@ impl Gathering<'_> {
         let mut diverged: Vec<Divergence> = Vec::new();
         let mut first_error = None;
         let best = self.best.take();
-        let shows_best = |sight: &Sight| matches!((sight, &best), (Ok((tip, _)), Some(best)) if *tip == best.tip);
+        let shows_best = |sight: &Looked| matches!((sight, &best), (Ok(sight), Some(best)) if sight.tip == best.tip);
         let best_remote = sights.iter().position(shows_best).and_then(|index| targets.get(index));
         let now = self.now;
         for (index, (target, sight)) in targets.iter().zip(sights).enumerate() {
@@ -351,7 +358,7 @@ impl Gathering<'_> {
             let before = self.remembered.remotes.iter().find(|state| state.name == *name).cloned();
             let mut state = RemoteState::new(name.clone(), before);
             let trouble = match sight {
-                Ok((tip, _)) => {
+                Ok(Sight { tip, .. }) => {
                     (state.tip, state.seen) = (Some(tip), Some(now));
                     match (troubles.remove(&index), &best) {
                         (Some(trouble), _) => Some(trouble),

@@ -150,6 +150,7 @@ impl<H: Host> Turn<'_, H> {
                 Some(entry) => Recovered { words: None, open: Some(entry) },
                 None => recover(self.host)?,
             },
+            Purpose::Sync if self.is_settled()? => Recovered { words: None, open: None },
             _ => recover(self.host)?,
         };
         match purpose {
@@ -260,7 +261,7 @@ impl<H: Host> Turn<'_, H> {
     /// The anchors, and the one that tips are judged from.
     fn anchors(&self) -> Result<(Anchors, Option<Anchor>), TurnError> {
         let trust = revoked::trust(self.host, self.settings)?;
-        let ran = !apply::history(self.host)?.is_empty();
+        let ran = !apply::course(self.host)?.is_empty();
         let runs = running(self.host)?.and_then(|running| running.commit);
         // Lost anchors are damage, unless people introduce the node at what it runs.
         let introduced = runs.as_ref().is_some_and(|runs| runs.commit == trust.introduction.commit);

@@ -24,7 +24,7 @@ pub struct Drift {
 /// Looks at everything that weft put on the node. `None` where nothing of weft's runs, and
 /// while an apply is unsettled.
 pub fn drift(host: &impl Host) -> Result<Option<Drift>, StateError> {
-    let journal = Journal::read(host)?;
+    let journal = Journal::recent(host)?;
     let (None, Some(running)) = (journal.unsettled(), journal.running()) else { return Ok(None) };
     let record = &running.record;
     if record.generation.number == 0 {

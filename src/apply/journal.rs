@@ -164,6 +164,37 @@ impl Journal {
         Ok(Self { entries: read_of(host, recent)? })
     }
 
+    /// The same from the newest entry back until what was read, the newest first, is enough:
+    /// there may be hundreds, each of which says a lot.
+    pub(super) fn back(
+        host: &impl Host,
+        enough: impl Fn(&[Entry]) -> bool,
+    ) -> Result<Self, StateError> {
+        let back = |names: &[(u64, State)]| {
+            let mut entries = Vec::new();
+            for &name in names.iter().rev() {
+                let Some(entry) = read_one(host, name)? else { return Ok(None) };
+                entries.push(entry);
+                if enough(&entries) {
+                    break;
+                }
+            }
+            entries.reverse();
+            Ok(Some(entries))
+        };
+        Ok(Self { entries: read_by(host, back)? })
+    }
+
+    /// The same as far as an apply needs it: what runs, and the newest entry that made a
+    /// generation, for it made the one with the highest number.
+    pub(super) fn to_apply(host: &impl Host) -> Result<Self, StateError> {
+        Self::back(host, |entries| {
+            let runs = |entry: &Entry| entry.state == State::Confirmed;
+            let makes = |entry: &Entry| entry.record.kind == Kind::Apply;
+            entries.iter().any(runs) && entries.iter().any(makes)
+        })
+    }
+
     /// Every entry that was read, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -258,6 +289,14 @@ fn read_of(
     host: &impl Host,
     choose: impl Fn(&[(u64, State)]) -> Vec<(u64, State)>,
 ) -> Result<Vec<Entry>, StateError> {
+    read_by(host, |names| choose(names).into_iter().map(|name| read_one(host, name)).collect())
+}
+
+/// What is read of those names; `read` gives nothing where one was renamed meanwhile.
+fn read_by(
+    host: &impl Host,
+    read: impl Fn(&[(u64, State)]) -> Result<Option<Vec<Entry>>, StateError>,
+) -> Result<Vec<Entry>, StateError> {
     let mut names = names(host)?;
     for _ in 0..ATTEMPTS {
         // A name that changes while a directory is listed may be in neither place.
@@ -266,7 +305,7 @@ fn read_of(
             names = again;
             continue;
         }
-        if let Some(entries) = read_all(host, &choose(&names))? {
+        if let Some(entries) = read(&names)? {
             check(&names)?;
             return Ok(entries);
         }
@@ -297,7 +336,7 @@ fn path(number: u64, state: State) -> Utf8PathBuf {
 
 /// The entries by their names. A name that no version of weft would give, such as that of a
 /// copy which somebody made, is nobody's word and stops no way back.
-fn names(host: &impl Host) -> Result<Vec<(u64, State)>, StateError> {
+pub(super) fn names(host: &impl Host) -> Result<Vec<(u64, State)>, StateError> {
     let mut found = Vec::new();
     for name in host.list(Utf8Path::new(DIRECTORY))? {
         match parse(&name) {
@@ -331,21 +370,17 @@ fn parse(name: &str) -> Option<(u64, State)> {
     (path(parsed.0, parsed.1).file_name() == Some(name)).then_some(parsed)
 }
 
-/// The entries of these names; `None` where one was renamed meanwhile.
-fn read_all(host: &impl Host, names: &[(u64, State)]) -> Result<Option<Vec<Entry>>, StateError> {
-    let mut entries = Vec::with_capacity(names.len());
-    for &(number, state) in names {
-        let path = path(number, state);
-        let Some(file) = host.read(&path, ENTRY_LIMIT)? else { return Ok(None) };
-        let record: Record = super::from_json(&path, &file.bytes)?;
-        if record.format != FORMAT || record.number != number {
-            let message = format!(
-                "says format {} and number {}, where {FORMAT} and {number} are wanted",
-                record.format, record.number
-            );
-            return Err(StateError::damaged(path, message));
-        }
-        entries.push(Entry { state, record });
+/// The entry of this name; `None` where it was renamed meanwhile.
+fn read_one(host: &impl Host, (number, state): (u64, State)) -> Result<Option<Entry>, StateError> {
+    let path = path(number, state);
+    let Some(file) = host.read(&path, ENTRY_LIMIT)? else { return Ok(None) };
+    let record: Record = super::from_json(&path, &file.bytes)?;
+    if record.format != FORMAT || record.number != number {
+        let message = format!(
+            "says format {} and number {}, where {FORMAT} and {number} are wanted",
+            record.format, record.number
+        );
+        return Err(StateError::damaged(path, message));
     }
-    Ok(Some(entries))
+    Ok(Some(Entry { state, record }))
 }

@@ -373,6 +373,12 @@ pub fn entry(host: &impl Host, number: u64) -> Result<Option<Entry>, StateError>
     journal::newest(host, |found, _| found == number)
 }
 
+/// How far each apply came, by its number and in its order: as long as nothing is applied or
+/// undone it is the same.
+pub fn course(host: &impl Host) -> Result<Vec<(u64, State)>, StateError> {
+    journal::names(host)
+}
+
 /// Every entry of the journal, oldest first.
 pub fn history(host: &impl Host) -> Result<Vec<Entry>, StateError> {
     Ok(Journal::read(host)?.entries().to_vec())

@@ -2,14 +2,12 @@
 //! is on the node. No window opens for that, and no entry of the journal is made: what is set is
 //! the port's own, and goes with it.
 
-use std::collections::BTreeSet;
-
 use super::StateError;
 use super::generation::Generation;
 use super::journal::{self, State};
 use super::network::change;
 use crate::host::Host;
-use crate::plan::{Kernel, Mismatch, NetworkStep, Target};
+use crate::plan::{Kernel, Mismatch, NetworkStep, Question, Target};
 use crate::render::Managed;
 
 /// How often ports are looked at again: an entry of the bridge comes first, then what relies
@@ -59,7 +57,7 @@ fn target(standing: &Standing, old: &str) -> Target {
 
 /// The kernel without rules and values, which cost more than all the rest.
 fn kernel(host: &impl Host, target: &Target) -> Result<Option<Kernel>, StateError> {
-    let mut kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new())?;
+    let mut kernel = host.kernel(&Question::default())?;
     if let Some(kernel) = &mut kernel {
         host.add_stations(kernel, target)?;
     }

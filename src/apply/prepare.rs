@@ -84,7 +84,7 @@ pub(super) fn prepare(
     authority: Authority,
     terms: &Terms,
 ) -> Result<Prepared, ApplyError> {
-    let journal = Journal::read(host)?;
+    let journal = Journal::to_apply(host)?;
     if let Some(entry) = journal.unsettled() {
         return Err(ApplyError::Unsettled { number: entry.record.number });
     }

@@ -22,28 +22,40 @@ const GENERATIONS: usize = 10;
 /// Where each zone with a dnsmasq of its own has a directory, and others have files.
 const ZONES: &str = "/etc/dnsmasq.d";
 
-/// How many entries of the journal are kept beside those that are needed.
+/// How many entries of the journal are kept beside those that are needed, and how many more
+/// there may be before they are removed: to know which are needed takes reading them all.
 const ENTRIES: usize = 200;
+const MORE: usize = 40;
 
 /// Removes temporary files, generations that were given up or are old, and old entries
 /// of the journal. Does nothing while an apply is unsettled.
 pub(super) fn tidy(host: &impl Host) -> Result<(), StateError> {
-    let journal = Journal::read(host)?;
+    let on_disk = generation::numbers(host)?;
+    let is_full = journal::names(host)?.len() > ENTRIES + MORE;
+    let journal = Journal::back(host, |entries| !is_full && speak_of(entries, &on_disk))?;
     if journal.unsettled().is_some() {
         return Ok(());
     }
     remove_temporary(host)?;
     let kept = kept(&journal);
-    for number in generation::numbers(host)? {
+    for number in on_disk {
         if !kept.contains(&number) {
             host.remove_directory(&generation::directory(number))?;
         }
     }
     // After the generations: a generation without an entry would be damage.
-    for entry in old_entries(&journal, &kept) {
+    for entry in old_entries(&journal, &kept).filter(|_| is_full) {
         host.remove(&entry.path())?;
     }
     Ok(())
+}
+
+/// Whether it is known of each generation on the disk that it ran, but for 0, which did if any
+/// did: then what older entries say keeps and removes none.
+fn speak_of(entries: &[Entry], on_disk: &[u64]) -> bool {
+    let confirmed = entries.iter().filter(|entry| entry.state == State::Confirmed);
+    let named: BTreeSet<u64> = confirmed.flat_map(Entry::links).map(|link| link.number).collect();
+    !named.is_empty() && on_disk.iter().all(|number| *number == 0 || named.contains(number))
 }
 
 /// Refuses a journal that lost what it must have had: while nothing was ever
@@ -98,13 +110,13 @@ fn kept(journal: &Journal) -> BTreeSet<u64> {
         }
     }
     let mut kept: BTreeSet<u64> = named.iter().copied().take(2).collect();
-    kept.extend(named.iter().copied().filter(|number| *number == 0));
+    kept.extend((!named.is_empty()).then_some(0));
     named.sort_unstable();
     kept.extend(named.iter().rev().take(GENERATIONS));
     kept
 }
 
-fn old_entries<'a>(journal: &'a Journal, kept: &BTreeSet<u64>) -> Vec<&'a Entry> {
+fn old_entries<'a>(journal: &'a Journal, kept: &BTreeSet<u64>) -> impl Iterator<Item = &'a Entry> {
     let mut wanted = kept.clone();
     let mut needed = BTreeSet::new();
     for entry in confirmed(journal) {
@@ -114,5 +126,5 @@ fn old_entries<'a>(journal: &'a Journal, kept: &BTreeSet<u64>) -> Vec<&'a Entry>
         }
     }
     let old = journal.entries().iter().rev().skip(ENTRIES);
-    old.filter(|entry| !needed.contains(&entry.record.number)).collect()
+    old.filter(move |entry| !needed.contains(&entry.record.number))
 }

@@ -43,10 +43,10 @@ pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progres
             return Err(ApplyError::Unsettled { number });
         }
     };
-    let signs = host.observe(&window.watchlist)?.unwrap_or_default().signs;
+    let look = host.observe(&window.watchlist)?.unwrap_or_default();
     // After looking, which takes time: a window is not confirmed behind its end.
     let now = host.uptime()?;
-    let shortfall = match watch.look(&now, window, &signs) {
+    let shortfall = match watch.look(&now, window, &look) {
         Verdict::Wait(down) => {
             let left = window.left(&now);
             return Ok(Progress::Open { entry, down, left });

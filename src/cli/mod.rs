@@ -297,6 +297,10 @@ enum Export {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // With each poll one is started, and to read a command line takes as long as its work.
+    if std::env::args_os().skip(1).eq([FETCH_WORKER]) {
+        return sync::transport::serve();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -314,9 +318,6 @@ pub fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    if matches!(arguments.verb, Verb::FetchWorker) {
-        return sync::transport::serve();
-    }
     log(if matches!(arguments.verb, Verb::Agent) { "info" } else { "warn" });
     let format = if arguments.json { Format::Json } else { arguments.format };
     let output = Output::new(format);

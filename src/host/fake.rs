@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use super::{FoundFile, Host, HostError, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Stations, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, Question, ServiceStep, Services, Stations, Uptime, Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{NodeName, ZoneId};
@@ -380,12 +380,8 @@ impl Host for Fake {
         Ok(machine.facts.clone().unwrap_or_else(|| Facts::unknown(node.clone())))
     }
 
-    fn kernel(
-        &self,
-        _tables: &BTreeSet<Table>,
-        sysctls: &BTreeSet<String>,
-    ) -> Result<Option<Kernel>, HostError> {
-        hold(&self.machine).kernel(sysctls)
+    fn kernel(&self, question: &Question) -> Result<Option<Kernel>, HostError> {
+        hold(&self.machine).kernel(&question.sysctls)
     }
 
     fn stations(

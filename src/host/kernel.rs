@@ -10,13 +10,10 @@ use std::fs;
 use self::links::Links;
 use super::netlink::Socket;
 use super::{HostError, nft, program, tables};
-use crate::plan::{Kernel, Rule, Table};
+use crate::plan::{Kernel, Question, Rule, Table};
 
-/// Reads the kernel, with the rules of these tables and these values.
-pub(super) fn read(
-    tables: &BTreeSet<Table>,
-    sysctls: &BTreeSet<String>,
-) -> Result<Kernel, HostError> {
+/// Reads the kernel, with what is asked for.
+pub(super) fn read(question: &Question) -> Result<Kernel, HostError> {
     let mut socket = Socket::open()?;
     let mut links = Links::read(&mut socket)?;
     entries::add_addresses(&mut socket, &mut links)?;
@@ -24,7 +21,7 @@ pub(super) fn read(
         entries::add_remotes(&mut socket, &mut links)?;
     }
     // Ports of bridges that do not filter have VLANs too, which count once one does.
-    if links.any(|link| link.kind.as_deref() == Some("bridge")) {
+    if question.vlans || links.any(|link| link.vlan_filtering) {
         match entries::add_vlans(&mut socket, &mut links) {
             // A kernel without VLANs on bridges refuses the question.
             Ok(()) | Err(HostError::Kernel { .. }) => {}
@@ -36,17 +33,17 @@ pub(super) fn read(
     let unreachable = if has_vrf { entries::unreachable(&mut socket)? } else { BTreeSet::new() };
     let own_addresses_first = entries::own_addresses_first(&mut socket)?;
     let mut rules = BTreeMap::new();
-    for &table in tables {
+    for &table in &question.tables {
         let program = format!("{}-save", table.family.program());
         let text = program::run(&program, &["-t", table.name.as_str()])?;
         rules.insert(table, self::rules(table, &String::from_utf8_lossy(&text)));
     }
-    let nat = nft::read(tables.iter().map(|table| table.family).collect())?;
+    let nat = nft::read(question.tables.iter().map(|table| table.family).collect())?;
     let value = |name: &String| {
         let value = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
         Some((name.clone(), value.trim().to_owned()))
     };
-    let sysctls = sysctls.iter().filter_map(value).collect();
+    let sysctls = question.sysctls.iter().filter_map(value).collect();
     let tables = tables::read()?;
     Ok(Kernel {
         links: links.by_name(),

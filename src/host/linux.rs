@@ -17,7 +17,8 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::{FoundFile, Host, HostError, LinkEvents, STATE, TEMPORARY};
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Uptime, Watchlist,
+    Kernel, Look, NetworkStep, Question, ServiceStep, Services, Session, Stations, Uptime,
+    Watchlist,
 };
 use crate::render::Managed;
 use crate::value::{HostName, NodeName, ZoneId};
@@ -308,12 +309,8 @@ impl Host for Linux {
         super::facts::collect(self.root.as_deref(), node)
     }
 
-    fn kernel(
-        &self,
-        tables: &BTreeSet<Table>,
-        sysctls: &BTreeSet<String>,
-    ) -> Result<Option<Kernel>, HostError> {
-        if self.is_dry() { Ok(None) } else { super::kernel::read(tables, sysctls).map(Some) }
+    fn kernel(&self, question: &Question) -> Result<Option<Kernel>, HostError> {
+        if self.is_dry() { Ok(None) } else { super::kernel::read(question).map(Some) }
     }
 
     fn link_events(&self) -> Result<Option<LinkEvents>, HostError> {

@@ -44,7 +44,7 @@ use thiserror::Error;
 
 use crate::facts::Facts;
 use crate::plan::{
-    Kernel, Look, NetworkStep, ServiceStep, Services, Session, Stations, Table, Target, Uptime,
+    Kernel, Look, NetworkStep, Question, ServiceStep, Services, Session, Stations, Target, Uptime,
     Watchlist,
 };
 use crate::render::Managed;
@@ -139,13 +139,9 @@ pub trait Host: Send + Sync {
     /// What rendering needs to know of this machine.
     fn facts(&self, node: &NodeName) -> Result<Facts, HostError>;
 
-    /// What the kernel has, with the rules of these tables and these values of
-    /// [`Kernel::sysctls`]; `None` on a dry node, as a host is that says nothing else.
-    fn kernel(
-        &self,
-        _tables: &BTreeSet<Table>,
-        _sysctls: &BTreeSet<String>,
-    ) -> Result<Option<Kernel>, HostError> {
+    /// What the kernel has, with what is asked for; `None` on a dry node, as a host is that says
+    /// nothing else.
+    fn kernel(&self, _question: &Question) -> Result<Option<Kernel>, HostError> {
         Ok(None)
     }
 
@@ -161,7 +157,7 @@ pub trait Host: Send + Sync {
 
     /// What the kernel has of all that a target asks for; `None` on a dry node.
     fn kernel_for(&self, target: &Target) -> Result<Option<Kernel>, HostError> {
-        let Some(mut kernel) = self.kernel(&target.tables(), &target.sysctls())? else {
+        let Some(mut kernel) = self.kernel(&target.question())? else {
             return Ok(None);
         };
         self.add_stations(&mut kernel, target)?;

@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::nat::Nat;
 use super::rule::{Family, Rule, Table};
 
+/// What is asked of a kernel beyond its interfaces and their routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The tables whose rules are wanted.
+    pub tables: BTreeSet<Table>,
+    /// The values that are wanted, by their names with `/`.
+    pub sysctls: BTreeSet<String>,
+    /// Whether the VLANs of ports are wanted where no bridge filters them yet, too.
+    pub vlans: bool,
+}
+
 /// What was read of a kernel at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
@@ -96,7 +107,8 @@ pub struct Link {
     pub forwards: BTreeSet<Family>,
     /// Of a port of a bridge: its flags by the kernel's names.
     pub flags: BTreeMap<&'static str, bool>,
-    /// Of a port of a bridge that filters VLANs: its VLANs.
+    /// Of a port of a bridge: its VLANs, where a bridge of the kernel filters them or they were
+    /// asked for ([`Question::vlans`]).
     pub vlans: BTreeSet<PortVlan>,
 }
 

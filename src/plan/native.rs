@@ -5,6 +5,7 @@
 //! made is made before anything goes, but for what stands in its way.
 
 mod address;
+mod links;
 mod made;
 mod port;
 mod table;
@@ -12,9 +13,10 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use self::address::Addressed;
+use self::links::Links;
 use self::made::{Standing, as_made, made};
 use self::port::port_vlans;
 use self::table::Tables;
@@ -28,14 +30,13 @@ use super::verify::Mismatch;
 use crate::value::IfName;
 
 /// What is done to a kernel, by kind, so that each name is there when it is used.
-#[derive(Default)]
-struct Work {
+struct Work<'a> {
     removals: Vec<NetworkStep>,
     creations: Vec<NetworkStep>,
     settings: Vec<NetworkStep>,
     routes: Vec<NetworkStep>,
     /// Interfaces as they are when the creations are done.
-    links: BTreeMap<String, Link>,
+    links: Links<'a>,
     tables: Tables,
     /// Whether an interface that is made has IPv6: without it a kernel has no values of it.
     has_ipv6: bool,
@@ -45,7 +46,15 @@ impl Target {
     /// What the kernel lacks of what is wanted, and what stands in the way of it.
     pub(super) fn native(&self, kernel: &Kernel) -> Vec<NetworkStep> {
         let has_ipv6 = !kernel.links.values().all(|link| link.ipv6_off);
-        let mut work = Work { links: kernel.links.clone(), has_ipv6, ..Work::default() };
+        let mut work = Work {
+            removals: Vec::new(),
+            creations: Vec::new(),
+            settings: Vec::new(),
+            routes: Vec::new(),
+            links: Links::of(&kernel.links),
+            tables: Tables::default(),
+            has_ipv6,
+        };
         self.clear(kernel, &mut work);
         work.tables = Tables::of(&self.wanted, kernel, &work.links);
         let order = ordered(self.wanted.keys().collect(), &self.wanted, Order::BottomFirst);
@@ -65,7 +74,7 @@ impl Target {
             work.settings.push(NetworkStep::AddLocalRule { family });
             work.settings.push(NetworkStep::DropLocalRule { family });
         }
-        for (bridge, id) in self.untagged_here(&work.links) {
+        for (bridge, id) in self.untagged_here(|name| work.links.get(name)) {
             let add = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
             let (port, remove) = (bridge.to_owned(), Vec::new());
             work.settings.push(NetworkStep::SetPortVlans { port, remove, add });
@@ -83,8 +92,8 @@ impl Target {
         let standing = Standing::of(&kernel.links);
         for (name, because) in &recreated {
             // The other end of a cable went with the first.
-            if work.links.contains_key(name.as_str()) {
-                let is_ovs = work.links[name.as_str()].kind.as_deref() == Some("openvswitch");
+            if let Some(link) = work.links.get(name.as_str()) {
+                let is_ovs = link.kind.as_deref() == Some("openvswitch");
                 let interface = name.clone();
                 // The kernel deletes none that Open vSwitch made.
                 work.removals.push(if is_ovs {
@@ -95,7 +104,7 @@ impl Target {
                 standing.forget(name.as_str(), &mut work.links);
             }
         }
-        let wanted = self.wanted.iter().filter(|(name, _)| !work.links.contains_key(name.as_str()));
+        let wanted = self.wanted.iter().filter(|(name, _)| !work.links.has(name.as_str()));
         let needs: BTreeSet<Place<'_>> =
             wanted.filter_map(|(_, wanted)| Place::needed(&wanted.kind)).collect();
         for (name, _) in self.gone() {
@@ -115,14 +124,14 @@ impl Target {
         else {
             return;
         };
-        let is_there = work.links.contains_key(name.as_str());
+        let is_there = work.links.has(name.as_str());
         if old.kind == wanted.kind || !is_there {
             return;
         }
         let Ok(new) = bridge.parse::<IfName>() else { return };
         if !matches!(&old.kind, Kind::OvsPort { bridge: Some(old), .. } if old == bridge) {
             work.creations.push(NetworkStep::DeleteOvsPort { interface: name.clone() });
-            work.links.insert(name.to_string(), made("openvswitch"));
+            work.links.insert(name.as_str(), made("openvswitch"));
         }
         let (interface, options) = (name.clone(), options.clone());
         work.creations.push(NetworkStep::SetOvsPort { interface, bridge: new, options });
@@ -130,12 +139,12 @@ impl Target {
 
     /// What is set of an interface that is there or was just made.
     fn set(&self, name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
-        let Some(link) = work.links.get(name.as_str()).cloned() else { return };
+        let Some(link) = work.links.get(name.as_str()) else { return };
         let is_new = kernel.links.get(name.as_str()).is_none_or(|found| found.index != link.index);
         let interface = || name.clone();
         let mut steps = Vec::new();
         let mut say = |step: NetworkStep| steps.push(step);
-        if let Some(settings) = bridge_settings(wanted, &link) {
+        if let Some(settings) = bridge_settings(wanted, link) {
             // While it speaks the protocol the kernel takes no delay below two seconds.
             let (off, rest) = spanning_tree_first(settings);
             for settings in off.into_iter().chain(rest) {
@@ -145,7 +154,7 @@ impl Target {
         if let Some(mac) = wanted.mac.as_ref().filter(|mac| link.mac.as_ref() != Some(*mac)) {
             say(NetworkStep::SetMac { interface: interface(), mac: mac.clone() });
         }
-        if let Some(mac) = self.own_mac(name, wanted, &link, kernel) {
+        if let Some(mac) = self.own_mac(name, wanted, link, kernel) {
             say(NetworkStep::SetMac { interface: interface(), mac });
         }
         if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != link.mtu) {
@@ -155,14 +164,14 @@ impl Target {
             say(NetworkStep::SetAlias { interface: interface(), alias: wanted.alias.clone() });
         }
         // Before the addresses: a VRF takes away those of IPv6.
-        let vrf = self.other_vrf(name, wanted, &link);
-        let is_moved = (vrf.is_some() && link.up) || is_let_go(name, &link, kernel);
+        let vrf = self.other_vrf(name, wanted, link);
+        let is_moved = (vrf.is_some() && link.up) || is_let_go(name, link, kernel);
         vrf.into_iter().for_each(&mut say);
-        let state = (&link, is_new, is_moved);
+        let state = (link, is_new, is_moved);
         let Addressed { addresses, routes } = self.address((name, wanted), state, kernel);
         addresses.into_iter().for_each(&mut say);
         work.routes.extend(routes);
-        for family in forwards(wanted, &link).difference(&link.forwards) {
+        for family in forwards(wanted, link).difference(&link.forwards) {
             let protocol = if *family == Family::V4 { "ipv4" } else { "ipv6" };
             say(switch(name, protocol, "forwarding"));
         }
@@ -270,7 +279,7 @@ impl Target {
                 format!("the node's own {} addresses come before those of VRFs", family.as_str());
             found.push(Mismatch::of_node(&message));
         }
-        for (bridge, id) in self.untagged_here(&kernel.links) {
+        for (bridge, id) in self.untagged_here(|name| kernel.links.get(name)) {
             found.push(Mismatch::new(bridge, format!("does not carry VLAN {id} to itself")));
         }
         found
@@ -290,7 +299,7 @@ fn forwards(wanted: &Interface, link: &Link) -> BTreeSet<Family> {
 
 /// Makes an interface, unless it is there or nothing can be made.
 fn create(name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
-    if work.links.contains_key(name.as_str()) {
+    if work.links.has(name.as_str()) {
         return;
     }
     let interface = || name.clone();
@@ -313,7 +322,7 @@ fn create(name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
                 let (interface, options) = (interface(), options.clone());
                 let step = NetworkStep::SetOvsPort { interface, bridge, options };
                 work.creations.push(step);
-                work.links.insert(name.to_string(), made("openvswitch"));
+                work.links.insert(name.as_str(), made("openvswitch"));
             }
             None
         }
@@ -321,14 +330,14 @@ fn create(name: &IfName, wanted: &Interface, kernel: &Kernel, work: &mut Work) {
     if let Some(make) = make {
         if let Make::Veth { peer } = &make {
             let other = Link { lower: Some(name.to_string()), ..made("veth") };
-            work.links.insert(peer.to_string(), other);
+            work.links.insert(peer.as_str(), other);
         }
         if let Make::Vrf { table } = make
             && kernel.tables.get(name.as_str()) != Some(&table)
         {
             work.creations.push(NetworkStep::NameTable { interface: interface(), table });
         }
-        work.links.insert(name.to_string(), as_made(&make));
+        work.links.insert(name.as_str(), as_made(&make));
         work.creations.push(NetworkStep::Create { interface: interface(), make });
     }
 }
@@ -341,9 +350,9 @@ fn create_implied(wanted: &Interface, work: &mut Work) {
             continue;
         };
         // One with a stanza is made before the bridge.
-        if !work.links.contains_key(port) && work.links.contains_key(device.as_str()) {
+        if !work.links.has(port) && work.links.has(device.as_str()) {
             let make = Make::Vlan { device, id, protocol: "802.1q".to_owned() };
-            work.links.insert(port.to_owned(), as_made(&make));
+            work.links.insert(port, as_made(&make));
             work.creations.push(NetworkStep::Create { interface, make });
         }
     }

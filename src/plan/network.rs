@@ -13,8 +13,8 @@ use ipnet::IpNet;
 
 use super::engine::Engine;
 use super::guests::GuestPort;
-use super::interface::{Interface, Interfaces, interfaces};
-use super::kernel::Kernel;
+use super::interface::{Interface, Interfaces, Kind, interfaces};
+use super::kernel::{Kernel, Question};
 use super::ports::PortRule;
 use super::rule::{Rule, Table};
 use super::sysctl;
@@ -94,9 +94,15 @@ impl Target {
         self.known_rules().into_keys().map(Rule::table).collect()
     }
 
-    /// The values that have to be read, by their names with `/`.
-    pub fn sysctls(&self) -> BTreeSet<String> {
-        self.sysctls.keys().cloned().collect()
+    /// What has to be read of the kernel.
+    pub fn question(&self) -> Question {
+        let filters =
+            |interface: &Interface| matches!(interface.kind, Kind::Bridge { vlan_aware: true, .. });
+        Question {
+            tables: self.tables(),
+            sysctls: self.sysctls.keys().cloned().collect(),
+            vlans: self.wanted.values().any(filters),
+        }
     }
 
     /// Whether an interface of the kernel may be changed as one of ours.

@@ -87,6 +87,20 @@ pub struct Look {
     pub silent: BTreeSet<String>,
 }
 
+impl Look {
+    /// The kernel, as [`Look::silent`] names it. It answers nobody while somebody makes or takes
+    /// away very much, in whatever network of the machine.
+    pub const KERNEL: &str = "the kernel's lists of interfaces and routes";
+
+    /// Whether nobody told how a thing is, which then is neither up nor down. Of a daemon that is
+    /// silent it is known that it does not do its work.
+    pub(super) fn leaves_open(&self, sign: &Sign) -> bool {
+        let is_of_kernel =
+            matches!(sign, Sign::Bridge(_) | Sign::GuestPort { .. } | Sign::Gateway(_));
+        is_of_kernel && self.silent.contains(Self::KERNEL)
+    }
+}
+
 /// What is looked at beyond what the machine itself knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

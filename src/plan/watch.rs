@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::sign::{Sign, Signs};
+use super::sign::{Look, Sign};
 use super::window::{Requirement, Uptime, Window, milliseconds};
 
 /// The longest time between two looks in which everything counts as having worked.
@@ -54,16 +54,16 @@ pub struct Watch {
 
 impl Watch {
     /// Takes in how everything is now.
-    pub fn look(&mut self, now: &Uptime, window: &Window, signs: &Signs) -> Verdict {
+    pub fn look(&mut self, now: &Uptime, window: &Window, look: &Look) -> Verdict {
         let time = now.milliseconds;
-        let down = window.down(signs);
+        let down = window.down(&look.signs);
         // What was not looked at is not known to have worked.
         let looked = self.looked.replace(time);
         if looked.is_some_and(|looked| time.saturating_sub(looked) > milliseconds(GAP)) {
             self.whole_since = None;
         }
         self.down_since.retain(|sign, _| down.contains(sign));
-        for sign in &down {
+        for sign in down.iter().filter(|sign| !look.leaves_open(sign)) {
             self.down_since.entry(sign.clone()).or_insert(time);
         }
         let over = window.is_over(now);
@@ -82,6 +82,7 @@ impl Watch {
         }
         let is_spent = |requirement: &&Requirement| {
             let since = self.down_since.get(&requirement.sign);
+            let since = since.filter(|_| !look.leaves_open(&requirement.sign));
             since.is_some_and(|since| time.saturating_sub(*since) >= requirement.grace)
         };
         let spent = window.required.iter().filter(is_spent);

@@ -32,7 +32,13 @@ pub const BODY_LIMIT: u64 = 8 << 20;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Ask a remote where a branch is, and bring nothing.
-    Look(Box<Fetch>),
+    Look {
+        /// The remote and its branch.
+        fetch: Box<Fetch>,
+        /// Whether a request to fetch may follow, so that the process keeps the right to write
+        /// its cache.
+        may_fetch: bool,
+    },
     /// Bring the cache up to the tip of a branch.
     Fetch(Box<Fetch>),
     /// Publish a commit; its objects follow the line, one behind the other.

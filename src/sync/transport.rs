@@ -89,9 +89,10 @@ fn converse(input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()>
             return Ok(());
         }
         let (answer, bytes) = match serde_json::from_slice(&line) {
-            Ok(Request::Look(fetch)) => {
+            Ok(Request::Look { fetch, may_fetch }) => {
                 alarm::set(fetch.seconds.max(1));
-                (session.look(&fetch).map_or_else(Answer::Failed, Answer::Tip), Vec::new())
+                let tip = session.look(&fetch, may_fetch);
+                (tip.map_or_else(Answer::Failed, Answer::Tip), Vec::new())
             }
             Ok(Request::Fetch(fetch)) => {
                 alarm::set(fetch.seconds.max(1));
@@ -217,9 +218,13 @@ impl Session {
         *self.cage.get_or_insert_with(|| cage::lock(needs))
     }
 
-    fn look(&mut self, fetch: &Fetch) -> Result<ObjectId, Failure> {
+    fn look(&mut self, fetch: &Fetch, may_fetch: bool) -> Result<ObjectId, Failure> {
         begin(fetch)?;
         let mut needs = cage::Needs::of(fetch);
+        if may_fetch {
+            CacheDirectory::claim(&fetch.cache)?;
+            needs.writable.push(fetch.cache.clone());
+        }
         if let Some(path) = fetch.url.path() {
             self.lock(&needs);
             return object_id(find_tip(&open_remote(path)?, &fetch.branch)?);

@@ -92,17 +92,23 @@ impl Worker {
     }
 
     /// Where a branch of a remote is, by the remote's word. Brings nothing, and needs no
-    /// lock: several may look at the same time, with one cache.
+    /// lock: several may look at the same time, with one cache. Only one that `may_fetch` can
+    /// be asked to [`fetch`](Self::fetch) after it.
     pub fn look(
         &self,
         remote: &Remote,
         access: &Access,
         branch: &str,
-        cache: &Utf8Path,
-        limits: &FetchLimits,
+        (cache, limits): (&Utf8Path, &FetchLimits),
+        may_fetch: bool,
     ) -> Result<ObjectId, TransportError> {
         let fetch = self.request(remote, access, branch, cache, limits)?;
-        self.tip(remote, &Request::Look(fetch))
+        self.tip(remote, &Request::Look { fetch, may_fetch })
+    }
+
+    /// Lets the process live that long from now on.
+    pub fn give(&self, deadline: Duration) {
+        self.talk().give(deadline);
     }
 
     /// Brings a cache up to a branch of a remote and gives the branch's tip. What

@@ -5,7 +5,7 @@ mod programs;
 mod rules;
 mod speed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use nix::sched::{CloneFlags, unshare};
 use weft::host::{Host, LinkEvents, Linux, PortChanges};
-use weft::plan::{BridgeSettings, Family, Kernel, Link, Make, NetworkStep, PortVlan};
+use weft::plan::{BridgeSettings, Family, Kernel, Link, Make, NetworkStep, PortVlan, Question};
 use weft::value::IfName;
 
 /// Runs in a new network namespace; `false` where there can be none.
@@ -37,8 +37,8 @@ fn name(text: &str) -> IfName {
 }
 
 fn read() -> Kernel {
-    let values = BTreeSet::new();
-    Linux::new(None).kernel(&BTreeSet::new(), &values).expect("it can be read").expect("a kernel")
+    let question = Question { vlans: true, ..Question::default() };
+    Linux::new(None).kernel(&question).expect("it can be read").expect("a kernel")
 }
 
 fn change(steps: &[NetworkStep]) -> Vec<String> {

@@ -21,8 +21,19 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How many remotes are looked at together; each process takes some memory.
 const TOGETHER: usize = 3;
 
-/// What was seen of a remote, and how the process was confined that saw it.
-pub(super) type Sight = Result<(ObjectId, Option<Cage>), TransportError>;
+/// What was seen of a remote.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// Where its branch is.
+    pub(super) tip: ObjectId,
+    /// How the process was confined that saw it.
+    pub(super) cage: Option<Cage>,
+    /// That process, where it may go on and fetch.
+    pub(super) worker: Option<Worker>,
+}
+
+/// What looking at a remote gave.
+pub(super) type Looked = Result<Sight, TransportError>;
 
 /// A remote, and what it is reached with.
 #[derive(Debug)]
@@ -87,16 +98,16 @@ impl<'a> Reach<'a> {
 
     /// Where the branch is on each remote. One that is slow holds up nobody but those
     /// that have to wait for a place.
-    pub(super) fn look(&self, targets: &[Target]) -> Vec<Sight> {
+    pub(super) fn look(&self, targets: &[Target]) -> Vec<Looked> {
         if let [only] = targets {
-            return vec![self.look_at(only)];
+            return vec![self.look_at(only, true)];
         }
         let mut sights = Vec::new();
         for together in targets.chunks(TOGETHER) {
             thread::scope(|scope| {
                 let looks: Vec<_> = together
                     .iter()
-                    .map(|target| scope.spawn(move || self.look_at(target)))
+                    .map(|target| scope.spawn(move || self.look_at(target, false)))
                     .collect();
                 for look in looks {
                     sights.push(look.join().unwrap_or_else(|_| {
@@ -108,21 +119,30 @@ impl<'a> Reach<'a> {
         sights
     }
 
-    fn look_at(&self, target: &Target) -> Sight {
+    /// Among several remotes no process stays: only one at a time has the cache.
+    fn look_at(&self, target: &Target, may_fetch: bool) -> Looked {
         let access = target.access()?;
         let worker = Worker::start(self.program, self.user, LOOK.min(self.deadline), self.cancel)?;
-        let tip = worker.look(&target.remote, access, self.branch, &self.cache, &self.limits)?;
-        Ok((tip, worker.cage().ok()))
+        let place = (&*self.cache, &self.limits);
+        let tip = worker.look(&target.remote, access, self.branch, place, may_fetch)?;
+        let cage = worker.cage().ok();
+        Ok(Sight { tip, cage, worker: may_fetch.then_some(worker) })
     }
 
-    /// Brings the cache up to a remote, by a process that ends after `deadline`.
+    /// Brings the cache up to a remote, by a process that ends after `deadline`: the one that
+    /// looked at it, or another one.
     pub(super) fn fetch(
         &self,
         target: &Target,
+        looked: Option<Worker>,
         deadline: Duration,
     ) -> Result<(Worker, ObjectId), TransportError> {
         let access = target.access()?;
-        let worker = Worker::start(self.program, self.user, deadline, self.cancel)?;
+        let worker = match looked {
+            Some(worker) => worker,
+            None => Worker::start(self.program, self.user, deadline, self.cancel)?,
+        };
+        worker.give(deadline);
         let tip = worker.fetch(&target.remote, access, self.branch, &self.cache, &self.limits)?;
         Ok((worker, tip))
     }

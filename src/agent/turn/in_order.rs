@@ -26,8 +26,8 @@ const RARELY: Duration = Duration::from_secs(3600);
 pub(in crate::agent) struct InOrder {
     /// The commit that is accepted and runs.
     commit: ObjectId,
-    /// The entry of the journal that runs.
-    runs: u64,
+    /// How far each apply came.
+    course: Vec<(u64, apply::State)>,
     /// When, in milliseconds since the machine started.
     time: u64,
     /// How long the node is not looked at again.
@@ -49,17 +49,28 @@ impl<H: Host> Turn<'_, H> {
         if !is_nothing || report.status.state != State::InOrder {
             return Ok(());
         }
-        let Some(running) = apply::running(self.host)? else { return Ok(()) };
+        let course = apply::course(self.host)?;
+        if course.last().is_none_or(|(_, state)| !state.is_final()) {
+            return Ok(());
+        }
         let time = self.host.uptime()?.milliseconds;
         let took = Duration::from_millis(time.saturating_sub(begun));
         self.memory.open().order = Some(InOrder {
             commit: record.commit,
-            runs: running.record.number,
+            course,
             time,
             rest: took.saturating_mul(REST).clamp(SHORTLY, RARELY),
             findings: report.findings.clone(),
         });
         Ok(())
+    }
+
+    /// Whether there is nothing to recover: a whole turn found all in order a short while ago,
+    /// and since then no apply began or ended.
+    pub(super) fn is_settled(&self) -> Result<bool, TurnError> {
+        let Some(order) = self.memory.open().order.clone() else { return Ok(false) };
+        let age = self.host.uptime()?.milliseconds.saturating_sub(order.time);
+        Ok(Duration::from_millis(age) < order.rest && apply::course(self.host)? == order.course)
     }
 
     /// Fills a report from what is remembered; `false` where the node has to be looked at.
@@ -70,10 +81,7 @@ impl<H: Host> Turn<'_, H> {
         report: &mut Report,
     ) -> Result<bool, TurnError> {
         let Some(order) = self.memory.open().order.clone() else { return Ok(false) };
-        let age = self.host.uptime()?.milliseconds.saturating_sub(order.time);
-        let is_old = Duration::from_millis(age) >= order.rest;
-        let runs = apply::running(self.host)?.map(|running| running.record.number);
-        if order.commit != record.commit || runs != Some(order.runs) || is_old {
+        if order.commit != record.commit || !self.is_settled()? {
             return Ok(false);
         }
         let tree = contents.tree.get();

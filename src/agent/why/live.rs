@@ -10,7 +10,7 @@ use super::trace::{Trace, View};
 use crate::agent::error::{TurnError, chain};
 use crate::apply::{self, StateError};
 use crate::host::{Host, HostError};
-use crate::plan::{Frr, Link, Services, Statement, Texts, statements};
+use crate::plan::{Frr, Link, Question, Services, Statement, Texts, statements};
 use crate::render::Managed;
 use crate::value::ZoneId;
 
@@ -38,7 +38,7 @@ impl fmt::Display for Live {
 pub(super) fn live(host: &impl Host, view: &View, trace: &Trace) -> Result<Part<Live>, TurnError> {
     let mut found = Vec::new();
     let mut notes = Vec::new();
-    match host.kernel(&BTreeSet::new(), &BTreeSet::new()) {
+    match host.kernel(&Question::default()) {
         Ok(Some(kernel)) => {
             found.extend(trace.interfaces.iter().map(|name| {
                 let ports = kernel.ports(name).map(|(port, _)| port).collect::<Vec<_>>();

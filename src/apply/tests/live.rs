@@ -1,7 +1,7 @@
 //! A running network under the same faults: whatever happens and wherever it stops, the
 //! kernel is old or new afterwards, and guests' ports are where they were.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use super::{SDN, apply, assert_at_rest, commit, node, rendering, seen};
@@ -10,7 +10,7 @@ use crate::apply::{
 };
 use crate::host::Host;
 use crate::host::fake::{Fake, Fault, Restart};
-use crate::plan::{self, Engine, Found, Kernel, Link, NetworkStep, Owned, Plan, Step};
+use crate::plan::{self, Engine, Found, Kernel, Link, NetworkStep, Owned, Plan, Question, Step};
 use crate::render::Managed;
 use crate::sync::Verified;
 
@@ -46,7 +46,7 @@ fn planned(host: &Fake, sequence: u8, text: &str) -> Plan {
         found.files.insert(Managed::Interfaces, file.bytes);
     }
     found.engine = host.with_network(|network| network.engine);
-    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read").map(Into::into);
+    found.kernel = host.kernel(&Question::default()).expect("read").map(Into::into);
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,

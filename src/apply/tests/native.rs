@@ -26,7 +26,7 @@ trait Machine {
 
 impl Machine for Fake {
     fn kernel(&self, target: &Target) -> Kernel {
-        let read = crate::host::Host::kernel(self, &target.tables(), &target.sysctls());
+        let read = crate::host::Host::kernel(self, &target.question());
         read.expect("read").expect("a machine with a kernel")
     }
 
@@ -116,7 +116,7 @@ struct Real(Linux);
 
 impl Machine for Real {
     fn kernel(&self, target: &Target) -> Kernel {
-        let read = self.0.kernel(&target.tables(), &target.sysctls());
+        let read = self.0.kernel(&target.question());
         read.expect("read").expect("a machine with a kernel")
     }
 

@@ -2,7 +2,7 @@
 //! whatever happens and wherever it stops, both are old or new, and what was there before
 //! weft comes back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use super::{apply, assert_at_rest, commit, node, rendering};
@@ -12,7 +12,7 @@ use crate::apply::{
 };
 use crate::host::Host as _;
 use crate::host::fake::{Fake, Fault, REFUSED, Restart};
-use crate::plan::{self, Found, Owned, Plan, Sign, services_target};
+use crate::plan::{self, Found, Owned, Plan, Question, Sign, services_target};
 use crate::render::{Managed, Rendering};
 use crate::sync::Verified;
 
@@ -54,7 +54,7 @@ fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
             found.files.insert(managed.clone(), file.bytes);
         }
     }
-    found.kernel = host.kernel(&BTreeSet::new(), &BTreeSet::new()).expect("read").map(Into::into);
+    found.kernel = host.kernel(&Question::default()).expect("read").map(Into::into);
     let target = services_target(&wanted, &found);
     found.services = host.services(target.asks_frr(), &target.zones()).expect("read");
     let facts = host.facts(&node()).expect("read");

@@ -11,7 +11,7 @@ use crate::apply::{
 };
 use crate::host::Host as _;
 use crate::host::fake::{Fake, Fault, Restart};
-use crate::plan::{Health, Protocol, Session, Shortfall, Sign, Terms, Watch};
+use crate::plan::{Health, Look, Protocol, Session, Shortfall, Sign, Terms, Watch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -100,6 +100,32 @@ fn what_does_not_answer_at_once_is_asked_again() {
     let (outcome, _) = wait(&host, number);
     let Outcome::RolledBack { failure, .. } = outcome else { panic!("{outcome:?}") };
     assert!(failure.is_of_the_change(), "{failure:?}");
+}
+
+/// Somebody else makes thousands of interfaces meanwhile.
+#[test]
+fn a_kernel_that_does_not_answer_is_no_bridge_that_is_down() {
+    let bridge = Sign::Bridge("vmbr0".to_owned());
+    let try_with = |looks: u32| {
+        let host = node();
+        host.set_signs(&[remote(), bridge.clone()]);
+        let number = open(&host, 2, "two\n");
+        host.set_silent(Look::KERNEL, &bridge, looks);
+        wait(&host, number)
+    };
+    let (outcome, time) = try_with(25);
+    assert!(matches!(outcome, Outcome::Confirmed { .. }), "{outcome:?}");
+    assert!(time > 25 * SECOND, "{time:?}");
+    // And no proof that it works either.
+    let (outcome, time) = try_with(u32::MAX);
+    let Outcome::RolledBack { failure, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(failure.code(), "window-down");
+    assert!(time > 40 * SECOND, "{time:?}");
+    // A daemon that is silent does not do its work.
+    let host = node();
+    let number = open(&host, 2, "two\n");
+    host.set_silent("FRR's bgpd", &session("10.0.0.2"), u32::MAX);
+    assert!(matches!(wait(&host, number).0, Outcome::RolledBack { .. }));
 }
 
 #[test]

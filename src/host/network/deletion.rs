@@ -10,8 +10,9 @@ use nix::libc;
 use super::super::HostError;
 use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header};
 
-/// So few go one by one.
-const FEW: usize = 4;
+/// So few go one by one: to find a group that nobody is in takes a list of all interfaces, which is
+/// less than the kernel waits for one.
+const FEW: usize = 1;
 
 /// The most that go together: meanwhile nobody else can change an interface, and the kernel
 /// answers when they are gone.
@@ -74,7 +75,7 @@ mod tests {
     use crate::host::Host as _;
     use crate::host::Linux;
     use crate::host::netlink::Socket;
-    use crate::plan::{Make, NetworkStep};
+    use crate::plan::{Make, NetworkStep, Question};
     use crate::value::IfName;
 
     fn name(text: &str) -> IfName {
@@ -106,7 +107,7 @@ mod tests {
             steps.push(create("ln_a", Make::Veth { peer: name("pr_a") }));
             assert_eq!(linux.change(&steps).expect("steps"), Vec::<String>::new());
             let read = || {
-                let kernel = linux.kernel(&[].into(), &[].into()).expect("answers");
+                let kernel = linux.kernel(&Question::default()).expect("answers");
                 kernel.expect("a kernel").links
             };
             let links = read();
@@ -130,7 +131,7 @@ mod tests {
                 (0..8).map(|number| create(&format!("b{number}"), Make::Bridge)).collect();
             linux.change(&steps).expect("steps");
             let links = || {
-                let kernel = linux.kernel(&[].into(), &[].into()).expect("answers");
+                let kernel = linux.kernel(&Question::default()).expect("answers");
                 kernel.expect("a kernel").links
             };
             // The kernel keeps its own.

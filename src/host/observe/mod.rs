@@ -65,7 +65,7 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Look {
         });
     }
     let found = kernel();
-    silent.extend(found.is_none().then_some(KERNEL));
+    silent.extend(found.is_none().then_some(Look::KERNEL));
     let (links, routes) = found.unwrap_or_default();
     for (address, device) in gateway::default_gateways(&routes) {
         let sign = Sign::Gateway(address);
@@ -92,9 +92,6 @@ pub(super) fn observe(watchlist: &Watchlist, made: Made) -> Look {
     }
     Look { signs, silent: silent.into_iter().map(str::to_owned).collect() }
 }
-
-/// What is asked of the kernel.
-const KERNEL: &str = "the kernel's lists of interfaces and routes";
 
 /// How long its lists may take: of thousands of interfaces they take a hundredth of it.
 const LIST: Duration = Duration::from_secs(2);

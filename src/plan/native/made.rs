@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::links::Links;
 use crate::plan::kernel::{Link, Tunnel};
 use crate::plan::step::Make;
 
@@ -66,12 +67,12 @@ impl<'a> Standing<'a> {
 
     /// Takes away an interface with what goes with it: VLANs on top of it, the other end of a
     /// cable, and that it is what others are in.
-    pub(super) fn forget(&self, name: &str, links: &mut BTreeMap<String, Link>) {
-        if links.remove(name).is_none() || !self.links.contains_key(name) {
+    pub(super) fn forget(&self, name: &str, links: &mut Links<'_>) {
+        if !links.remove(name) || !self.links.contains_key(name) {
             return;
         }
         for port in self.ports.get(name).into_iter().flatten() {
-            links.entry((*port).to_owned()).and_modify(leave);
+            links.change(port, leave);
         }
         for upper in self.above.get(name).into_iter().flatten() {
             self.forget(upper, links);

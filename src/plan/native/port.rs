@@ -19,14 +19,16 @@ const ALWAYS_A_ROUTER: u8 = 2;
 impl Target {
     /// Takes ports out of bridges that had them by their stanzas and are not to have them any
     /// more.
-    pub(super) fn leave(&self, work: &mut Work) {
+    pub(super) fn leave(&self, work: &mut Work<'_>) {
         for (bridge, old) in &*self.before {
             let wanted = self.wanted.get(bridge);
             let stays: BTreeSet<&str> = wanted.into_iter().flat_map(Interface::ports).collect();
             for port in old.ports().filter(|port| !stays.contains(port)) {
-                let is_in = |link: &&mut Link| link.master.as_deref() == Some(bridge.as_str());
-                let Some(link) = work.links.get_mut(port).filter(is_in) else { continue };
-                leave(link);
+                let is_in = |link: &Link| link.master.as_deref() == Some(bridge.as_str());
+                if !work.links.get(port).is_some_and(is_in) {
+                    continue;
+                }
+                work.links.change(port, leave);
                 if let Ok(interface) = port.parse() {
                     work.settings.push(NetworkStep::SetMaster { interface, master: None });
                 }
@@ -40,7 +42,7 @@ impl Target {
         bridge: &IfName,
         port: &str,
         vlans: Option<&[(u16, u16)]>,
-        work: &Work,
+        work: &Work<'_>,
     ) -> Vec<NetworkStep> {
         let (Some(link), Ok(interface)) = (work.links.get(port), port.parse::<IfName>()) else {
             return Vec::new();

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec;
 
+use super::links::Links;
 use crate::plan::interface::{Interface, Kind};
-use crate::plan::kernel::{Kernel, Link};
+use crate::plan::kernel::Kernel;
 use crate::value::IfName;
 
 /// The tables that ifupdown2 gives to VRFs that ask for any
@@ -26,15 +27,15 @@ impl Tables {
     pub(super) fn of(
         wanted: &BTreeMap<IfName, Interface>,
         kernel: &Kernel,
-        links: &BTreeMap<String, Link>,
+        links: &Links<'_>,
     ) -> Self {
-        let taken: BTreeSet<u32> = links.values().filter_map(|link| link.table).collect();
+        let taken: BTreeSet<u32> = links.all().filter_map(|link| link.table).collect();
         if !wanted.values().any(|wanted| wanted.kind == Kind::Vrf) {
             return Self { taken, ..Self::default() };
         }
         let mut named: BTreeMap<u32, bool> = BTreeMap::new();
         for (name, table) in &kernel.tables {
-            let is_used = wanted.contains_key(name.as_str()) || links.contains_key(name);
+            let is_used = wanted.contains_key(name.as_str()) || links.has(name);
             *named.entry(*table).or_default() |= is_used;
         }
         let is_free = |table: &u32| !taken.contains(table);

@@ -13,14 +13,14 @@ impl Target {
     /// not carry to itself yet: ifupdown2 adds them with the interface.
     pub(super) fn untagged_here<'a>(
         &'a self,
-        links: &'a BTreeMap<String, Link>,
+        link: impl Fn(&str) -> Option<&'a Link> + 'a,
     ) -> impl Iterator<Item = (&'a str, u16)> + 'a {
-        tagged(&self.wanted).filter(|(device, id)| {
+        tagged(&self.wanted).filter(move |(device, id)| {
             let aware = self
                 .wanted
                 .get(*device)
                 .is_some_and(|wanted| matches!(wanted.kind, Kind::Bridge { vlan_aware: true, .. }));
-            let device = links.get(*device);
+            let device = link(device);
             device.is_some_and(|link| (link.vlan_filtering || aware) && !carries(link, *id))
         })
     }

@@ -16,20 +16,24 @@ const REAP: Duration = Duration::from_secs(5);
 /// Owns the process, and ends it when told so, when dropped, or at the deadline.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    stop: Option<mpsc::Sender<()>>,
+    /// Takes how long it may live from then on.
+    stop: Option<mpsc::Sender<Duration>>,
     ended: mpsc::Receiver<ExitStatus>,
 }
 
 impl Keeper {
     /// Takes a process over. It is killed and reaped when no thread can be had.
     pub(super) fn watch(child: Child, deadline: Duration) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
+        let (stop, stopped) = mpsc::channel::<Duration>();
         let (tell, ended) = mpsc::channel();
         let child = Arc::new(Mutex::new(child));
         let watched = child.clone();
         let watch = move || {
-            // Nothing is ever sent: this ends at the deadline or with the sender.
-            let _: Result<(), _> = stopped.recv_timeout(deadline);
+            let mut left = deadline;
+            // This ends at the deadline or with the sender.
+            while let Ok(more) = stopped.recv_timeout(left) {
+                left = more;
+            }
             if let Some(status) = kill(&watched) {
                 let _: Result<(), _> = tell.send(status);
             }
@@ -40,6 +44,14 @@ impl Keeper {
                 kill(&child);
                 Err(error)
             }
+        }
+    }
+
+    /// Lets it live that long from now on.
+    pub(super) fn give(&self, deadline: Duration) {
+        if let Some(stop) = &self.stop {
+            // One that ended already gets no more time.
+            let _: Result<(), _> = stop.send(deadline);
         }
     }
 

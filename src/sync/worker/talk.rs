@@ -69,6 +69,12 @@ impl Talk {
         Ok(Self { pipes, keeper, bound, heard, complaint, over: None })
     }
 
+    /// Lets the process live that long from now on.
+    pub(super) fn give(&mut self, deadline: Duration) {
+        (self.bound.begin, self.bound.deadline) = (Instant::now(), deadline);
+        self.keeper.give(deadline);
+    }
+
     /// How long the process may still live.
     pub(super) fn left(&self) -> Duration {
         self.bound.deadline.saturating_sub(self.bound.begin.elapsed())
@@ -95,14 +101,17 @@ impl Talk {
 
     fn try_ask(&mut self, request: &Request, body: &[u8]) -> Result<(Answer, Vec<u8>), Over> {
         let broken = |message: &str| Over::Broken(message.to_owned());
-        // May hold a secret. With all the room that it may take it is never moved, which
-        // would leave a copy behind.
-        let mut line = Zeroizing::new(Vec::with_capacity(REQUEST_LIMIT));
-        serde_json::to_writer(&mut *line, request).map_err(|e| Over::Broken(e.to_string()))?;
-        line.push(b'\n');
-        if line.len() > REQUEST_LIMIT {
+        let unwritable = |error: serde_json::Error| Over::Broken(error.to_string());
+        let mut length = Length(1);
+        serde_json::to_writer(&mut length, request).map_err(unwritable)?;
+        if length.0 > REQUEST_LIMIT {
             return Err(broken("cannot be asked in so many words"));
         }
+        // May hold a secret. With all the room that it takes it is never moved, which would
+        // leave a copy behind.
+        let mut line = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *line, request).map_err(unwritable)?;
+        line.push(b'\n');
         let mut unsent = line.as_slice();
         let mut body = body;
         let end = loop {
@@ -236,6 +245,20 @@ impl Talk {
             Over::Cancelled => TransportError::Cancelled,
             Over::Broken(message) => TransportError::Broken { message },
         }
+    }
+}
+
+/// How long something is that is written nowhere.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

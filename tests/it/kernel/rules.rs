@@ -1,13 +1,12 @@
 //! Rules of iptables on the real kernel, by the programs of the lab's root where this machine has
 //! none.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::chroot;
 use weft::host::{Host as _, Linux};
-use weft::plan::{Family, NetworkStep, Rule, Table, TableName};
+use weft::plan::{Family, NetworkStep, Question, Rule, Table, TableName};
 
 use super::{alone, change, quietly};
 
@@ -24,7 +23,7 @@ fn root() -> Option<PathBuf> {
 }
 
 fn rules(table: Table) -> Vec<Rule> {
-    let read = Linux::new(None).kernel(&BTreeSet::from([table]), &BTreeSet::new());
+    let read = Linux::new(None).kernel(&Question { tables: [table].into(), ..Question::default() });
     read.expect("it can be read").expect("a kernel").rules.remove(&table).expect("asked for")
 }
 

@@ -117,6 +117,26 @@ fn the_deadline_holds_while_nobody_asks() {
     assert!(error.to_string().contains("was stopped"), "{error}");
 }
 
+/// It has the time that it is given then.
+#[test]
+fn a_process_that_looked_goes_on_and_fetches() {
+    let place = Place::new();
+    place.commit("a", b"a");
+    let (remote, access, cancel) = (place.remote(), Access::default(), Cancel::default());
+    let worker =
+        Worker::start(Utf8Path::new(WEFT), None, Duration::from_millis(900), &cancel).unwrap();
+    let seen = worker.look(&remote, &access, "main", (&place.cache(), &limits()), true).unwrap();
+    assert!(!place.cache().join("repository.git").exists(), "looking brings nothing");
+    worker.give(MINUTE);
+    std::thread::sleep(Duration::from_millis(1200));
+    let tip = worker.fetch(&remote, &access, "main", &place.cache(), &limits()).unwrap();
+    assert_eq!(tip, seen);
+    worker.read(tip, 1000).unwrap();
+    worker.give(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(is_gone(worker.process()));
+}
+
 #[test]
 fn a_fetch_process_without_its_agent_ends_itself() {
     let place = Place::new();

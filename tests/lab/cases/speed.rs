@@ -72,6 +72,21 @@ fn timed(scene: &Scene<'_>, node: &Node) -> Timed {
     Timed { verified, stages: stages(&said.stderr) }
 }
 
+/// Tells an agent of the newest commit, and waits for its window.
+fn by_webhook(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
+    scene.mirror(node);
+    let before = agent.stderr().len();
+    let log = || agent.stderr()[before..].to_owned();
+    let begun = Timestamp::now();
+    assert_eq!(super::agent::hook(node, SECRET), "202");
+    wait_until(PATIENCE, "the kernel was read back", || !ends(&log(), "verify").is_empty());
+    let log = log();
+    let verified = ends(&log, "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
+    let stages = stages(&log);
+    std::thread::sleep(Duration::from_secs(6));
+    Timed { verified, stages }
+}
+
 /// An agent that looks only when it is told to, after its first turn.
 fn agent(node: &Node) -> Process {
     let usual = node.read("/etc/weft/agent.yaml");
@@ -150,9 +165,10 @@ fn one_of_many(lab: &Lab) {
     let (scene, node, other) = nodes(lab);
     scene.push(&network(VNETS, None));
     timed(&scene, &node);
+    let agent = agent(&node);
     let apply = |one: Option<u32>| {
         scene.push(&network(VNETS, one));
-        timed(&scene, &node)
+        by_webhook(&scene, &node, &agent)
     };
     let without = node.read(SDN_FILE);
     other.put(SDN_FILE, &without);
@@ -177,10 +193,12 @@ fn one_of_many(lab: &Lab) {
         let native = median(times.iter().map(|timed| timed.verified).collect());
         let ifreload = by_ifreload[what];
         let ratio = format!("{:.0} times", ifreload / native);
-        let what = format!("one vnet {what} among {VNETS}, `ifreload -a`{}", shares(&times));
+        let what = format!(
+            "one vnet {what} among {VNETS}, from a webhook to a kernel read back, `ifreload -a`{}",
+            shares(&times)
+        );
         row(&what, native, &shown(ifreload), &ratio);
     }
-    let agent = agent(&node);
     let nothing = (0..TIMES).map(|_| {
         let before = agent.stderr().len();
         let log = || agent.stderr()[before..].to_owned();
@@ -281,16 +299,7 @@ fn from_push(lab: &Lab) {
     let mut times = Vec::new();
     for turn in 0..TIMES {
         scene.push(&network(MANY, Some(21_000 + u32::try_from(turn).expect("few"))));
-        scene.mirror(&node);
-        let before = agent.stderr().len();
-        let log = || agent.stderr()[before..].to_owned();
-        let begun = Timestamp::now();
-        assert_eq!(super::agent::hook(&node, SECRET), "202");
-        wait_until(PATIENCE, "the kernel was read back", || !ends(&log(), "verify").is_empty());
-        let verified = ends(&log(), "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
-        times.push(Timed { verified, stages: stages(&log()) });
-        // Until its window is over.
-        std::thread::sleep(Duration::from_secs(6));
+        times.push(by_webhook(&scene, &node, &agent));
     }
     let median = median(times.iter().map(|timed| timed.verified).collect());
     let what = format!("from a webhook to a kernel read back, one of {MANY}{}", shares(&times));

@@ -10,7 +10,7 @@ use crate::cli::demo::expect;
 use crate::cli::demo::origin::failed;
 use crate::cli::failure::Failure;
 use crate::host::{Host as _, Linux, cable};
-use crate::plan::{Kernel, NetworkStep};
+use crate::plan::{Kernel, NetworkStep, Question};
 use crate::value::IfName;
 
 /// A kernel's network of its own (`network_namespaces(7)`).
@@ -50,7 +50,7 @@ impl Network {
         })
     }
 
-    /// Lays a cable whose first end is here. Asked from within: kernels before Linux 6.13 look
+    /// Lays a cable whose first end is here. Question from within: kernels before Linux 6.13 look
     /// in the namespace of who asks whether the name is taken.
     pub(super) fn lay(
         &self,
@@ -71,10 +71,7 @@ impl Network {
 
     /// What is in it.
     pub(super) fn kernel(&self) -> Result<Kernel, Failure> {
-        let read = || {
-            let (tables, sysctls) = Default::default();
-            Linux::new(None).kernel(&tables, &sysctls).map_err(io::Error::other)
-        };
+        let read = || Linux::new(None).kernel(&Question::default()).map_err(io::Error::other);
         Ok(self.within(read).map_err(|error| failed(&error))?.unwrap_or_default())
     }
 }
