@@ -190,14 +190,12 @@ pub(super) struct WayBack {
 }
 
 impl WayBack {
-    /// Reads the kernel, in which others made the interfaces that are `taken`, and takes down
-    /// what cannot change in place while the files that made it are there. `None` on a dry node,
-    /// and where nothing of the network is there.
+    /// Reads the kernel, and takes down what cannot change in place while the files that made it
+    /// are there. `None` on a dry node, and where nothing of the network is there.
     pub(super) fn begin(
         host: &impl Host,
         way: &Way,
-        engine: Engine,
-        taken: &[String],
+        record: &Record,
     ) -> Result<Option<Self>, StateError> {
         let text = |files: Files, managed| files.text(host, &managed);
         let (interfaces, ports) = (|| Managed::Interfaces, || Managed::Ports);
@@ -207,8 +205,8 @@ impl WayBack {
         )
         .with_sysctls(&text(way.back(), Managed::Sysctl)?)
         .with_ports(&[&text(way.forward(), ports())?], &text(way.back(), ports())?)
-        .with_engine(engine)
-        .sparing(taken);
+        .with_engine(record.engine)
+        .sparing(&record.spared);
         let Some(kernel) = host.kernel_for(&target)? else {
             return Ok(None);
         };

@@ -125,6 +125,7 @@ fn of_plan(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        spared: Vec::new(),
         window: None,
     };
     let mut drafts = Vec::new();
@@ -363,6 +364,7 @@ fn of_generation(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        spared: Vec::new(),
         window: None,
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;
