@@ -171,9 +171,10 @@ fn sparing(host: &impl Host, mut armed: Entry, failure: &Failure) -> Entry {
 }
 
 fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateError> {
-    services::begin_back(host, way);
+    let network = WayBack::load(host, way, &armed.record);
+    services::begin_back(host, way, network.as_ref().ok().and_then(Option::as_ref));
     // Whatever becomes of the network, the files are put back first of all.
-    let network = WayBack::begin(host, way, &armed.record);
+    let network = network.and_then(|found| found.map(|network| network.begin(host)).transpose());
     way.back().put_back(host)?;
     let network = match network {
         Ok(Some(network)) => network.finish(host, &armed.record),

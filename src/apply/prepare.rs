@@ -380,7 +380,10 @@ fn of_generation(
         actions.extend((!after.is_empty()).then_some(Action::Network(after)));
     }
     let before = texts(on_node(host, files.names())?);
-    let services = ServiceTarget::between(before, files.texts(host)?);
+    let mut services = ServiceTarget::between(before, files.texts(host)?);
+    if let Some(kernel) = &kernel {
+        services = services.beside(&target, kernel);
+    }
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
         actions.splice(0..0, services.first(&runs).map(Action::Service));
