@@ -48,8 +48,8 @@ pub(super) fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,
     });
-    let mut found = Found::default();
-    found.engine = host.with_network(|network| network.engine);
+    let engine = host.with_network(|network| network.engine);
+    let mut found = Found { engine, ..Found::default() };
     for managed in wanted.files.keys().chain(owned.iter().flat_map(|owned| owned.files.keys())) {
         if let Some(file) = host.read(&managed.path(), 1 << 20).expect("read") {
             found.files.insert(managed.clone(), file.bytes);

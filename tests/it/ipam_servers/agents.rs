@@ -13,7 +13,7 @@ fn an_agent_stands_by(server: Server, addresses: &'static str) {
     scene.declare(&[1, 2]);
     is(&one, &["sync"], 0, "runs commit");
     scene.dies_writing(&one, addresses);
-    let (writes, writer) = (scene.writes(), scene.writer());
+    let (count, record) = (scene.writes(), scene.writer());
     let _agent = start(&two);
     let says = |words: &str| two.run(&["status"]).all().contains(words);
     until("it to stand by", &[&two], || {
@@ -24,12 +24,12 @@ fn an_agent_stands_by(server: Server, addresses: &'static str) {
         held.code == 0 && held.out.contains(address)
     };
     assert!(holds("10.0.0.2") && !holds("10.0.0.3"), "what it reads serves");
-    assert_eq!((scene.writes(), scene.writer()), (writes, writer));
+    assert_eq!((scene.writes(), scene.writer()), (count, record));
     if !time_is_over(&two) {
         return;
     }
     until("the second address", &[&two], || holds("10.0.0.3"));
-    assert!(scene.writes() > writes);
+    assert!(scene.writes() > count);
     until("the right to be given back", &[&two], || scene.writer()["held"] == false);
     assert_eq!(scene.writer()["node"], "n2");
 }
