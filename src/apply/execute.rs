@@ -26,7 +26,7 @@ pub(super) fn execute(host: &impl Host, work: &Work) -> Result<Outcome, ApplyErr
 /// Lets the running generation run under another commit.
 fn advance_commit(host: &impl Host, entry: &Entry) -> Result<Outcome, ApplyError> {
     let confirm = || {
-        entry.begin(host)?;
+        entry.write(host)?;
         Ok(entry.turn(host, State::Confirmed)?)
     };
     match confirm() {
@@ -63,7 +63,7 @@ fn change(host: &impl Host, entry: &Entry, work: &Work) -> Result<Outcome, Apply
 
 /// Everything before the first change: the intent, the generations, the way back.
 fn arm(host: &impl Host, entry: &Entry, work: &Work) -> Result<(Entry, Way), ApplyError> {
-    entry.begin(host)?;
+    entry.write(host)?;
     for draft in &work.drafts {
         draft.write(host)?;
     }
@@ -127,7 +127,7 @@ pub(super) fn roll_back(host: &impl Host, entry: &Entry, way: &Way, failure: Fai
             return Outcome::Confirmed { running };
         }
         Ok(Claim::Ended(entry)) => return Outcome::RolledBack { entry, failure },
-        Ok(Claim::Ours(armed)) => match put_back(host, &armed, way, failure.taken()) {
+        Ok(Claim::Ours(armed)) => match put_back(host, &sparing(host, armed, &failure), way) {
             Ok(entry) => return Outcome::RolledBack { entry, failure },
             Err(obstacle) => obstacle,
         },
@@ -158,15 +158,23 @@ pub(super) fn claim(host: &impl Host, entry: &Entry) -> Result<Claim, StateError
     }
 }
 
-fn put_back(
-    host: &impl Host,
-    armed: &Entry,
-    way: &Way,
-    taken: &[String],
-) -> Result<Entry, StateError> {
-    services::begin_back(host, way);
+/// Lets the entry keep what others made meanwhile, so that whoever goes on with the way back
+/// spares it too. Where it cannot be written this process spares it all the same.
+fn sparing(host: &impl Host, mut armed: Entry, failure: &Failure) -> Entry {
+    if !failure.taken().is_empty() {
+        armed.record.spared = failure.taken().to_vec();
+        if let Err(error) = armed.write(host) {
+            warn!(%error, "the journal does not keep which interfaces are somebody else's");
+        }
+    }
+    armed
+}
+
+fn put_back(host: &impl Host, armed: &Entry, way: &Way) -> Result<Entry, StateError> {
+    let network = WayBack::load(host, way, &armed.record);
+    services::begin_back(host, way, network.as_ref().ok().and_then(Option::as_ref));
     // Whatever becomes of the network, the files are put back first of all.
-    let network = WayBack::begin(host, way, armed.record.engine, taken);
+    let network = network.and_then(|found| found.map(|network| network.begin(host)).transpose());
     way.back().put_back(host)?;
     let network = match network {
         Ok(Some(network)) => network.finish(host, &armed.record),

@@ -1,12 +1,15 @@
 //! The journal: one file for each apply, whose name says how far it came.
 //!
 //! `00000007.intent` becomes `.armed`, `.applied`, then `.confirmed` or
-//! `.rolledback`, each by one rename; the contents never change. Two processes that
-//! want to end the same apply differently rename the same file, and one of them finds
-//! nothing to rename: it has lost and does nothing. Only an entry that is `applied` can
-//! be confirmed, so who wants to roll it back takes that away first (back to `armed`),
-//! then puts the files back, then renames to `rolledback`. What runs is the newest
-//! confirmed entry.
+//! `.rolledback`, each by one rename. Two processes that want to end the same apply
+//! differently rename the same file, and one of them finds nothing to rename: it has
+//! lost and does nothing. Only an entry that is `applied` can be confirmed, so who wants
+//! to roll it back takes that away first (back to `armed`), then puts the files back,
+//! then renames to `rolledback`. What runs is the newest confirmed entry.
+//!
+//! The contents change at most once: who rolls back notes first what it must spare
+//! ([`Record::spared`]). Nobody else renames the entry then, for of an `armed` one only
+//! the holder of the node's lock does.
 
 use std::fmt;
 
@@ -124,6 +127,10 @@ pub struct Record {
     /// not have to mend it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<Mismatch>,
+    /// The interfaces that others made with names which this wanted, while it was carried
+    /// out. Every way back leaves them alone, also that of a later process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<String>,
     /// Until when it has to be confirmed, and by what. None on a dry node, and of what is
     /// confirmed by being applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,8 +251,9 @@ impl Entry {
         [self.record.generation, self.record.previous]
     }
 
-    /// Writes a new entry.
-    pub(super) fn begin(&self, host: &impl Host) -> Result<(), HostError> {
+    /// Writes it as a whole: a new one, or one that whoever holds the lock of the node has
+    /// claimed to roll it back.
+    pub(super) fn write(&self, host: &impl Host) -> Result<(), HostError> {
         let path = self.path();
         let text = super::json(&path, &self.record)?;
         // What nobody could read again must not be written.

@@ -184,20 +184,19 @@ pub(super) fn found(
 
 /// The way of a running network back to the generation before.
 pub(super) struct WayBack {
-    target: Target,
+    pub(super) target: Target,
+    /// As it is before anything goes back.
+    pub(super) kernel: Kernel,
     steps: Steps,
     complaints: Vec<String>,
 }
 
 impl WayBack {
-    /// Reads the kernel, in which others made the interfaces that are `taken`, and takes down
-    /// what cannot change in place while the files that made it are there. `None` on a dry node,
-    /// and where nothing of the network is there.
-    pub(super) fn begin(
+    /// Reads the kernel. `None` on a dry node, and where nothing of the network is there.
+    pub(super) fn load(
         host: &impl Host,
         way: &Way,
-        engine: Engine,
-        taken: &[String],
+        record: &Record,
     ) -> Result<Option<Self>, StateError> {
         let text = |files: Files, managed| files.text(host, &managed);
         let (interfaces, ports) = (|| Managed::Interfaces, || Managed::Ports);
@@ -207,8 +206,8 @@ impl WayBack {
         )
         .with_sysctls(&text(way.back(), Managed::Sysctl)?)
         .with_ports(&[&text(way.forward(), ports())?], &text(way.back(), ports())?)
-        .with_engine(engine)
-        .sparing(taken);
+        .with_engine(record.engine)
+        .sparing(&record.spared);
         let Some(kernel) = host.kernel_for(&target)? else {
             return Ok(None);
         };
@@ -218,9 +217,13 @@ impl WayBack {
             return Ok(None);
         }
         let steps = target.steps(&kernel);
-        let mut way = Self { target, steps, complaints: Vec::new() };
-        change(host, &way.steps.before, &mut way.complaints)?;
-        Ok(Some(way))
+        Ok(Some(Self { target, kernel, steps, complaints: Vec::new() }))
+    }
+
+    /// Takes down what cannot change in place while the files that made it are there.
+    pub(super) fn begin(mut self, host: &impl Host) -> Result<Self, StateError> {
+        change(host, &self.steps.before, &mut self.complaints)?;
+        Ok(self)
     }
 
     /// With the files of the generation before in place again.

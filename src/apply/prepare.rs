@@ -125,6 +125,7 @@ fn of_plan(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        spared: Vec::new(),
         window: None,
     };
     let mut drafts = Vec::new();
@@ -363,6 +364,7 @@ fn of_generation(
         guests: Vec::new(),
         default_dnsmasq: false,
         unmet: Vec::new(),
+        spared: Vec::new(),
         window: None,
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;
@@ -378,7 +380,10 @@ fn of_generation(
         actions.extend((!after.is_empty()).then_some(Action::Network(after)));
     }
     let before = texts(on_node(host, files.names())?);
-    let services = ServiceTarget::between(before, files.texts(host)?);
+    let mut services = ServiceTarget::between(before, files.texts(host)?);
+    if let Some(kernel) = &kernel {
+        services = services.beside(&target, kernel);
+    }
     if let Some(runs) = services::read(host, &services)? {
         services::note(&mut record, &services, &runs, terms.reverts)?;
         actions.splice(0..0, services.first(&runs).map(Action::Service));

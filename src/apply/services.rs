@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::files::{Files, Way};
 use super::journal::Record;
-use super::network::{NetworkError, Unmet};
+use super::network::{NetworkError, Unmet, WayBack};
 use super::{ApplyError, StateError};
 use crate::host::{Host, HostError};
 use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
@@ -113,9 +113,12 @@ pub(super) fn settle(
 
 /// Before a network goes back. What does not work of it is only told: the network goes back
 /// all the same.
-pub(super) fn begin_back(host: &impl Host, way: &Way) {
+pub(super) fn begin_back(host: &impl Host, way: &Way, network: Option<&WayBack>) {
     let begin = || -> Result<(), StateError> {
-        let target = target_back(host, way)?;
+        let mut target = target_back(host, way)?;
+        if let Some(network) = network {
+            target = target.beside(&network.target, &network.kernel);
+        }
         if !target.lets_vrfs_go() {
             return Ok(());
         }

@@ -12,7 +12,8 @@
 //! one by one, may keep the VNI for good and refuse to end the VRF's process (`Please unconfigure
 //! l3vni`, <https://github.com/FRRouting/frr/pull/16059>,
 //! <https://github.com/FRRouting/frr/issues/17903>). So the VNI is taken away while the
-//! interfaces are there.
+//! interfaces are there. Where they are made anew too: zebra finds the new ones, and yet looks at
+//! the freed bridge first, when the VXLAN joins the new one (`zebra_vxlan_if_update_vni`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -257,9 +257,12 @@ pub fn plan_towards(
         steps.extend(after.into_iter().map(Step::Network));
     }
     if let Some(services) = &found.services {
-        let target = services_target(&wanted, found);
-        steps.splice(0..0, target.first(services).map(Step::Service));
-        steps.extend(target.steps(services).into_iter().map(Step::Service));
+        let mut of_services = services_target(&wanted, found);
+        if let Some(kernel) = &found.kernel {
+            of_services = of_services.beside(&target, kernel);
+        }
+        steps.splice(0..0, of_services.first(services).map(Step::Service));
+        steps.extend(of_services.steps(services).into_iter().map(Step::Service));
     }
     let (class, reasons, touches_management) = class(&wanted, &facts, found, &target);
     Plan {

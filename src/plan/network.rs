@@ -5,6 +5,7 @@ mod removal;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod vnis;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What stands in a configuration of FRR, as far as two of them can be compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -66,12 +66,12 @@ fn is_head(words: &str) -> bool {
     })
 }
 
-/// The VRFs that have a VNI.
-pub(super) fn tenants(text: &str) -> BTreeSet<String> {
+/// The VRFs that have a VNI, with that.
+pub(super) fn tenants(text: &str) -> BTreeMap<String, u32> {
     let vrf = |(_, path): (usize, Vec<String>)| {
         let [vrf, line] = path.as_slice() else { return None };
-        let name = vrf.strip_prefix("vrf ").filter(|_| line.starts_with("vni "))?;
-        Some(name.to_owned())
+        let vni = line.strip_prefix("vni ")?.split(' ').next()?;
+        Some((vrf.strip_prefix("vrf ")?.to_owned(), vni.parse().ok()?))
     };
     numbered(text).into_iter().filter_map(vrf).collect()
 }

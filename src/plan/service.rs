@@ -5,6 +5,8 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::kernel::Kernel;
+use super::network::Target;
 use super::routing::{self, Essential};
 use super::verify::Mismatch;
 use crate::render::Managed;
@@ -63,7 +65,7 @@ pub type Texts = BTreeMap<Managed, Vec<u8>>;
 pub struct ServiceTarget {
     before: Texts,
     wanted: Texts,
-    /// The VRFs with a VNI that the kernel or FRR loses.
+    /// The VRFs whose VNI FRR has to give up before anything else is done.
     leaving: BTreeSet<String>,
 }
 
@@ -79,6 +81,18 @@ impl ServiceTarget {
         };
         let leaving = leaving(&before, &wanted);
         Self { before: of_services(before), wanted: of_services(wanted), leaving }
+    }
+
+    /// The same where a network goes from what a kernel has to a target: FRR gives up the VNIs of
+    /// which an interface does not stay.
+    #[must_use]
+    pub fn beside(mut self, network: &Target, kernel: &Kernel) -> Self {
+        let texts = [&self.before, &self.wanted].map(tenants);
+        let vnis = texts.iter().flat_map(|tenants| tenants.values().copied()).collect();
+        let broken = network.breaks(&vnis, kernel);
+        let vrfs = texts.into_iter().flatten().filter(|(_, vni)| broken.contains(vni));
+        self.leaving.extend(vrfs.map(|(vrf, _)| vrf));
+        self
     }
 
     /// Whether any service is concerned.
@@ -124,7 +138,7 @@ impl ServiceTarget {
             return None;
         }
         let running = routing::tenants(services.frr.running()?);
-        leaving.retain(|vrf| running.contains(vrf));
+        leaving.retain(|vrf| running.contains_key(vrf));
         (!leaving.is_empty()).then_some(ServiceStep::ReleaseVnis(leaving))
     }
 
@@ -173,7 +187,7 @@ impl ServiceTarget {
         if daemons && self.changes(&Managed::FrrDaemons) {
             return Some(ServiceStep::RestartFrr);
         }
-        // What it gave up first of a VRF that it keeps without interfaces is missing afterwards.
+        // What it gave up first of a VRF that it keeps is missing afterwards.
         let lacks = !self.lacking(services).is_empty() || self.first(services).is_some();
         (lacks || self.changes(&Managed::Frr)).then_some(ServiceStep::ReloadFrr)
     }
@@ -258,26 +272,19 @@ impl ServiceTarget {
     }
 }
 
-/// The VRFs with a VNI of which one of the wanted files says nothing any more: that of FRR, or
-/// that of the interfaces.
+/// The VRFs with a VNI that FRR loses.
 fn leaving(before: &Texts, wanted: &Texts) -> BTreeSet<String> {
-    let text = |texts: &Texts, managed| -> String {
-        let text = texts.get(managed).map(|text| String::from_utf8_lossy(text));
-        text.unwrap_or_default().into_owned()
-    };
-    if [Managed::Frr, Managed::Interfaces].iter().all(|file| before.get(file) == wanted.get(file)) {
+    if before.get(&Managed::Frr) == wanted.get(&Managed::Frr) {
         return BTreeSet::new();
     }
-    let mut tenants = routing::tenants(&text(before, &Managed::Frr));
-    if !tenants.is_empty() {
-        let kept = routing::tenants(&text(wanted, &Managed::Frr));
-        let [was, is] = [before, wanted].map(|texts| text(texts, &Managed::Interfaces));
-        let has = |text: &str, vrf: &str| {
-            text.lines().any(|line| line.strip_prefix("iface ").is_some_and(|name| name == vrf))
-        };
-        tenants.retain(|vrf| !kept.contains(vrf) || (has(&was, vrf) && !has(&is, vrf)));
-    }
-    tenants
+    let kept = tenants(wanted);
+    tenants(before).into_keys().filter(|vrf| !kept.contains_key(vrf)).collect()
+}
+
+/// The VRFs to which the file of FRR gives a VNI.
+fn tenants(texts: &Texts) -> BTreeMap<String, u32> {
+    let text = texts.get(&Managed::Frr).map(|text| String::from_utf8_lossy(text));
+    text.map(|text| routing::tenants(&text)).unwrap_or_default()
 }
 
 /// That FRR hangs.
@@ -296,6 +303,7 @@ fn zones(texts: &Texts) -> impl Iterator<Item = &ZoneId> {
 #[cfg(test)]
 mod tests {
     use super::{Frr, ServiceTarget, Services, Texts};
+    use crate::plan::{Kernel, Link, Target, Tunnel};
     use crate::render::Managed;
     use crate::value::ZoneId;
 
@@ -379,26 +387,46 @@ mod tests {
     fn a_vrf_gives_its_vni_up_before_it_goes() {
         const TWO: &str = "vrf vrf_a\n vni 10\nexit-vrf\nvrf vrf_b\n vni 20\nexit-vrf\n";
         const ONE: &str = "vrf vrf_b\n vni 20\nexit-vrf\n";
-        const BOTH: &str = "auto vrf_a\niface vrf_a\n\nauto vrf_b\niface vrf_b\n";
-        let runs = |text: &str| Services { frr: Frr::Runs(text.to_owned()), ..Services::default() };
-        let first = |before: [&'static str; 2], wanted: [&'static str; 2], runs: &Services| {
-            let texts = |[interfaces, frr]: [&'static str; 2]| {
-                texts(&[&(Managed::Interfaces, interfaces), &(Managed::Frr, frr)])
+        const A: &str = "auto vxa\niface vxa\n\tvxlan-id 10\n";
+        const B: &str = "auto vxb\niface vxb\n\tvxlan-id 20\n";
+        let both = format!("{A}{B}");
+        let kernel = |vnis: [u32; 2]| {
+            let link = |name: &str, id| {
+                let tunnel = Tunnel { id, port: 4789, learning: true, ..Tunnel::default() };
+                let kind = Some("vxlan".to_owned());
+                (name.to_owned(), Link { kind, tunnel: Some(tunnel), ..Link::default() })
             };
-            let target = ServiceTarget::between(texts(before), texts(wanted));
+            let links = [link("vxa", vnis[0]), link("vxb", vnis[1])].into();
+            Kernel { links, ..Kernel::default() }
+        };
+        let runs = |text: &str| Services { frr: Frr::Runs(text.to_owned()), ..Services::default() };
+        // Interfaces and FRR's file as they were and as they are wanted.
+        let first = |before: [&str; 2], wanted: [&str; 2], runs: &Services| {
+            let texts = |frr: &str| Texts::from([(Managed::Frr, frr.as_bytes().to_vec())]);
+            let network = Target::between(&[before[0]], wanted[0]);
+            let target = ServiceTarget::between(texts(before[1]), texts(wanted[1]));
+            let target = target.beside(&network, &kernel([10, 20]));
             let steps = target.first(runs).into_iter().chain(target.steps(runs));
             steps.map(|step| step.to_string()).collect::<Vec<_>>().join("; ")
         };
         let gives_up = "let FRR give up the VNI of vrf_a; reload FRR";
-        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &runs(TWO)), gives_up);
-        // FRR keeps a VRF that has no interfaces on this node.
-        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", TWO], &runs(TWO)), gives_up);
+        assert_eq!(first([&both, TWO], [B, ONE], &runs(TWO)), gives_up);
+        assert_eq!(first([&both, TWO], [&both, ONE], &runs(TWO)), gives_up);
+        // FRR keeps a VRF that has no interfaces on this node, and one whose interfaces are made
+        // anew, or were taken away by somebody: its file says the same, and its reload gives the
+        // VNI back.
+        assert_eq!(first([&both, TWO], [B, TWO], &runs(TWO)), gives_up);
+        let anew = both.replace("vxlan-id 10", "vxlan-id 30");
+        assert_eq!(first([&both, TWO], [&anew, TWO], &runs(TWO)), gives_up);
+        let more = format!("{both}\nauto vxc\niface vxc\n\tvxlan-id 30\n");
+        let three = TWO.replace("vni 10", "vni 30");
+        assert_eq!(first([&more, &three], [&more, &three], &runs(&three)), gives_up);
         // Nothing is to be given up of what FRR does not have, or cannot be asked for.
-        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &runs(ONE)), "reload FRR");
+        assert_eq!(first([&both, TWO], [B, ONE], &runs(ONE)), "reload FRR");
         let silent = Services { frr: Frr::Silent, ..Services::default() };
-        assert_eq!(first([BOTH, TWO], ["iface vrf_b\n", ONE], &silent), "reload FRR");
-        assert_eq!(first(["", ONE], [BOTH, TWO], &runs(ONE)), "reload FRR");
-        assert_eq!(first([BOTH, TWO], [BOTH, TWO], &runs(TWO)), "");
+        assert_eq!(first([&both, TWO], [B, ONE], &silent), "reload FRR");
+        assert_eq!(first(["", ONE], [&both, TWO], &runs(ONE)), "reload FRR");
+        assert_eq!(first([&both, TWO], [&both, TWO], &runs(TWO)), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! IPAM servers: what zones have is kept there, guests get addresses from there, and nothing
 //! of others is ever touched. One contract for servers in memory and for a real NetBox.
 
+mod agents;
 mod allocation;
 mod failures;
 mod fake;

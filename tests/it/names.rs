@@ -1,7 +1,7 @@
 //! Names in real PowerDNS servers: registered, kept and given up, and never at the cost of
 //! what somebody else has there.
 
-mod agents;
+pub(crate) mod agents;
 pub(crate) mod faults;
 mod life;
 mod powerdns;

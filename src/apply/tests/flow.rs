@@ -214,7 +214,7 @@ fn add_entries(host: &Fake, count: u64, kind: Kind, state: State) {
         record.number += 1;
         record.kind = kind;
         let entry = Entry { state: State::Intent, record: record.clone() };
-        entry.begin(host).expect("written");
+        entry.write(host).expect("written");
         entry.turn(host, state).expect("renamed").expect("alone");
     }
 }

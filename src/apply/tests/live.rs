@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use super::{SDN, apply, assert_at_rest, commit, node, rendering, seen};
+use super::{SDN, apply, assert_at_rest, commit, node, rendering, sdn, seen};
 use crate::apply::{
     ApplyError, Authority, BroughtUp, Failure, Outcome, Recovery, bring_up, recover, restore,
 };
@@ -317,22 +317,86 @@ fn what_the_start_of_a_machine_left_out_is_brought_up() {
     assert!(host.with_network(|network| !network.kernel().links.contains_key("vxlan_vb")));
 }
 
-/// What somebody makes between the plan and the apply, with a name that is wanted, is left as it
-/// is by both ways.
-#[test]
-fn what_others_made_meanwhile_is_left_alone() {
+/// A node, and a plan for it, between which and its apply somebody makes an interface with a name
+/// that is wanted; and all interfaces then.
+fn taken() -> (Fake, Plan, BTreeMap<String, Link>) {
     let host = scene(false, Engine::Native);
     let text =
         first() + &simple("vc", "") + &simple("vd", "\tmtu 1400\n") + &vxlan("ve", 105, 1400);
     let plan = planned(&host, 2, &text);
     let theirs = Link { index: 777, mtu: 9000, kind: Some("bridge".to_owned()), ..Link::default() };
     host.with_network(|network| {
-        network.kernel().links.insert("vd".to_owned(), theirs.clone());
+        network.kernel().links.insert("vd".to_owned(), theirs);
     });
-    let before = host.with_network(|network| network.kernel().links.clone());
-    let outcome = apply(&host, Authority::Commit(Box::new(Verified::for_test(plan, commit(2)))));
-    let Ok(Outcome::RolledBack { failure, .. }) = outcome else { panic!("{outcome:?}") };
+    let links = links(&host);
+    (host, plan, links)
+}
+
+fn links(host: &Fake) -> BTreeMap<String, Link> {
+    host.with_network(|network| network.kernel().links.clone())
+}
+
+fn of_plan(plan: Plan) -> Authority {
+    Authority::Commit(Box::new(Verified::for_test(plan, commit(2))))
+}
+
+/// It is left as it is by both ways.
+#[test]
+fn what_others_made_meanwhile_is_left_alone() {
+    let (host, plan, before) = taken();
+    let outcome = apply(&host, of_plan(plan));
+    let Ok(Outcome::RolledBack { entry, failure }) = outcome else { panic!("{outcome:?}") };
     let why = std::error::Error::source(&failure).expect("a reason").to_string();
     assert!(why.starts_with("an interface `vd` came meanwhile, which weft did not make"), "{why}");
-    assert_eq!(host.with_network(|network| network.kernel().links.clone()), before);
+    assert_eq!(links(&host), before);
+    assert_eq!(entry.record.spared, ["vd"]);
+    assert_at_rest(&host);
+}
+
+/// Whoever goes on with a way back that was killed knows what is not weft's, as soon as the
+/// journal keeps it, which is the first thing that is done.
+#[test]
+fn what_others_made_meanwhile_is_left_alone_by_whoever_goes_on_with_the_way_back() {
+    let (start, plan, before) = taken();
+    let journal = |host: &Fake| crate::apply::Journal::read(host).expect("it can be read");
+    let (mut known, mut recoveries) = (0, 0);
+    for step in 0.. {
+        let broken = start.copy();
+        broken.set_faults(&[(step, Fault::Die)]);
+        let _ = apply(&broken, of_plan(plan.clone()));
+        if !broken.fired() {
+            break;
+        }
+        broken.restart(Restart::Process);
+        let entry = journal(&broken).unsettled().cloned();
+        let Some(entry) = entry.filter(|entry| !entry.record.spared.is_empty()) else { continue };
+        assert_eq!(entry.record.spared, ["vd"]);
+        if known == 0 {
+            let file = sdn(&broken).expect("it is there").text();
+            assert!(file.contains("iface vd"), "nothing went back before: {file}");
+        }
+        known += 1;
+        let settled = |host: &Fake, what: &str| {
+            let recovery = recover(host).expect("the journal is sound");
+            assert!(matches!(recovery, Recovery::RolledBack { .. }), "{what}: {recovery:?}");
+            assert_eq!(links(host), before, "{what}");
+            assert_at_rest(host);
+        };
+        settled(&broken.copy(), &format!("at {step}"));
+        for next in 0.. {
+            let host = broken.copy();
+            host.set_faults(&[(next, Fault::Die)]);
+            let _ = recover(&host);
+            if !host.fired() {
+                break;
+            }
+            host.restart(Restart::Process);
+            if journal(&host).unsettled().is_some() {
+                settled(&host, &format!("at {step}, then at {next}"));
+            }
+            assert_eq!(links(&host), before, "at {step}, then at {next}");
+            recoveries += 1;
+        }
+    }
+    assert!(known > 10 && recoveries > 100, "{known} {recoveries}");
 }

@@ -9,6 +9,7 @@ mod native;
 mod ports;
 mod race;
 mod services;
+mod vnis;
 mod window;
 
 use std::collections::BTreeMap;

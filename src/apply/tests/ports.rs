@@ -141,7 +141,7 @@ fn ports_that_are_looked_at_beside_an_apply_are_looked_at_again() {
     let mut entry = journal::newest(&host, |_, _| true).expect("read").expect("there");
     entry.record.number += 1;
     entry.state = State::Intent;
-    entry.begin(&host).expect("written");
+    entry.write(&host).expect("written");
     let mut before = String::new();
     assert!(!set_ports(&host, &mut before).expect("it works"));
     assert!(!is_isolated(&host, "tap1i0") && lacking(&host).is_empty() && before.is_empty());

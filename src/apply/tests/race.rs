@@ -25,7 +25,7 @@ fn applied(host: &impl Host, sequence: u8, text: &str) -> (Entry, Way) {
     };
     let Work { record, drafts, actions, .. } = *work;
     let entry = Entry { state: State::Intent, record };
-    entry.begin(host).expect("written");
+    entry.write(host).expect("written");
     for draft in drafts {
         draft.write(host).expect("written");
     }

@@ -43,12 +43,13 @@ fn all(frr: &str) -> Rendering {
     all
 }
 
-fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
+pub(super) fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
     let owned = crate::apply::owned(host).expect("read").map(|manifest| Owned {
         files: manifest.files.iter().map(|(m, file)| (m.clone(), file.sha256)).collect(),
         interfaces: manifest.interfaces,
     });
-    let mut found = Found::default();
+    let engine = host.with_network(|network| network.engine);
+    let mut found = Found { engine, ..Found::default() };
     for managed in wanted.files.keys().chain(owned.iter().flat_map(|owned| owned.files.keys())) {
         if let Some(file) = host.read(&managed.path(), 1 << 20).expect("read") {
             found.files.insert(managed.clone(), file.bytes);
@@ -61,12 +62,12 @@ fn planned(host: &Fake, sequence: u8, wanted: Rendering) -> Plan {
     plan::plan(wanted, facts, &found, owned.as_ref(), sequence.into()).adopting()
 }
 
-fn of_commit(host: &Fake, sequence: u8, wanted: Rendering) -> Authority {
+pub(super) fn of_commit(host: &Fake, sequence: u8, wanted: Rendering) -> Authority {
     let plan = planned(host, sequence, wanted);
     Authority::Commit(Box::new(Verified::for_test(plan, commit(sequence))))
 }
 
-fn of_generation(host: &Fake, number: u64) -> Authority {
+pub(super) fn of_generation(host: &Fake, number: u64) -> Authority {
     Authority::Restored(Box::new(Restored::load(host, number).expect("it is there")))
 }
 

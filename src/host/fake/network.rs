@@ -189,7 +189,7 @@ impl Network {
         None
     }
 
-    pub(super) fn delete(&mut self, name: &IfName) {
+    pub(crate) fn delete(&mut self, name: &IfName) {
         let gone = self.kernel.links.remove(name.as_str());
         let is_vrf = gone.is_some_and(|link| link.kind.as_deref() == Some("vrf"));
         // What is on top of it goes with it, and the other end of a cable.
@@ -259,10 +259,32 @@ impl Machine {
         let mut complaints = Vec::new();
         if self.network.is_some() {
             for step in steps {
+                let before = self.of_tenants();
                 complaints.extend(self.change_one(step)?);
+                let after = self.of_tenants();
+                let lost = before.into_iter().filter(|one| !after.contains(one));
+                self.running.dangling.extend(lost.map(|(vrf, _)| vrf));
             }
         }
         Ok(complaints)
+    }
+
+    /// The interfaces of the VNIs that FRR has, by their numbers: the VXLAN interface, its
+    /// bridge and the VRF.
+    fn of_tenants(&self) -> BTreeSet<(String, u32)> {
+        let links = self.network.as_ref().map(|network| &network.kernel.links);
+        let Some(links) = links else { return BTreeSet::new() };
+        let number = |name: &str| links.get(name).map(|link| link.index);
+        let mut numbers = BTreeSet::new();
+        for (vrf, vni) in self.running.tenants() {
+            let of_vni = |link: &&Link| link.tunnel.as_ref().is_some_and(|of| of.id == vni);
+            for tunnel in links.values().filter(of_vni) {
+                let bridge = tunnel.master.as_deref().and_then(number);
+                let all = [Some(tunnel.index), bridge, number(&vrf)];
+                numbers.extend(all.into_iter().flatten().map(|number| (vrf.clone(), number)));
+            }
+        }
+        numbers
     }
 
     fn change_one(&mut self, step: &NetworkStep) -> Result<Vec<String>, HostError> {

@@ -33,6 +33,24 @@ pub(crate) struct Running {
     failing: BTreeSet<String>,
     /// Steps that say to have done something and did not.
     lying: BTreeSet<String>,
+    /// The VRFs of which FRR had a VNI when the kernel lost an interface of it.
+    pub(super) dangling: BTreeSet<String>,
+}
+
+impl Running {
+    /// The VRFs to which FRR gives a VNI.
+    pub(super) fn tenants(&self) -> Vec<(String, u32)> {
+        let mut vrf = None;
+        let lines = self.frr.running().unwrap_or_default().lines();
+        let tenants = lines.filter_map(|line| {
+            if !line.starts_with(' ') {
+                vrf = line.strip_prefix("vrf ");
+            }
+            let vni = line.strip_prefix(" vni ")?.parse().ok()?;
+            Some((vrf?.to_owned(), vni))
+        });
+        tenants.collect()
+    }
 }
 
 impl Fake {
@@ -47,6 +65,12 @@ impl Fake {
     /// Lets FRR hang: it runs, and tells nobody what.
     pub(crate) fn silence_frr(&self) {
         hold(&self.machine).running.frr = Frr::Silent;
+    }
+
+    /// The VRFs of which FRR had a VNI when the kernel lost an interface of it: it would go on
+    /// with what it freed.
+    pub(crate) fn dangling(&self) -> BTreeSet<String> {
+        hold(&self.machine).running.dangling.clone()
     }
 
     /// Lets a step fail whenever it is tried.

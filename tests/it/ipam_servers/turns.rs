@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::fake::phpipam;
 use super::site::{self, Site};
 use crate::names::proxy::{Fault, Proxy};
 use crate::node::Node;
@@ -19,38 +20,83 @@ use crate::trust::repository::{Repository, output, program};
 const POLICY: &str =
     "roles:\n  root: {principals: [alice@example.org]}\nallocators: [carol@example.org]\n";
 
+/// A server in memory.
+pub(super) enum Server {
+    NetBox(Site),
+    PhpIpam(phpipam::Fake),
+}
+
+impl Server {
+    pub(super) fn netbox() -> Self {
+        Self::NetBox(site::fake("fake 4.7", (4, 7)))
+    }
+
+    pub(super) fn phpipam() -> Self {
+        Self::PhpIpam(phpipam::Fake::start())
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::NetBox(site) => site.port,
+            Self::PhpIpam(fake) => fake.port,
+        }
+    }
+
+    fn token(&self) -> String {
+        match self {
+            Self::NetBox(site) => site.token.clone(),
+            Self::PhpIpam(fake) => fake.state.lock().unwrap().token.clone(),
+        }
+    }
+
+    /// What is declared of it, but for how its certificate is known.
+    fn declared(&self, port: u16) -> String {
+        let url = format!("https://127.0.0.1:{port}/api");
+        match self {
+            Self::NetBox(_) => format!("type: netbox, url: \"{url}\", token: nb-token"),
+            Self::PhpIpam(_) => {
+                format!("type: phpipam, url: \"{url}/weft\", token: nb-token, section: 1")
+            }
+        }
+    }
+}
+
 /// A cluster of nodes that ask a server in memory, and perhaps keep a branch of leases.
-struct Scene {
-    site: Site,
-    proxy: Proxy,
+pub(super) struct Scene {
+    server: Server,
+    pub(super) proxy: Proxy,
     fingerprint: String,
     repository: Repository,
 }
 
 impl Scene {
     fn new() -> Self {
-        let site = site::fake("fake 4.7", (4, 7));
+        Self::with(Server::netbox())
+    }
+
+    pub(super) fn with(server: Server) -> Self {
         let identity = Authority::new("an authority").identity();
         let fingerprint = crate::names::faults::shown(&identity);
-        let proxy = Proxy::start(site.port, Some(identity));
+        let proxy = Proxy::start(server.port(), Some(identity));
         let repository = Repository::with_policy(POLICY);
         let home = repository.home();
         output(program("git", home).args(["init", "-q", "--bare", "-b", "leases", "leases.git"]));
-        Self { site, proxy, fingerprint, repository }
+        Self { server, proxy, fingerprint, repository }
     }
 
-    fn declare(&self, guests: &[u8]) {
+    pub(super) fn declare(&self, guests: &[u8]) {
         let guests = guests.iter().fold(String::new(), |mut all, number| {
             let _ = write!(all, "g{number}: {{nics: [{{vnet: va, mac: \"{}\"}}]}}, ", mac(*number));
             all
         });
         let text = format!(
             "nodes: {{n1: {{}}, n2: {{}}}}\n\
-             ipams: {{nb: {{type: netbox, url: \"https://127.0.0.1:{}/api\", token: nb-token, fingerprint: \"{}\"}}}}\n\
+             ipams: {{nb: {{{}, fingerprint: \"{}\"}}}}\n\
              zones: {{za: {{type: simple, ipam: nb}}}}\n\
              vnets: {{va: {{zone: za, subnets: {{10.0.0.0/24: {{gateway: 10.0.0.1}}}}}}}}\n\
              guests: {{{guests}}}\n",
-            self.proxy.port, self.fingerprint,
+            self.server.declared(self.proxy.port),
+            self.fingerprint,
         );
         let files: &[(&str, &[u8])] =
             &[("sdn/zones.yaml", b"{}\n"), ("sdn/network.yaml", text.as_bytes())];
@@ -58,7 +104,7 @@ impl Scene {
     }
 
     /// A node whose `leases` is in its settings, if there is something.
-    fn node(&self, name: &str, leases: &str) -> Node<'_> {
+    pub(super) fn node(&self, name: &str, leases: &str) -> Node<'_> {
         let settings = format!(
             "mode: apply\ncredentials:\n  nb-token: {{type: token, file: /etc/weft/nb.token, origin: \"https://127.0.0.1:{}\"}}\n{leases}",
             self.proxy.port
@@ -66,7 +112,7 @@ impl Scene {
         let node = Node::with(&self.repository, name, "lab", &settings);
         let key = fs::read(self.repository.home().join("carol")).unwrap();
         for (file, text) in
-            [("nb.token", format!("{}\n", self.site.token).as_bytes()), ("key", &key)]
+            [("nb.token", format!("{}\n", self.server.token()).as_bytes()), ("key", &key)]
         {
             node.put(&format!("etc/weft/{file}"), text);
             let mode = fs::Permissions::from_mode(0o600);
@@ -76,7 +122,7 @@ impl Scene {
         node
     }
 
-    fn leases(&self) -> String {
+    pub(super) fn leases(&self) -> String {
         let home = self.repository.home().display();
         format!(
             "leases:\n  remote: {{name: leases, url: \"file://{home}/leases.git\"}}\n  key: /etc/weft/key\n"
@@ -89,20 +135,52 @@ impl Scene {
         String::from_utf8(said).unwrap().trim_end().to_owned()
     }
 
-    fn writer(&self) -> Value {
+    pub(super) fn writer(&self) -> Value {
         serde_json::from_str(&self.git(&["show", "leases:writer"])).unwrap()
     }
 
-    fn writes(&self) -> usize {
+    /// Lets a node die when it gives an address: its request never arrives.
+    pub(super) fn dies_writing(&self, node: &Node<'_>, path: &'static str) {
+        self.proxy.fail("POST", path, &[Fault::LateRequest(Duration::from_secs(3600))]);
+        let mut dying = Command::new(env!("CARGO_BIN_EXE_weft"));
+        dying.arg("--root").arg(&node.root).args(["ipam", "allocate"]).env_clear();
+        let mut dying = dying.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while self.proxy.left() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not write");
+            thread::sleep(Duration::from_millis(20));
+        }
+        dying.kill().unwrap();
+        dying.wait().unwrap();
+        let writer = self.writer();
+        assert_eq!((&writer["node"], &writer["held"]), (&"n1".into(), &true.into()));
+    }
+
+    pub(super) fn writes(&self) -> usize {
         ["POST", "PATCH", "DELETE"].map(|verb| self.proxy.count(verb)).iter().sum()
     }
+}
+
+/// Lets a node believe that the time of who writes passed; `false` where the machine itself has
+/// not run for so long.
+pub(super) fn time_is_over(node: &Node<'_>) -> bool {
+    let seen = node.root.join("run/weft/writer.json");
+    let mut record: Value = serde_json::from_slice(&fs::read(&seen).unwrap()).unwrap();
+    let at = record["at"]["milliseconds"].as_u64().unwrap();
+    if at < 600_000 {
+        println!("skipped: the machine has not run for ten minutes yet");
+        return false;
+    }
+    record["at"]["milliseconds"] = (at - 600_000).into();
+    fs::write(&seen, record.to_string()).unwrap();
+    true
 }
 
 fn mac(number: u8) -> String {
     format!("02:00:00:00:00:{number:02x}")
 }
 
-fn is(node: &Node<'_>, words: &[&str], code: i32, says: &str) {
+pub(super) fn is(node: &Node<'_>, words: &[&str], code: i32, says: &str) {
     let said = node.run(words);
     let all = said.all();
     assert!(said.code == code && all.contains(says), "{words:?} {says:?}: {all}");
@@ -124,23 +202,11 @@ fn one_node_at_a_time_writes_on_a_server() {
     let turn = "\nwriter: n2 writes\nwriter: n2 wrote";
     assert_eq!(log(), format!("writer: n1 writes\nwriter: n1 wrote{turn}{turn}"));
 
-    // One dies at it: its request never arrives.
-    scene.proxy.fail("POST", "/ip-addresses/", &[Fault::LateRequest(Duration::from_secs(3600))]);
     scene.declare(&[1, 2]);
     for node in [&one, &two] {
         is(node, &["sync"], 0, "runs commit");
     }
-    let mut dying = Command::new(env!("CARGO_BIN_EXE_weft"));
-    dying.arg("--root").arg(&one.root).args(["ipam", "allocate"]).env_clear();
-    let mut dying = dying.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
-    while scene.proxy.left() > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not write");
-        thread::sleep(Duration::from_millis(20));
-    }
-    dying.kill().unwrap();
-    dying.wait().unwrap();
-    assert_eq!((&scene.writer()["node"], &scene.writer()["held"]), (&"n1".into(), &true.into()));
+    scene.dies_writing(&one, "/ip-addresses/");
     // The other one waits a while, gives nothing, and knows what it knew.
     let writes = scene.writes();
     let said = two.run(&["--json", "ipam", "allocate"]);
@@ -156,16 +222,9 @@ fn one_node_at_a_time_writes_on_a_server() {
     );
     is(&two, &["ipam", "list"], 0, "10.0.0.2");
     assert_eq!(scene.writes(), writes);
-    // The time is over, as another node counts it.
-    let seen = two.root.join("run/weft/writer.json");
-    let mut record: Value = serde_json::from_slice(&fs::read(&seen).unwrap()).unwrap();
-    let at = record["at"]["milliseconds"].as_u64().unwrap();
-    if at < 600_000 {
-        println!("skipped: the machine has not run for ten minutes yet");
+    if !time_is_over(&two) {
         return;
     }
-    record["at"]["milliseconds"] = (at - 600_000).into();
-    fs::write(&seen, record.to_string()).unwrap();
     is(&two, &["ipam", "allocate"], 0, "+ 10.0.0.3 (za) for `g2`");
     assert_eq!((&scene.writer()["node"], &scene.writer()["held"]), (&"n2".into(), &false.into()));
 }

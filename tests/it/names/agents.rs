@@ -29,7 +29,7 @@ struct Scene {
 }
 
 /// An agent that runs until it is dropped, and then is killed.
-struct Agent(Child);
+pub(crate) struct Agent(Child);
 
 impl Drop for Agent {
     fn drop(&mut self) {
@@ -102,7 +102,7 @@ impl Scene {
 }
 
 /// Starts an agent, and waits until it owns the node: a turn by hand would be in its way.
-fn start(node: &Node<'_>) -> Agent {
+pub(crate) fn start(node: &Node<'_>) -> Agent {
     let mut agent = Command::new(env!("CARGO_BIN_EXE_weft"));
     agent.arg("--root").arg(&node.root).arg("agent").env_clear().stderr(Stdio::null());
     let agent = Agent(agent.spawn().unwrap());
@@ -115,7 +115,7 @@ fn start(node: &Node<'_>) -> Agent {
 }
 
 /// Waits for something, with turns of the nodes meanwhile.
-fn until(what: &str, nodes: &[&Node<'_>], condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, nodes: &[&Node<'_>], condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         let says = || nodes.iter().map(|node| node.run(&["status"]).all()).collect::<String>();

@@ -13,6 +13,7 @@ use crate::wait::wait_until;
 pub(super) const CASES: &[Case] = &[
     Case::in_boot("routed", "evpn_example", evpn_example),
     Case::in_boot("routed", "evpn_zone_goes", zone_goes),
+    Case::in_boot("routed", "evpn_made_anew", made_anew),
 ];
 
 const NODES: &str = include_str!("../../../examples/evpn/sdn/nodes.yaml");
@@ -269,5 +270,50 @@ fn zone_goes(lab: &Lab) {
     assert_eq!(node.read(&process).trim(), "zebra");
     let bgp = node.exec(&["vtysh", "-c", "show running-config bgpd"]).ok();
     assert!(!bgp.contains("vrf vrf_one\n bgp"), "{bgp}");
+    assert_eq!(node.exec(&["weft", "plan"]).code(), 0);
+}
+
+/// Interfaces of a VRF's VNI are made anew while FRR's file says the same, or another VNI: FRR
+/// gives the VNI up first and has it with the new ones, in the same processes.
+fn made_anew(lab: &Lab) {
+    let scene = Scene::start(lab).with_engines(&["native"]);
+    let node = scene.node(1);
+    let network = format!("{TWO_ZONES}{ONE_MOVES}");
+    scene.apply(&node, &network);
+    let zebra = node.read("/run/frr/zebra.pid");
+    let is_up = |vni: &str| {
+        let said = node.exec(&["vtysh", "-c", "show vrf vni"]).ok();
+        let mut vrfs = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        vrfs.any(|words| words.starts_with(&["vrf_one", vni, "vrfvx_one", "vrfbr_one", "Up"]))
+    };
+    wait_until(PATIENCE, "the VNI is up", || is_up("10000"));
+    let damages: [&[&[&str]]; 3] = [
+        &[&["ip", "link", "del", "vrfbr_one"]],
+        &[&["ip", "link", "del", "vrfvx_one"]],
+        &[
+            &["ip", "link", "del", "vrfbr_one"],
+            &["ip", "link", "add", "vrfbr_one", "type", "dummy"],
+        ],
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        for words in *damage {
+            node.exec(words).ok();
+        }
+        let plan = node.exec(&["weft", "plan"]);
+        let first = plan.stdout.find("let FRR give up the VNI of vrf_one");
+        let last = plan.stdout.find("reload FRR");
+        assert!(first.is_some() && first < last, "{}", plan.stdout);
+        // Something else is changed, of which FRR's file says nothing.
+        let alias = format!("tag: 11000, alias: a{number}");
+        scene.apply(&node, &network.replace("tag: 11000", &alias));
+        wait_until(PATIENCE, &format!("the VNI is up after {damage:?}"), || is_up("10000"));
+        assert_eq!(node.exec(&["weft", "plan"]).code(), 0);
+    }
+    scene.apply(&node, &network.replace("vrf-vxlan: 10000", "vrf-vxlan: 10001"));
+    wait_until(PATIENCE, "the other VNI is up", || is_up("10001"));
+    assert_eq!(vnis(&node), ["10001", "11000", "13000", "20000"]);
+    assert_eq!(node.read("/run/frr/zebra.pid"), zebra, "zebra was started anew");
+    let process = format!("/proc/{}/comm", zebra.trim());
+    assert_eq!(node.read(&process).trim(), "zebra");
     assert_eq!(node.exec(&["weft", "plan"]).code(), 0);
 }
