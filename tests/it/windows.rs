@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use weft::plan::{
-    Before, Class, Health, Lapses, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime, Verdict,
-    Watch, Watchlist, Window,
+    Before, Class, Health, Lapses, Look, Opening, Protocol, Sign, Signs, Terms, Texts, Uptime,
+    Verdict, Watch, Watchlist, Window,
 };
 use weft::render::Managed;
 
@@ -74,7 +74,8 @@ fn what_was_not_looked_at_has_not_settled() {
     let window = Window::open(&terms, &opening, &at(0), &before, &Lapses::default());
     assert_eq!(window.until, 150_000, "the change itself takes none of it");
     let mut watch = Watch::default();
-    let mut look = |time| watch.look(&at(time), &window, &before.signs);
+    let seen = Look { signs: before.signs.clone(), ..Look::default() };
+    let mut look = |time| watch.look(&at(time), &window, &seen);
     assert_eq!(look(40_000), Verdict::Wait(Vec::new()));
     assert_eq!(look(70_000), Verdict::Wait(Vec::new()), "half a minute that nobody saw");
     assert_eq!(look(75_000), Verdict::Wait(Vec::new()));
