@@ -52,7 +52,7 @@ fn facts() -> Facts {
     let destination = "0.0.0.0/0".parse().expect("a prefix");
     Facts {
         addresses: vec![InterfaceAddress { interface: interface.clone(), address: source }],
-        routes: vec![Route { destination, interface, source, metric: 0 }],
+        routes: vec![Route { destination, interface, gateway: None, source, metric: 0 }],
         frr: Some(Frr::default()),
         ..Facts::unknown(node)
     }

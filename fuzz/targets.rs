@@ -256,6 +256,7 @@ fn facts(node: &str, frr_local: Option<&str>) -> Facts {
         routes: vec![Route {
             destination: "0.0.0.0/0".parse().expect("a prefix"),
             interface: name("vmbr0"),
+            gateway: None,
             source: own,
             metric: 0,
         }],

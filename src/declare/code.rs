@@ -25,7 +25,7 @@ use serde::Serialize;
 /// What decides the severity of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Always an error: Proxmox refuses it as well, or it cannot be rendered.
+    /// Always an error: Proxmox refuses it as well, it cannot be rendered, or no node could work with it.
     Error,
     /// What Proxmox accepts and renders: a warning, so that an imported
     /// repository is never stopped; an error with `strict: true` in `weft.yaml`.

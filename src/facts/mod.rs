@@ -63,6 +63,9 @@ pub struct Route {
     pub destination: IpNet,
     /// The interface that packets leave by.
     pub interface: IfName,
+    /// The router that they are handed to. None of what is on the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
     /// The source address of packets that this node sends there.
     pub source: IpAddr,
     /// The kernel's preference: the lowest wins among equal destinations.

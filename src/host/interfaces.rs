@@ -47,16 +47,17 @@ pub(super) fn routes(text: &str) -> Vec<Route> {
     let loopback: IfName = "lo".parse().expect("`lo` is an interface name");
     let (mut own, mut connected, mut gateways) = (Vec::new(), Vec::new(), Vec::new());
     for stanza in stanzas(text) {
-        let interface = stanza.device();
+        let device = stanza.device();
         for &(source, length) in &stanza.addresses {
             let host = IpNet::from(source);
-            own.push(Route { destination: host, interface: loopback.clone(), source, metric: 0 });
+            let interface = loopback.clone();
+            own.push(Route { destination: host, interface, gateway: None, source, metric: 0 });
             let length = length.or(stanza.netmask).unwrap_or(host.prefix_len());
             let Ok(net) = IpNet::new(source, length) else { continue };
             if net.prefix_len() < net.max_prefix_len() {
                 let destination = net.trunc();
-                let interface = interface.clone();
-                connected.push(Route { destination, interface, source, metric: 0 });
+                let interface = device.clone();
+                connected.push(Route { destination, interface, gateway: None, source, metric: 0 });
             }
         }
         for gateway in &stanza.gateways {
@@ -64,7 +65,8 @@ pub(super) fn routes(text: &str) -> Vec<Route> {
             let source = stanza.addresses.iter().map(|(address, _)| *address).find(same);
             gateways.extend(source.map(|source| Route {
                 destination: everything(source),
-                interface: interface.clone(),
+                interface: device.clone(),
+                gateway: Some(*gateway),
                 source,
                 metric: stanza.metric,
             }));
@@ -309,5 +311,8 @@ source /etc/network/interfaces.d/*
             "::/0 vmbr0 2001:db8::2 0",
         ];
         assert_eq!(found, wanted);
+        let routers = routes(SAMPLE).into_iter().filter_map(|route| route.gateway);
+        let routers: Vec<String> = routers.map(|router| router.to_string()).collect();
+        assert_eq!(routers, ["192.168.0.1", "2001:db8::1"]);
     }
 }

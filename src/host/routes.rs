@@ -73,6 +73,7 @@ fn own_addresses(devices: &[Device]) -> Vec<Route> {
         .map(|source| Route {
             destination: IpNet::from(source),
             interface: loopback.clone(),
+            gateway: None,
             source,
             metric: 0,
         })
@@ -87,7 +88,8 @@ fn resolve(route: &TableRoute, devices: &[Device]) -> Option<Route> {
         return None;
     }
     let source = route.source.or_else(|| source(devices, device, destination, hop.gateway))?;
-    Some(Route { destination, interface: device.parse().ok()?, source, metric: route.metric })
+    let (interface, gateway) = (device.parse().ok()?, hop.gateway.or(hop.via));
+    Some(Route { destination, interface, gateway, source, metric: route.metric })
 }
 
 fn source(
@@ -169,6 +171,15 @@ mod tests {
             "::/0 eth0 fd00::2 1024",
         ];
         assert_eq!(texts(FOUR, SIX, DEVICES), wanted);
+    }
+
+    #[test]
+    fn routers_are_those_of_the_way_that_is_taken() {
+        let all = [routes(FOUR, "0.0.0.0/0"), routes(SIX, "::/0")].concat();
+        let found = from_kernel(&all, sample::devices(DEVICES), &Made::default());
+        let routers: Vec<String> =
+            found.iter().filter_map(|route| Some(route.gateway?.to_string())).collect();
+        assert_eq!(routers, ["10.0.0.1", "fe80::1", "10.0.0.9", "fe80::1"]);
     }
 
     #[test]

@@ -166,6 +166,7 @@ mod tests {
         facts.routes.extend(route.map(|source| Route {
             destination: "0.0.0.0/0".parse().unwrap(),
             interface: "vmbr0".parse().unwrap(),
+            gateway: None,
             source: source.parse().unwrap(),
             metric: 0,
         }));

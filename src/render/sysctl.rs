@@ -122,6 +122,7 @@ mod tests {
             facts.routes.push(Route {
                 destination: destination.parse().unwrap(),
                 interface: interface.parse().unwrap(),
+                gateway: None,
                 source: "10.0.0.1".parse().unwrap(),
                 metric: 0,
             });

@@ -1,6 +1,7 @@
 //! Rules about what is known of nodes. Their findings are warnings: two nodes must not
-//! disagree on whether a commit is in order.
+//! disagree on whether a commit is in order. Only what would cut a node off is an error there.
 
+mod addresses;
 mod interfaces;
 mod underlay;
 
@@ -14,6 +15,7 @@ use crate::value::{Place, ZoneId};
 use super::placement;
 use super::report::Report;
 
+pub(super) use addresses::{free_addresses, free_networks};
 pub(super) use interfaces::{bridges, free_names, present};
 pub(super) use underlay::{among_peers, room};
 

@@ -40,7 +40,7 @@ use crate::value::ClusterName;
 type Rule = fn(&Declared, &mut Report);
 
 /// One rule about what is known of nodes. Its findings are warnings: two nodes must not
-/// disagree on whether a commit is in order.
+/// disagree on whether a commit is in order. Only what would cut a node off is an error there.
 type FactRule = fn(&Declared, &[Facts], &mut Report);
 
 /// Every rule that needs facts.
@@ -48,6 +48,8 @@ const FACT_RULES: &[FactRule] = &[
     known::bridges,
     known::present,
     known::free_names,
+    known::free_addresses,
+    known::free_networks,
     known::among_peers,
     known::room,
     known::frr,
@@ -110,6 +112,7 @@ const RULES: &[Rule] = &[
     subnets::differ,
     overlap::within_zones,
     overlap::between_zones,
+    subnets::are_possible,
     subnets::are_networks,
     subnets::have_room,
     subnets::gateway_inside,

@@ -105,6 +105,53 @@ pub(super) fn are_rendered(declared: &Declared, report: &mut Report) {
     }
 }
 
+/// What no guest and no router can have, and what it is (RFC 6890, RFC 4291 §2.5.5.2).
+const IMPOSSIBLE: &[(&str, &str)] = &[
+    ("0.0.0.0/8", "the machine itself"),
+    ("127.0.0.0/8", "loopback"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved"),
+    ("::/127", "unspecified and loopback"),
+    ("::ffff:0:0/96", "IPv4 in IPv6"),
+    ("ff00::/8", "multicast"),
+];
+/// What each link has already (RFC 4291 §2.5.6): no subnet, and good for a router.
+const OF_LINKS: (&str, &str) = ("fe80::/10", "link-local");
+/// What is so of IPv4, where somebody has to make it so (RFC 3927).
+const OF_LINKS_V4: &str = "169.254.0.0/16";
+
+/// A subnet is of addresses that guests can have, and its gateway is one that a router can have.
+pub(super) fn are_possible(declared: &Declared, report: &mut Report) {
+    let net = |text: &str| text.parse::<IpNet>().expect("a prefix");
+    let ranges = |of: &[(&'static str, &'static str)]| -> Vec<(IpNet, &str)> {
+        of.iter().map(|(text, what)| (net(text), *what)).collect()
+    };
+    let of_routers = ranges(IMPOSSIBLE);
+    let of_guests = [&of_routers[..], &ranges(&[OF_LINKS])].concat();
+    let link_local = net(OF_LINKS_V4);
+    let meet = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
+    for Found { prefix, subnet, .. } in all(declared) {
+        let own = prefix.net().trunc();
+        if let Some((net, what)) = of_guests.iter().find(|(net, _)| meet(net, &own)) {
+            let message = format!("subnet {prefix} has addresses of {net}, which are {what}");
+            report.push(Finding::new(Code::SubnetImpossible, message, &subnet.place));
+            continue;
+        }
+        if link_local.contains(&own) {
+            let message = format!("subnet {prefix} is of {link_local}, which is link-local");
+            report.push(Finding::new(Code::SubnetLinkLocal, message, &subnet.place));
+        }
+        let Some(gateway) = &subnet.value.gateway else { continue };
+        if let Some((net, what)) = of_routers.iter().find(|(net, _)| net.contains(&gateway.value)) {
+            let message = format!(
+                "gateway {} of subnet {prefix} is of {net}, which is {what}",
+                gateway.value
+            );
+            report.push(Finding::new(Code::SubnetImpossible, message, &gateway.place));
+        }
+    }
+}
+
 /// A prefix is written as its network.
 pub(super) fn are_networks(declared: &Declared, report: &mut Report) {
     for Found { prefix, subnet, .. } in all(declared) {

@@ -392,6 +392,7 @@ fn routing_is_asked_for_where_it_is_declared() {
     let route = Route {
         destination: "0.0.0.0/0".parse().unwrap(),
         interface: "eno1".parse().unwrap(),
+        gateway: None,
         source: "192.0.2.1".parse().unwrap(),
         metric: 0,
     };

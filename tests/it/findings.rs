@@ -135,7 +135,8 @@ fn tree(path: &RepoPath, text: &str) -> Tree {
 
 /// The node of examples that need one: those of other codes have no facts.
 fn known_of(code: Code) -> Vec<Facts> {
-    if code.class() != Class::Warning {
+    let of_nodes = [Code::NodeNextHopTaken, Code::NodeAddressTaken];
+    if code.class() != Class::Warning && !of_nodes.contains(&code) {
         return Vec::new();
     }
     let mut facts = node1();
@@ -165,12 +166,22 @@ fn node1() -> Facts {
     let own = "192.0.2.1".parse().unwrap();
     Facts {
         addresses: vec![InterfaceAddress { interface: vmbr0.clone(), address: own }],
-        routes: vec![Route {
-            destination: "0.0.0.0/0".parse().unwrap(),
-            interface: vmbr0,
-            source: own,
-            metric: 0,
-        }],
+        routes: vec![
+            Route {
+                destination: "192.0.2.0/24".parse().unwrap(),
+                interface: vmbr0.clone(),
+                gateway: None,
+                source: own,
+                metric: 0,
+            },
+            Route {
+                destination: "0.0.0.0/0".parse().unwrap(),
+                interface: vmbr0,
+                gateway: Some("192.0.2.254".parse().unwrap()),
+                source: own,
+                metric: 0,
+            },
+        ],
         bridges: vec![bridge("vmbr0"), bridge("vmbr1")],
         interfaces: ["eth0", "eth1", "lo", "vmbr0", "vmbr1"].map(interface).to_vec(),
         ..Facts::unknown("node1".parse().unwrap())

@@ -20,7 +20,8 @@ const MOST_WORDS: usize = 64;
 
 declaration! {
     /// Something that is tried: exactly one of `tcp`, `http`, `icmp`, `dns` and
-    /// `command`.
+    /// `command`. At an address of the node's own, other than the loopback's, nothing that
+    /// answers counts.
     pub struct Probe as "a probe" {
         /// A TCP connection is made.
         optional "tcp" tcp: Endpoint,

@@ -31,6 +31,7 @@ fn a_first_apply_keeps_what_was_found() {
     let route = Route {
         destination: "0.0.0.0/0".parse().expect("a prefix"),
         interface: "vmbr0".parse().expect("an interface"),
+        gateway: None,
         source: "192.0.2.2".parse().expect("an address"),
         metric: 0,
     };

@@ -1,4 +1,5 @@
 //! Findings of what is known of nodes. They are warnings: nodes must not disagree on whether a commit is in order.
+//! Only what would cut a node off is an error there.
 
 macro_rules! nodes {
     ([$next:ident $($others:ident)*] $($before:tt)*) => {
@@ -30,6 +31,36 @@ macro_rules! nodes {
                 nodes: {node1: {}}
                 zones: {lan: {type: simple}}
                 vnets: {eth1: {zone: lan}}
+                ";
+            NodeNextHopTaken "node-next-hop-taken" Error
+                "a vnet gives a node the address of a router that the node needs"
+                "What is the node's own it sends to nobody: it would speak to itself, and lose what is behind the router. The node refuses the commit; others do as it says."
+                "Use another address of the subnet as `gateway`, or take the node out of the zone's `nodes`."
+                "
+                # The default gateway of node1 is 192.0.2.254.
+                nodes: {node1: {}}
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {192.0.2.128/25: {gateway: 192.0.2.254}}}}
+                ";
+            NodeAddressTaken "node-address-taken" Error
+                "a vnet gives a node an address that it has already"
+                "On two interfaces it belongs to two networks, and answers go to one of them. The node refuses the commit; others do as it says."
+                "Use another address of the subnet as `gateway`, or remove the address from the node's own configuration."
+                "
+                # node1 has 192.0.2.1.
+                nodes: {node1: {}}
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {192.0.2.0/28: {gateway: 192.0.2.1}}}}
+                ";
+            NodeNetworkOverlap "node-network-overlap" Warning
+                "a vnet connects a node to a network that it is connected to"
+                "Packets of the node to addresses in both go one way only: to the longer prefix, and of equal ones to the first. Neighbours on the other side are not reached."
+                "Choose a prefix of its own for the subnet. Nothing, if a part of the node's network is routed to guests and this is meant."
+                "
+                # `vmbr0` of node1 has 192.0.2.1/24.
+                nodes: {node1: {}}
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {192.0.2.128/25: {gateway: 192.0.2.129}}}}
                 ";
             NodeNotAPeer "node-not-a-peer" Warning
                 "no address of a node is among the peers of a zone or controller that it takes part in"

@@ -32,6 +32,22 @@ macro_rules! subnets {
                   web: {zone: lan, subnets: {10.0.0.0/16: {gateway: 10.0.0.1}}}
                   mail: {zone: dmz, subnets: {10.0.5.0/24: {gateway: 10.0.5.1}}}
                 ";
+            SubnetImpossible "subnet-impossible" Error
+                "a subnet or its gateway is of addresses that no network of guests can have"
+                "Loopback, unspecified, multicast and reserved addresses mean something else on every machine, and each link has fe80::/10 already (RFC 6890, RFC 4291). A node that gets one on a bridge loses what it means."
+                "Use private addresses (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fd00::/8) or those that were assigned to you."
+                "
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {127.0.0.0/8: {gateway: 127.0.0.1}}}}
+                ";
+            SubnetLinkLocal "subnet-link-local" Warning
+                "a subnet is of link-local addresses"
+                "Machines choose addresses of 169.254.0.0/16 by themselves, and nobody routes them (RFC 3927)."
+                "Use private addresses. Nothing, if it is meant, as for a service of metadata."
+                "
+                zones: {lan: {type: simple}}
+                vnets: {web: {zone: lan, subnets: {169.254.0.0/24: {gateway: 169.254.0.1}}}}
+                ";
             SubnetHostBits "subnet-host-bits" Tolerated
                 "a subnet is not written as its network"
                 "The bits behind the prefix length are kept in its id and in the files, where they mean nothing, and the pool of Proxmox begins behind them."

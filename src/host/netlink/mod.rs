@@ -15,4 +15,4 @@ pub(super) use attribute::written;
 pub(super) use attribute::{Attributes, Malformed, bytes, number};
 pub use events::{LinkEvents, PortChanges};
 pub(super) use request::{Request, address_header, link_header, neighbour_header, route_header};
-pub(super) use socket::{Refusal, Socket};
+pub(super) use socket::{Message, Refusal, Socket};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
+use super::passage::is_own;
 use super::{Bound, http, ping, program, query};
 use crate::plan::{Check, Health};
 use crate::value::HostName;
@@ -21,9 +22,11 @@ fn succeeds(check: &Check, bound: Bound) -> bool {
             status.map_or_else(|| (200..400).contains(&found), |wanted| found == wanted)
         }),
         Check::Icmp { host } => {
-            resolve(host, bound).into_iter().any(|a| ping(&a.to_string(), None, bound))
+            others(host, bound).into_iter().any(|a| ping(&a.to_string(), None, bound))
         }
-        Check::Dns { name, server: Some(server) } => query::exists(name, *server, bound),
+        Check::Dns { name, server: Some(server) } => {
+            !is_own(*server, None) && query::exists(name, *server, bound)
+        }
         Check::Dns { name, server: None } => !look_up(name.as_str(), bound).is_empty(),
         Check::Command { words } => {
             let Some((program, arguments)) = words.split_first() else { return false };
@@ -36,10 +39,18 @@ fn succeeds(check: &Check, bound: Bound) -> bool {
     }
 }
 
+/// The addresses of a host, without those of the node itself: what answers there is no proof that
+/// somebody else can be reached.
+fn others(host: &HostName, bound: Bound) -> Vec<IpAddr> {
+    let mut addresses = resolve(host, bound);
+    addresses.retain(|address| !is_own(*address, None));
+    addresses
+}
+
 /// A new connection to the first address of a host that takes one. No address has the time
 /// of all.
 pub(super) fn connect(host: &HostName, port: u16, bound: Bound) -> Option<TcpStream> {
-    let addresses = resolve(host, bound);
+    let addresses = others(host, bound);
     let mut left = u32::try_from(addresses.len()).ok()?;
     for address in addresses {
         let time = bound.left()? / left;

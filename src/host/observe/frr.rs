@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::vty;
-use super::{Bound, Found, News, ONE, answers, ping, start};
+use super::{Bound, Found, News, ONE, ping, start};
 use crate::plan::{Health, Protocol, Session, Sign};
 
 /// The VRF that is none.
@@ -118,14 +118,15 @@ fn sessions(neighbours: Vec<Neighbour>, idle: &[String], sender: &Sender<News>) 
 }
 
 /// Of an address that means something on one interface only, and of which nobody says on
-/// which, nothing can be said: it counts as there.
+/// which, nothing can be said: it counts as there. So does one that became the node's own: its
+/// session is then down by the change's doing, not for a neighbour that is away.
 pub(super) fn answers_at(address: IpAddr, vrf: &str, interface: Option<&str>) -> bool {
     let bound = Bound::of(ONE);
     let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     match interface {
         Some(interface) if is_local => ping(&format!("{address}%{interface}"), None, bound),
         None if is_local => true,
-        _ => answers(address, (vrf != DEFAULT).then_some(vrf), bound),
+        _ => ping(&address.to_string(), (vrf != DEFAULT).then_some(vrf), bound),
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::main_table::TableRoute;
-use super::{Bound, answers, ping, program};
+use super::passage::is_own;
+use super::{Bound, ping, program};
 use crate::plan::Health;
 
 /// How long a neighbour may take to answer, and how often it is looked for meanwhile.
@@ -30,13 +31,17 @@ pub(super) fn default_gateways(routes: &[TableRoute]) -> Vec<(IpAddr, String)> {
 
 /// Whether a next hop is there: it answers an echo, or the kernel's own question for its
 /// MAC address, which nobody filters. The kernel is made to ask it: what it learnt half a
-/// minute ago proves nothing.
+/// minute ago proves nothing. Nor does an answer by another interface, where a more specific
+/// route leads, and least of all one of the node itself: what is its own is no next hop.
 pub(super) fn health(address: IpAddr, device: &str, bound: Bound) -> Health {
     let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if is_own(address, is_local.then_some(device)) {
+        return Health::Down;
+    }
     let answered = if is_local {
         ping(&format!("{address}%{device}"), None, bound)
     } else {
-        answers(address, None, bound)
+        ping(&address.to_string(), Some(device), bound)
     };
     if answered || is_neighbour(&address.to_string(), device, bound) {
         Health::Up

@@ -181,10 +181,6 @@ fn add(signs: &mut Signs, found: Found) {
 }
 
 /// Whether an address answers one of some ICMP echoes within a second. `by` is a device or a VRF.
-fn answers(address: IpAddr, by: Option<&str>, bound: Bound) -> bool {
-    ping(&address.to_string(), by, bound)
-}
-
 fn ping(host: &str, by: Option<&str>, bound: Bound) -> bool {
     let Some(left) = bound.left() else { return false };
     // With a deadline it goes on until one is answered (ping(8)).

@@ -3,7 +3,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Made, observe};
+use nix::sched::{CloneFlags, unshare};
+
+use super::super::program;
+use super::{Bound, Made, ONE, gateway, observe};
 use crate::plan::{Check, Health, Probe, Sign, Watchlist};
 
 fn probe(name: &str, check: Check) -> Probe {
@@ -111,4 +114,75 @@ fn a_name_that_no_server_knows_is_down() {
     let server = Some("127.77.77.77".parse().expect("an address"));
     let found = healths(vec![("a", Check::Dns { name, server })]);
     assert_eq!(found, [("a".to_owned(), Health::Down)]);
+}
+
+fn ip(line: &str) {
+    program::run("ip", &line.split(' ').collect::<Vec<_>>()).expect(line);
+}
+
+/// In a network of its own, whose router is in another one.
+#[test]
+fn what_became_the_nodes_own_proves_nothing() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if unshare(CloneFlags::CLONE_NEWNET).is_ok() {
+                tell.send(nix::unistd::gettid()).expect("the node waits");
+                if ended.recv().is_err() {
+                    return;
+                }
+                ip("addr add 192.0.2.1/24 dev v2");
+                ip("addr add fe80::9/64 dev v2 nodad");
+                ip("link set v2 up");
+                tell.send(nix::unistd::gettid()).expect("the node waits");
+                // Until nobody asks any more.
+                let _ = ended.recv();
+            }
+        });
+        scope.spawn(move || {
+            let router = told.recv();
+            let (Ok(router), Ok(())) = (router, unshare(CloneFlags::CLONE_NEWNET)) else {
+                println!("skipped: no network namespace can be made");
+                return;
+            };
+            for line in [
+                "link set lo up",
+                "link add v1 type veth peer name v2 address 02:00:00:00:00:01",
+                &format!("link set v2 netns {router}"),
+                "link set v1 up",
+                "link add b1 type bridge",
+                "link set b1 up",
+                "addr add 192.0.2.2/24 dev v1",
+                "addr add fe80::2/64 dev v1 nodad",
+                // Where there is no program that pings, nobody else makes the kernel ask.
+                "neigh add 192.0.2.1 dev v1 lladdr 02:00:00:00:00:01 nud stale",
+                "neigh add fe80::9 dev v1 lladdr 02:00:00:00:00:01 nud stale",
+            ] {
+                ip(line);
+            }
+            end.send(()).expect("the router waits");
+            told.recv().expect("the router is there");
+            let way = |to: &str| gateway::health(to.parse().expect("a hop"), "v1", Bound::of(ONE));
+            assert_eq!([way("192.0.2.1"), way("fe80::9")], [Health::Up; 2]);
+            // A link-local address is another machine's on each interface.
+            ip("addr add 192.0.2.1/24 dev b1");
+            ip("addr add fe80::9/64 dev b1 nodad");
+            assert_eq!([way("192.0.2.1"), way("fe80::9")], [Health::Down, Health::Up]);
+            ip("addr add fe80::9/64 dev v1 nodad");
+            assert_eq!(way("fe80::9"), Health::Down);
+
+            let listener = TcpListener::bind("0.0.0.0:0").expect("a port is free");
+            let port = listener.local_addr().expect("it has one").port();
+            let host = |text: &str| text.parse().expect("a host");
+            let found = healths(vec![
+                ("a-own", Check::Tcp { host: host("192.0.2.1"), port }),
+                ("b-loopback", tcp(port)),
+                ("c-echo", Check::Icmp { host: host("192.0.2.1") }),
+            ]);
+            let found: Vec<Health> = found.into_iter().map(|(_, health)| health).collect();
+            assert_eq!(found, [Health::Down, Health::Up, Health::Down]);
+            drop(end);
+        });
+    });
 }

@@ -31,6 +31,7 @@ fn facts(local: &str) -> Facts {
     facts.routes.push(crate::facts::Route {
         destination: "0.0.0.0/0".parse().unwrap(),
         interface: "vmbr0".parse().unwrap(),
+        gateway: None,
         source: "10.0.0.1".parse().unwrap(),
         metric: 0,
     });

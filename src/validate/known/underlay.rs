@@ -23,7 +23,7 @@ const VXLAN_V6: u32 = 70;
 const INNER_TAG: u32 = 4;
 
 /// The addresses that a node is known to have.
-fn own_addresses(facts: &Facts) -> BTreeSet<IpAddr> {
+pub(super) fn own_addresses(facts: &Facts) -> BTreeSet<IpAddr> {
     let stanzas = facts.addresses.iter().map(|own| own.address);
     stanzas.chain(facts.routes.iter().map(|route| route.source)).collect()
 }

@@ -27,7 +27,8 @@ pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -
         for (_, value) in stanza.options.iter().filter(|(name, _)| *name == "address") {
             let source: IpAddr = value.split('/').next().unwrap().parse().unwrap();
             let interface: IfName = "lo".parse().unwrap();
-            facts.routes.push(Route { destination: source.into(), interface, source, metric: 0 });
+            let destination = source.into();
+            facts.routes.push(Route { destination, interface, gateway: None, source, metric: 0 });
         }
     }
     // The reference's answer has no address where `vmbr0` has none.
@@ -36,6 +37,7 @@ pub(super) fn of(node: &NodeName, interfaces: &str, frr_local: Option<String>) -
     let to = |destination: &str| Route {
         destination: destination.parse().unwrap(),
         interface: "vmbr0".parse().unwrap(),
+        gateway: None,
         source,
         metric: 0,
     };

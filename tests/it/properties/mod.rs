@@ -80,6 +80,7 @@ fn facts(number: usize) -> Facts {
             .map(|destination| Route {
                 destination: destination.parse().unwrap(),
                 interface: interface.clone(),
+                gateway: None,
                 source: own,
                 metric: 0,
             })
