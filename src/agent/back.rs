@@ -64,7 +64,10 @@ pub(super) fn alone_under<H: Host>(
 ) -> Result<Back, TurnError> {
     let recovered = recover(host)?;
     let back = go_back(host, recovered.open.as_ref(), generation)?;
-    if let Some(mut status) = status::last(host) {
+    // What was not done says nothing of the node.
+    if back.hold.is_some()
+        && let Some(mut status) = status::last(host)
+    {
         status.updated = host.now();
         status.running = running(host)?;
         back.tell(&mut status);

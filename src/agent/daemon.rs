@@ -35,7 +35,7 @@ use super::ports;
 use super::quarantine::Quarantine;
 use super::settings::{self, Settings};
 use super::status::State;
-use super::turn::{Purpose, Report, Turn};
+use super::turn::{Purpose, Report, Turn, leaves_the_status};
 use crate::host::{Host, HostError, Socket};
 use crate::sync::Cancel;
 use senses::{Senses, Woken, chance};
@@ -341,11 +341,11 @@ where
             // Whoever asked may have gone.
             let _ = asked.reply.send(answer.clone());
         }
-        if matches!(result, Err(TurnError::GaveWay)) {
-            return Event::GaveWay;
-        }
         if purpose == Purpose::Plan {
             return Event::Turned;
+        }
+        if leaves_the_status(purpose, &result) {
+            return Event::GaveWay;
         }
         let now = self.host.now();
         let metrics = &self.ends.metrics;

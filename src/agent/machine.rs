@@ -58,7 +58,8 @@ pub enum Event {
     Opened,
     /// The turn could not be finished.
     Failed,
-    /// The turn ended before it changed anything, for something that cannot wait.
+    /// The turn ended before it changed anything: for something that cannot wait, or because
+    /// there was no way back.
     GaveWay,
     /// The process is to end.
     Term,

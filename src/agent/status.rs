@@ -29,12 +29,15 @@ pub struct Status {
     pub format: u32,
     /// The version of weft that wrote it.
     pub version: String,
-    /// When it was written.
+    /// When it was written, or brought up to date by the journal.
     pub updated: Timestamp,
     /// The cluster.
     pub cluster: ClusterName,
     /// The node.
     pub node: NodeName,
+    /// The mode that the last turn had; none where an earlier version wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// How the last turn ended.
     pub state: State,
     /// One sentence that says why.

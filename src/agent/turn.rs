@@ -36,6 +36,7 @@ use crate::validate;
 use crate::value::{Digest, ObjectId};
 
 pub(super) use in_order::{InOrder, in_order};
+pub(super) use record::leaves_the_status;
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
@@ -132,10 +133,8 @@ impl<H: Host> Turn<'_, H> {
     /// [`LOCK`] already.
     pub fn make_under(&self, _lock: &H::Lock, purpose: Purpose) -> Result<Report, TurnError> {
         let result = debug_span!("turn").in_scope(|| self.locked(purpose));
-        if purpose != Purpose::Plan {
+        if !leaves_the_status(purpose, &result) {
             match &result {
-                // Nothing was found out, and what waits says how the node is.
-                Err(TurnError::GaveWay) => {}
                 Ok(report) => self.record(&report.status)?,
                 Err(error) => self.record_failure(error),
             }
@@ -159,7 +158,10 @@ impl<H: Host> Turn<'_, H> {
                 return self.roll_back(recovered.open.as_ref(), generation);
             }
             Purpose::Plan if recovered.open.is_some() => {
-                return self.open_only(recovered.open.as_ref());
+                let mut report = self.open_only(recovered.open.as_ref())?;
+                // The files are those that are tried, and what runs is what was before.
+                report.status.message.push_str("; there is no plan until its window has ended");
+                return Ok(report);
             }
             _ if recovered.open.is_some() && window::waits(purpose) => {
                 return self.look(recovered.open);

@@ -12,6 +12,7 @@ use super::memory::OpenWindow;
 use super::node::running;
 use super::quarantine::{self, Quarantine};
 use super::remotes::Gathered;
+use super::standing::{self, subject};
 use super::status::{self, State, Status};
 use super::turn::{Purpose, Report, Turn, in_order};
 use crate::apply::{self, Entry, Failure, Outcome, Progress, Recovery};
@@ -79,14 +80,6 @@ fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError>
     Ok(Recovered { words, open: None })
 }
 
-/// What an entry is about, for a sentence.
-fn subject(entry: &Entry) -> String {
-    match &entry.record.commit {
-        Some(record) => format!("commit {}", record.commit.short()),
-        None => format!("generation {}", entry.record.generation.number),
-    }
-}
-
 impl<H: Host> Turn<'_, H> {
     /// The window that this process watches already, where there is nothing to settle.
     pub(super) fn seen_before(&self) -> Result<Option<Entry>, TurnError> {
@@ -108,7 +101,12 @@ impl<H: Host> Turn<'_, H> {
             (Some(entry), _) => (entry.record.number, Watch::default()),
             (None, Some(window)) => (window.number, window.watch),
             // It was ended by somebody else before the first look.
-            (None, None) => return self.unchanged(),
+            (None, None) => {
+                let mut report = self.unchanged()?;
+                report.status.window = self.last().and_then(|last| last.window);
+                standing::bring_up_to_date(self.host, &mut report.status)?;
+                return Ok(report);
+            }
         };
         match apply::watch(self.host, number, &mut watch)? {
             Progress::Open { entry, down, left } => {
@@ -116,18 +114,18 @@ impl<H: Host> Turn<'_, H> {
                 self.memory.open().window = Some(OpenWindow { number, watch, down });
                 Ok(report)
             }
-            Progress::Ended(outcome) => self.ended(outcome),
+            Progress::Ended(outcome) => {
+                let outcome = self.remembered(outcome);
+                self.ended(&outcome)
+            }
+            Progress::Over(outcome) => self.ended(&outcome),
         }
     }
 
     /// How an open window stands by what is known, without a look.
     pub(super) fn open_only(&self, open: Option<&Entry>) -> Result<Report, TurnError> {
         let Some(entry) = open else { return self.unchanged() };
-        let left = match &entry.record.window {
-            Some(window) => window.left(&self.host.uptime()?),
-            None => Duration::ZERO,
-        };
-        self.open(entry, &[], left)
+        self.open(entry, &[], standing::left(self.host, entry)?)
     }
 
     /// Whether something is known to be down that the change does not drop by what it is.
@@ -192,7 +190,8 @@ impl<H: Host> Turn<'_, H> {
     pub(super) fn undo(&self, entry: &Entry, failure: Failure) -> Result<Report, TurnError> {
         let outcome = apply::undo(self.host, entry.record.number, failure)?;
         self.memory.open().window = None;
-        self.ended(outcome)
+        let outcome = self.remembered(outcome);
+        self.ended(&outcome)
     }
 
     /// `weft rollback`: back to a generation, the one before when none is named, which
@@ -219,44 +218,21 @@ impl<H: Host> Turn<'_, H> {
         left: Duration,
     ) -> Result<Report, TurnError> {
         let mut report = self.unchanged()?;
-        let status = &mut report.status;
-        status.state = State::Open;
-        let window = entry.record.window.as_ref();
-        let manual = window.is_some_and(|window| window.manual);
-        let mut message = format!("{} is applied and watched", subject(entry));
-        if !down.is_empty() {
-            let down: Vec<String> = down.iter().take(3).map(ToString::to_string).collect();
-            message = format!("{message}; down: {}", down.join(", "));
-        }
-        let silent: Vec<String> =
-            window.into_iter().flat_map(|window| &window.silent).cloned().collect();
-        if !silent.is_empty() {
-            let silent = silent.join(", ");
-            message = format!("{message}; not watched, for it did not answer: {silent}");
-        }
-        if manual {
-            message.push_str("; it is undone unless a person confirms it with `weft confirm`");
-        }
-        status.message = message;
-        status.window = Some(status::Window {
-            number: entry.record.number,
-            commit: entry.record.commit.clone(),
-            class: window.map_or("ordinary", |window| window.class.as_str()).to_owned(),
-            manual,
-            seconds_left: left.as_secs(),
-            down: down.iter().map(ToString::to_string).collect(),
-            silent,
-        });
+        standing::open(&mut report.status, entry, down, left);
         Ok(report)
     }
 
-    /// What came of a window.
-    pub(super) fn ended(&self, mut outcome: Outcome) -> Result<Report, TurnError> {
+    /// Writes down what came of a window that this process ended.
+    fn remembered(&self, mut outcome: Outcome) -> Outcome {
         // At once: whoever dies while it is looked again must not try it again.
         quarantine::remember(self.host, &outcome);
         apply::look_again(self.host, &mut outcome);
         quarantine::soften(self.host, &outcome);
-        let outcome = &outcome;
+        outcome
+    }
+
+    /// What came of a window.
+    fn ended(&self, outcome: &Outcome) -> Result<Report, TurnError> {
         let mut report = self.unchanged()?;
         report.status.window = None;
         let record = match outcome {
@@ -283,6 +259,7 @@ impl<H: Host> Turn<'_, H> {
             Some(last) if (&last.node, &last.cluster) == (&fresh.node, &fresh.cluster) => Status {
                 version: fresh.version,
                 updated: fresh.updated,
+                mode: fresh.mode,
                 running: fresh.running,
                 window: None,
                 ..last

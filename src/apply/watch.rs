@@ -24,8 +24,10 @@ pub enum Progress {
         /// How long it is open at most.
         left: Duration,
     },
-    /// It ended, by this look or by somebody else.
+    /// It ended by this look.
     Ended(Outcome),
+    /// Somebody else ended it, and writes down what came of it.
+    Over(Outcome),
 }
 
 /// Looks once whether everything works that must, and confirms or undoes the apply where
@@ -34,10 +36,10 @@ pub fn watch(host: &impl Host, number: u64, watch: &mut Watch) -> Result<Progres
     let entry = entry(host, number)?;
     let window = match (&entry.record.window, entry.state) {
         (Some(window), State::Applied) => window,
-        (_, State::Confirmed) => return Ok(Progress::Ended(Outcome::Confirmed { running: entry })),
+        (_, State::Confirmed) => return Ok(Progress::Over(Outcome::Confirmed { running: entry })),
         (_, State::RolledBack) => {
             let failure = Failure::Overtaken;
-            return Ok(Progress::Ended(Outcome::RolledBack { entry, failure }));
+            return Ok(Progress::Over(Outcome::RolledBack { entry, failure }));
         }
         (_, State::Intent | State::Armed | State::Applied) => {
             return Err(ApplyError::Unsettled { number });
@@ -102,12 +104,13 @@ pub fn look_again(host: &impl Host, outcome: &mut Outcome) {
 
 fn end(host: &impl Host, entry: &Entry) -> Result<Progress, ApplyError> {
     let number = entry.record.number;
-    let ended = match entry.turn(host, State::Confirmed)? {
-        Some(running) => running,
-        None => self::entry(host, number)?,
-    };
+    let confirmed = entry.turn(host, State::Confirmed)?;
     clear(host);
-    Ok(Progress::Ended(match ended.state {
+    if let Some(running) = confirmed {
+        return Ok(Progress::Ended(Outcome::Confirmed { running }));
+    }
+    let ended = self::entry(host, number)?;
+    Ok(Progress::Over(match ended.state {
         State::Confirmed => Outcome::Confirmed { running: ended },
         _ => Outcome::RolledBack { entry: ended, failure: Failure::Overtaken },
     }))

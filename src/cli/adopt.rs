@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::answer::{self, state_exit};
 use super::audit;
+use super::busy;
 use super::daemon;
 use super::failure::{Exit, Failure};
 use super::node::Node;
@@ -55,7 +56,8 @@ fn take_over(
     let report = match node.attempt(Purpose::Plan)? {
         // An agent owns the node: it makes the turns, and this asks and shows.
         Err(TurnError::Busy) => {
-            let plan = daemon::ask(node, Purpose::Plan, false)?.ok_or_else(busy)?;
+            let plan = daemon::ask(node, Purpose::Plan, false)?;
+            let plan = plan.ok_or_else(|| busy::failure(node))?;
             return beside(node, output, agreed, &plan, is_asked);
         }
         result => result.map_err(|error| answer::failure(&error))?,
@@ -145,10 +147,6 @@ pub(super) fn pve(node: &Node, output: Output, agreed: bool) -> Result<Exit, Fai
     }
 }
 
-fn busy() -> Failure {
-    answer::failure(&TurnError::Busy)
-}
-
 /// Takes over beside a running agent, by the plan that it answered.
 fn beside(
     node: &Node,
@@ -187,7 +185,8 @@ fn beside(
         *is_asked = true;
         audit::asked(node, COMMAND);
     }
-    let done = daemon::ask(node, Purpose::Adopt { shown }, false)?.ok_or_else(busy)?;
+    let done = daemon::ask(node, Purpose::Adopt { shown }, false)?;
+    let done = done.ok_or_else(|| busy::failure(node))?;
     Ok(give(&done))
 }
 

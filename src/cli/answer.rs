@@ -40,15 +40,17 @@ pub(super) fn answer(
                 },
             }),
         },
-        Err(error) => {
-            let failure = failure(error);
-            Answer {
-                exit: failure.exit() as u8,
-                failed: true,
-                text: failure.to_string(),
-                document: failure.json(),
-            }
-        }
+        Err(error) => failed(&failure(error)),
+    }
+}
+
+/// Why nothing came of it, in words.
+pub(super) fn failed(failure: &Failure) -> Answer {
+    Answer {
+        exit: failure.exit() as u8,
+        failed: true,
+        text: failure.to_string(),
+        document: failure.json(),
     }
 }
 

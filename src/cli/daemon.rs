@@ -8,8 +8,7 @@ use tokio::runtime::Builder;
 
 use super::failure::{Exit, Failure};
 use super::node::{Node, failed};
-use super::{answer, window};
-use crate::agent::TurnError;
+use super::{answer, busy, window};
 use crate::agent::condition::Condition;
 use crate::agent::control::{self, Answer, Ask, SOCKET};
 use crate::agent::daemon::Daemon;
@@ -24,8 +23,8 @@ use crate::serve;
 pub(super) fn run(node: &Node) -> Result<Exit, Failure> {
     let host = Arc::new(node.host.clone());
     let Some(lock) = host.lock(Utf8Path::new(LOCK)).map_err(|error| failed(&error))? else {
-        let failure = Failure::from_error(Exit::Failed, &TurnError::Busy);
-        return Err(failure.hint("one agent runs on a node; `weft sync` asks the one that runs"));
+        return Err(busy::failure(node)
+            .hint("one agent runs on a node; `weft sync` asks the one that runs"));
     };
     // A dry node has no zone of its own, and nothing is read of this machine's.
     let zone = if node.root.is_some() { TimeZone::UTC } else { TimeZone::system() };

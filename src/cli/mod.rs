@@ -4,6 +4,7 @@ mod adopt;
 mod annotations;
 mod answer;
 mod audit;
+mod busy;
 mod daemon;
 pub mod demo;
 mod directory;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::answer::{self, plan_exit, state_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{findings, offline, status, window};
+use super::{busy, findings, offline, status, window};
 use crate::agent::addresses;
 use crate::agent::error::chain;
 use crate::agent::hold::Hold;
@@ -16,6 +16,7 @@ use crate::agent::names;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::standing;
 use crate::agent::status::{PATH as STATUS, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
@@ -163,10 +164,9 @@ impl Node {
     ) -> Result<Exit, Failure> {
         let settings = self.settings()?;
         let result = self.make_turn(&settings, purpose, manual)?;
-        if matches!(result, Err(TurnError::Busy))
-            && let Some(exit) = window::ask(self, output, purpose, manual)?
-        {
-            return Ok(exit);
+        if matches!(result, Err(TurnError::Busy)) {
+            let asked = window::ask(self, output, purpose, manual)?;
+            return asked.ok_or_else(|| busy::failure(self));
         }
         if let Err(error) = &result {
             return Err(answer::failure(error));
@@ -321,6 +321,9 @@ impl Node {
         let known = self.known()?;
         let running = node::running(&self.host).map_err(|error| failed(&error))?;
         let mut last = self.last_status()?;
+        if let Some(last) = &mut last {
+            standing::bring_up_to_date(&self.host, last).map_err(|error| failed(&error))?;
+        }
         let (hold, unreadable) = match Hold::current(&self.host, self.host.now()) {
             Ok(hold) => (hold, None),
             Err(error) => (None, Some(chain(&error))),

@@ -12,10 +12,7 @@ pub(super) fn text(
     last: Option<&Status>,
 ) -> String {
     let cluster = known.cluster.as_ref().map_or("?", |cluster| cluster.as_str());
-    let mode = match &known.settings {
-        Some(settings) => format!("mode {}", settings.mode()),
-        None => "its settings cannot be used".to_owned(),
-    };
+    let mode = mode(known, last);
     let mut lines = vec![format!("{} of cluster {cluster}, {mode}", known.name())];
     match running {
         None => lines.push("runs     nothing of weft's".to_owned()),
@@ -67,6 +64,18 @@ pub(super) fn text(
         lines.push("last     no turn was made since the machine started".to_owned());
     }
     lines.join("\n")
+}
+
+/// What the node may do: by the last turn, and by its settings where these say otherwise.
+fn mode(known: &Known, last: Option<&Status>) -> String {
+    let Some(settings) = &known.settings else { return "its settings cannot be used".to_owned() };
+    let wanted = settings.mode();
+    match last.and_then(|last| last.mode.as_deref()) {
+        Some(had) if had != wanted.as_str() => format!(
+            "mode {had} in the last turn; its settings say `mode: {wanted}` since, which a running agent reads with `systemctl reload weft`"
+        ),
+        _ => format!("mode {wanted}"),
+    }
 }
 
 /// How the publication to Proxmox stands.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::answer;
 use super::audit;
+use super::busy;
 use super::daemon;
 use super::failure::{Exit, Failure};
 use super::node::{Node, failed};
@@ -16,15 +17,17 @@ use crate::agent::TurnError;
 use crate::agent::back::{self, Back};
 use crate::agent::control::Answer;
 use crate::agent::hold::Hold;
-use crate::agent::quarantine::{Held as Undone, Quarantine};
-use crate::agent::status::{State, Status};
+use crate::agent::quarantine::{self, Held as Undone, Quarantine};
+use crate::agent::settings::{self, Mode};
+use crate::agent::standing;
+use crate::agent::status::{Refused, State, Status};
 use crate::agent::turn::Purpose;
 use crate::agent::watchdog;
-use crate::apply;
+use crate::apply::{self, Outcome};
 use crate::host::{self, Host as _};
 
 /// A time as people read it.
-const CLOCK: &str = "%Y-%m-%d %H:%M:%SZ";
+pub(super) const CLOCK: &str = "%Y-%m-%d %H:%M:%SZ";
 /// How often it is looked whether a window is still open that an agent watches.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -37,14 +40,21 @@ pub(super) fn tell(status: &Status) {
     ));
 }
 
-/// Waits until no window is open on a node whose agent watches it.
-pub(super) fn wait(node: &Node) -> Result<(), Failure> {
-    while apply::open(node.host()).map_err(|error| failed(&error))?.is_some() {
+/// Waits for the end of a window that the node's agent watches: that of the entry with this
+/// number.
+fn wait(node: &Node, number: u64) -> Result<(), Failure> {
+    loop {
+        let entry = apply::entry(node.host(), number).map_err(|error| failed(&error))?;
+        let is_over = entry.is_none_or(|entry| entry.state.is_final());
+        // What could not be undone is not over, and the agent watches it no more.
+        let watched = node.last_status()?.and_then(|last| last.window);
+        if is_over || watched.is_none_or(|window| window.number != number) {
+            // The agent writes down how it ended.
+            node.host().wait(LOOK);
+            return Ok(());
+        }
         node.host().wait(LOOK);
     }
-    // The agent writes down how it ended.
-    node.host().wait(LOOK);
-    Ok(())
 }
 
 /// `weft confirm`
@@ -59,6 +69,8 @@ pub(super) fn confirm(node: &Node, output: Output) -> Result<Exit, Failure> {
     let message = format!("generation {generation} is confirmed and runs");
     output.say(&message);
     output.document(&json!({ "ok": true, "message": message, "running": entry }));
+    // Whoever watches, if anybody still does, leaves this to whoever ended it.
+    quarantine::remember(node.host(), &Outcome::Confirmed { running: entry });
     Ok(Exit::Ok)
 }
 
@@ -94,7 +106,7 @@ pub(super) fn roll_back(
 /// Asks the agent that owns the node.
 fn beside(node: &Node, purpose: Purpose) -> Result<Answer, Failure> {
     let answer = daemon::ask(node, purpose, false)?;
-    Ok(answer.unwrap_or_else(|| answer::answer(Err(&TurnError::Busy), purpose, false)))
+    Ok(answer.unwrap_or_else(|| answer::failed(&busy::failure(node))))
 }
 
 /// The words of a way back that knew no settings, on a node of this name.
@@ -173,13 +185,17 @@ pub(super) fn resume(node: &Node, output: Output) -> Result<Exit, Failure> {
     if held {
         audit::asked(node, "resume");
     }
-    let message = match (held, waits(node)) {
-        (false, _) => "there was no hold".to_owned(),
-        (true, None) => {
+    let message = match (held, mode(node), waits(node)) {
+        (false, ..) => "there was no hold".to_owned(),
+        (true, Some(Mode::Observe), _) => {
+            "the hold is lifted; this node observes (`mode: observe` in its settings), and applies nothing"
+                .to_owned()
+        }
+        (true, _, None) => {
             "the hold is lifted; the next turn applies what is pending (`weft sync` makes one now)"
                 .to_owned()
         }
-        (true, Some(undone)) => {
+        (true, _, Some(undone)) => {
             let at_once = match undone.until {
                 Some(_) => "; `weft apply --refresh` applies it at once",
                 None => "",
@@ -196,16 +212,20 @@ pub(super) fn resume(node: &Node, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// What the settings let the agent do, where they can be read.
+fn mode(node: &Node) -> Option<Mode> {
+    Some(settings::load(node.host()).ok().flatten()?.mode())
+}
+
 /// Why the newest commit waits that the last turn trusted, although nobody holds the node.
+/// `None` where that turn trusted none, too: what it found then is not known.
 fn waits(node: &Node) -> Option<Undone> {
-    let last = node.last_status().ok().flatten()?;
-    let newest = last.trusted;
+    let newest = node.last_status().ok().flatten()?.trusted?;
     let quarantine = Quarantine::load(node.host()).ok()?;
     let now = node.host().now();
     let mut held = quarantine.held().iter().rev();
     held.find(|held| {
-        newest.as_ref().is_none_or(|newest| newest.commit == held.commit)
-            && quarantine.blocks(held.rendering, now).is_some()
+        newest.commit == held.commit && quarantine.blocks(held.rendering, now).is_some()
     })
     .cloned()
 }
@@ -219,7 +239,8 @@ pub(super) fn watch(node: &Node, number: u64) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Asks the agent for a turn and, where a window opened, waits for its end.
+/// Asks the agent for a turn and, where a window opened, waits for its end and says what came
+/// of it. `None` where no agent listens.
 pub(super) fn ask(
     node: &Node,
     output: Output,
@@ -228,11 +249,15 @@ pub(super) fn ask(
 ) -> Result<Option<Exit>, Failure> {
     let Some(answer) = daemon::ask(node, purpose, manual)? else { return Ok(None) };
     let exit = answer::give(output, &answer);
-    if exit != Exit::Open || output.is_json() || manual {
-        return Ok(Some(exit));
-    }
-    wait(node)?;
-    let Some(status) = node.last_status()? else { return Ok(Some(exit)) };
-    output.say(format!("{}: {}", status.node, status.message));
-    Ok(Some(answer::state_exit(status.state)))
+    let status = &answer.document["status"];
+    let number = status["window"]["number"].as_u64();
+    let waits = exit == Exit::Open && purpose != Purpose::Plan && !output.is_json() && !manual;
+    let Some(number) = number.filter(|_| waits) else { return Ok(Some(exit)) };
+    wait(node, number)?;
+    // What the agent did since is another matter.
+    let refused = serde_json::from_value::<Vec<Refused>>(status["refused"].clone());
+    let (state, message) = standing::ended(node.host(), number, &refused.unwrap_or_default())
+        .map_err(|error| failed(&error))?;
+    output.say(format!("{}: {message}", status["node"].as_str().unwrap_or("this node")));
+    Ok(Some(answer::state_exit(state)))
 }

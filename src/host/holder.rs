@@ -14,6 +14,32 @@ use super::HostError;
 /// The most bytes of a lock's file.
 pub(super) const LIMIT: u64 = 128;
 
+/// The longest command that is told, in characters.
+const MAX_COMMAND: usize = 200;
+
+/// Who holds a lock, for a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The number of its process.
+    pub process: u32,
+    /// The words of its command, the name of the program first; no control character is among
+    /// them.
+    pub command: String,
+}
+
+/// Who holds a lock, by what its file says; `None` where no such process runs any more.
+pub fn holder(text: &str) -> Option<Holder> {
+    let process = u32::try_from(named(text)?.number).ok()?;
+    let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
+    let words = String::from_utf8_lossy(&words);
+    let mut words = words.trim_end_matches('\0').split('\0');
+    let program = words.next()?;
+    let program = program.rsplit_once('/').map_or(program, |(_, name)| name);
+    let command: Vec<&str> = std::iter::once(program).chain(words).collect();
+    let command = command.join(" ").replace(char::is_control, " ");
+    Some(Holder { process, command: command.chars().take(MAX_COMMAND).collect() })
+}
+
 /// A process, by its number and the time at which it began, in clock ticks since the
 /// machine did: a number alone is given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +148,10 @@ mod tests {
         assert_eq!(named(&format!("{} {}\n", own.number, own.began)), Some(own));
         assert_eq!(named(&format!("{} {}\n", own.number, own.began + 1)), None);
         assert_eq!(named("nonsense"), None);
+        let holder = super::holder(&format!("{} {}\n", own.number, own.began)).expect("it runs");
+        assert_eq!(holder.process, std::process::id());
+        assert!(holder.command.starts_with("weft"), "{holder:?}");
+        assert_eq!(super::holder(&format!("{} {}\n", own.number, own.began + 1)), None);
     }
 
     #[test]

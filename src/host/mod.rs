@@ -52,6 +52,7 @@ use crate::value::{HostName, NodeName, ZoneId};
 
 pub use cable::cable;
 pub use guests::configured_guests;
+pub use holder::{Holder, holder};
 pub use interfaces::{interface_addresses, interface_mtus};
 pub use linux::{Entry, EntryKind, Linux, Lock, Room};
 pub use netlink::{LinkEvents, PortChanges};

@@ -30,32 +30,35 @@ pub(super) fn summary(plan: &Plan) -> String {
 
 pub(super) fn text(plan: &Plan) -> String {
     let mut text = String::new();
+    // Whether it is done, was, or waits is said by whoever shows the plan.
     for step in &plan.steps {
-        let _ = match step {
-            Step::Write { managed, .. } => writeln!(text, "{managed} is written:"),
-            Step::Remove { managed } => writeln!(text, "{managed} is removed"),
-            Step::Network(step) => writeln!(text, "step: {step}"),
-            Step::Service(step) => writeln!(text, "step: {step}"),
+        let managed = match step {
+            Step::Write { managed, .. } => {
+                let _ = writeln!(text, "write {managed}:");
+                managed
+            }
+            Step::Remove { managed } => {
+                let _ = writeln!(text, "remove {managed}");
+                managed
+            }
+            Step::Network(_) | Step::Service(_) => continue,
         };
-        let lines = step.managed().and_then(|managed| plan.lines.get(managed));
-        for line in lines.into_iter().flatten() {
+        for line in plan.lines.get(managed).into_iter().flatten() {
             let _ = writeln!(text, "        {} {}", line.sign, line.text);
+        }
+        if *managed == Managed::Interfaces {
+            changes(plan, &mut text);
         }
     }
-    for change in &plan.changes {
-        let vnets: Vec<&str> = change.vnets.iter().map(AsRef::as_ref).collect();
-        let serves = match vnets.as_slice() {
-            [] => String::new(),
-            [vnet] => format!(" (vnet {vnet})"),
-            vnets => format!(" (vnets {})", vnets.join(", ")),
+    if !plan.steps.iter().any(|step| step.managed() == Some(&Managed::Interfaces)) {
+        changes(plan, &mut text);
+    }
+    for step in &plan.steps {
+        let _ = match step {
+            Step::Network(step) => writeln!(text, "step: {step}"),
+            Step::Service(step) => writeln!(text, "step: {step}"),
+            Step::Write { .. } | Step::Remove { .. } => Ok(()),
         };
-        let reason = change.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let sign = change.impact.sign();
-        let _ =
-            writeln!(text, "  {sign:>3} {} {}{serves}{reason}", change.interface, change.impact);
-        for line in &change.lines {
-            let _ = writeln!(text, "        {} {}", line.sign, line.text);
-        }
     }
     let class = match plan.class {
         Class::Ordinary => "",
@@ -85,6 +88,25 @@ pub(super) fn text(plan: &Plan) -> String {
     text.push_str(&summary(plan));
     text.push('\n');
     text
+}
+
+/// What becomes of the interfaces, with the lines of their stanzas.
+fn changes(plan: &Plan, text: &mut String) {
+    for change in &plan.changes {
+        let vnets: Vec<&str> = change.vnets.iter().map(AsRef::as_ref).collect();
+        let serves = match vnets.as_slice() {
+            [] => String::new(),
+            [vnet] => format!(" (vnet {vnet})"),
+            vnets => format!(" (vnets {})", vnets.join(", ")),
+        };
+        let reason = change.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let sign = change.impact.sign();
+        let _ =
+            writeln!(text, "  {sign:>3} {} {}{serves}{reason}", change.interface, change.impact);
+        for line in &change.lines {
+            let _ = writeln!(text, "        {} {}", line.sign, line.text);
+        }
+    }
 }
 
 pub(super) fn json(plan: &Plan) -> serde_json::Value {
@@ -121,4 +143,64 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
             "removes": plan.count(Impact::Removes),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Change, Engine, LineChange, NetworkStep, Target};
+    use super::*;
+    use crate::facts::Facts;
+    use crate::render::{Profile, Rendering};
+
+    #[test]
+    fn what_becomes_of_interfaces_stands_below_their_file_and_the_steps_after_it() {
+        let node: crate::value::NodeName = "node1".parse().expect("a name");
+        let interface = || "va".parse().expect("an interface");
+        let line = LineChange { sign: '+', text: "mtu 1400".to_owned() };
+        let files = BTreeMap::new();
+        let interfaces = BTreeMap::new();
+        let profile = Profile::default();
+        let rendering = Rendering { profile, files, interfaces, notes: Vec::new(), obstacle: None };
+        let plan = Plan {
+            node: node.clone(),
+            rendering,
+            facts: Facts::unknown(node),
+            engine: Engine::default(),
+            steps: vec![
+                Step::Network(NetworkStep::Delete { interface: interface() }),
+                Step::Write { managed: Managed::Interfaces, bytes: Vec::new() },
+                Step::Remove { managed: Managed::Frr },
+                Step::Network(NetworkStep::SetMtu { interface: interface(), mtu: 1400 }),
+            ],
+            changes: vec![Change {
+                interface: "va".to_owned(),
+                impact: Impact::Changes,
+                vnets: Vec::new(),
+                reason: None,
+                lines: vec![line],
+            }],
+            lines: BTreeMap::new(),
+            guards: Vec::new(),
+            foreign: Vec::new(),
+            edited: Vec::new(),
+            class: Class::Ordinary,
+            reasons: Vec::new(),
+            touches_management: false,
+            target: Target::between(&[""], "").into(),
+            kernel: None,
+        };
+        let said = text(&plan);
+        let (files, steps) = said.split_once("step: ").expect("it has steps");
+        assert_eq!(
+            files,
+            "write /etc/network/interfaces.d/sdn:\n    ~ va changes\n        + mtu 1400\n\
+             remove /etc/frr/frr.conf\n"
+        );
+        assert_eq!(steps.matches("step: ").count(), 1, "{said}");
+        // Without the file, too.
+        let plan = Plan { steps: plan.steps[3..].to_vec(), ..plan };
+        assert!(text(&plan).starts_with("    ~ va changes\n"), "{}", text(&plan));
+    }
 }

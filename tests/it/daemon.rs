@@ -467,7 +467,10 @@ fn one_agent_owns_a_node_and_does_what_others_ask() {
     agent.first_turn();
     let second = node.run(&["agent"]);
     assert_eq!(second.code, 1);
-    assert!(second.text.contains("another weft is at work on this node"), "{}", second.text);
+    let process = format!("process {}, `weft ", agent.process.id());
+    for said in ["another weft is at work on this node", &process] {
+        assert!(second.text.contains(said), "{}", second.text);
+    }
 
     node.commit(2);
     let plan = node.run(&["plan"]);

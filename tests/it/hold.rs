@@ -175,7 +175,7 @@ fn a_way_back_that_cannot_be_gone_holds_nobody() {
     is(&node, &["hold", "--reason", "a disk is changed"], 0, "held by");
     is(&node, &["rollback", "999"], 1, "there is no generation 999");
     // What failed says nothing of the hold.
-    is(&node, &["status"], 1, "hold     held by");
+    is(&node, &["status"], 0, "hold     held by");
     assert!(node.run(&["status"]).out.contains("a disk is changed"));
     let generations = node.root.join("var/lib/weft/gen");
     let mut first = std::fs::read_dir(&generations).unwrap().map(|entry| entry.unwrap().path());
@@ -184,6 +184,55 @@ fn a_way_back_that_cannot_be_gone_holds_nobody() {
     is(&node, &["rollback"], 1, "there is no generation 1");
     assert!(node.run(&["status"]).out.contains("a disk is changed"));
     assert!(has(&node, 2));
+}
+
+#[test]
+fn a_way_back_that_changes_nothing_leaves_the_status_as_it_was() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["sync"], 0, "runs commit");
+    let last = || node.run(&["status", "--json"]).json()["last"].clone();
+    let before = last();
+    is(&node, &["rollback", "99"], 1, "there is no generation 99");
+    is(&node, &["rollback"], 4, "`weft rollback 0` takes away all that weft made");
+    assert_eq!(last(), before);
+    let path = node.root.join("etc/weft/agent.yaml");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, settings.replace("mode: apply", "mode: aply")).unwrap();
+    is(&node, &["rollback", "99"], 1, "there is no generation 99");
+    is(&node, &["rollback"], 4, "`weft rollback 0` takes away all that weft made");
+    assert_eq!(last(), before);
+}
+
+#[test]
+fn whoever_resumes_is_told_what_the_next_turn_does() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["sync"], 0, "runs commit");
+    gateway(&repository, 2);
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["rollback"], 0, "generation 1 runs again");
+    is(&node, &["resume"], 0, "is left alone all the same");
+    gateway(&repository, 3);
+    is(&node, &["sync"], 0, "runs commit");
+    // A turn that failed trusted nothing: what was undone before is not what waits.
+    let (work, away) = (repository.home().join("work"), repository.home().join("away"));
+    std::fs::rename(&work, &away).unwrap();
+    is(&node, &["sync"], 1, "error");
+    std::fs::rename(&away, &work).unwrap();
+    is(&node, &["hold", "--reason", "x"], 0, "held by");
+    is(&node, &["resume"], 0, "the next turn applies what is pending");
+    let path = node.root.join("etc/weft/agent.yaml");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, settings.replace("mode: apply", "mode: observe")).unwrap();
+    is(&node, &["hold", "--reason", "x"], 0, "held by");
+    is(&node, &["resume"], 0, "this node observes (`mode: observe` in its settings)");
+    // Until the next turn, what the last one says was said in another mode.
+    let differs =
+        "n1 of cluster lab, mode apply in the last turn; its settings say `mode: observe`";
+    is(&node, &["status"], 1, differs);
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["status"], 0, "n1 of cluster lab, mode observe\n");
 }
 
 #[test]

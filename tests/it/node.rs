@@ -433,6 +433,16 @@ fn two_agents_do_not_meet() {
     let said = node.run(&["sync"]);
     assert_eq!(said.code, 1);
     assert!(said.err.contains("another weft is at work"), "{}", said.err);
+    // Whoever holds it says who it is: its number, and when it began.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let began = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+    let own = std::process::id();
+    node.put("run/weft/lock", format!("{own} {began}\n").as_bytes());
+    for verb in ["sync", "plan", "rollback", "agent"] {
+        let said = node.run(&[verb]);
+        assert_eq!(said.code, 1);
+        assert!(said.all().contains(&format!("process {own}, `it-")), "{}", said.all());
+    }
 }
 
 #[test]

@@ -267,7 +267,7 @@ pub const OF_A_TURN: &[Reason] = &[
         code: "busy",
         title: "another weft is at work on this node",
         why: "One process changes a node at a time.",
-        fix: "Wait for it to end; the lock goes with its process.",
+        fix: "Wait for it to end; the lock goes with its process. Where the message says that it watches a window, `weft confirm` works meanwhile.",
     },
     Reason {
         code: "gave-way",

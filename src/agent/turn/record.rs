@@ -1,12 +1,26 @@
 //! How a turn is written down, whatever comes of it.
 
-use super::Turn;
+use super::{Purpose, Report, Turn};
 use crate::agent::error::{TurnError, chain};
 use crate::agent::hold::Hold;
 use crate::agent::node::running;
 use crate::agent::status::{self, State, Status};
 use crate::apply;
 use crate::host::{Host, HostError};
+
+/// Whether nothing was done or found out by a turn, so that what the one before says of the
+/// node holds still.
+pub(in crate::agent) fn leaves_the_status(
+    purpose: Purpose,
+    result: &Result<Report, TurnError>,
+) -> bool {
+    match (purpose, result) {
+        (Purpose::Plan, _) | (_, Err(TurnError::GaveWay)) => true,
+        (Purpose::RollBack { .. }, Ok(report)) => report.status.state == State::Refused,
+        (Purpose::RollBack { .. }, Err(error)) => !matches!(error, TurnError::Unrecovered(_)),
+        _ => false,
+    }
+}
 
 impl<H: Host> Turn<'_, H> {
     pub(in crate::agent) fn status(&self) -> Result<Status, TurnError> {
@@ -17,6 +31,7 @@ impl<H: Host> Turn<'_, H> {
             updated: self.host.now(),
             cluster: self.settings.cluster.value.clone(),
             node: self.settings.node.value.clone(),
+            mode: Some(self.settings.mode().as_str().to_owned()),
             state: State::Failed,
             message: String::new(),
             running: running(self.host)?,

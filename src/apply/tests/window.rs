@@ -47,7 +47,7 @@ fn wait(host: &Fake, number: u64) -> (Outcome, Duration) {
     for _ in 0..86_400 {
         match watch(host, number, &mut seen).expect("it can be watched") {
             Progress::Open { .. } => host.wait(SECOND),
-            Progress::Ended(mut outcome) => {
+            Progress::Ended(mut outcome) | Progress::Over(mut outcome) => {
                 look_again(host, &mut outcome);
                 let ended = host.uptime().expect("a clock").milliseconds;
                 return (outcome, Duration::from_millis(ended - begun));
@@ -294,7 +294,7 @@ fn killed_at_every_step_of_its_life_a_node_is_old_or_new() {
                     for _ in 0..1000 {
                         match watch(host, entry.record.number, &mut seen) {
                             Ok(Progress::Open { .. }) => host.wait(SECOND),
-                            Ok(Progress::Ended(_)) | Err(_) => break,
+                            Ok(Progress::Ended(_) | Progress::Over(_)) | Err(_) => break,
                         }
                     }
                 }
