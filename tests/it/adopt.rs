@@ -15,7 +15,7 @@ fn new<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
 
 /// What Proxmox would have written for the declarations, at its own number.
 fn of_proxmox(node: &Node<'_>) -> String {
-    let said = node.run(&["render", "work", "--node", "n1", "--json"]);
+    let said = node.beside(&["render", "work", "--node", "n1", "--json"]);
     assert_eq!(said.code, 0, "{}", said.all());
     let text = said.json()["files"]["/etc/network/interfaces.d/sdn"].as_str().unwrap().to_owned();
     format!("#version:41\n{text}")
