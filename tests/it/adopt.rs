@@ -148,7 +148,7 @@ fn what_would_not_stay_as_it_is_is_refused() {
     }
     let json = node.run(&["adopt", "--yes", "--json"]);
     assert_eq!((json.code, &json.json()["plan"]["guards"][0]["code"]), (4, &"not-additive".into()));
-    let explained = node.run(&["explain", "not-additive"]);
+    let explained = node.beside(&["explain", "not-additive"]);
     assert_eq!(explained.code, 0, "{}", explained.all());
 }
 

@@ -306,11 +306,8 @@ fn disk(patient: &Patient<'_>, said: &mut Said) {
             let (why, mend) = if room.read_only {
                 let mend = format!("mount -o remount,rw \"$(findmnt -n -o TARGET -T {path})\"");
                 ("its file system is read-only", mend)
-            } else if patient.examined.dry {
-                ("the user who asks may not", format!("chmod u+rwx {path}"))
             } else {
-                let why = "the user who asks may not, and weft acts on a node as root";
-                (why, "su -c 'weft doctor'".to_owned())
+                ("the user who asks may not, and weft acts on a node as root", "su -".to_owned())
             };
             let message = format!("`{path}` cannot be written to: {why}");
             said.error(Code::DiskWritable, message, mend);
