@@ -237,7 +237,7 @@ fn write(host: &impl Host, event: Event) {
         // Who may not write here may not do anything to the node, and is told so by that.
         Ok(()) | Err(AuditError::Host(HostError::Denied { .. })) => {}
         Err(error) => {
-            warn!("what was done is not written down in `{DIRECTORY}`: {}", chain(&error))
+            warn!("what was done is not written down in `{DIRECTORY}`: {}", chain(&error));
         }
     }
 }

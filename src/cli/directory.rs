@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
             Ok(text) => self.files.push((name, text.into())),
             Err(error) => {
                 let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+                let line = good.split(|byte| *byte == b'\n').count();
                 let what = format!("is not UTF-8 text: line {line}");
                 self.wrong(Code::YamlSyntax, line, &name, &what, "save it as UTF-8");
             }
