@@ -83,11 +83,11 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(log, || {
-            tracing::warn!(remote = "a", "a \u{1b}[2J title");
+            tracing::warn!(remote = "a", "a \u{202e}title");
             tracing::error!("it broke");
         });
         let text = String::from_utf8(kept.0.lock().expect("nobody panicked").clone());
-        let wanted = "warning: a \\u{1b}[2J title remote=\"a\"\nerror: it broke\n";
+        let wanted = "warning: a \\u{202e}title remote=\"a\"\nerror: it broke\n";
         assert_eq!(text.expect("it is text"), wanted);
     }
 }
