@@ -220,9 +220,9 @@ fn only_what_was_found(runs: u64) -> String {
             .to_owned();
     }
     format!(
-        "before generation {runs} nothing of weft's ran here that is not gone back from already; generation 0 \
-         is what was found before weft: `weft rollback 0` takes away all that weft made \
-         (`weft history` lists what ran)"
+        "there is no earlier generation of weft's to go back to from generation {runs}; before it \
+         was generation 0, which is what was found before weft: `weft rollback 0` takes away all \
+         that weft made (`weft history` lists what ran)"
     )
 }
 

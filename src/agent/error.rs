@@ -113,7 +113,9 @@ impl TurnError {
                 "until then nothing new is trusted: one fingerprint in a line, as `ssh-keygen -lf KEY.pub` prints it",
             ),
             Self::GaveWay => Some("`weft status` says how the node is; ask again"),
-            Self::Remotes(_) => Some("the node keeps what it runs; the next turn tries again"),
+            Self::Remotes(_) => Some(
+                "the node keeps what it runs, and the next turn tries again; if host, path or branch is wrong, correct `remotes` or `branch` in /etc/weft/agent.yaml",
+            ),
             _ => None,
         }
     }

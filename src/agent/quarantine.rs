@@ -74,7 +74,10 @@ impl Held {
             None if !self.waits_for.is_empty() => {
                 "it is tried again when that works, or by `weft apply --refresh`".to_owned()
             }
-            Some(until) => format!("it is tried again after {}", until.strftime(CLOCK)),
+            Some(until) => format!(
+                "it is tried again after {}, or at once by `weft apply --refresh`",
+                until.strftime(CLOCK)
+            ),
             None => "it is tried again only by `weft apply --refresh`".to_owned(),
         };
         let times = match self.failures {

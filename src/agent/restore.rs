@@ -43,6 +43,7 @@ pub fn bring_up(host: &impl Host) -> Result<String, TurnError> {
             "the interfaces file is not what weft wrote, and nothing is changed".to_owned()
         }
         BroughtUp::Nothing => "nothing of weft's runs on this node".to_owned(),
+        BroughtUp::Dry => "a dry node has no network to bring up".to_owned(),
         BroughtUp::Unsettled => "an apply is not settled yet".to_owned(),
         BroughtUp::Running { generation, changes: 0 } => {
             format!("the network is what generation {generation} says")

@@ -187,7 +187,9 @@ impl FromStr for CronLine {
         }
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(text).map_err(|error| bad(error.to_string()))?;
+        let cron = parser.parse(text).map_err(|_| {
+            bad("minutes are 0 to 59, hours 0 to 23, days 1 to 31, months 1 to 12 or `jan` to `dec`, days of the week 0 to 7 or `sun` to `sat`".to_owned())
+        })?;
         let line = Self { text: text.into(), cron: Arc::new(cron) };
         // Of every line that has a time at all, one lies within any eight years.
         match line.after(Timestamp::UNIX_EPOCH, &TimeZone::UTC) {

@@ -163,8 +163,8 @@ declaration! {
         required "introduction" introduction: Introduction,
         /// What the agent may do. `observe` when absent.
         optional "mode" mode: Mode,
-        /// What brings the running network to what the files say. `ifupdown2` when
-        /// absent, which is the only one.
+        /// What brings the running network to what the files say. `native` when absent: weft
+        /// itself.
         optional "engine" engine: Engine,
         /// The build of ifupdown2 that loads the files. `pve` when absent, whatever the
         /// machine looks like.

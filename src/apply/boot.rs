@@ -11,8 +11,10 @@ use crate::render::{Managed, without_version};
 /// What became of [`bring_up`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BroughtUp {
-    /// Nothing of weft's runs, or the node is dry.
+    /// Nothing of weft's runs.
     Nothing,
+    /// The node is dry, and has no network.
+    Dry,
     /// An apply is unsettled: whoever settles it brings the network up.
     Unsettled,
     /// The interfaces file is not what the running generation has: nothing is done.
@@ -54,7 +56,7 @@ pub fn bring_up(host: &impl Host) -> Result<BroughtUp, StateError> {
         .with_ports(&[], &files.text(host, &Managed::Ports)?)
         .with_engine(record.engine);
     let Some(kernel) = host.kernel_for(&target)? else {
-        return Ok(BroughtUp::Nothing);
+        return Ok(BroughtUp::Dry);
     };
     let guests = target.guests(&kernel);
     let Steps { before, after } = target.steps(&kernel);

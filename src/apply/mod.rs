@@ -57,6 +57,9 @@ pub use prepare::Restored;
 pub use recover::{Cause, Recovery, recover, recover_at_boot};
 pub use watch::{Progress, confirm, is_open, look_again, undo, watch};
 
+/// Where it is kept what runs, and what ran.
+pub const DIRECTORIES: [&str; 2] = [journal::DIRECTORY, generation::DIRECTORY];
+
 /// The lock of the process that changes the node.
 pub const LOCK: &str = "/run/weft/lock";
 

@@ -37,8 +37,8 @@ fn line(finding: &Finding, directory: &Utf8Path) -> String {
         let label = if mark.label.is_empty() { "also" } else { &mark.label };
         format!("\n{label}: {}", mark.place)
     });
-    let message =
-        format!("{}{}\n{}", finding.message, also.collect::<String>(), finding.what_to_do());
+    let advice = finding.advice().map(|advice| format!("\n{advice}")).unwrap_or_default();
+    let message = format!("{}{}{advice}", finding.message, also.collect::<String>());
     format!("::{level} {place}title={}::{}\n", property(finding.code.id()), data(&message))
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::repository::{Target, secrets_fit};
-use super::{directory, findings};
+use super::{directory, findings, verb};
 use crate::declare::{self, Declared, export};
 use crate::validate;
 use crate::value::{CredentialId, Secret};
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     force: bool,
     /// The version of the running configuration. A node of Proxmox whose interfaces
     /// file has another one is shown as pending.
-    #[arg(long = "version", id = "running_version", default_value_t = 1, value_name = "N")]
+    #[arg(long = "version", value_parser = verb::number::<u64>, id = "running_version", default_value_t = 1, value_name = "N")]
     version: u64,
     /// A directory with the secrets of IPAM and DNS servers, in files named as the
     /// declarations name them. Without it, ipams.cfg and dns.cfg are not written.

@@ -31,6 +31,21 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// What it means, in words.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Ok => "in order",
+            Self::Failed => "the world refused",
+            Self::Pending => "differences are pending",
+            Self::Held => "an operator holds the node",
+            Self::Refused => "a commit, its declarations or its plan were refused",
+            Self::Degraded => "neither the new state nor the old one is whole",
+            Self::RolledBack => "an apply failed and was undone",
+            Self::Open => "an apply is in place, and not confirmed yet",
+            Self::Usage => "the words on the command line mean nothing",
+        }
+    }
+
     /// The meaning of a status that another weft ended with.
     pub(super) fn from_status(status: u8) -> Self {
         let known = [
@@ -44,6 +59,12 @@ impl Exit {
             Self::Usage,
         ];
         known.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Self::Failed)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", *self as u8, self.words())
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::agent::settings;
 use crate::declare::finding::Mark;
 use crate::declare::{Finding, Findings, Severity};
 use crate::value::{Place, RepoPath};
@@ -65,14 +66,23 @@ fn group<'a>(finding: &'a Finding, source: &impl Fn(&RepoPath) -> Option<&'a str
     }
     for file in files {
         let Some(text) = source(file) else {
-            group = group.element(Origin::path(file.as_str()));
+            group = group.element(Origin::path(shown(file)));
             continue;
         };
         for piece in pieces(finding, file) {
             group = group.element(snippet(&piece, file, text));
         }
     }
-    group.element(Level::HELP.message(finding.what_to_do()))
+    match finding.advice() {
+        Some(advice) => group.element(Level::HELP.message(advice)),
+        None => group,
+    }
+}
+
+/// The path of a file as people know it: the settings are no file of a repository.
+fn shown(file: &RepoPath) -> &str {
+    let is_settings = settings::PATH.strip_prefix('/') == Some(file.as_str());
+    if is_settings { settings::PATH } else { file.as_str() }
 }
 
 /// The places of a finding in one file, those that lie near each other together, each
@@ -118,7 +128,7 @@ fn snippet<'a>(
     let end = text[to..].find('\n').map_or(text.len(), |newline| to + newline);
     let line = piece.iter().map(|(_, mark)| mark.place.span.line).min().unwrap_or(1);
     let mut snippet =
-        Snippet::source(&text[begin..end]).path(file.as_str()).line_start(line.max(1) as usize);
+        Snippet::source(&text[begin..end]).path(shown(file)).line_start(line.max(1) as usize);
     for ((main, mark), range) in piece.iter().zip(ranges) {
         let kind = if *main { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(range.start - begin..range.end - begin);

@@ -113,14 +113,17 @@ fn read(directory: &Utf8Path) -> Result<(PveFiles, Vec<Remark>), Failure> {
         firewalls.filter_map(|name| name.strip_suffix(".fw").map(str::to_owned)).collect();
     files.nodes = names(&place("nodes"))?.into_iter().collect();
     let known = |path: &str| path.starts_with("sdn/") || whole;
-    if !whole && !files.texts.keys().any(|path| known(path)) {
+    if !files.texts.keys().any(|path| known(path)) {
         let is_pve = ["corosync.conf", "nodes", "storage.cfg", "datacenter.cfg", ".members"]
             .iter()
             .any(|name| directory.join(name).exists());
         if !is_pve {
             let message = format!("`{directory}` holds no file of Proxmox's SDN");
             return Err(Failure::new(Exit::Failed, message)
-                .hint("name /etc/pve, /etc/pve/sdn, or a copy of one of them, hidden files included: `cp -a /etc/pve/sdn DIR`"));
+                .hint("looked for `sdn/.running-config`, `sdn/zones.cfg` and the others of `/etc/pve`; name /etc/pve, /etc/pve/sdn, or a copy of one of them, hidden files included: `cp -a /etc/pve/sdn DIR`"));
+        }
+        if whole {
+            return Ok((files, unread));
         }
         files.texts.clear();
         if let Some(text) = read_file(&directory.join("corosync.conf"))? {
@@ -240,9 +243,9 @@ fn show(output: Output, imported: &Imported, arguments: &Arguments) {
     };
     let _ = writeln!(
         text,
-        "Imported cluster {} into `{out}`: {what}, {} files.\n\nNext:",
+        "Imported cluster {} into `{out}`: {what}, {}.\n\nNext:",
         imported.cluster,
-        imported.files.len(),
+        counted(imported.files.len(), "file"),
     );
     for (number, step) in (1..).zip(&next) {
         let _ = writeln!(text, "  {number}. {step}");

@@ -16,6 +16,7 @@ use self::failure::failed;
 use super::failure::{Exit, Failure};
 use super::node::{self, Node};
 use super::output::{Output, counted};
+use super::verb;
 use crate::agent::addresses::{self, Law, Outcome};
 use crate::agent::found::FoundGuests;
 use crate::agent::hand::{self, HandError, Wish};
@@ -60,6 +61,7 @@ enum Verb {
     /// Give a guest this very address.
     Set {
         /// The address, in a subnet of the vnet.
+        #[arg(value_parser = verb::address)]
         address: IpAddr,
         /// The guest.
         #[arg(requires = "vnet", requires = "mac")]
@@ -70,6 +72,7 @@ enum Verb {
     /// Take an address from its guest. After the grace it is free; at once with `--now`.
     Release {
         /// The address.
+        #[arg(value_parser = verb::address)]
         address: IpAddr,
         /// Its zone; where several zones have the address, it must be named.
         #[arg(long, value_name = "ZONE")]

@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod ipam;
 mod key;
+mod log;
 mod node;
 mod offline;
 mod output;
@@ -25,18 +26,16 @@ mod sarif;
 mod source;
 mod status;
 mod trust;
+mod verb;
 mod verify;
 mod why;
 mod window;
 mod words;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use failure::{Exit, Failure};
 pub use output::Format;
@@ -58,7 +57,7 @@ const DEMO_NODE: &str = "demo-node";
 #[command(name = "weft", version, arg_required_else_help = true)]
 struct Arguments {
     /// A directory that stands for `/` of a node: a dry node. Every path of the node is
-    /// below it, and nothing is loaded into a network.
+    /// below it, and nothing is loaded into a network. For commands that ask a node.
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<Utf8PathBuf>,
 
@@ -177,6 +176,7 @@ enum Verb {
     /// Go back to a generation that ran before, and hold the node there.
     Rollback {
         /// Its number, as `weft history` lists it; the one before, without this.
+        #[arg(value_parser = verb::generation)]
         generation: Option<u64>,
     },
     /// Let no commit change this node. Ways back are never held.
@@ -201,14 +201,14 @@ enum Verb {
     /// List what ran on this node, the newest first.
     History {
         /// How many entries.
-        #[arg(long, short = 'n', default_value = "20", value_name = "N")]
+        #[arg(long, short = 'n', default_value = "20", value_name = "N", value_parser = verb::count)]
         limit: std::num::NonZeroUsize,
     },
     /// List what was done on this node, who asked and what came of it, the newest last.
     /// Exit 1 where a line was changed or taken out.
     Audit {
         /// How many lines.
-        #[arg(long, short = 'n', default_value = "20", value_name = "N")]
+        #[arg(long, short = 'n', default_value = "20", value_name = "N", value_parser = verb::count)]
         limit: std::num::NonZeroUsize,
     },
     /// Say whether this machine can be a node, and what mends it where it cannot.
@@ -302,39 +302,61 @@ pub fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([FETCH_WORKER]) {
         return sync::transport::serve();
     }
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            if !error.use_stderr() {
-                let _ = error.print();
-                return Exit::Ok.into();
-            }
-            if asks_for_json() {
-                let text = error.render().to_string();
-                let text = text.trim_start_matches("error: ").trim_end();
-                Output::new(Format::Json).failure(&Failure::new(Exit::Usage, text));
-            } else {
-                let _ = error.print();
-            }
-            return Exit::Usage.into();
-        }
+    let exit = match parse() {
+        Ok(arguments) => answer(arguments),
+        Err(exit) => exit,
     };
-    log(if matches!(arguments.verb, Verb::Agent) { "info" } else { "warn" });
+    let Some(lost) = Output::lost() else { return exit.into() };
+    let message = format!("the answer did not reach standard output as a whole: {lost}");
+    // What a verb did to the node is done, whether anybody could read of it or not.
+    let note = format!("what was done stays done; the exit status had been {exit}");
+    Output::notice(Failure::new(Exit::Failed, message).note(note).to_string());
+    Exit::Failed.into()
+}
+
+/// The words of the command line. Where they ask for help, or mean nothing, that is said, and
+/// the program ends so.
+fn parse() -> Result<Arguments, Exit> {
+    Arguments::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            Output::written(error.print());
+            return Exit::Ok;
+        }
+        if verb::asks_for_json() {
+            let text = error.render().to_string();
+            let text = text.trim_start_matches("error: ").trim_end();
+            Output::new(Format::Json).failure(&Failure::new(Exit::Usage, text));
+        } else {
+            let _ = error.print();
+        }
+        Exit::Usage
+    })
+}
+
+/// Does what the command line says, and says what came of it.
+fn answer(arguments: Arguments) -> Exit {
+    log::start(&arguments.verb);
     let format = if arguments.json { Format::Json } else { arguments.format };
     let output = Output::new(format);
     let root = arguments.root.clone();
+    let own = arguments.verb.paths_of_this_machine();
     match run(arguments, output) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             // Who follows the advice must not do it to the machine itself.
-            let failure = match root.filter(|root| !failure.to_string().contains(root.as_str())) {
+            let said = failure.to_string();
+            let is_of_node = |root: &Utf8PathBuf| {
+                !said.contains(root.as_str())
+                    && !own.iter().any(|path| said.contains(&format!("`{path}`")))
+            };
+            let failure = match root.filter(is_of_node) {
                 Some(root) => {
                     failure.note(format!("paths are those of the dry node below `{root}`"))
                 }
                 None => failure,
             };
             output.failure(&failure);
-            failure.exit().into()
+            failure.exit()
         }
     }
 }
@@ -343,6 +365,10 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     if output.format().is_of_findings() && !matches!(arguments.verb, Verb::Validate { .. }) {
         let message = "formats `sarif` and `github` are those of `weft validate`";
         return Err(Failure::new(Exit::Usage, message).hint("use `--format json`"));
+    }
+    if let Some(root) = arguments.root.as_ref().filter(|_| !arguments.verb.asks_a_node()) {
+        let message = format!("`--root {root}` names a dry node, and this command asks no node");
+        return Err(Failure::new(Exit::Usage, message).hint("leave `--root` away"));
     }
     let node = || node::Node::open(arguments.root.clone());
     match arguments.verb {
@@ -416,26 +442,6 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::DemoNode(words) => demo::serve(&words),
         Verb::FetchWorker => Err(Failure::new(Exit::Usage, "the agent starts this by itself")),
     }
-}
-
-/// Whether a program reads the answer, told from words that could not be understood
-/// as a whole.
-fn asks_for_json() -> bool {
-    let words: Vec<_> = std::env::args_os().collect();
-    words.iter().any(|word| word == "--json" || word == "--format=json")
-        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
-}
-
-/// The log goes to standard error, from a level on unless `WEFT_LOG` says otherwise. Where it
-/// says `debug`, each stage of a turn tells how long it took.
-fn log(level: &str) {
-    let filter = EnvFilter::try_from_env("WEFT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_span_events(FmtSpan::CLOSE)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 #[cfg(test)]

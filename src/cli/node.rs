@@ -418,5 +418,9 @@ fn history_line(entry: &Entry) -> String {
         Kind::Restore => format!("way back from generation {from}, to {commit}"),
     };
     let time = record.begun.strftime("%Y-%m-%d %H:%M:%SZ");
-    format!("{:>4}  {time}  {:<11} generation {to:<4} {what}", record.number, entry.state)
+    let state = match entry.state {
+        apply::State::RolledBack => "rolled back",
+        state => state.as_str(),
+    };
+    format!("{:>4}  {time}  {state:<11} generation {to:<4} {what}", record.number)
 }

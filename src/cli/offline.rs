@@ -100,6 +100,7 @@ pub(super) fn validate_directory(
         Format::Github => Output::print(annotations::text(&checked.findings, path)),
     }
     let ok = checked.network.is_some();
+    let has_no_trust = ok && checked.trust.is_empty();
     if let Some(network) = checked.network.as_ref().filter(|_| checked.findings.is_in_order()) {
         output.say(format!(
             "In order: {}, {}, {}.",
@@ -108,7 +109,12 @@ pub(super) fn validate_directory(
             counted(network.zones.values().map(|zone| zone.vnets.len()).sum(), "vnet"),
         ));
     }
-    output.document(&json!({ "ok": ok, "findings": checked.findings }));
+    let note = "there is no `.weft/`: nothing here says who may change what, and nodes refuse a commit without it; `weft init` writes it";
+    let notes: Vec<&str> = has_no_trust.then_some(note).into_iter().collect();
+    for note in &notes {
+        output.say(format!("note: {note}"));
+    }
+    output.document(&json!({ "ok": ok, "findings": checked.findings, "notes": notes }));
     Ok(if ok { Exit::Ok } else { Exit::Refused })
 }
 

@@ -1,7 +1,8 @@
 //! Where words go: the only place that writes to the terminal.
 
 use std::borrow::Cow;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use super::failure::Failure;
 
@@ -26,6 +27,9 @@ impl Format {
     }
 }
 
+/// Why a part of the answer did not reach standard output: the first reason of this run.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
 /// The two streams of the program, and how they are used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
@@ -46,7 +50,7 @@ impl Output {
             reason = "the one variable of the environment that terminals agree on"
         )]
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { format, colour: wanted && std::io::stdout().is_terminal() }
+        Self { format, colour: wanted && io::stdout().is_terminal() }
     }
 
     /// Whether a program reads.
@@ -67,24 +71,41 @@ impl Output {
     /// Text for people; nothing when a program reads.
     pub(super) fn say(self, text: impl AsRef<str>) {
         if self.format == Format::Human {
-            write(&mut std::io::stdout().lock(), text.as_ref());
+            Self::print(text);
         }
     }
 
-    /// Text that is the answer itself, whoever reads.
+    /// Text that is the answer itself, whoever reads. A reader that has gone away is no error
+    /// of ours: `weft history | head` ends quietly. What is lost otherwise is told by
+    /// [`Output::lost`].
     pub(super) fn print(text: impl AsRef<str>) {
-        write(&mut std::io::stdout().lock(), text.as_ref());
+        Self::written(write(&mut io::stdout().lock(), text.as_ref()));
     }
 
-    /// What goes on meanwhile, beside the answer.
+    /// Keeps the first reason why standard output did not take something.
+    pub(super) fn written(result: io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let _ = LOST.set(error);
+        }
+    }
+
+    /// Why a part of the answer did not reach standard output, where that is so.
+    pub(super) fn lost() -> Option<&'static io::Error> {
+        LOST.get()
+    }
+
+    /// What goes on meanwhile, beside the answer. Where standard error takes nothing, there is
+    /// nobody left to tell.
     pub(super) fn notice(text: impl AsRef<str>) {
-        write(&mut std::io::stderr().lock(), text.as_ref());
+        let _ = write(&mut io::stderr().lock(), text.as_ref());
     }
 
     /// The document for programs; nothing when people read.
     pub(super) fn document(self, document: &serde_json::Value) {
         if self.is_json() {
-            write(&mut std::io::stdout().lock(), &format!("{document:#}"));
+            Self::print(format!("{document:#}"));
         }
     }
 
@@ -100,22 +121,20 @@ impl Output {
     /// What went wrong, for people; nothing when a program reads.
     pub(super) fn complain(self, text: impl AsRef<str>) {
         if !self.is_json() {
-            write(&mut std::io::stderr().lock(), text.as_ref());
+            Self::notice(text);
         }
     }
 }
 
-/// A reader that has gone away is no error of ours: `weft history | head` ends
-/// quietly.
-fn write(stream: &mut impl std::io::Write, text: &str) {
+fn write(stream: &mut impl io::Write, text: &str) -> io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(stream, "{}{end}", harmless(text));
-    let _ = stream.flush();
+    write!(stream, "{}{end}", harmless(text))?;
+    stream.flush()
 }
 
 /// Text in which nothing but colour can act on a terminal. Names, subjects and lines
 /// of files come from strangers, and reach people through messages of every kind.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(acts) {
         return Cow::Borrowed(text);
     }

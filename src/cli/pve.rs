@@ -8,6 +8,7 @@ use serde_json::json;
 use super::failure::{Exit, Failure};
 use super::node::{self, Node};
 use super::output::Output;
+use super::verb;
 use crate::agent::error::chain;
 use crate::agent::leases::Starter;
 use crate::agent::settings::{Settings, WithoutAddress};
@@ -28,7 +29,7 @@ enum Verb {
     /// not start; Proxmox does not start it then. Settings that cannot be read stop nobody.
     Hook {
         /// The number of the guest.
-        #[arg(value_name = "VMID")]
+        #[arg(value_name = "VMID", value_parser = verb::number::<u32>)]
         number: u32,
         /// What Proxmox is about to do, such as `pre-start`.
         phase: String,

@@ -64,11 +64,12 @@ fn result(finding: &Finding, codes: &[Code], directory: &Utf8Path) -> Value {
             location
         })
         .collect();
+    let advice = finding.advice().map(|advice| format!(". {advice}")).unwrap_or_default();
     json!({
         "ruleId": finding.code.id(),
         "ruleIndex": codes.binary_search(&finding.code).ok(),
         "level": finding.severity.as_str(),
-        "message": { "text": format!("{}. {}", finding.message, finding.what_to_do()) },
+        "message": { "text": format!("{}{advice}", finding.message) },
         "locations": main,
         "relatedLocations": related,
     })

@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) fn tell(status: &Status) {
     let Some(window) = &status.window else { return };
     Output::notice(format!(
-        "{}: {}; at most {} s are left. Who interrupts this leaves it to its watchdog, which undoes it.",
+        "{}: {}; at most {} s are left. If this command is interrupted, the watchdog undoes the change.",
         status.node, status.message, window.seconds_left
     ));
 }
@@ -195,17 +195,11 @@ pub(super) fn resume(node: &Node, output: Output) -> Result<Exit, Failure> {
             "the hold is lifted; the next turn applies what is pending (`weft sync` makes one now)"
                 .to_owned()
         }
-        (true, _, Some(undone)) => {
-            let at_once = match undone.until {
-                Some(_) => "; `weft apply --refresh` applies it at once",
-                None => "",
-            };
-            format!(
-                "the hold is lifted; commit {} is left alone all the same, for {}{at_once}",
-                undone.commit.short(),
-                undone.sentence()
-            )
-        }
+        (true, _, Some(undone)) => format!(
+            "the hold is lifted; commit {} is left alone all the same, for {}",
+            undone.commit.short(),
+            undone.sentence()
+        ),
     };
     output.say(&message);
     output.document(&json!({ "ok": true, "held": held, "message": message }));

@@ -71,6 +71,12 @@ impl Finding {
         self.help.as_deref().unwrap_or(self.code.fix())
     }
 
+    /// The same, where it says more than the message does.
+    pub fn advice(&self) -> Option<&str> {
+        let says_no_more = matches!(self.code, Code::BadValue | Code::WrongType);
+        self.help.as_deref().or_else(|| (!says_no_more).then(|| self.code.fix()))
+    }
+
     /// A finding at a place. One of [`Class::Tolerated`] starts as a warning;
     /// [`Findings::enforce`] makes errors of them.
     pub fn new(code: Code, message: impl Into<String>, place: &Place) -> Self {

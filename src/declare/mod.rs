@@ -83,6 +83,9 @@ impl Declared {
 /// name; `None` where there is no node, such as in a pipeline.
 pub fn read(tree: &Tree, expected: Option<&ClusterName>) -> (Declared, Findings) {
     let mut findings = Findings::default();
+    for finding in tree.unusable() {
+        findings.push(finding.clone());
+    }
     let mut declared =
         Declared { cluster: cluster(tree, expected, &mut findings), ..Declared::default() };
     let mut any = false;
@@ -118,6 +121,9 @@ fn cluster(
 ) -> Option<Cluster> {
     let path = tree.path(CLUSTER_FILE);
     let Some(text) = tree.get(&path) else {
+        if tree.unusable().iter().any(|finding| finding.file() == Some(&path)) {
+            return None;
+        }
         let message = format!("there is no `{path}`");
         let finding = Finding::new(Code::MissingFile, message, &Place::start_of(&path))
             .help("a repository has this file, with `weft: 1` and `cluster: NAME`");

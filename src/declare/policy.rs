@@ -264,9 +264,17 @@ fn keys(
     } else if let Some(place) = role.threshold.as_ref().map(|threshold| &threshold.place)
         && people < threshold
     {
-        let message =
-            format!("`{name}` needs {threshold} people who sign, and {people} of it have keys");
-        findings.push(Finding::new(Code::ThresholdUnreachable, message, place));
+        let have = if people == 1 { "person in it has a key" } else { "people in it have keys" };
+        let message = format!("`{name}` needs {threshold} people who sign, and {people} {have}");
+        // With this error standing, no command changes the files.
+        let lower = match people {
+            0 | 1 => "take `threshold` away".to_owned(),
+            _ => format!("lower `threshold` to {people}"),
+        };
+        let help = format!(
+            "{lower}, let more people in (`weft trust add NAME KEY --role {name}`), and raise it then"
+        );
+        findings.push(Finding::new(Code::ThresholdUnreachable, message, place).help(help));
     }
 }
 

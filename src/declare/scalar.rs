@@ -10,10 +10,10 @@ use super::shape::{KeyShape, Shape, bad_value, wrong_type};
 use super::yaml::{Node, Value};
 use crate::value::article;
 use crate::value::{
-    AddressRange, Alias, Area, Asn, BranchName, Cidr, ClusterName, ControllerId, CredentialId,
-    DhcpValue, DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName, IpamId, IsisNet,
-    MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath, RouteTarget,
-    ServiceTag, ServiceUrl, Tag, VnetId, Word, ZoneId,
+    AddressRange, Alias, Area, Asn, BadNumber, BranchName, Cidr, ClusterName, ControllerId,
+    CredentialId, DhcpValue, DnsId, DnsName, FabricId, Fingerprint, GuestName, HookName, IfName,
+    IpamId, IsisNet, MacAddress, Mtu, NodeName, Number, ObjectId, Port, Principal, RepoPath,
+    RouteTarget, ServiceTag, ServiceUrl, Tag, VnetId, Word, ZoneId,
 };
 
 /// A single value read by its `FromStr`. `wanted` says what belongs there, such as
@@ -129,7 +129,7 @@ macro_rules! number_shapes {
     ($($type:ty),*) => {$(
         impl Shape for $type {
             fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-                unquoted(node, "a number", findings)?;
+                unquoted(node, "a number", |text| text.parse::<Self>().is_ok(), findings)?;
                 scalar(node, "a number", findings)
             }
 
@@ -145,8 +145,18 @@ number_shapes!(Tag, ServiceTag, Mtu, Port, Asn);
 /// A whole number from 0 to 4294967295 without a meaning of its own.
 impl Shape for u32 {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        unquoted(node, "a number", findings)?;
-        scalar::<Asn>(node, "a number", findings).map(Asn::get)
+        unquoted(node, "a number", |text| text.parse::<Asn>().is_ok(), findings)?;
+        let Value::Scalar { text, .. } = &node.value else {
+            wrong_type(node, "a number", findings);
+            return None;
+        };
+        let read = text.parse::<Asn>().map_err(|error| match error {
+            BadNumber::OutOfBounds { value, min, max, .. } => {
+                format!("{value} is outside {min} to {max}")
+            }
+            error @ BadNumber::NotANumber(_) => error.to_string(),
+        });
+        read.map_err(|message| bad_value(message, &node.place, findings)).ok().map(Asn::get)
     }
 
     fn schema() -> Json {
@@ -154,11 +164,19 @@ impl Shape for u32 {
     }
 }
 
-fn unquoted(node: &Node, wanted: &str, findings: &mut Findings) -> Option<()> {
+/// Refuses a text in quotes. `is_legal` says whether it would be right without them.
+fn unquoted(
+    node: &Node,
+    wanted: &str,
+    is_legal: impl Fn(&str) -> bool,
+    findings: &mut Findings,
+) -> Option<()> {
     if let Value::Scalar { quoted: true, text } = &node.value {
         let message = format!("{wanted} is wanted here, not a text");
-        let finding = Finding::new(Code::WrongType, message, &node.place)
-            .help(format!("remove the quotes: `{}`", text.escape_debug()));
+        let mut finding = Finding::new(Code::WrongType, message, &node.place);
+        if is_legal(text) {
+            finding = finding.help(format!("remove the quotes: `{}`", text.escape_debug()));
+        }
         findings.push(finding);
         return None;
     }
@@ -167,7 +185,8 @@ fn unquoted(node: &Node, wanted: &str, findings: &mut Findings) -> Option<()> {
 
 impl Shape for bool {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        unquoted(node, "`true` or `false`", findings)?;
+        let is_legal = |text: &str| matches!(text, "true" | "false" | "0" | "1");
+        unquoted(node, "`true` or `false`", is_legal, findings)?;
         let Value::Scalar { text, .. } = &node.value else {
             wrong_type(node, "`true` or `false`", findings);
             return None;

@@ -52,6 +52,15 @@ pub struct Signer {
     pub valid_before: Option<Timestamp>,
 }
 
+impl Signer {
+    /// Whether both lines let a key sign the same things at the same time.
+    pub fn bounds_as(&self, other: &Self) -> bool {
+        let bounds =
+            |signer: &Self| (signer.namespaces.clone(), signer.valid_after, signer.valid_before);
+        bounds(self) == bounds(other)
+    }
+}
+
 /// Why a key speaks for nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotASigner {
@@ -196,10 +205,10 @@ impl Signer {
 const MAX_PATTERN_BYTES: usize = 256;
 
 /// A pattern list of ssh: matches when one pattern does and no negated one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Patterns(Vec<Pattern>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     negated: bool,
     text: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::finding::Finding;
 use super::{CLUSTER_FILE, DIRECTORY, constant_path};
 use crate::value::RepoPath;
 
@@ -22,6 +23,8 @@ pub struct Tree {
     files: BTreeMap<RepoPath, Arc<str>>,
     /// Files below `sdn/` that look like declarations and are not read.
     unread: Vec<RepoPath>,
+    /// What is wrong with files that cannot be read at all.
+    unusable: Vec<Finding>,
 }
 
 impl Tree {
@@ -30,7 +33,7 @@ impl Tree {
         base: Option<RepoPath>,
         files: impl IntoIterator<Item = (RepoPath, Arc<str>)>,
     ) -> Self {
-        Self { base, files: files.into_iter().collect(), unread: Vec::new() }
+        Self { base, files: files.into_iter().collect(), ..Self::default() }
     }
 
     /// With files that look like declarations, and are not read for their names.
@@ -38,6 +41,18 @@ impl Tree {
     pub fn with_unread(mut self, unread: Vec<RepoPath>) -> Self {
         self.unread = unread;
         self
+    }
+
+    /// With what is wrong with files that cannot be read at all.
+    #[must_use]
+    pub fn with_unusable(mut self, unusable: Vec<Finding>) -> Self {
+        self.unusable = unusable;
+        self
+    }
+
+    /// What is wrong with files that cannot be read at all.
+    pub fn unusable(&self) -> &[Finding] {
+        &self.unusable
     }
 
     /// The files that look like declarations and are not read.

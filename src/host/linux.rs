@@ -70,7 +70,7 @@ impl Linux {
             super::cluster::answers(path)?;
             return Ok(Some(place));
         };
-        let fail = |e| HostError::of("find", path, e);
+        let fail = |e| HostError::of("find", parent(path), e);
         let directory = match parent(&place).canonicalize_utf8() {
             Ok(directory) => directory,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

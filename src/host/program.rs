@@ -96,13 +96,35 @@ fn failed(name: &str, arguments: &[&str], message: String) -> HostError {
     HostError::Program { program: words(name, arguments), message }
 }
 
+/// The package of Debian 13 and Proxmox VE that holds a program.
+fn package(program: &str) -> Option<&'static str> {
+    Some(match program {
+        "bridge" | "ip" | "tc" => "iproute2",
+        "ifdown" | "ifquery" | "ifreload" | "ifup" => "ifupdown2",
+        "ip6tables" | "ip6tables-save" | "iptables" | "iptables-save" => "iptables",
+        "dnsmasq" => "dnsmasq-base",
+        "frr-reload.py" => "frr-pythontools",
+        "vtysh" => "frr",
+        "nft" => "nftables",
+        "ovs-vsctl" => "openvswitch-switch",
+        "ping" => "iputils-ping",
+        "sysctl" => "procps",
+        "busctl" | "systemctl" | "systemd-run" => "systemd",
+        _ => return None,
+    })
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the only place of this floor that runs a program: by absolute path, bounded"
 )]
 fn command(name: &str, arguments: &[&str]) -> Result<Command, HostError> {
     let path = find(name).ok_or_else(|| {
-        let message = format!("was not found in {DIRECTORIES}; install what it is in");
+        let what = match package(name) {
+            Some(package) => format!("the package `{package}`"),
+            None => "what it is in".to_owned(),
+        };
+        let message = format!("was not found in {DIRECTORIES}; install {what}");
         failed(name, arguments, message)
     })?;
     let mut command = Command::new(path);

@@ -97,12 +97,13 @@ pub enum AnchorError {
         message: String,
     },
     /// It was made for another cluster or from another introduction.
-    #[error("the anchor belongs to {found}, and the node's settings name {wanted}")]
+    #[error(
+        "the settings say another {differs} than the anchor, which is this node's record of the \
+         newest commit that it trusts and of where trust began"
+    )]
     Other {
-        /// The anchor's.
-        found: String,
-        /// The settings'.
-        wanted: String,
+        /// What is not the same, as both have it.
+        differs: String,
     },
     /// The new anchor would not be above the old one.
     #[error(
@@ -189,10 +190,7 @@ impl Anchors {
         if let Some(Current { anchor, .. }) = &current
             && (anchor.cluster != *cluster || anchor.introduction != *introduction)
         {
-            return Err(AnchorError::Other {
-                found: grounds(&anchor.cluster, &anchor.introduction),
-                wanted: grounds(cluster, introduction),
-            });
+            return Err(AnchorError::Other { differs: differences(anchor, trust) });
         }
         let (cluster, introduction) = (cluster.clone(), introduction.clone());
         Ok(Self { cluster, introduction, current, damaged })
@@ -253,8 +251,18 @@ impl Anchors {
     }
 }
 
-fn grounds(cluster: &ClusterName, introduction: &Introduction) -> String {
-    format!("cluster `{cluster}` introduced at {} by {}", introduction.commit, introduction.signer)
+/// What of the grounds of an anchor is otherwise in the settings.
+fn differences(anchor: &Anchor, trust: &Trust) -> String {
+    let (was, is) = (&anchor.introduction, &trust.introduction);
+    let all = [
+        ("`cluster`", anchor.cluster.to_string(), trust.cluster.to_string()),
+        ("`introduction.commit`", was.commit.to_string(), is.commit.to_string()),
+        ("`introduction.signer`", was.signer.to_string(), is.signer.to_string()),
+    ];
+    let differing = all.into_iter().filter(|(_, anchor, settings)| anchor != settings);
+    let words = differing
+        .map(|(key, anchor, settings)| format!("{key} (`{settings}`, and the anchor `{anchor}`)"));
+    words.collect::<Vec<_>>().join(" and ")
 }
 
 fn digest(body: &Body) -> Digest {

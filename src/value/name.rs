@@ -17,7 +17,7 @@ pub struct BadName {
 
 /// The article before a word that is spoken as it is written.
 pub(crate) fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'I']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o', 'A', 'I', 'M']) { "an" } else { "a" }
 }
 
 impl BadName {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::name::article;
+
 /// Why a number is not one of this kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadNumber {
@@ -13,10 +15,10 @@ pub enum BadNumber {
     #[error("`{}` is not a whole number", .0.escape_debug())]
     NotANumber(String),
     /// Out of bounds.
-    #[error("{value} is outside {min} to {max}, the bounds of a {kind}")]
+    #[error("{value} is outside {min} to {max}, the bounds of {} {kind}", article(kind))]
     OutOfBounds {
         /// What was given.
-        value: u64,
+        value: String,
         /// The least that is legal.
         min: u64,
         /// The most that is legal.
@@ -51,6 +53,10 @@ macro_rules! number {
             pub const fn get(self) -> u32 {
                 self.0
             }
+
+            fn out_of_bounds(value: &str) -> BadNumber {
+                BadNumber::OutOfBounds { value: value.to_owned(), min: $min, max: $max, kind: $kind }
+            }
         }
 
         impl Number for $name {
@@ -61,7 +67,7 @@ macro_rules! number {
             fn checked(value: u64) -> Result<Self, BadNumber> {
                 match u32::try_from(value) {
                     Ok(small) if ($min..=$max).contains(&value) => Ok(Self(small)),
-                    _ => Err(BadNumber::OutOfBounds { value, min: $min, max: $max, kind: $kind }),
+                    _ => Err(Self::out_of_bounds(&value.to_string())),
                 }
             }
         }
@@ -84,7 +90,11 @@ macro_rules! number {
             type Err = BadNumber;
 
             fn from_str(text: &str) -> Result<Self, BadNumber> {
-                Self::checked(whole(text)?)
+                match whole(text) {
+                    // A whole number below or above all that is counted here.
+                    Err(_) if is_whole(text) => Err(Self::out_of_bounds(text)),
+                    value => Self::checked(value?),
+                }
             }
         }
 
@@ -107,6 +117,13 @@ fn whole(text: &str) -> Result<u64, BadNumber> {
         return Err(bad());
     }
     text.parse().map_err(|_| bad())
+}
+
+/// Whether a text is a whole number, perhaps a negative or a very large one.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_plain = !digits.starts_with('0') || text == "0";
+    is_plain && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 number!(

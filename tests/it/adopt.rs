@@ -15,7 +15,7 @@ fn new<'a>(repository: &'a Repository, name: &str) -> Node<'a> {
 
 /// What Proxmox would have written for the declarations, at its own number.
 fn of_proxmox(node: &Node<'_>) -> String {
-    let said = node.run(&["render", "work", "--node", "n1", "--json"]);
+    let said = node.beside(&["render", "work", "--node", "n1", "--json"]);
     assert_eq!(said.code, 0, "{}", said.all());
     let text = said.json()["files"]["/etc/network/interfaces.d/sdn"].as_str().unwrap().to_owned();
     format!("#version:41\n{text}")
@@ -148,7 +148,7 @@ fn what_would_not_stay_as_it_is_is_refused() {
     }
     let json = node.run(&["adopt", "--yes", "--json"]);
     assert_eq!((json.code, &json.json()["plan"]["guards"][0]["code"]), (4, &"not-additive".into()));
-    let explained = node.run(&["explain", "not-additive"]);
+    let explained = node.beside(&["explain", "not-additive"]);
     assert_eq!(explained.code, 0, "{}", explained.all());
 }
 

@@ -33,6 +33,7 @@ mod lying;
 mod machine;
 mod names;
 mod node;
+mod output;
 mod package;
 mod profiles;
 mod properties;

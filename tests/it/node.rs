@@ -76,6 +76,11 @@ impl<'a> Node<'a> {
         )
     }
 
+    /// The program beside it, asking no node.
+    pub(super) fn beside(&self, arguments: &[&str]) -> Said {
+        weft(self.repository.home(), arguments)
+    }
+
     /// The commit that runs, by the journal.
     pub(super) fn runs(&self) -> Option<String> {
         let status = self.run(&["status", "--json"]).json();
@@ -204,11 +209,11 @@ fn whose_commit_it_may_be_is_asked_first() {
         assert_eq!(said.out.matches(says).count(), 1, "{}", said.out);
     }
     for code in ["signer-unknown", "refused[signer-unknown]", "refused[signer-unknown]:"] {
-        let said = node.run(&["explain", code]);
+        let said = node.beside(&["explain", code]);
         assert!(said.code == 0 && said.out.contains("suspect the server"), "{}", said.all());
     }
-    assert_eq!(node.run(&["explain", "error[busy]"]).code, 0);
-    assert_eq!(node.run(&["explain", "[held]"]).code, 0);
+    assert_eq!(node.beside(&["explain", "error[busy]"]).code, 0);
+    assert_eq!(node.beside(&["explain", "[held]"]).code, 0);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn every_difference_can_be_explained() {
     let repository = declared();
     let node = Node::new(&repository, "n1");
     for difference in Difference::ALL {
-        let said = node.run(&["explain", difference.code]);
+        let said = node.beside(&["explain", difference.code]);
         assert_eq!(said.code, 0, "{}", said.all());
         assert!(said.out.contains(difference.what) && said.out.contains(difference.why));
     }
@@ -104,14 +104,14 @@ fn a_directory_is_rendered_and_planned_for_a_profile() {
     for (more, has) in
         [(&["--profile", "debian"][..], true), (&["--profile", "pve"], false), (&[], false)]
     {
-        let said = node.run(&[&["render", "work", "--node", "n1"][..], more].concat());
+        let said = node.beside(&[&["render", "work", "--node", "n1"][..], more].concat());
         assert_eq!(said.code, 0, "{}", said.all());
         assert_eq!(said.out.contains(line), has, "{}", said.out);
         let said = node.run(&[&["plan", "work"][..], more].concat());
         assert_eq!(said.code, 2, "{}", said.all());
         assert_eq!(said.out.contains(line), has, "{}", said.out);
     }
-    assert_eq!(node.run(&["render", "work", "--node", "n1", "--profile", "suse"]).code, 64);
+    assert_eq!(node.beside(&["render", "work", "--node", "n1", "--profile", "suse"]).code, 64);
     assert!(!node.root.join(FILE).exists());
     // The settings' own, where none is named.
     let text = std::fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();

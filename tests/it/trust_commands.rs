@@ -157,6 +157,14 @@ fn people_come_and_nothing_else_changes() {
     assert_eq!(work.read(".weft/allowed_signers"), signers + &line);
 
     work.refuses(&paste, 4, &["has key SHA256:", "already (line 4"]);
+    // A key that is there keeps its bounds, so that others are no part of a further role.
+    let core = ["trust", "add", "dan@example.org", &work.key("dan"), "--role", "core"];
+    for bounds in
+        [["--until", "2098-12-31Z"], ["--from", "2028-01-01Z"], ["--namespaces", "git,file"]]
+    {
+        let words = [&core[..], &bounds].concat();
+        work.refuses(&words, 4, &["with other dates or namespaces", "nothing was written"]);
+    }
     let add = |more: &[&str]| -> Vec<String> {
         let all = [&["trust", "add", "eve@example.org"], more].concat();
         all.into_iter().map(str::to_owned).collect()

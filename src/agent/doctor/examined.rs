@@ -207,6 +207,13 @@ pub enum KnownTrust {
     Damaged {
         /// Why.
         message: String,
+        /// What to do; empty where the message says it.
+        help: String,
+    },
+    /// It was made under other settings.
+    Other {
+        /// What differs.
+        message: String,
         /// What to do.
         help: String,
     },

@@ -71,12 +71,13 @@ fn a_damaged_journal_stops_everything() {
         let host = two();
         host.put(&path, &bytes, 0o600);
         let before = host.files();
-        // Who only asks what runs, and what is to be undone, reads no entry of the past.
+        // Who applies, and who asks what runs and what is to be undone, reads no entry of the
+        // past.
         let is_past = path == entry(1, State::Confirmed);
-        let mut errors = vec![
-            go(&host, 3, Some("three\n")).expect_err("refused"),
-            restore(&host, 1).expect_err("refused"),
-        ];
+        let mut errors = vec![restore(&host, 1).expect_err("refused")];
+        if !is_past {
+            errors.push(go(&host, 3, Some("three\n")).expect_err("refused"));
+        }
         match recover(&host) {
             Ok(recovery) => assert!(is_past && matches!(recovery, Recovery::Nothing), "{path}"),
             Err(error) => errors.push(error),
@@ -87,6 +88,9 @@ fn a_damaged_journal_stops_everything() {
             assert!(damaged_at(error).starts_with(journal), "{path}: {error:?}");
         }
         assert_eq!(host.files(), before, "{path}: nothing was changed");
+        if is_past {
+            go(&host, 3, Some("three\n")).expect("it works");
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use crate::declare::{self, CLUSTER_FILE, DIRECTORY, policy, schema, signers};
 use crate::validate;
 use crate::value::{ClusterName, Principal};
 
+/// The file with the two nodes of the example.
+const NODES: &str = "sdn/nodes.yaml";
+
 /// `weft init`
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -67,7 +70,8 @@ pub(super) fn run(output: Output, arguments: &Arguments) -> Result<Exit, Failure
 
     let tree = directory::read(directory)?;
     let (_, found) = validate::check(&tree, None, &[]);
-    let next = next_steps(directory, trust.as_ref());
+    let has_example = written.iter().any(|path| path == NODES);
+    let next = next_steps(directory, trust.as_ref(), has_example);
     let mut text = String::new();
     if !found.is_empty() {
         text.push_str(&findings::text(&found, |path| tree.get(path).map(AsRef::as_ref), false));
@@ -113,7 +117,7 @@ impl Scaffold {
         self.put(CLUSTER_FILE, &text)?;
         if !has_declarations {
             let text = |depth, text| format!("{}{text}", schema_line(depth, "declarations.json"));
-            self.put("sdn/nodes.yaml", &text(1, include_str!("nodes.yaml")))?;
+            self.put(NODES, &text(1, include_str!("nodes.yaml")))?;
             self.put("sdn/zones/lan.yaml", &text(2, include_str!("zone.yaml")))?;
         }
         if let Some(trust) = trust {
@@ -162,21 +166,32 @@ fn cluster(arguments: &Arguments) -> Result<ClusterName, Failure> {
     let absolute = camino::absolute_utf8(directory)
         .map_err(|error| repository::unwritable(directory, &error))?;
     absolute.file_name().and_then(|name| name.parse().ok()).ok_or_else(|| {
-        let message = format!("`{absolute}` is not called as a cluster can be");
+        let name = absolute.file_name().unwrap_or(absolute.as_str());
+        let message = format!(
+            "the cluster cannot be called `{}` as its directory is: {}",
+            name.escape_debug(),
+            ClusterName::RULE
+        );
         Failure::new(Exit::Usage, message).hint("name the cluster: `--cluster NAME`")
     })
 }
 
-fn next_steps(directory: &Utf8Path, trust: Option<&First>) -> Vec<String> {
+fn next_steps(directory: &Utf8Path, trust: Option<&First>, has_example: bool) -> Vec<String> {
     let who = trust.map_or_else(String::new, |trust| format!(", signed by {}", trust.principal));
-    let mut steps = vec![
-        format!("write your nodes into {directory}/sdn/nodes.yaml; weft validate {directory}"),
+    let is_here = directory.components().all(|part| part.as_str() == ".");
+    let enter = (!is_here).then(|| format!("cd {directory}"));
+    let declare = if has_example {
+        format!("write your nodes into {NODES}; weft validate")
+    } else {
+        "weft validate".to_owned()
+    };
+    let mut steps: Vec<String> = enter.into_iter().collect();
+    steps.extend([
+        declare,
         "git init -b main, where there is no repository yet".to_owned(),
         "git config gpg.format ssh; git config user.signingkey FILE.pub".to_owned(),
         format!("git add -A; git commit -S: the first commit{who}"),
-    ];
-    steps.push(
         "weft trust introduction: print what each node is told, and carry it there by a way that you trust".to_owned(),
-    );
+    ]);
     steps
 }

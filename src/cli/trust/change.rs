@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::date::Instant;
+use super::date::{Instant, span};
 use super::files::{self, TrustFiles};
 use super::standing;
 use crate::agent::revoked;
@@ -43,6 +43,13 @@ pub(super) struct Add {
     /// What the key may sign: commits are `git`.
     #[arg(long, value_name = "LIST", default_value = NAMESPACE)]
     namespaces: String,
+}
+
+impl Add {
+    /// Whether somebody says when the key is valid, or for what.
+    fn sets_bounds(&self) -> bool {
+        self.from.is_some() || self.until.is_some() || self.namespaces != NAMESPACE
+    }
 }
 
 /// `weft trust remove`
@@ -104,6 +111,16 @@ pub(super) fn add(
             );
             return Err(Failure::new(Exit::Refused, message).hint(
                 "nothing has to be done; for other dates, edit that line or remove the key first",
+            ));
+        }
+        Some(known) if arguments.sets_bounds() && !known.bounds_as(&added) => {
+            let line = known.place.span.line;
+            let message = format!(
+                "`{name}` has key {fingerprint} already (line {line} of `{}`), with other dates or namespaces",
+                signers::FILE
+            );
+            return Err(Failure::new(Exit::Refused, message).hint(
+                "nothing was written; edit that line for other ones, and run this without `--from`, `--until` and `--namespaces`: it then adds the role alone",
             ));
         }
         Some(_) => {
@@ -428,11 +445,4 @@ fn names_of_roles(files: &TrustFiles) -> String {
 fn listed(roles: &[String]) -> String {
     let names: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
     format!("role{} {}", if roles.len() == 1 { "" } else { "s" }, names.join(", "))
-}
-
-/// From when to when a key is valid, in words.
-pub(super) fn span(line: &Signer) -> String {
-    let from = line.valid_after.map(|from| format!(", from {from}"));
-    let until = line.valid_before.map(|until| format!(", until {until}"));
-    from.into_iter().chain(until).collect()
 }

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
+use crate::declare::signers::Signer;
+
 /// An instant in whole seconds, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Instant(pub(super) Timestamp);
@@ -50,6 +52,13 @@ impl FromStr for Instant {
         let zoned = instant.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
         Ok(Self(zoned.timestamp()))
     }
+}
+
+/// From when to when a key is valid, in words.
+pub(super) fn span(line: &Signer) -> String {
+    let from = line.valid_after.map(|from| format!(", from {from}"));
+    let until = line.valid_before.map(|until| format!(", until {until}"));
+    from.into_iter().chain(until).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
-use super::change::span;
+use super::date::span;
 use super::files::TrustFiles;
 use super::standing;
 use crate::cli::failure::{Exit, Failure};

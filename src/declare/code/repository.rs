@@ -80,7 +80,7 @@ macro_rules! repository {
             ThresholdUnreachable "threshold-unreachable" Error
                 "a role needs more people who sign than it has"
                 "Nothing could ever be changed by the role. Principals that share a key are one person."
-                "Lower `threshold`, or add principals with keys of their own."
+                "Lower `threshold`; add principals with keys of their own before it is raised."
                 in ".weft/policy.yaml" "
                 # One person cannot be two.
                 roles: {root: {principals: [alice@example.org], threshold: 2}}

@@ -50,6 +50,9 @@ pub struct Room {
     pub files: Option<u64>,
     /// Whether this process may write there at all.
     pub writable: bool,
+    /// Whether nobody may, because the file system is read-only.
+    #[serde(default)]
+    pub read_only: bool,
 }
 
 impl Linux {
@@ -102,6 +105,7 @@ impl Linux {
                         files: (found.files() > 0).then(|| found.files_available()),
                         writable: !read_only
                             && access(place.as_std_path(), AccessFlags::W_OK).is_ok(),
+                        read_only,
                     });
                 }
                 Err(Errno::ENOENT) if parent(&place) != place => place = parent(&place).to_owned(),

@@ -50,7 +50,7 @@ pub(super) fn open_remote(path: &Utf8Path) -> Result<Repository, Failure> {
             FailureCode::Permission,
             format!(
                 "the repository `{path}` belongs to another user than the one that fetches, \
-                 whom git does not trust; give it to that user"
+                 whom git does not trust; the agent fetches as `weft-fetch` where that user is there, else as who runs it: give it to that user with `chown -R`"
             ),
         ),
         _ => failure(FailureCode::NotARepository, &format!("cannot open `{path}`"), &error),

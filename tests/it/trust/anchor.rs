@@ -245,16 +245,20 @@ fn of_another_cluster_or_introduction() {
     let host = Files::default();
     let mut anchors = Anchors::open(&host, &trust, false).expect("a first run");
     anchors.advance(&host, line[0].accepted.as_ref().expect("good")).expect("written");
+    let keys = ["`cluster`", "`introduction.commit`", "`introduction.signer`"];
     let changes: [fn(&mut Trust, &Repository); 3] = [
         |trust, _| trust.cluster = "other".parse().expect("a name"),
         |trust, repository| trust.introduction.commit = repository.head(),
         |trust, repository| trust.introduction.signer = repository.fingerprint("bob"),
     ];
-    for change in changes {
+    for (key, change) in keys.into_iter().zip(changes) {
         let other = RefCell::new(trust.clone());
         change(&mut other.borrow_mut(), &repository);
         let error = Anchors::open(&host, &other.borrow(), true).expect_err("another");
         assert!(matches!(error, AnchorError::Other { .. }), "{error}");
+        // What differs is named, and nothing else.
+        let named = keys.map(|key| error.to_string().contains(key));
+        assert_eq!(named, keys.map(|other| other == key), "{error}");
     }
     Anchors::open(&host, &trust, true).expect("its own");
 }

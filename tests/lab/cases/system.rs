@@ -127,7 +127,7 @@ fn survives_deaths(lab: &Lab) {
 
     let undone = |node: &Node, watchdog: &str| {
         let history = || node.exec(&["weft", "history", "-n", "1"]).ok();
-        wait_until(PATIENCE, "the watchdog undoes it", || history().contains("rolledback"));
+        wait_until(PATIENCE, "the watchdog undoes it", || history().contains("rolled back"));
         assert_eq!(without_version(&node.read(SDN_FILE)), text);
         assert_same(&kernel(node), &before);
         wait_until(PATIENCE, "the watchdog ends", || !is_active(node, watchdog));

@@ -197,7 +197,7 @@ fn survives_deaths(lab: &Lab) {
     opens(&node);
     running.signal(Signal::SIGKILL);
     drop(running);
-    let undone = || node.exec(&["weft", "history", "-n", "1"]).ok().contains("rolledback");
+    let undone = || node.exec(&["weft", "history", "-n", "1"]).ok().contains("rolled back");
     wait_until(PATIENCE, "the watchdog undoes it", undone);
     assert_eq!(without_version(&node), text);
     assert_same(&kernel(&node), &before);

@@ -86,6 +86,10 @@ pub(super) fn trust(look: &Look<'_>, settings: Option<&Settings>) -> Looked<Know
             },
         }),
         Err(crate::sync::AnchorError::Host(error)) => Looked::Unseen(chain(&error)),
+        Err(error @ crate::sync::AnchorError::Other { .. }) => Looked::Seen(KnownTrust::Other {
+            message: chain(&error),
+            help: error.help().to_owned(),
+        }),
         Err(error) => damaged(chain(&error), error.help()),
     }
 }

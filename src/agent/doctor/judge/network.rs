@@ -99,15 +99,19 @@ fn firewall(patient: &Patient<'_>, said: &mut Said) {
 }
 
 fn list<'a>(openings: impl IntoIterator<Item = &'a Opening>) -> String {
-    let words = openings.into_iter().map(|opening| {
+    // One hole each, whoever asks for it.
+    let mut holes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for opening in openings {
         let (service, protocol) =
             (opening.service.as_str(), opening.service.protocol().to_uppercase());
         let family = if opening.v6 { " by IPv6" } else { "" };
-        match opening.port {
-            Some(port) => format!("{protocol} {port}{family} ({service}, {})", opening.by),
-            None => format!("IP protocol 89{family} ({service}, {})", opening.by),
-        }
-    });
+        let hole = match opening.port {
+            Some(port) => format!("{protocol} {port}{family} ({service}"),
+            None => format!("IP protocol 89{family} ({service}"),
+        };
+        holes.entry(hole).or_default().push(&opening.by);
+    }
+    let words = holes.iter().map(|(hole, by)| format!("{hole}, {})", by.join(", ")));
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -5,7 +5,9 @@ use super::super::examined::{KnownTrust, Looked, SettingsFile};
 use super::{Patient, Said, quoted};
 use crate::agent::revoked;
 use crate::agent::settings::{PATH, Pve};
+use crate::apply;
 use crate::host::EntryKind;
+use crate::sync::anchor::PATHS;
 use crate::sync::worker::FETCH_USER;
 
 /// Below this, an apply may be refused for want of a way back: a rendering of a large
@@ -146,8 +148,18 @@ fn anchor(patient: &Patient<'_>, said: &mut Said) {
             said.warning(code, message, "weft sync");
         }
         Some(KnownTrust::Damaged { message, help }) => {
+            let mend = if help.is_empty() {
+                let away = |path: &str| format!("mv {path} {path}.old");
+                apply::DIRECTORIES.map(away).join(" && ")
+            } else {
+                let [one, other] = PATHS;
+                format!("editor {PATH} && rm -f {one} {other}")
+            };
             let help = if help.is_empty() { String::new() } else { format!("; {help}") };
-            said.error(code, format!("{message}{help}"), "ls -l /var/lib/weft");
+            said.error(code, format!("{message}{help}"), mend);
+        }
+        Some(KnownTrust::Other { message, help }) => {
+            said.error(code, format!("{message}; {help}"), format!("editor {PATH}"));
         }
     }
 }
@@ -162,7 +174,9 @@ fn named_files(patient: &Patient<'_>, said: &mut Said) {
     } else {
         let words: Vec<&str> = missing.iter().map(|path| path.as_str()).collect();
         let message = format!("the settings name {}, and nothing is there", quoted(&words));
-        said.error(code, message, format!("install -m 0600 /dev/stdin {}", words.join(" ")));
+        // Each takes what is typed or pasted, until Ctrl-D.
+        let mends = words.iter().map(|path| format!("install -m 0600 /dev/stdin {path}"));
+        said.error(code, message, mends.collect::<Vec<_>>().join(" && "));
     }
 }
 
@@ -289,8 +303,13 @@ fn disk(patient: &Patient<'_>, said: &mut Said) {
         if room.writable {
             said.ok(Code::DiskWritable, format!("`{path}` can be written to"));
         } else {
-            let message = format!("`{path}` cannot be written to");
-            let mend = format!("mount -o remount,rw \"$(findmnt -n -o TARGET -T {path})\"");
+            let (why, mend) = if room.read_only {
+                let mend = format!("mount -o remount,rw \"$(findmnt -n -o TARGET -T {path})\"");
+                ("its file system is read-only", mend)
+            } else {
+                ("the user who asks may not, and weft acts on a node as root", "su -".to_owned())
+            };
+            let message = format!("`{path}` cannot be written to: {why}");
             said.error(Code::DiskWritable, message, mend);
         }
         let mebibytes = room.bytes >> 20;

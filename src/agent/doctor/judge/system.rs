@@ -359,7 +359,7 @@ fn clock(patient: &Patient<'_>, said: &mut Said) {
                 said.ok(code, "the clock is not before the newest trusted commit");
             }
         }
-        Some(KnownTrust::Nothing | KnownTrust::Damaged { .. }) => {
+        Some(KnownTrust::Nothing | KnownTrust::Damaged { .. } | KnownTrust::Other { .. }) => {
             said.skipped(code, "no trusted commit is known to compare it with");
         }
     }

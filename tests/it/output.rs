@@ -1,0 +1,135 @@
+//! What reaches whoever runs the program: an answer that is whole, or a word that it is not.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+fn weft(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.args(arguments).current_dir(directory).env_clear();
+    command
+}
+
+fn example() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/small"))
+}
+
+/// `weft facts > facts.json` on a full disk must not look as if it had worked.
+#[test]
+fn an_answer_that_is_lost_is_no_success() {
+    let home = tempfile::tempdir().unwrap();
+    let words: [&[&str]; 8] = [
+        &["facts", "--node", "node1", "--root", home.path().to_str().unwrap()],
+        &["render", "--node", "node1"],
+        &["render", "--node", "node1", "--json"],
+        &["validate"],
+        &["validate", "--format", "sarif"],
+        &["schema"],
+        &["explain"],
+        &["--help"],
+    ];
+    for words in words {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = weft(example(), words).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert_eq!(said.matches("error: ").count(), 1, "{words:?}: {said}");
+        assert!(said.contains("No space left") && said.contains("been 0 (in order)"), "{said}");
+        // A reader that has seen enough is no error.
+        let mut gone =
+            weft(example(), words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(gone.stdout.take());
+        let output = gone.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+}
+
+/// What was done stays done, and the status it had is said.
+#[test]
+fn what_is_done_is_done_although_nobody_could_read_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let words = ["render", example().to_str().unwrap(), "--node", "node1", "--out", "files"];
+    let output = weft(home.path(), &words).stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("what was done stays done"), "{said}");
+    assert!(home.path().join("files/etc/network/interfaces.d/sdn").is_file());
+}
+
+#[test]
+fn a_root_is_refused_where_no_node_is_asked() {
+    for words in [&["validate"][..], &["explain", "unsigned"], &["render", "--node", "node1"]] {
+        let output = weft(example(), words).args(["--root", "/nope"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(64) && said.contains("asks no node"), "{said}");
+    }
+    // A directory that is named is of this machine, and so is said to be of no node.
+    let home = tempfile::tempdir().unwrap();
+    let words = ["plan", "nope", "--node", "node1", "--root", "node"];
+    fs::create_dir(home.path().join("node")).unwrap();
+    let output = weft(home.path(), &words).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("`nope` is not a directory") && !said.contains("dry node"), "{said}");
+}
+
+/// Of files that cannot be read at all each is named, beside all else and in every format.
+#[test]
+fn files_that_cannot_be_read_are_findings() {
+    let home = tempfile::tempdir().unwrap();
+    let sdn = home.path().join("sdn");
+    fs::create_dir(&sdn).unwrap();
+    fs::write(home.path().join("weft.yaml"), "weft: 1\ncluster: small\n").unwrap();
+    fs::write(sdn.join("a.yaml"), b"zones: {}\n# \xff\n").unwrap();
+    fs::write(sdn.join("b.yaml"), vec![b'#'; (1 << 20) + 1]).unwrap();
+    std::os::unix::fs::symlink("a.yaml", sdn.join("c.yaml")).unwrap();
+    fs::write(sdn.join("d.yaml"), "zones: {lan: {type: nothing}}\n").unwrap();
+    let said = |format: &str| {
+        let output = weft(home.path(), &["validate", "--format", format]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let human = said("human");
+    for words in [
+        "error[yaml-syntax]: `sdn/a.yaml` is not UTF-8 text: line 2",
+        "error[too-large]: `sdn/b.yaml` has 1048577 bytes, and a node reads 1048576 of a file",
+        "error[file-not-read]: `sdn/c.yaml` is no regular file",
+        "--> sdn/d.yaml:1:",
+    ] {
+        assert!(human.contains(words), "{words}: {human}");
+    }
+    let sarif: Value = serde_json::from_str(&said("sarif")).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 4, "{sarif:#}");
+    assert!(said("github").contains("sdn/a.yaml,line=2,"));
+}
+
+#[test]
+fn a_directory_without_trust_files_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let said = |directory: &Path| {
+        let output =
+            weft(home.path(), &["validate", directory.to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for file in ["weft.yaml", "sdn/nodes.yaml"] {
+        let to = home.path().join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(example().join(file), to).unwrap();
+    }
+    assert!(said(home.path()).contains("note: there is no `.weft/`"));
+    assert!(!said(example()).contains("note: there is no"));
+}
+
+#[test]
+fn an_import_of_another_directory_says_what_it_looked_for() {
+    let home = tempfile::tempdir().unwrap();
+    for cluster in [&["--cluster", "lab"][..], &[]] {
+        let words = ["import", "pve", example().to_str().unwrap(), "--out", "new"];
+        let output = weft(home.path(), &[&words, cluster].concat()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("`sdn/zones.cfg`"), "{said}");
+        assert!(!home.path().join("new").exists());
+    }
+}
