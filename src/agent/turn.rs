@@ -143,13 +143,14 @@ impl<H: Host> Turn<'_, H> {
     }
 
     fn locked(&self, purpose: Purpose) -> Result<Report, TurnError> {
+        let settled = purpose == Purpose::Sync && self.is_settled()?;
         let recovered = match purpose {
             Purpose::Plan => Recovered { words: None, open: apply::open(self.host)? },
             Purpose::Watch => match self.seen_before()? {
                 Some(entry) => Recovered { words: None, open: Some(entry) },
                 None => recover(self.host)?,
             },
-            Purpose::Sync if self.is_settled()? => Recovered { words: None, open: None },
+            _ if settled => Recovered { words: None, open: None },
             _ => recover(self.host)?,
         };
         match purpose {
@@ -169,10 +170,9 @@ impl<H: Host> Turn<'_, H> {
             _ => {}
         }
         // Before the remotes are asked: what runs is put right without them.
-        if purpose != Purpose::Plan {
-            // What fails now is looked at again with the next turn.
-            ports::set(self.host, self.settings, &mut String::new());
-        }
+        let ports_are_set = purpose == Purpose::Plan
+            || settled
+            || ports::set(self.host, self.settings, &mut String::new());
         let drifted = match (purpose, &recovered.open) {
             (Purpose::Sync, None) => debug_span!("drift").in_scope(|| self.drift())?,
             _ => drift::Found::default(),
@@ -231,7 +231,10 @@ impl<H: Host> Turn<'_, H> {
         report.status.warnings = report.findings.count(Severity::Warning);
         let rights = (removal, brings_back);
         self.carry_out(considered, facts, rights, (purpose, &drifted), &mut report)?;
-        self.remember_order(accepted.record(), &report, begun)?;
+        // Ports that cannot be set now are looked at again with the next turn.
+        if ports_are_set {
+            self.remember_order(accepted.record(), &report, begun)?;
+        }
         if let Some(stuck) = drifted.stuck {
             report.status.state = State::Degraded;
             report.status.message = stuck;
