@@ -13,7 +13,7 @@ use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
 use super::{ApplyError, Authority, Entry, network, services, tidy};
 use crate::host::{FoundFile, Host, STATE};
-use crate::plan::{Before, Health, Opening, Sign, Signs};
+use crate::plan::{Before, Health, Kernel, Opening, Services, Sign, Signs};
 use crate::plan::{Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
 use crate::render::Managed;
 use crate::sync::Verified;
@@ -89,13 +89,18 @@ pub(super) fn prepare(
         return Err(ApplyError::Unsettled { number: entry.record.number });
     }
     tidy::check_complete(host, &journal)?;
-    if let Some(running) = journal.running() {
+    let running = match journal.running() {
         // Without it there would be no way back.
-        Generation::load(host, running.record.generation)?.verify(host)?;
-    }
+        Some(running) => {
+            let generation = Generation::load(host, running.record.generation)?;
+            generation.verify(host)?;
+            Some((running, generation))
+        }
+        None => None,
+    };
     let prepared = match authority {
-        Authority::Commit(plan) => of_plan(host, &journal, &plan, terms)?,
-        Authority::Restored(restored) => of_generation(host, &journal, *restored, terms)?,
+        Authority::Commit(plan) => of_plan(host, &journal, running, &plan, terms)?,
+        Authority::Restored(restored) => of_generation(host, &journal, running, *restored, terms)?,
     };
     if let Prepared::Work(work) = &prepared {
         check_space(host, work)?;
@@ -106,6 +111,7 @@ pub(super) fn prepare(
 fn of_plan(
     host: &impl Host,
     journal: &Journal,
+    running: Option<(&Entry, Generation)>,
     verified: &Verified<Plan>,
     terms: &Terms,
 ) -> Result<Prepared, ApplyError> {
@@ -130,9 +136,9 @@ fn of_plan(
     };
     let mut drafts = Vec::new();
     let mut previous = None;
-    if let Some(running) = journal.running() {
+    if let Some((running, generation)) = running {
         record.previous = running.record.generation;
-        previous = Some(Generation::load(host, record.previous)?);
+        previous = Some(generation);
         if plan.steps.is_empty() && running.record.rendering == Some(digest) {
             if running.record.commit == record.commit && running.record.engine == record.engine {
                 return Ok(Prepared::Nothing(Box::new(running.clone())));
@@ -148,15 +154,67 @@ fn of_plan(
         drafts.push(found);
     }
     let mut actions = actions(host, plan)?;
-    let contents = contents(host, plan, &actions, previous.as_ref())?;
+    let look = || match actions.is_empty() {
+        // Where nothing is done, such as on a node whose files are all there, nothing can break.
+        true => Ok(None),
+        false => debug_span!("observe").in_scope(|| before_change(host, terms)),
+    };
+    let make = || make(host, (journal, previous.as_ref()), verified, &actions, &mut record);
+    // Looking waits for others most of its time.
+    let (made, before) = host.both(make, look);
+    let Made { draft, target, lapses, services, kernel, runs } = made?;
+    drafts.push(draft);
+    let network = kernel.map(|_| target);
+    if let Some(runs) = runs {
+        services::note(&mut record, &services, &runs, terms.reverts)?;
+        if terms.reverts {
+            actions = actions.into_iter().map(|action| action.of_way_back(&runs)).collect();
+        }
+    }
+    record.steps = told(&actions);
+    if let Some(before) = before? {
+        let interfaces = u32::try_from(plan.changes.len()).unwrap_or(u32::MAX);
+        let opening = Opening {
+            class: plan.class,
+            touches_management: plan.touches_management,
+            carrying_out: EACH_INTERFACE
+                .saturating_mul(interfaces)
+                .saturating_add(services.time())
+                .min(MOST_CARRYING_OUT),
+        };
+        record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
+    }
+    Ok(Prepared::Work(Box::new(Work { record, drafts, actions, network, services })))
+}
+
+/// What a plan comes to, by what is on the node.
+struct Made {
+    draft: Draft,
+    target: Arc<Target>,
+    lapses: Lapses,
+    services: ServiceTarget,
+    kernel: Option<Arc<Kernel>>,
+    /// What runs of the services that are concerned.
+    runs: Option<Services>,
+}
+
+/// Makes the generation of a plan, after that of which the journal is and the one that runs; the
+/// record gets its link, and what a way back needs.
+fn make(
+    host: &impl Host,
+    (journal, previous): (&Journal, Option<&Generation>),
+    verified: &Verified<Plan>,
+    actions: &[Action],
+    record: &mut Record,
+) -> Result<Made, ApplyError> {
+    let (plan, commit) = (verified.get(), verified.record());
+    let (contents, before) = contents(host, plan, actions, previous)?;
     let spoken = |previous: &&Generation| previous.manifest.speaks_of(&Managed::Interfaces);
-    let back = match previous.as_ref().filter(spoken) {
+    let back = match previous.filter(spoken) {
         Some(previous) => previous.files().text(host, &Managed::Interfaces)?,
         None => network::text_on_node(host, &Managed::Interfaces)?,
     };
     let on_disk = generation::numbers(host)?.into_iter().max().unwrap_or(0);
-    let known = contents.files.keys().chain(&contents.absent).cloned();
-    let before = texts(on_node(host, known)?);
     let draft = Draft::new(
         journal.highest_generation().max(on_disk) + 1,
         plan.node.clone(),
@@ -175,33 +233,9 @@ fn of_plan(
     let target = network::target(host, plan.engine, &back, &new, Some(&plan.target))?;
     let lapses = Lapses::between(&before, &draft.texts(), &target);
     let services = ServiceTarget::between(before, draft.texts());
-    record.steps = told(&actions);
-    drafts.push(draft);
-    let kernel = network::found(host, &mut record, &target, plan.kernel.as_ref())?;
-    let network = kernel.map(|_| target);
-    if let Some(runs) = services::read(host, &services)? {
-        services::note(&mut record, &services, &runs, terms.reverts)?;
-        if terms.reverts {
-            actions = actions.into_iter().map(|action| action.of_way_back(&runs)).collect();
-            record.steps = told(&actions);
-        }
-    }
-    // Where nothing is done, such as on a node whose files are all there, nothing can break.
-    if !actions.is_empty()
-        && let Some(before) = debug_span!("observe").in_scope(|| before_change(host, terms))?
-    {
-        let interfaces = u32::try_from(plan.changes.len()).unwrap_or(u32::MAX);
-        let opening = Opening {
-            class: plan.class,
-            touches_management: plan.touches_management,
-            carrying_out: EACH_INTERFACE
-                .saturating_mul(interfaces)
-                .saturating_add(services.time())
-                .min(MOST_CARRYING_OUT),
-        };
-        record.window = Some(Window::open(terms, &opening, &host.uptime()?, &before, &lapses));
-    }
-    Ok(Prepared::Work(Box::new(Work { record, drafts, actions, network, services })))
+    let kernel = network::found(host, record, &target, plan.kernel.as_ref())?;
+    let runs = services::read(host, &services)?;
+    Ok(Made { draft, target, lapses, services, kernel, runs })
 }
 
 /// What a journal keeps of what is done: of very many changes the first ones.
@@ -258,15 +292,15 @@ fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
     files.into_iter().map(|(managed, file)| (managed, file.bytes)).collect()
 }
 
-/// The files of the node after the actions, and what was there before weft. A file
-/// without an action is kept as it is, version line included, and must be what was
+/// The files of the node after the actions, what was there before weft, and what is there now.
+/// A file without an action is kept as it is, version line included, and must be what was
 /// rendered.
 fn contents(
     host: &impl Host,
     plan: &Plan,
     actions: &[Action],
     previous: Option<&Generation>,
-) -> Result<Contents, ApplyError> {
+) -> Result<(Contents, Texts), ApplyError> {
     let mut contents = Contents::default();
     let acted: BTreeMap<&Managed, &Action> =
         actions.iter().filter_map(|action| Some((action.managed()?, action))).collect();
@@ -274,6 +308,7 @@ fn contents(
     let known: BTreeSet<&Managed> =
         plan.rendering.files.keys().chain(owned).chain(acted.keys().copied()).collect();
     let mut found = on_node(host, known.iter().copied().cloned())?;
+    let mut now = texts(found.clone());
     let mut before = match previous {
         Some(previous) => previous.all_before(host)?,
         None => BTreeMap::new(),
@@ -321,21 +356,24 @@ fn contents(
         }
     }
     contents.before = before;
-    Ok(contents)
+    now.retain(|managed, _| {
+        contents.files.contains_key(managed) || contents.absent.contains(managed)
+    });
+    Ok((contents, now))
 }
 
 fn of_generation(
     host: &impl Host,
     journal: &Journal,
+    running: Option<(&Entry, Generation)>,
     restored: Restored,
     terms: &Terms,
 ) -> Result<Prepared, ApplyError> {
     let Restored { generation } = restored;
     let number = generation.link.number;
-    let Some(running) = journal.running() else {
+    let Some((running, previous)) = running else {
         return Err(ApplyError::NoGeneration { number, known: Vec::new() });
     };
-    let previous = Generation::load(host, running.record.generation)?;
     check_unowned(host, &generation, &previous)?;
     let files = generation.files_beside(&previous);
     let text = files.text(host, &Managed::Interfaces)?;

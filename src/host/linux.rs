@@ -7,6 +7,9 @@ use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -352,6 +355,29 @@ impl Host for Linux {
 
     fn answering(&self, sessions: &[Session]) -> BTreeSet<Session> {
         if self.is_dry() { BTreeSet::new() } else { super::observe::answering(sessions) }
+    }
+
+    fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        let span = tracing::Span::current();
+        let second = Mutex::new(Some(second));
+        let do_second = || {
+            let second = second.lock().unwrap_or_else(PoisonError::into_inner).take();
+            second.map(|second| span.in_scope(second))
+        };
+        thread::scope(|scope| {
+            let beside = thread::Builder::new().spawn_scoped(scope, do_second);
+            let first = first();
+            let done = match beside {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // Where there can be no more threads one comes after the other.
+                Err(_) => do_second(),
+            };
+            (first, done.expect("one of the two did it"))
+        })
     }
 
     fn passages(&self, hosts: &[HostName]) -> Vec<(HostName, IpAddr, String)> {

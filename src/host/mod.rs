@@ -226,6 +226,15 @@ pub trait Host: Send + Sync {
         Vec::new()
     }
 
+    /// Does two things that do not need each other, at the same time where that saves any.
+    fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        (first(), second())
+    }
+
     /// Lets time pass, where there is a kernel to wait for.
     fn wait(&self, _time: Duration) {}
 }
