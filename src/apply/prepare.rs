@@ -154,14 +154,17 @@ fn of_plan(
         drafts.push(found);
     }
     let mut actions = actions(host, plan)?;
-    let look = || match actions.is_empty() {
+    let look = || {
         // Where nothing is done, such as on a node whose files are all there, nothing can break.
-        true => Ok(None),
-        false => debug_span!("observe").in_scope(|| before_change(host, terms)),
+        if actions.is_empty() {
+            return Ok(None);
+        }
+        debug_span!("observe").in_scope(|| before_change(host, terms))
     };
-    let make = || make(host, (journal, previous.as_ref()), verified, &actions, &mut record);
+    let generations = (journal, previous.as_ref());
     // Looking waits for others most of its time.
-    let (made, before) = host.both(make, look);
+    let (made, before) =
+        host.both(|| make(host, generations, verified, &actions, &mut record), look);
     let Made { draft, target, lapses, services, kernel, runs } = made?;
     drafts.push(draft);
     let network = kernel.map(|_| target);
