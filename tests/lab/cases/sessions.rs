@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stands between bgpd and who asks it, and hangs up where it is asked for its sessions.
 const DEAF: &str = r#"
-import os, socket, threading
+import os, signal, socket, threading
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 path, real = "/run/frr/bgpd.vty", "/run/frr/bgpd.real"
 os.rename(path, real)
 door = socket.socket(socket.AF_UNIX)
