@@ -4,7 +4,8 @@
 //! holds nobody up, and so that it can be read while the program runs.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{LazyLock, mpsc};
@@ -259,11 +260,11 @@ fn same(file: &File) -> File {
     file.try_clone().expect("a file can be opened twice")
 }
 
-/// All of the file, read without moving where others write.
+/// All of the file, read without moving where others write: who appends moves the place that
+/// all copies of a file share.
 fn text(file: &File) -> String {
-    let mut bytes = Vec::new();
-    let mut reader = same(file);
-    reader.seek(SeekFrom::Start(0)).expect("a file can be rewound");
-    reader.read_to_end(&mut bytes).expect("the file is readable");
+    let length = file.metadata().expect("a file has a length").len();
+    let mut bytes = vec![0; usize::try_from(length).expect("it fits into memory")];
+    file.read_exact_at(&mut bytes, 0).expect("the file only grows");
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -2,6 +2,7 @@
 //!
 //! `benches/engines.sh` runs it with an optimised weft and puts the table into README.md.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -76,11 +77,14 @@ fn timed(scene: &Scene<'_>, node: &Node) -> Timed {
 fn by_webhook(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
     scene.mirror(node);
     let before = agent.stderr().len();
-    let log = || agent.stderr()[before..].to_owned();
     let begun = Timestamp::now();
     assert_eq!(super::agent::hook(node, SECRET), "202");
-    wait_until(PATIENCE, "the kernel was read back", || !ends(&log(), "verify").is_empty());
-    let log = log();
+    let log = RefCell::default();
+    wait_until(PATIENCE, "the kernel was read back", || {
+        log.replace(agent.stderr().get(before..).unwrap_or_default().to_owned());
+        !ends(&log.borrow(), "verify").is_empty()
+    });
+    let log = log.into_inner();
     let verified = ends(&log, "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
     let stages = stages(&log);
     std::thread::sleep(Duration::from_secs(6));
