@@ -19,6 +19,7 @@ mod files;
 mod generation;
 mod journal;
 mod kept;
+mod look;
 mod network;
 mod ports;
 mod prepare;

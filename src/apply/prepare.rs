@@ -11,9 +11,9 @@ use super::action::{Action, actions, is_rendered};
 use super::files::{Files, on_node};
 use super::generation::{self, Contents, Draft, Generation};
 use super::journal::{FORMAT, Journal, Kind, Record};
-use super::{ApplyError, Authority, Entry, network, services, tidy};
+use super::{ApplyError, Authority, Entry, look, network, services, tidy};
 use crate::host::{FoundFile, Host, STATE};
-use crate::plan::{Before, Health, Kernel, Opening, Services, Sign, Signs};
+use crate::plan::{Kernel, Opening, Services};
 use crate::plan::{Lapses, Plan, ServiceTarget, Steps, Target, Terms, Texts, Window};
 use crate::render::Managed;
 use crate::sync::Verified;
@@ -28,12 +28,6 @@ const MOST_CARRYING_OUT: Duration = Duration::from_secs(20 * 60);
 
 /// How many changes an entry of the journal tells: more nobody reads, and entries are read often.
 const MOST_TOLD: usize = 1000;
-
-/// The time between two looks before the first change, how many there are at least, and at
-/// most where something does not answer: a look takes five seconds then.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-const LOOKS: u32 = 2;
-const MOST_LOOKS: u32 = 4;
 
 /// A generation that was confirmed before, each of its files what its manifest says,
 /// and its manifest what the journal says.
@@ -159,7 +153,7 @@ fn of_plan(
         if actions.is_empty() {
             return Ok(None);
         }
-        debug_span!("observe").in_scope(|| before_change(host, terms))
+        debug_span!("observe").in_scope(|| look::before_change(host, terms))
     };
     let generations = (journal, previous.as_ref());
     // Looking waits for others most of its time.
@@ -249,46 +243,6 @@ fn told(actions: &[Action]) -> Vec<String> {
         lines.push(format!("and {more} more changes"));
     }
     lines
-}
-
-/// How everything is before the first change. Looked at twice where not everything works: on
-/// a busy machine one look may miss something that works, which then nobody would ask for.
-/// And more often where something does not answer.
-fn before_change(host: &impl Host, terms: &Terms) -> Result<Option<Before>, ApplyError> {
-    let mut signs = Signs::new();
-    let mut silent = None;
-    for look in 0..MOST_LOOKS {
-        if look > 0 {
-            host.wait(BETWEEN_LOOKS);
-        }
-        let Some(found) = host.observe(&terms.watchlist)? else { return Ok(None) };
-        for (sign, health) in found.signs {
-            if signs.get(&sign) != Some(&Health::Up) {
-                signs.insert(sign, health);
-            }
-        }
-        // What answered once was asked.
-        let still = match silent {
-            Some(before) => &before & &found.silent,
-            None => found.silent,
-        };
-        let is_enough = still.is_empty()
-            && (look + 1 >= LOOKS || signs.values().all(|health| *health == Health::Up));
-        silent = Some(still);
-        if is_enough {
-            break;
-        }
-    }
-    let silent = silent.unwrap_or_default();
-    if !silent.is_empty() && !terms.blind {
-        return Err(ApplyError::Blind { silent });
-    }
-    let sessions = signs.iter().filter_map(|(sign, health)| match (sign, health) {
-        (Sign::Session(session), Health::Up) => Some(session.clone()),
-        _ => None,
-    });
-    let answering = host.answering(&sessions.collect::<Vec<_>>());
-    Ok(Some(Before { signs, answering, silent }))
 }
 
 fn texts(files: BTreeMap<Managed, FoundFile>) -> Texts {
