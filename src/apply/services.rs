@@ -20,6 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// After this time what FRR runs without is given to it again. Its mgmtd refuses all that is read
+/// to it while another daemon makes itself known, as when it begins on a busy machine, and says
+/// so only to its log (`mgmt_txn_notify_be_adapter_conn` of FRR 10.3).
+const AGAIN: Duration = Duration::from_secs(6);
+
 /// Carries out one step. Of values of the kernel that it does not take, others are no
 /// less right, so they are only a complaint.
 pub(super) fn change(
@@ -93,10 +98,11 @@ pub(super) fn settle(
     host: &impl Host,
     target: &ServiceTarget,
     known: &[Mismatch],
-    complaints: Vec<String>,
+    mut complaints: Vec<String>,
 ) -> Result<(), NetworkError> {
     let time = || host.uptime().map(|now| Duration::from_millis(now.milliseconds));
-    let end = time()? + PATIENCE;
+    let begun = time()?;
+    let (mut end, mut again) = (begun + PATIENCE, begun + AGAIN);
     loop {
         let Some(services) = read(host, target)? else { return Ok(()) };
         let mut mismatches = target.verify(&services);
@@ -104,10 +110,20 @@ pub(super) fn settle(
         if mismatches.is_empty() {
             return Ok(());
         }
-        if time()? >= end {
+        let now = time()?;
+        if now >= end {
             return Err(Unmet { mismatches, complaints }.into());
         }
-        host.wait(PAUSE);
+        let Some(step) = target.again(&services).filter(|_| now >= again) else {
+            host.wait(PAUSE);
+            continue;
+        };
+        warn!("FRR runs, and did not take all of its file; it gets it again");
+        if let Err(error) = change(host, &step, &mut complaints) {
+            complaints.push(error.to_string());
+        }
+        let done = time()?;
+        (end, again) = (end + done.saturating_sub(now), done + AGAIN);
     }
 }
 

@@ -211,6 +211,17 @@ impl ServiceTarget {
         lacking.map(|(statement, _)| statement).collect()
     }
 
+    /// What is done once more where FRR did not take everything. A routing process that it has
+    /// not is one whose daemon does not run, which gives it nothing to take.
+    pub fn again(&self, services: &Services) -> Option<ServiceStep> {
+        services.frr.running()?;
+        let lacking = self.lacking(services);
+        let is_process =
+            |line: &String| line.starts_with("router ") && !line.contains(routing::BELOW);
+        let could_take = !lacking.is_empty() && !lacking.iter().any(is_process);
+        could_take.then_some(ServiceStep::ReloadFrr)
+    }
+
     /// How long bringing services there may take, before everything can be asked to work.
     pub fn time(&self) -> Duration {
         let statements = |texts: &Texts| -> BTreeSet<String> {

@@ -96,14 +96,15 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
     let needs: BTreeSet<Need> = selected.iter().flat_map(|case| case.all_needs()).collect();
     let found = need::find(&root, &needs);
 
-    let (mut passed, mut failed, mut skipped) = (0_usize, 0_usize, 0_usize);
-    let mut count = |ok: bool| if ok { passed += 1 } else { failed += 1 };
+    let (mut passed, mut skipped) = (0_usize, 0_usize);
+    let mut failed: Vec<&str> = Vec::new();
+    let mut count = |case: &Case, ok: bool| if ok { passed += 1 } else { failed.push(case.name) };
     let mut boots: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in selected {
         match (case.want(&found), &root, case.boot) {
             (Some((need, reason)), ..) if required.contains(&need) => {
                 println!("FAILED {}: {} is required here, but {reason}", case.name, need.name());
-                count(false);
+                count(case, false);
             }
             (Some((need, reason)), ..) => {
                 println!("SKIP {}: needs {}: {reason}", case.name, need.name());
@@ -111,18 +112,21 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
             }
             (None, Ok(_), Some(boot)) => boots.entry(boot).or_default().push(case),
             (None, Ok(root), None) => {
-                count(run_in_its_lab(case, &Place::of_machine(root), options.verbose));
+                count(case, run_in_its_lab(case, &Place::of_machine(root), options.verbose));
             }
-            (None, Err(_), _) => count(false),
+            (None, Err(_), _) => count(case, false),
         }
     }
     if let (Ok(root), false) = (&root, boots.is_empty()) {
-        run_in_their_kernels(boots, &Place::of_machine(root), options.verbose)
-            .into_iter()
-            .for_each(&mut count);
+        for (case, ok) in run_in_their_kernels(boots, &Place::of_machine(root), options.verbose) {
+            count(case, ok);
+        }
     }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
+    }
+    println!("{passed} passed, {} failed, {skipped} skipped", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether the case passed; says so.
@@ -139,11 +143,11 @@ fn run_in_its_lab(case: &Case, place: &Place, verbose: bool) -> bool {
 
 /// Runs each group in a kernel of its own, as many at a time as there are processors;
 /// whether each case passed.
-fn run_in_their_kernels(
-    boots: BTreeMap<&str, Vec<&Case>>,
+fn run_in_their_kernels<'a>(
+    boots: BTreeMap<&str, Vec<&'a Case>>,
     place: &Place,
     verbose: bool,
-) -> Vec<bool> {
+) -> Vec<(&'a Case, bool)> {
     let waiting = Mutex::new(boots.into_values());
     let next = || waiting.lock().ok().and_then(|mut waiting| waiting.next());
     let work = || {
@@ -161,7 +165,11 @@ fn run_in_their_kernels(
     })
 }
 
-fn run_in_one_kernel(cases: &[&Case], place: &Place, verbose: bool) -> Vec<bool> {
+fn run_in_one_kernel<'a>(
+    cases: &[&'a Case],
+    place: &Place,
+    verbose: bool,
+) -> Vec<(&'a Case, bool)> {
     let limit = uml::BOOT_LIMIT + cases.iter().map(|case| case.limit).sum::<Duration>();
     let watched = if verbose { uml::WATCHED } else { uml::ALONE };
     let words = [uml::BOOT, watched].into_iter().chain(cases.iter().map(|case| case.name));
@@ -170,9 +178,10 @@ fn run_in_one_kernel(cases: &[&Case], place: &Place, verbose: bool) -> Vec<bool>
         Ok((ended, said)) => (format!("its kernel ended before it ({ended})"), said),
         Err(reason) => (reason, String::new()),
     };
-    let each = cases.iter().map(|case| {
+    let each = cases.iter().map(|&case| {
         let report = uml::report(&said, case.name);
-        tell(case.name, &report.took, report.ended.as_deref().unwrap_or(&halted), &report.log)
+        let ended = report.ended.as_deref().unwrap_or(&halted);
+        (case, tell(case.name, &report.took, ended, &report.log))
     });
     each.collect()
 }

@@ -130,15 +130,19 @@ impl<'lab> Scene<'lab> {
     }
 
     pub(crate) fn try_sync(&self, node: &Node, words: &[&str]) -> Output {
+        self.run(node, &[&["--json"], words].concat())
+    }
+
+    fn run(&self, node: &Node, words: &[&str]) -> Output {
         self.mirror(node);
-        let words = [&["weft", "--json"], words].concat();
+        let words = [&["weft"], words].concat();
         node.command(&words).within(Duration::from_secs(200)).run()
     }
 
     /// Brings the newest commit to a node, where it must be applied.
     #[track_caller]
     pub(crate) fn sync(&self, node: &Node) {
-        let said = self.try_sync(node, &["sync"]);
+        let said = self.run(node, &["sync"]);
         assert_eq!(said.code(), 0, "{}{}", said.stdout, said.stderr);
     }
 

@@ -241,6 +241,36 @@ fn a_service_that_fails_or_lies_is_rolled_back() {
     }
 }
 
+/// FRR takes the rest of what it dropped when it began, and one that never does is gone back from.
+#[test]
+fn what_frr_drops_when_it_begins_it_gets_again() {
+    let tenant = &format!("{BGP}vrf vrf_z\n vni 10000\nexit-vrf\n");
+    let dropping = |line: &str| {
+        let host = start();
+        host.set_dropped(line);
+        host
+    };
+    for line in [" vni 10000", "vrf vrf_z"] {
+        let host = dropping(line);
+        confirmed(go(&host, 2, all(tenant)));
+        assert!(host.runs().contains(r"vrf vrf_z\n vni 10000"), "{}", host.runs());
+        assert_at_rest(&host);
+    }
+
+    let host = dropping(" vni 10000");
+    host.set_lying("reload FRR");
+    let before = state(&host);
+    let outcome = go(&host, 2, all(tenant)).expect("it is rolled back");
+    let Outcome::RolledBack { failure, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(failure.to_string().contains("`FRR` has no `vrf vrf_z > vni 10000`"), "{failure}");
+    assert_eq!(state(&host), before);
+    // What has no daemon takes nothing: its file is not given to FRR again.
+    let host = dropping("router bgp 65000");
+    let outcome = go(&host, 2, all(BGP)).expect("it is rolled back");
+    assert!(matches!(outcome, Outcome::RolledBack { .. }), "{outcome:?}");
+    assert_at_rest(&host);
+}
+
 /// What a change disabled would not come up by itself any more: files alone undo nothing of
 /// that.
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Running {
     failing: BTreeSet<String>,
     /// Steps that say to have done something and did not.
     lying: BTreeSet<String>,
+    /// Lines that FRR does not take when it begins.
+    dropped: BTreeSet<String>,
     /// The VRFs of which FRR had a VNI when the kernel lost an interface of it.
     pub(super) dangling: BTreeSet<String>,
 }
@@ -81,6 +83,11 @@ impl Fake {
     /// Lets a step do nothing.
     pub(crate) fn set_lying(&self, step: &str) {
         hold(&self.machine).running.lying.insert(step.to_owned());
+    }
+
+    /// Lets FRR drop a line of its file whenever it begins.
+    pub(crate) fn set_dropped(&self, line: &str) {
+        hold(&self.machine).running.dropped.insert(line.to_owned());
     }
 
     /// The hosts that a zone's dnsmasq read last, and how often it was told to.
@@ -173,7 +180,10 @@ impl Machine {
                 self.running.frr = Frr::Runs(self.text(&Managed::Frr).unwrap_or_default());
             }
             ServiceStep::RestartFrr => {
-                self.running.frr = Frr::Runs(self.text(&Managed::Frr).unwrap_or_default());
+                let text = self.text(&Managed::Frr).unwrap_or_default();
+                let taken = text.lines().filter(|line| !self.running.dropped.contains(*line));
+                let taken = taken.flat_map(|line| [line, "\n"]).collect();
+                self.running.frr = Frr::Runs(taken);
                 self.running.daemons = self.text(&Managed::FrrDaemons).unwrap_or_default();
             }
             ServiceStep::EmptyFrr => self.running.frr = Frr::Runs(String::new()),

@@ -2,10 +2,10 @@
 //!
 //! `benches/engines.sh` runs it with an optimised weft and puts the table into README.md.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -15,7 +15,6 @@ use crate::need::Need;
 use crate::node::{Node, SDN_FILE};
 use crate::runner::Case;
 use crate::scene::Scene;
-use crate::wait::wait_until;
 
 pub(super) const CASES: &[Case] = &[
     Case::by_hand("speed_of_one_change", &[Need::Bridge, Need::Vxlan], one_of_many),
@@ -79,16 +78,25 @@ fn by_webhook(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
     let before = agent.stderr().len();
     let begun = Timestamp::now();
     assert_eq!(super::agent::hook(node, SECRET), "202");
-    let log = RefCell::default();
-    wait_until(PATIENCE, "the kernel was read back", || {
-        log.replace(agent.stderr().get(before..).unwrap_or_default().to_owned());
-        !ends(&log.borrow(), "verify").is_empty()
-    });
-    let log = log.into_inner();
+    let log = log_until(agent, before, "verify");
     let verified = ends(&log, "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
     let stages = stages(&log);
-    std::thread::sleep(Duration::from_secs(6));
+    thread::sleep(Duration::from_secs(6));
     Timed { verified, stages }
+}
+
+/// What an agent wrote behind so many bytes, when a stage ended. Looks seldom: the times stand in
+/// the log, and who looks takes a processor from who is measured.
+fn log_until(agent: &Process, before: usize, stage: &str) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        thread::sleep(Duration::from_millis(500));
+        let log = agent.stderr().get(before..).unwrap_or_default().to_owned();
+        if !ends(&log, stage).is_empty() {
+            return log;
+        }
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {stage}");
+    }
 }
 
 /// An agent that looks only when it is told to, after its first turn.
@@ -98,7 +106,7 @@ fn agent(node: &Node) -> Process {
     node.put_with_mode("/etc/weft/hook", format!("{SECRET}\n"), 0o600);
     node.put("/etc/weft/agent.yaml", format!("{more}{usual}"));
     let agent = node.command(&["weft", "agent"]).env("WEFT_LOG", "debug").spawn();
-    wait_until(PATIENCE, "the first turn is over", || !ends(&agent.stderr(), "turn").is_empty());
+    log_until(&agent, 0, "turn");
     agent
 }
 
@@ -205,10 +213,9 @@ fn one_of_many(lab: &Lab) {
     }
     let nothing = (0..TIMES).map(|_| {
         let before = agent.stderr().len();
-        let log = || agent.stderr()[before..].to_owned();
         assert_eq!(super::agent::hook(&node, SECRET), "202");
-        wait_until(PATIENCE, "the turn is over", || !ends(&log(), "turn").is_empty());
-        stages_of(&log(), &["turn"]).remove("turn").expect("a turn")
+        let log = log_until(&agent, before, "turn");
+        stages_of(&log, &["turn"]).remove("turn").expect("a turn")
     });
     let nothing = median(nothing.collect());
     let ifreload = reload();
@@ -318,7 +325,7 @@ fn at_rest(lab: &Lab) {
     let settings = node.read("/etc/weft/agent.yaml");
     node.put("/etc/weft/agent.yaml", format!("schedule: {{every: 30s}}\n{settings}"));
     let agent = node.spawn(&["weft", "agent"]);
-    std::thread::sleep(Duration::from_secs(60));
+    thread::sleep(Duration::from_secs(60));
     let pid = agent.pid();
     let read =
         |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).expect("it runs");
@@ -330,7 +337,7 @@ fn at_rest(lab: &Lab) {
         fields[11..15].iter().filter_map(|field| field.parse::<u32>().ok()).sum()
     };
     let (before, seconds) = (used(), 120_u32);
-    std::thread::sleep(Duration::from_secs(seconds.into()));
+    thread::sleep(Duration::from_secs(seconds.into()));
     let percent = f64::from(used() - before) / f64::from(seconds);
     let status = read("status");
     let size = |name: &str| {
