@@ -3,23 +3,20 @@
 //! Each time that one goes the kernel waits until nobody looks at it any more. Those of one
 //! group go together, as with `ip link delete group`, and it waits for all of them once.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use nix::libc;
 
 use super::super::HostError;
-use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header};
-
-/// So few go one by one: to find a group that nobody is in takes a list of all interfaces, which is
-/// less than the kernel waits for one.
-const FEW: usize = 1;
+use super::super::netlink::{Refusal, Request, Socket, link_header};
 
 /// The most that go together: meanwhile nobody else can change an interface, and the kernel
 /// answers when they are gone.
 const AT_ONCE: usize = 64;
 
-/// The first number of a group that is looked at. People give small ones.
-const FIRST_GROUP: u32 = 0x7765_6674;
+/// In every group of weft's: people give small numbers.
+const GROUP: u32 = 1 << 31;
 
 /// Deletes interfaces by their numbers; what the kernel says of each that it refuses.
 pub(super) fn delete(
@@ -27,9 +24,9 @@ pub(super) fn delete(
     indices: &[u32],
 ) -> Result<Vec<Option<Refusal>>, HostError> {
     let mut refusals = Vec::with_capacity(indices.len());
-    let group = if indices.len() > FEW { Some(unused_group(socket)?.to_ne_bytes()) } else { None };
     for part in indices.chunks(AT_ONCE) {
-        if let Some(group) = group {
+        if part.len() > 1 {
+            let group = group().to_ne_bytes();
             let of_group = |kind, index| {
                 let header = link_header(libc::AF_UNSPEC, index, false);
                 Request::new(kind, 0, &header).with(libc::IFLA_GROUP, &group)
@@ -49,29 +46,21 @@ pub(super) fn delete(
     Ok(refusals)
 }
 
-/// A group that no interface is in.
-fn unused_group(socket: &mut Socket) -> Result<u32, HostError> {
-    let request =
-        Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &link_header(libc::AF_UNSPEC, 0, false))
-            .with(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
-    let used = socket.list("groups of interfaces", &request, |message| {
-        for attribute in Attributes::at(message.body, 16)? {
-            let attribute = attribute?;
-            if attribute.kind == libc::IFLA_GROUP {
-                return attribute.u32().map(Some);
-            }
-        }
-        Ok(None)
-    })?;
-    let used: BTreeSet<u32> = used.into_iter().collect();
-    Ok((FIRST_GROUP..=u32::MAX).find(|group| !used.contains(group)).unwrap_or(FIRST_GROUP))
+/// A group that nobody else is in, for it is one of 2³¹ by chance. A number of which a list of all
+/// interfaces shows that it is free is no surer: another process may choose the same one
+/// meanwhile.
+fn group() -> u32 {
+    let chance = RandomState::new().build_hasher().finish();
+    GROUP | (chance >> 33) as u32
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use nix::sched::{CloneFlags, unshare};
 
-    use super::{delete, unused_group};
+    use super::{GROUP, delete, group};
     use crate::host::Host as _;
     use crate::host::Linux;
     use crate::host::netlink::Socket;
@@ -119,8 +108,14 @@ mod tests {
             delete(&mut socket, &indices).expect("answers");
             let left: Vec<String> = read().into_keys().filter(|name| name != "lo").collect();
             assert_eq!(left, ["stays"]);
-            assert_eq!(unused_group(&mut socket).expect("a group"), super::FIRST_GROUP);
         });
+    }
+
+    #[test]
+    fn no_two_groups_are_the_same() {
+        let groups: BTreeSet<u32> = (0..100).map(|_| group()).collect();
+        assert_eq!(groups.len(), 100);
+        assert!(groups.iter().all(|group| *group > GROUP), "{groups:?}");
     }
 
     #[test]
