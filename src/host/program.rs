@@ -107,7 +107,6 @@ fn package(program: &str) -> Option<&'static str> {
         "vtysh" => "frr",
         "nft" => "nftables",
         "ovs-vsctl" => "openvswitch-switch",
-        "ping" => "iputils-ping",
         "sysctl" => "procps",
         "busctl" | "systemctl" | "systemd-run" => "systemd",
         _ => return None,

@@ -215,7 +215,6 @@ fn dry() -> tempfile::TempDir {
     let status = [
         package("ifupdown2", "3.0.0-1.3"),
         package("iptables", "1.8.11-2"),
-        package("iputils-ping", "3:20240905-3"),
         package("dnsmasq", "2.91-1"),
     ];
     put("var/lib/dpkg/status", &status.concat());

@@ -122,7 +122,6 @@ pub const PACKAGES: &[&str] = &[
     "ifupdown",
     "ifupdown2",
     "iptables",
-    "iputils-ping",
     "pve-manager",
 ];
 

@@ -107,7 +107,6 @@ codes! {
         Frr "frr" "the routing daemon, where one is needed";
         FrrAnswers "frr-answers" "the routing daemon says what it does, where it runs";
         Dnsmasq "dnsmasq" "the DHCP server, where one is needed";
-        Ping "ping" "the program that asks whether others are there";
         Iptables "iptables" "the program of source NAT, where there is any";
     }
     Files "files of the network" {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use super::passage::is_own;
-use super::{Bound, http, ping, program, query};
+use super::{Bound, echo, http, program, query};
 use crate::plan::{Check, Health};
 use crate::value::HostName;
 
@@ -22,7 +22,7 @@ fn succeeds(check: &Check, bound: Bound) -> bool {
             status.map_or_else(|| (200..400).contains(&found), |wanted| found == wanted)
         }),
         Check::Icmp { host } => {
-            others(host, bound).into_iter().any(|a| ping(&a.to_string(), None, bound))
+            others(host, bound).into_iter().any(|a| echo::answers(a, None, bound))
         }
         Check::Dns { name, server: Some(server) } => {
             !is_own(*server, None) && query::exists(name, *server, bound)

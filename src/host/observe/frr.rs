@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::vty;
-use super::{Bound, Found, News, ONE, ping, start};
+use super::{Bound, Found, News, ONE, echo, start};
 use crate::plan::{Health, Protocol, Session, Sign};
 
 /// The VRF that is none.
@@ -124,9 +124,9 @@ pub(super) fn answers_at(address: IpAddr, vrf: &str, interface: Option<&str>) ->
     let bound = Bound::of(ONE);
     let is_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     match interface {
-        Some(interface) if is_local => ping(&format!("{address}%{interface}"), None, bound),
+        Some(interface) if is_local => echo::answers(address, Some(interface), bound),
         None if is_local => true,
-        _ => ping(&address.to_string(), (vrf != DEFAULT).then_some(vrf), bound),
+        _ => echo::answers(address, (vrf != DEFAULT).then_some(vrf), bound),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::main_table::TableRoute;
 use super::passage::is_own;
-use super::{Bound, ping, program};
+use super::{Bound, echo, program};
 use crate::plan::Health;
 
 /// How long a neighbour may take to answer, and how often it is looked for meanwhile.
@@ -38,12 +38,9 @@ pub(super) fn health(address: IpAddr, device: &str, bound: Bound) -> Health {
     if is_own(address, is_local.then_some(device)) {
         return Health::Down;
     }
-    let answered = if is_local {
-        ping(&format!("{address}%{device}"), None, bound)
-    } else {
-        ping(&address.to_string(), Some(device), bound)
-    };
-    if answered || is_neighbour(&address.to_string(), device, bound) {
+    if echo::answers(address, Some(device), bound)
+        || is_neighbour(&address.to_string(), device, bound)
+    {
         Health::Up
     } else {
         Health::Down

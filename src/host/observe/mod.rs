@@ -6,6 +6,7 @@
 
 mod bridges;
 mod check;
+mod echo;
 mod frr;
 mod gateway;
 mod http;
@@ -178,16 +179,6 @@ fn add(signs: &mut Signs, found: Found) {
             }
         }
     }
-}
-
-/// Whether an address answers one of some ICMP echoes within a second. `by` is a device or a VRF.
-fn ping(host: &str, by: Option<&str>, bound: Bound) -> bool {
-    let Some(left) = bound.left() else { return false };
-    // With a deadline it goes on until one is answered (ping(8)).
-    let mut arguments = vec!["-n", "-q", "-c", "1", "-i", "0.2", "-w", "1"];
-    arguments.extend(by.into_iter().flat_map(|by| ["-I", by]));
-    arguments.extend(["--", host]);
-    program::run_within("ping", &arguments, left).is_ok()
 }
 
 #[cfg(test)]

@@ -69,20 +69,12 @@ fn profile(patient: &Patient<'_>, said: &mut Said) {
 
 fn packages(patient: &Patient<'_>, said: &mut Said) {
     frr_answers(patient, said);
-    let codes = [Code::Ifupdown2, Code::Frr, Code::Dnsmasq, Code::Ping, Code::Iptables];
+    let codes = [Code::Ifupdown2, Code::Frr, Code::Dnsmasq, Code::Iptables];
     let Some(packages) = said.look(&patient.examined.packages, &codes) else { return };
     let version = |name: &str| packages.get(name).map(String::as_str);
     ifupdown2(version("ifupdown2"), version("ifupdown"), said);
     frr(patient, packages, said);
     dnsmasq(patient, version("dnsmasq"), said);
-
-    let code = Code::Ping;
-    if let Some(version) = version("iputils-ping") {
-        said.ok(code, format!("iputils-ping {version}"));
-    } else {
-        let message = "iputils-ping is not installed, without which a neighbour that is switched off cannot be told from one that a change cut off, and an apply is undone for it";
-        said.warning(code, message, "apt-get install iputils-ping");
-    }
 
     let code = Code::Iptables;
     if let Some(version) = version("iptables") {
