@@ -268,7 +268,12 @@ where
                 events.push_back(Event::Term);
             }
             Woken::Ports => self.ports.see_to(&self.host),
-            Woken::Nudge(nudge) => events.push_back(Event::Nudge(nudge)),
+            Woken::Nudge(nudge) => {
+                if matches!(nudge, Nudge::Webhook) {
+                    self.memory.expect_news();
+                }
+                events.push_back(Event::Nudge(nudge));
+            }
             Woken::Asked(asked) => {
                 if self.settings.is_none() {
                     events.push_back(self.reload());

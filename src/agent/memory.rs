@@ -26,6 +26,11 @@ impl Memory {
         self.open().order = None;
     }
 
+    /// Says that a remote has something new: somebody told the agent of it.
+    pub(super) fn expect_news(&self) {
+        self.open().expects_news = true;
+    }
+
     pub(super) fn open(&self) -> MutexGuard<'_, Remembered> {
         // Whoever panicked left something that is true, or nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,6 +90,8 @@ pub(super) struct Remembered {
     pub(super) drift: Option<Looked>,
     /// What was found in order last.
     pub(super) order: Option<InOrder>,
+    /// Whether somebody said that there is something new.
+    pub(super) expects_news: bool,
     /// Why drift could not be undone: it is not tried again.
     pub(super) stuck: Option<String>,
     /// How the fetch process was confined.

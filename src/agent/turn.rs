@@ -1,5 +1,6 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+mod gather;
 mod in_order;
 mod record;
 
@@ -18,8 +19,7 @@ use super::planned::planned;
 use super::ports;
 use super::publish;
 use super::quarantine;
-use super::remotes::{self, Gathered};
-use super::revoked;
+use super::remotes::Gathered;
 use super::settings::Settings;
 use super::status::{PutOff, Refused, State, Status};
 use super::window::{self, Recovered, came, recover};
@@ -31,7 +31,7 @@ use crate::facts::Facts;
 use crate::host::Host;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::sync::{Anchor, Anchors, Cancel, CommitRecord, Verified};
+use crate::sync::{Cancel, CommitRecord, Verified};
 use crate::validate;
 use crate::value::{Digest, ObjectId};
 
@@ -178,8 +178,7 @@ impl<H: Host> Turn<'_, H> {
             _ => drift::Found::default(),
         };
         let (mut anchors, anchor) = self.anchors()?;
-        let gathered =
-            debug_span!("fetch").in_scope(|| self.gather(anchor.as_ref(), recovered.open.as_ref()));
+        let (gathered, facts) = self.gather(purpose, anchor.as_ref(), recovered.open.as_ref());
         self.give_way()?;
         let (gathered, open) = match (gathered, recovered.open) {
             // What is applied and watched is worth more than a remote that is silent.
@@ -217,7 +216,7 @@ impl<H: Host> Turn<'_, H> {
         self.memory.open().order = None;
         let begun = self.host.uptime()?.milliseconds;
         let Contents { tree, removal, brings_back, .. } = contents;
-        let facts = debug_span!("facts").in_scope(|| self.host.facts(&self.settings.node.value))?;
+        let facts = facts.unwrap_or_else(|| self.facts())?;
         let considered =
             debug_span!("declare").in_scope(|| tree.map(|tree| self.consider(tree, &facts)));
         report.findings = considered.get().findings.clone();
@@ -246,39 +245,6 @@ impl<H: Host> Turn<'_, H> {
     /// Ends a turn that something more urgent waits for, as long as nothing was changed.
     fn give_way(&self) -> Result<(), TurnError> {
         if self.cancel.is_cancelled() { Err(TurnError::GaveWay) } else { Ok(()) }
-    }
-
-    /// What the remotes show, by what is remembered of the turns before.
-    fn gather(
-        &self,
-        anchor: Option<&Anchor>,
-        open: Option<&apply::Entry>,
-    ) -> Result<Gathered, TurnError> {
-        let patience = self.patience(open)?;
-        let mut remembered = self.memory.open();
-        if remembered.remotes.is_empty() {
-            remembered.remotes = self.last().map(|last| last.remotes).unwrap_or_default();
-        }
-        let runs = running(self.host)?.and_then(|running| running.commit);
-        remotes::gather(self, anchor, runs.map(|runs| runs.commit), patience, &mut remembered)
-    }
-
-    /// The anchors, and the one that tips are judged from.
-    fn anchors(&self) -> Result<(Anchors, Option<Anchor>), TurnError> {
-        let trust = revoked::trust(self.host, self.settings)?;
-        let ran = !apply::course(self.host)?.is_empty();
-        let runs = running(self.host)?.and_then(|running| running.commit);
-        // Lost anchors are damage, unless people introduce the node at what it runs.
-        let introduced = runs.as_ref().is_some_and(|runs| runs.commit == trust.introduction.commit);
-        let anchors = Anchors::open(self.host, &trust, ran && !introduced)?;
-        if let Some(path) = anchors.damaged() {
-            tracing::warn!(%path, "one of the two anchors is broken; the other one serves");
-        }
-        // What runs was accepted. Where the newer anchor was lost, the older one must
-        // not let a remote take the node back.
-        let floor = anchors.anchor().zip(runs).and_then(|(anchor, runs)| anchor.raised_to(&runs));
-        let anchor = floor.or_else(|| anchors.anchor().cloned());
-        Ok((anchors, anchor))
     }
 
     fn report(&self, gathered: &Gathered) -> Result<Report, TurnError> {

@@ -357,9 +357,9 @@ impl Host for Linux {
         if self.is_dry() { BTreeSet::new() } else { super::observe::answering(sessions) }
     }
 
-    fn both<A: Send, B: Send>(
+    fn both<A, B: Send>(
         &self,
-        first: impl FnOnce() -> A + Send,
+        first: impl FnOnce() -> A,
         second: impl FnOnce() -> B + Send,
     ) -> (A, B) {
         let span = tracing::Span::current();

@@ -226,10 +226,11 @@ pub trait Host: Send + Sync {
         Vec::new()
     }
 
-    /// Does two things that do not need each other, at the same time where that saves any.
-    fn both<A: Send, B: Send>(
+    /// Does two things that do not need each other, at the same time where that saves any; the
+    /// first one is this thread's.
+    fn both<A, B: Send>(
         &self,
-        first: impl FnOnce() -> A + Send,
+        first: impl FnOnce() -> A,
         second: impl FnOnce() -> B + Send,
     ) -> (A, B) {
         (first(), second())

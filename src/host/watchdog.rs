@@ -20,8 +20,8 @@ const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// What is there where systemd runs (`sd_booted(3)`).
 const SYSTEMD: &str = "/run/systemd/system";
 /// How often it is looked whether a watchdog watches, and how long is waited between.
-const LOOKS: u32 = 1000;
-const PAUSE: Duration = Duration::from_millis(5);
+const LOOKS: u32 = 5000;
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long starting it may take.
 const TIME: Duration = Duration::from_secs(10);
 const LIMIT: u64 = 256;
