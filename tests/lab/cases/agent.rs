@@ -48,16 +48,32 @@ fn comes_to(node: &Node, commit: &str) {
     wait_until(PATIENCE, &format!("{} runs {commit}", node.name()), runs);
 }
 
+/// The port of agents that listen.
+pub(super) const PORT: u16 = 9470;
+
+/// What a webhook tells.
+const BODY: &str = "{\"ref\": \"refs/heads/main\"}";
+
+/// The header that proves it.
+fn proof(secret: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+    mac.update(BODY.as_bytes());
+    format!("X-Signature: sha256={:x}", mac.finalize().into_bytes())
+}
+
+/// A signed webhook as it is sent.
+pub(super) fn signed(secret: &str) -> String {
+    let (proof, length) = (proof(secret), BODY.len());
+    format!(
+        "POST /hook/forge HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{proof}\r\n\r\n{BODY}"
+    )
+}
+
 /// Posts a signed webhook, and says what the agent answers.
 pub(super) fn hook(node: &Node, secret: &str) -> String {
-    let body = "{\"ref\": \"refs/heads/main\"}";
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
-    mac.update(body.as_bytes());
-    let proof = mac.finalize().into_bytes();
-    let header = format!("X-Signature: sha256={proof:x}");
-    let url = "http://127.0.0.1:9470/hook/forge";
+    let (header, url) = (proof(secret), format!("http://127.0.0.1:{PORT}/hook/forge"));
     let words =
-        ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &header, "-d", body, url];
+        ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &header, "-d", BODY, &url];
     node.exec(&words).stdout
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,12 +79,26 @@ fn by_webhook(scene: &Scene<'_>, node: &Node, agent: &Process) -> Timed {
     scene.mirror(node);
     let before = agent.stderr().len();
     let begun = Timestamp::now();
-    assert_eq!(super::agent::hook(node, SECRET), "202");
+    post(node);
     let log = log_until(agent, before, "verify");
     let verified = ends(&log, "verify")[0].duration_since(begun).as_secs_f64() * 1000.0;
     let stages = stages(&log);
     thread::sleep(Duration::from_secs(6));
     Timed { verified, stages }
+}
+
+/// Tells an agent that there is something new, as a forge does: over a connection of its own.
+fn post(node: &Node) {
+    let request = super::agent::signed(SECRET);
+    let answer = node.inside(|| -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", super::agent::PORT))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    });
+    let answer = answer.expect("the agent listens");
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
 }
 
 /// What an agent wrote behind so many bytes, when a stage ended. Looks seldom: the times stand in
@@ -112,10 +128,17 @@ fn agent(node: &Node) -> Process {
 
 /// When a stage ended, each time.
 fn ends(log: &str, stage: &str) -> Vec<Timestamp> {
-    let ends = log.lines().filter(|line| {
-        line.split_once(&format!("{stage}: ")).is_some_and(|(_, rest)| rest.contains(" close "))
-    });
-    ends.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    let ends = log.lines().filter_map(ended).filter(|(ended, _)| *ended == stage);
+    ends.filter_map(|(_, line)| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+/// The stage whose end a line of the log tells, which is the last of those that it was in:
+/// `TIME DEBUG turn:plan: weft::agent::turn: close time.busy=…`.
+fn ended(line: &str) -> Option<(&str, &str)> {
+    let (head, _) = line.split_once(": close time.busy=")?;
+    let (stages, _) = head.split_once(": ")?;
+    let stages = stages.split_whitespace().last()?;
+    Some((stages.rsplit(':').next()?, line))
 }
 
 /// The milliseconds of each stage, of a log in which each tells its time when it ends.
@@ -126,14 +149,11 @@ fn stages(log: &str) -> Stages {
 fn stages_of(log: &str, of: &[&'static str]) -> Stages {
     let mut stages = Stages::new();
     for line in log.lines() {
-        for &stage in of {
-            if let Some((_, times)) = line.split_once(&format!("{stage}: "))
-                && let Some((_, times)) = times.split_once("close time.busy=")
-            {
-                let took = times.split_whitespace().next().and_then(milliseconds);
-                *stages.entry(stage).or_default() += took.expect("a time");
-            }
-        }
+        let Some((ended, _)) = ended(line) else { continue };
+        let Some(stage) = of.iter().find(|stage| **stage == ended) else { continue };
+        let (_, times) = line.split_once("time.busy=").expect("it ended");
+        let took = times.split_whitespace().next().and_then(milliseconds);
+        *stages.entry(*stage).or_default() += took.expect("a time");
     }
     stages
 }
@@ -213,7 +233,7 @@ fn one_of_many(lab: &Lab) {
     }
     let nothing = (0..TIMES).map(|_| {
         let before = agent.stderr().len();
-        assert_eq!(super::agent::hook(&node, SECRET), "202");
+        post(&node);
         let log = log_until(&agent, before, "turn");
         stages_of(&log, &["turn"]).remove("turn").expect("a turn")
     });
