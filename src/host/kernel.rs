@@ -31,7 +31,7 @@ pub(super) fn read(question: &Question) -> Result<Kernel, HostError> {
     let routes = entries::straight_routes(&mut socket, &links)?;
     let has_vrf = links.any(|link| link.table.is_some());
     let unreachable = if has_vrf { entries::unreachable(&mut socket)? } else { BTreeSet::new() };
-    let own_addresses_first = entries::own_addresses_first(&mut socket)?;
+    let local_rules = entries::local_rules(&mut socket)?;
     let mut rules = BTreeMap::new();
     for &table in &question.tables {
         let program = format!("{}-save", table.family.program());
@@ -51,7 +51,7 @@ pub(super) fn read(question: &Question) -> Result<Kernel, HostError> {
         routes,
         sysctls,
         tables,
-        own_addresses_first,
+        local_rules,
         unreachable,
         nat,
         stations: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! What a node's kernel has: plain data that was read back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -35,14 +36,33 @@ pub struct Kernel {
     /// The tables that ifupdown2 keeps for VRFs by their names, whether they are there or not
     /// (`/etc/iproute2/rt_tables.d/ifupdown2_vrf_map.conf`).
     pub tables: BTreeMap<String, u32>,
-    /// The versions of IP of which the node's own addresses are looked up before those of VRFs.
-    pub own_addresses_first: BTreeSet<Family>,
+    /// When the node's own addresses are looked up, of each version of IP: the rules for the
+    /// table `local` that are the kernel's or weft's.
+    pub local_rules: BTreeSet<(Family, LocalRule)>,
     /// Routing tables in which what has no other route goes nowhere.
     pub unreachable: BTreeSet<u32>,
     /// What nft has of weft's rules, of the versions of IP of the tables that were asked for.
     pub nat: Nat,
     /// Who is behind each port of a bridge that was asked for.
     pub stations: BTreeMap<String, Stations>,
+}
+
+/// When the node's own addresses are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LocalRule {
+    /// Before everything, those of VRFs too: the kernel's own rule, at 0.
+    First,
+    /// After those of VRFs: weft's own rule at 32765, where ifupdown2 puts it.
+    Last,
+}
+
+impl fmt::Display for LocalRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::Last => "after those of VRFs",
+        })
+    }
 }
 
 /// Who is behind a port of a bridge: MAC addresses in lower case.

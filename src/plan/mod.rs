@@ -42,7 +42,7 @@ pub use engine::Engine;
 pub use guard::{Guard, RemovalLimits};
 pub use guests::{ConfiguredGuest, GuestPort};
 pub use interface::{Interface, Interfaces, Kind, interfaces};
-pub use kernel::{Kernel, Link, PortVlan, Question, Stations, Tunnel};
+pub use kernel::{Kernel, Link, LocalRule, PortVlan, Question, Stations, Tunnel};
 pub use lapse::Lapses;
 pub use nat::{NAT_TABLE, Nat, NatRule, nat_commands, nat_listing, nat_table};
 pub use network::{Steps, Target};

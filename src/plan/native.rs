@@ -21,7 +21,7 @@ use self::made::{Standing, as_made, made};
 use self::port::port_vlans;
 use self::table::Tables;
 use super::interface::{Interface, Kind, vlan_of};
-use super::kernel::{Kernel, Link, PortVlan};
+use super::kernel::{Kernel, Link, LocalRule, PortVlan};
 use super::network::Target;
 use super::order::{Order, ordered};
 use super::rule::Family;
@@ -70,9 +70,9 @@ impl Target {
             let Some(wanted) = self.wanted.get(name) else { continue };
             self.set(name, wanted, kernel, &mut work);
         }
-        for family in self.not_last(kernel) {
-            work.settings.push(NetworkStep::AddLocalRule { family });
-            work.settings.push(NetworkStep::DropLocalRule { family });
+        for (family, is, should) in self.local_rules(kernel) {
+            work.settings.push(NetworkStep::AddLocalRule { family, rule: should });
+            work.settings.push(NetworkStep::DropLocalRule { family, rule: is });
         }
         for (bridge, id) in self.untagged_here(|name| work.links.get(name)) {
             let add = vec![PortVlan { first: id, last: id, pvid: false, untagged: false }];
@@ -236,11 +236,24 @@ impl Target {
         Some(NetworkStep::SetMaster { interface: name.clone(), master })
     }
 
-    /// The versions of IP of which own addresses are looked up before those of VRFs, where there
-    /// are to be any: what is for an address of a VRF would be the node's.
-    fn not_last<'a>(&self, kernel: &'a Kernel) -> impl Iterator<Item = Family> + 'a {
-        let has_vrf = self.wanted.values().any(|wanted| wanted.kind == Kind::Vrf);
-        kernel.own_addresses_first.iter().copied().filter(move |_| has_vrf)
+    /// The versions of IP of which own addresses are looked up at the wrong time, with the rule
+    /// that is there and the right one. Where there is a VRF, what is for an address of it would be
+    /// the node's; where weft's last one goes and nobody else has any, it is as it was before.
+    fn local_rules<'a>(
+        &self,
+        kernel: &'a Kernel,
+    ) -> impl Iterator<Item = (Family, LocalRule, LocalRule)> + 'a {
+        let is_others = |(name, link): (&String, &Link)| {
+            link.kind.as_deref() == Some("vrf") && !self.is_ours(name)
+        };
+        let (is, should) = if self.wanted.values().any(|wanted| wanted.kind == Kind::Vrf) {
+            (LocalRule::First, LocalRule::Last)
+        } else {
+            (LocalRule::Last, LocalRule::First)
+        };
+        let counts = should == LocalRule::Last || !kernel.links.iter().any(is_others);
+        let rules = kernel.local_rules.iter().filter(move |(_, rule)| counts && *rule == is);
+        rules.map(move |(family, _)| (*family, is, should))
     }
 
     /// What a kernel has otherwise than wanted, beside what every engine is held to.
@@ -274,9 +287,9 @@ impl Target {
                 }
             }
         }
-        for family in self.not_last(kernel) {
+        for (family, is, _) in self.local_rules(kernel) {
             let message =
-                format!("the node's own {} addresses come before those of VRFs", family.as_str());
+                format!("the node's own {} addresses are looked up {is}", family.as_str());
             found.push(Mismatch::of_node(&message));
         }
         for (bridge, id) in self.untagged_here(|name| kernel.links.get(name)) {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::kernel::PortVlan;
+use super::kernel::{LocalRule, PortVlan};
 use super::nat::{NAT_TABLE, NatRule};
 use super::rule::{Family, Rule};
 use crate::value::IfName;
@@ -151,16 +151,19 @@ pub enum NetworkStep {
         /// Whether it is there.
         on: bool,
     },
-    /// The node's own addresses are looked up after those of VRFs too (a rule for the table
-    /// `local` at 32765, where ifupdown2 puts it).
+    /// The node's own addresses are looked up at this time too (a rule for the table `local`).
     AddLocalRule {
         /// Of which version of IP.
         family: Family,
+        /// When.
+        rule: LocalRule,
     },
-    /// They are not looked up before everything any more (the kernel's own rule at 0).
+    /// They are not looked up at this time any more.
     DropLocalRule {
         /// Of which version of IP.
         family: Family,
+        /// When.
+        rule: LocalRule,
     },
     /// The table of a VRF gets the VRF's name, where ifupdown2 keeps them.
     NameTable {
@@ -357,11 +360,11 @@ impl fmt::Display for NetworkStep {
             Self::SetUnreachable { interface, on: false, .. } => {
                 write!(f, "let out of {interface} what it has no route for")
             }
-            Self::AddLocalRule { family } => {
-                write!(f, "look up own {} addresses after those of VRFs", family.as_str())
+            Self::AddLocalRule { family, rule } => {
+                write!(f, "look up own {} addresses {rule}", family.as_str())
             }
-            Self::DropLocalRule { family } => {
-                write!(f, "look up own {} addresses first no more", family.as_str())
+            Self::DropLocalRule { family, rule } => {
+                write!(f, "look up own {} addresses {rule} no more", family.as_str())
             }
             Self::NameTable { interface, table } => write!(f, "name the table {table} {interface}"),
             Self::SetOvsPort { interface, bridge, options } => {

@@ -13,7 +13,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use nix::sched::{CloneFlags, unshare};
 use weft::host::{Host, LinkEvents, Linux, PortChanges};
-use weft::plan::{BridgeSettings, Family, Kernel, Link, Make, NetworkStep, PortVlan, Question};
+use weft::plan::{
+    BridgeSettings, Family, Kernel, Link, LocalRule, Make, NetworkStep, PortVlan, Question,
+};
 use weft::value::IfName;
 
 /// Runs in a new network namespace; `false` where there can be none.
@@ -451,4 +453,30 @@ fn a_port_that_is_plugged_is_told() {
 fn without_numbers(links: &BTreeMap<String, Link>) -> BTreeMap<String, Link> {
     let bare = |link: &Link| Link { index: 0, link_addresses: BTreeSet::new(), ..link.clone() };
     links.iter().map(|(name, link)| (name.clone(), bare(link))).collect()
+}
+
+/// The rule of the kernel's goes, and comes back as it was; one of somebody else's in the place of
+/// weft's is none of weft's.
+#[test]
+fn own_addresses_are_looked_up_at_another_time_and_back() {
+    alone(|| {
+        let rules = || read().local_rules;
+        let before = rules();
+        assert!(before.iter().all(|(_, rule)| *rule == LocalRule::First), "{before:?}");
+        let families: Vec<Family> = before.iter().map(|(family, _)| *family).collect();
+        assert!(!families.is_empty());
+        for family in families {
+            let moved = |is, should| {
+                quietly(&[
+                    NetworkStep::AddLocalRule { family, rule: should },
+                    NetworkStep::DropLocalRule { family, rule: is },
+                ]);
+            };
+            moved(LocalRule::First, LocalRule::Last);
+            assert!(rules().contains(&(family, LocalRule::Last)));
+            assert!(!rules().contains(&(family, LocalRule::First)));
+            moved(LocalRule::Last, LocalRule::First);
+            assert_eq!(rules(), before);
+        }
+    });
 }

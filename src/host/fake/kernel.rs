@@ -160,10 +160,7 @@ impl Network {
     #[expect(clippy::too_many_lines, reason = "a line or two for each kind of step")]
     pub(super) fn mend(&mut self, step: &NetworkStep) {
         match step {
-            // Of rules for lookups only the first is read.
-            NetworkStep::Up { .. }
-            | NetworkStep::Down { .. }
-            | NetworkStep::AddLocalRule { .. } => {}
+            NetworkStep::Up { .. } | NetworkStep::Down { .. } => {}
             NetworkStep::Delete { interface }
             | NetworkStep::Remake { interface, .. }
             | NetworkStep::DeleteOvsPort { interface } => {
@@ -251,8 +248,11 @@ impl Network {
                     self.kernel.unreachable.remove(table);
                 }
             }
-            NetworkStep::DropLocalRule { family } => {
-                self.kernel.own_addresses_first.remove(family);
+            NetworkStep::AddLocalRule { family, rule } => {
+                self.kernel.local_rules.insert((*family, *rule));
+            }
+            NetworkStep::DropLocalRule { family, rule } => {
+                self.kernel.local_rules.remove(&(*family, *rule));
             }
             NetworkStep::NameTable { interface, table } => {
                 self.kernel.tables.retain(|_, named| named != table);

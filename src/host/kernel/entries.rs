@@ -13,7 +13,7 @@ use super::super::netlink::{
     route_header,
 };
 use super::links::Links;
-use crate::plan::{Family, PortVlan};
+use crate::plan::{Family, LocalRule, PortVlan};
 
 fn dump(kind: u16, header: &[u8]) -> Request {
     Request::new(kind, libc::NLM_F_DUMP, header)
@@ -212,36 +212,40 @@ pub(super) fn straight_routes(
     Ok(all)
 }
 
-/// The versions of IP of which the first rule of all, the one with the priority 0, is the one
-/// for the table of the node's own addresses.
-pub(super) fn own_addresses_first(socket: &mut Socket) -> Result<BTreeSet<Family>, HostError> {
-    let mut first = BTreeSet::new();
+/// The rules for the table of the node's own addresses that are the kernel's or weft's.
+pub(super) fn local_rules(socket: &mut Socket) -> Result<BTreeSet<(Family, LocalRule)>, HostError> {
+    let mut rules = BTreeSet::new();
     for (family, number) in [(Family::V4, libc::AF_INET), (Family::V6, libc::AF_INET6)] {
         let header = route_header(number, 0, 0, 0, 0, 0);
-        let found = socket.list("rules", &dump(libc::RTM_GETRULE, &header), |message| {
-            Ok(is_local_rule(message.body)?.then_some(()))
-        });
+        let found = socket
+            .list("rules", &dump(libc::RTM_GETRULE, &header), |message| local_rule(message.body));
         match found {
-            Ok(found) => first.extend((!found.is_empty()).then_some(family)),
+            Ok(found) => rules.extend(found.into_iter().map(|rule| (family, rule))),
             // A kernel without rules of that version.
             Err(HostError::Kernel { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(first)
+    Ok(rules)
 }
 
-/// Whether a rule is the kernel's first one, for the table `local`.
-fn is_local_rule(body: &[u8]) -> Result<bool, Malformed> {
+/// The kernel's first rule, or weft's own.
+fn local_rule(body: &[u8]) -> Result<Option<LocalRule>, Malformed> {
     let [table] = bytes(body, 4)?;
-    let mut priority = 0;
+    let (mut priority, mut protocol) = (0, 0);
     for attribute in Attributes::at(body, 12)? {
         let attribute = attribute?;
-        if attribute.kind == name::FRA_PRIORITY {
-            priority = attribute.u32()?;
+        match attribute.kind {
+            name::FRA_PRIORITY => priority = attribute.u32()?,
+            name::FRA_PROTOCOL => protocol = attribute.u8()?,
+            _ => {}
         }
     }
-    Ok(table == libc::RT_TABLE_LOCAL && priority == 0)
+    Ok(match (table, priority, protocol) {
+        (libc::RT_TABLE_LOCAL, 0, _) => Some(LocalRule::First),
+        (libc::RT_TABLE_LOCAL, name::LOCAL_RULE, name::RTPROT_WEFT) => Some(LocalRule::Last),
+        _ => None,
+    })
 }
 
 /// Tables in which what has no other route goes nowhere, of IPv4.

@@ -92,6 +92,13 @@ pub(crate) const NTF_STICKY: u8 = 0x40;
 /// The priority of a rule, and what it does with a lookup: it sends it to a table.
 pub(crate) const FRA_PRIORITY: u16 = 6;
 pub(crate) const FR_ACT_TO_TBL: u8 = 1;
+/// Who made a rule (Linux 4.17; older ones ignore it).
+pub(crate) const FRA_PROTOCOL: u16 = 21;
+/// weft did. A number that nobody else has (`rt_protos` of iproute2, `lib/zebra.h` of FRR).
+pub(crate) const RTPROT_WEFT: u8 = 119;
+/// The priority of the rule by which own addresses are looked up after those of VRFs: that of
+/// ifupdown2.
+pub(crate) const LOCAL_RULE: u32 = 32_765;
 
 /// In an answer that refuses: why, in words.
 pub(crate) const NLMSGERR_ATTR_MSG: u16 = 1;

@@ -6,10 +6,12 @@ use ipnet::IpNet;
 use nix::libc;
 
 use super::super::HostError;
-use super::super::netlink::name::{self, FR_ACT_TO_TBL, FRA_PRIORITY, PORT_FLAGS};
+use super::super::netlink::name::{
+    self, FR_ACT_TO_TBL, FRA_PRIORITY, FRA_PROTOCOL, LOCAL_RULE, PORT_FLAGS, RTPROT_WEFT,
+};
 use super::super::netlink::{Request, address_header, link_header, neighbour_header, route_header};
 use super::batch::Found;
-use crate::plan::{BridgeSettings, Family, Make, NetworkStep, PortVlan};
+use crate::plan::{BridgeSettings, Family, LocalRule, Make, NetworkStep, PortVlan};
 use crate::value::MacAddress;
 
 /// A message, and the errors that say that what it asks for is so already.
@@ -34,9 +36,6 @@ const ALIAS: usize = 255;
 
 /// The metric of the route by which nothing leaves a VRF, as the kernel's manual of VRFs has it.
 const LAST: u32 = 4_278_198_272;
-
-/// Where ifupdown2 puts the rule for the node's own addresses: after that for VRFs.
-const LOCAL_RULE: u32 = 32_765;
 
 const MAKE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
@@ -186,12 +185,12 @@ fn of_entry(step: &NetworkStep, find: Find<'_>) -> Result<Option<Request>, Unfit
             route(libc::RTM_DELROUTE, 0, index, *destination)
         }
         NetworkStep::SetUnreachable { table, on, .. } => unreachable(*table, *on),
-        NetworkStep::AddLocalRule { family } => {
-            let request = local_rule(libc::RTM_NEWRULE, MAKE, *family);
-            request.with(FRA_PRIORITY, &LOCAL_RULE.to_ne_bytes())
+        NetworkStep::AddLocalRule { family, rule } => {
+            local_rule(libc::RTM_NEWRULE, MAKE, *family, *rule)
         }
-        // Without a priority the first one goes.
-        NetworkStep::DropLocalRule { family } => local_rule(libc::RTM_DELRULE, 0, *family),
+        NetworkStep::DropLocalRule { family, rule } => {
+            local_rule(libc::RTM_DELRULE, 0, *family, *rule)
+        }
         _ => return Ok(None),
     }))
 }
@@ -379,12 +378,22 @@ fn route(action: u16, flags: i32, index: u32, destination: IpNet) -> Request {
 
 /// The route by which nothing leaves a VRF. The one that goes is of any protocol and metric.
 /// The rule that sends lookups to the table of the node's own addresses.
-fn local_rule(action: u16, flags: i32, family: Family) -> Request {
+fn local_rule(action: u16, flags: i32, family: Family, rule: LocalRule) -> Request {
     let family = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
     // `struct fib_rule_hdr` is laid out as `struct rtmsg` is; its action is in the last byte
     // before the flags.
     let header = route_header(family, 0, libc::RT_TABLE_LOCAL, 0, 0, FR_ACT_TO_TBL);
+    let (priority, protocol) = match rule {
+        // Without either the first one goes, whoever made it.
+        LocalRule::First if action == libc::RTM_DELRULE => {
+            return Request::new(action, flags, &header);
+        }
+        LocalRule::First => (0, libc::RTPROT_KERNEL),
+        LocalRule::Last => (LOCAL_RULE, RTPROT_WEFT),
+    };
     Request::new(action, flags, &header)
+        .with(FRA_PRIORITY, &priority.to_ne_bytes())
+        .with(FRA_PROTOCOL, &[protocol])
 }
 
 fn unreachable(table: u32, on: bool) -> Request {

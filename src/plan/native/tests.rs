@@ -1,6 +1,6 @@
 //! Orders and exchanges that a kernel or its guests would not forgive.
 
-use crate::plan::{Engine, Family, Kernel, Link, NetworkStep, Target, Tunnel};
+use crate::plan::{Engine, Family, Kernel, Link, LocalRule, NetworkStep, Target, Tunnel};
 
 fn target(before: &str, wanted: &str) -> Target {
     Target::between(&[before], wanted).with_engine(Engine::Native)
@@ -104,6 +104,35 @@ fn the_spanning_tree_goes_off_before_the_delay_is_taken_away() {
 fn index_of(steps: &[String], wanted: &str) -> usize {
     let found = steps.iter().position(|step| step == wanted);
     found.unwrap_or_else(|| panic!("no `{wanted}` in {steps:?}"))
+}
+
+#[test]
+fn own_addresses_come_after_those_of_vrfs_as_long_as_there_are_any() {
+    let (vrf, none) = ("auto vrf_a\niface vrf_a\n\tvrf-table auto\n", "");
+    let kernel = |names: &[&str], rule: LocalRule| {
+        let link = Link { table: Some(1001), ..link("vrf", None) };
+        let links = names.iter().map(|name| ((*name).to_owned(), link.clone()));
+        let local_rules = [(Family::V4, rule)].into();
+        Kernel { links: links.collect(), local_rules, ..Kernel::default() }
+    };
+    let rules = |old: &str, new: &str, kernel: &Kernel| {
+        let mut steps = words(&target(old, new).amend(kernel, &[]));
+        steps.retain(|step| step.contains("look up"));
+        steps
+    };
+
+    let (after, first) =
+        ("look up own IPv4 addresses after those of VRFs", "look up own IPv4 addresses first");
+    let no_more = |step: &str| format!("{step} no more");
+    assert_eq!(rules(none, vrf, &kernel(&[], LocalRule::First)), [after, &no_more(first)]);
+    assert_eq!(rules(vrf, vrf, &kernel(&["vrf_a"], LocalRule::Last)), Vec::<String>::new());
+    assert_eq!(rules(vrf, none, &kernel(&["vrf_a"], LocalRule::Last)), [first, &no_more(after)]);
+    // Somebody else's needs it as well.
+    assert_eq!(
+        rules(vrf, none, &kernel(&["vrf_a", "mgmt"], LocalRule::Last)),
+        Vec::<String>::new()
+    );
+    assert_eq!(rules(none, none, &kernel(&[], LocalRule::First)), Vec::<String>::new());
 }
 
 /// The kernel takes it from one to the other, its guests with it.
