@@ -13,9 +13,9 @@ use crate::plan::{Mismatch, ServiceStep, ServiceTarget, Services};
 use crate::render::Managed;
 
 /// How long services are looked at before what differs counts as a failure: FRR's daemons
-/// take seconds to read their configuration. By the clock, since one that hangs takes its
-/// time to be asked.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// take seconds to read their configuration, and half a minute on a busy machine. By the clock,
+/// since one that hangs takes its time to be asked.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
