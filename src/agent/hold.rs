@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::host::{Host, HostError};
+use crate::sync::Earlier;
 use crate::value::ObjectId;
 
 /// Where the hold lies on a node.
@@ -94,6 +95,14 @@ impl Hold {
     /// back, unless it is the one that a person went back from.
     pub fn stops(&self, commit: ObjectId, reverts: bool) -> bool {
         !reverts || self.left == Some(commit)
+    }
+
+    /// That this stops no commit which brings back the files of that one.
+    pub fn passed(&self, earlier: Earlier) -> String {
+        format!(
+            "it brings back the files of {earlier}, which no hold stops, although this node is {}",
+            self.sentence()
+        )
     }
 
     /// Who holds the node, for how long and why, in one sentence.

@@ -273,6 +273,10 @@ pub struct Running {
     pub rendering: Option<Digest>,
     /// Since when it runs.
     pub since: Timestamp,
+    /// The earlier state that it brought back, in words, where it was applied although an
+    /// operator held the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_hold: Option<String>,
 }
 
 /// A commit that trust refused.

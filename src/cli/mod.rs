@@ -179,7 +179,11 @@ enum Verb {
         #[arg(value_parser = verb::generation)]
         generation: Option<u64>,
     },
-    /// Let no commit change this node. Ways back are never held.
+    /// Let no commit change this node, but one that brings back what ran before.
+    ///
+    /// Ways back are never held: neither `weft rollback` and the start of the machine, nor a
+    /// commit with the files of what the node runs or of one below that, such as a revert and
+    /// the revert of a revert. Where one passes the hold, `weft status` and `weft audit` say so.
     Hold {
         /// For how long, such as `2h` or `30m`; until `weft resume`, without this.
         #[arg(long = "for", value_name = "TIME", value_parser = window::time)]

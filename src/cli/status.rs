@@ -31,6 +31,9 @@ pub(super) fn text(
                 }
             }
             lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
+            lines.extend(running.passed_hold.as_ref().map(|earlier| {
+                format!("although the node was held, for it brings back the files of {earlier}")
+            }));
         }
     }
     lines.extend(held.map(|held| format!("hold     {held}")));
