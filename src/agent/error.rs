@@ -97,6 +97,7 @@ impl TurnError {
             Self::Tree { .. } => "tree-unreadable",
             Self::Apply(error) => error.code(),
             Self::Quarantine(_) => "quarantine-unreadable",
+            Self::Hold(HoldError::Unwritten(_)) => "hold-unwritable",
             Self::Hold(_) => "hold-unreadable",
             Self::Revoked(_) => "revoked-unreadable",
             Self::Unrecovered(_) => "unrecovered",

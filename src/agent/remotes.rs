@@ -384,9 +384,9 @@ impl Gathering<'_> {
             if let Some(trouble) = trouble {
                 let said = trouble.said(target);
                 tracing::info!(remote = %name, code = said.code, "{}", said.message);
-                state.standing = RemoteStanding::Unreached;
                 unreached.push(said);
                 if let Trouble::Turn(error, _) = trouble {
+                    state.standing = RemoteStanding::Unread;
                     first_error.get_or_insert(error);
                 }
             }
