@@ -38,7 +38,9 @@ fn a_branch_that_was_put_back_does_not_look_like_one_that_is_in_order() {
     let node = Node::new(&repository, "n1");
     let first = repository.head().to_string();
     is(&node, &["sync"], 0, &["runs commit"]);
-    let newest = repository.commit("alice", &[("sdn/more.yaml", b"zones:\n  two: {type: simple}\n")]).to_string();
+    let newest = repository
+        .commit("alice", &[("sdn/more.yaml", b"zones:\n  two: {type: simple}\n")])
+        .to_string();
     is(&node, &["sync"], 0, &["runs commit"]);
     assert!(!node.run(&["sync"]).all().contains("behind"));
     repository.git(&["reset", "-q", "--hard", "HEAD~1"]);
@@ -114,4 +116,31 @@ fn a_remote_that_answered_is_not_called_unreached() {
     std::fs::rename(repository.home().join("work"), &away).unwrap();
     is(&node, &["sync"], 1, &["error"]);
     is(&node, &["status"], 1, &["origin is unreached, showed"]);
+}
+
+#[test]
+fn damage_is_not_called_an_apply_that_was_interrupted() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    node.put("var/lib/weft/gen/00000001/manifest.json", b"");
+    let said = node.run(&["sync"]);
+    assert!(!said.all().contains("interrupted"), "{}", said.all());
+    is(
+        &node,
+        &["sync"],
+        5,
+        &["error[state-damaged]", "`/var/lib/weft/gen/00000001/manifest.json` is damaged"],
+    );
+}
+
+#[test]
+fn who_looks_for_an_option_of_another_name_is_told_it() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["hold", "--until", "17:00", "--reason", "x"], 64, &["tip: ", "`--for 2h`"]);
+    is(&node, &["sync", "--dry-run"], 64, &["tip: ", "`weft plan` shows what would be done"]);
+    is(&node, &["apply", "--dry-run"], 64, &["`weft plan` shows what would be done"]);
+    let said = node.run(&["sync", "--nonsense"]).all();
+    assert!(!said.contains("weft plan"), "{said}");
 }
