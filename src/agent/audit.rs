@@ -100,6 +100,10 @@ pub struct Change {
     pub before: Option<u64>,
     /// The commit and who signed it; none of what was there before weft.
     pub commit: Option<CommitRecord>,
+    /// The earlier state that it brought back, in words, where it was applied although an
+    /// operator held the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_hold: Option<String>,
     /// What was done, in words: the first hundred steps, in 16 KiB together at most.
     pub steps: Vec<String>,
     /// How many more steps there were.
@@ -133,6 +137,7 @@ impl Change {
             generation: record.generation.number,
             before: Some(record.previous.number),
             commit: record.commit.as_ref().map(subject_cut),
+            passed_hold: record.passed_hold.clone(),
             more: record.steps.len() - steps.len(),
             steps,
         }

@@ -384,7 +384,7 @@ where
         if before.is_some_and(|last| last.state == state && last.message == message) {
             tracing::debug!(state = state.as_str(), "{message}");
         } else {
-            tracing::info!(state = state.as_str(), "{message}");
+            log(state, &message);
         }
         let runs = status.as_ref().and_then(|status| status.running.as_ref()?.commit.as_ref());
         let runs = runs.map(|record| record.commit);
@@ -426,5 +426,17 @@ where
 
     fn clock(&self) -> Clock {
         Clock { up: self.started.elapsed(), wall: self.host.now() }
+    }
+}
+
+/// Says how a turn ended, as loud as it is for whoever looks after the node.
+fn log(state: State, message: &str) {
+    let name = state.as_str();
+    match state {
+        State::Degraded | State::Failed => tracing::error!(state = name, "{message}"),
+        State::Refused | State::RolledBack => tracing::warn!(state = name, "{message}"),
+        State::InOrder | State::Pending | State::Open | State::Held => {
+            tracing::info!(state = name, "{message}");
+        }
     }
 }

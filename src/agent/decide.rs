@@ -173,8 +173,14 @@ pub(super) fn guarded(plan: &Plan, record: &CommitRecord) -> Vec<Refused> {
 pub(super) fn refusal(guarded: &[Refused], record: &CommitRecord) -> String {
     let codes: Vec<&str> = guarded.iter().map(|guard| guard.code.as_str()).collect();
     let first = guarded.first().map_or("its plan must not be carried out", |guard| &guard.message);
+    let (what, keep) = match codes.len() {
+        0 | 1 => ("a guard", "keeps"),
+        _ => ("guards", "keep"),
+    };
+    // Trust has accepted it: taken off the branch, it would leave only rewritten ones.
     format!(
-        "commit {} is refused on this node ({}): {first}",
+        "commit {} is trusted, and {what} of this node {keep} it from being applied ({}); \
+         mend that on the node or in a commit on top (do not amend what nodes have accepted): {first}",
         record.commit.short(),
         codes.join(", ")
     )

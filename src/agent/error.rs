@@ -8,7 +8,7 @@ use super::revoked::RevokedError;
 use super::status::{State, Unreached};
 use crate::apply::{ApplyError, LOCK, StateError};
 use crate::host::HostError;
-use crate::sync::{AnchorError, HistoryError, TreeError};
+use crate::sync::{AnchorError, FailureCode, HistoryError, TreeError};
 use crate::value::ObjectId;
 
 /// Why a turn could not be finished. Nothing was changed.
@@ -69,6 +69,12 @@ fn unreached(remotes: &[Unreached]) -> String {
     remotes.iter().map(|remote| remote.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether nothing could be fetched for want of room on this node.
+fn fills_the_disk(remotes: &[Unreached]) -> bool {
+    let full = FailureCode::DiskFull.as_str();
+    !remotes.is_empty() && remotes.iter().all(|remote| remote.code == full)
+}
+
 impl TurnError {
     /// The state in which a turn that ended so leaves the node.
     pub fn state(&self) -> State {
@@ -89,6 +95,7 @@ impl TurnError {
             Self::Busy => "busy",
             Self::GaveWay => "gave-way",
             Self::Host(_) => "machine-refused",
+            Self::Remotes(unreached) if fills_the_disk(unreached) => FailureCode::DiskFull.as_str(),
             Self::Remotes(_) => "remotes-unreached",
             Self::Anchor(_) => "anchor-unusable",
             Self::History(HistoryError::Object(error))
@@ -97,6 +104,7 @@ impl TurnError {
             Self::Tree { .. } => "tree-unreadable",
             Self::Apply(error) => error.code(),
             Self::Quarantine(_) => "quarantine-unreadable",
+            Self::Hold(HoldError::Unwritten(_)) => "hold-unwritable",
             Self::Hold(_) => "hold-unreadable",
             Self::Revoked(_) => "revoked-unreadable",
             Self::Unrecovered(_) => "unrecovered",
@@ -113,6 +121,9 @@ impl TurnError {
                 "until then nothing new is trusted: one fingerprint in a line, as `ssh-keygen -lf KEY.pub` prints it",
             ),
             Self::GaveWay => Some("`weft status` says how the node is; ask again"),
+            Self::Remotes(unreached) if fills_the_disk(unreached) => Some(
+                "the remotes are not to blame: make room on this node below /var/cache/weft; the cache itself may be deleted",
+            ),
             Self::Remotes(_) => Some(
                 "the node keeps what it runs, and the next turn tries again; if host, path or branch is wrong, correct `remotes` or `branch` in /etc/weft/agent.yaml",
             ),
@@ -134,4 +145,43 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::TurnError;
+    use crate::agent::hold::Hold;
+    use crate::agent::status::Unreached;
+    use crate::host::Host as _;
+    use crate::host::fake::{Fake, Fault};
+
+    fn unreached(code: &str) -> Unreached {
+        Unreached {
+            remote: "origin".parse().expect("a name"),
+            code: code.to_owned(),
+            message: "cannot fetch from remote `origin`".to_owned(),
+            retry_helps: true,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_remotes() {
+        let full = TurnError::Remotes(vec![unreached("disk-full")]);
+        assert_eq!(full.code(), "disk-full");
+        assert!(full.help().is_some_and(|help| help.contains("make room on this node")));
+        let both = TurnError::Remotes(vec![unreached("disk-full"), unreached("unresolved")]);
+        assert_eq!(both.code(), "remotes-unreached");
+    }
+
+    #[test]
+    fn a_hold_that_cannot_be_written_is_not_called_unreadable() {
+        let host = Fake::default();
+        host.set_faults(&[(0, Fault::FailWrites(ErrorKind::StorageFull))]);
+        let hold = Hold::new("me", "a disk is changed", host.now(), None);
+        let error = TurnError::from(hold.store(&host).expect_err("the disk is full"));
+        assert_eq!(error.code(), "hold-unwritable");
+        assert!(error.to_string().contains("make room"), "{error}");
+    }
 }

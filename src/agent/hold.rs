@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::host::{Host, HostError};
+use crate::sync::Earlier;
 use crate::value::ObjectId;
 
 /// Where the hold lies on a node.
@@ -46,6 +47,9 @@ pub enum HoldError {
     /// The file is not one that weft wrote. It counts as a hold.
     #[error("`{PATH}` cannot be read, so the node is held; look at it, then `weft resume`")]
     Damaged(#[source] serde_json::Error),
+    /// It cannot be put in force, or lifted.
+    #[error(transparent)]
+    Unwritten(HostError),
     /// A later version of weft wrote the file.
     #[error("`{PATH}` has format {0}, which this version does not read; upgrade weft")]
     Format(u32),
@@ -80,13 +84,13 @@ impl Hold {
     /// Puts it in force, in place of any other.
     pub fn store(&self, host: &impl Host) -> Result<(), HoldError> {
         let text = serde_json::to_vec_pretty(self).map_err(HoldError::Damaged)?;
-        Ok(host.replace(Utf8Path::new(PATH), &text, 0o600)?)
+        host.replace(Utf8Path::new(PATH), &text, 0o600).map_err(HoldError::Unwritten)
     }
 
     /// Lifts whatever hold there is. Says whether there was one.
     pub fn lift(host: &impl Host) -> Result<bool, HoldError> {
         let there = host.read(Utf8Path::new(PATH), MAX_BYTES)?.is_some();
-        host.remove(Utf8Path::new(PATH))?;
+        host.remove(Utf8Path::new(PATH)).map_err(HoldError::Unwritten)?;
         Ok(there)
     }
 
@@ -94,6 +98,14 @@ impl Hold {
     /// back, unless it is the one that a person went back from.
     pub fn stops(&self, commit: ObjectId, reverts: bool) -> bool {
         !reverts || self.left == Some(commit)
+    }
+
+    /// That this stops no commit which brings back the files of that one.
+    pub fn passed(&self, earlier: Earlier) -> String {
+        format!(
+            "it brings back the files of {earlier}, which no hold stops, although this node is {}",
+            self.sentence()
+        )
     }
 
     /// Who holds the node, for how long and why, in one sentence.

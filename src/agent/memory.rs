@@ -10,7 +10,7 @@ use super::turn::InOrder;
 use crate::declare::Tree;
 use crate::declare::policy::Removal;
 use crate::plan::{Sign, Watch};
-use crate::sync::{Refusal, Verified};
+use crate::sync::{Earlier, Refusal, Verified};
 use crate::value::{ObjectId, Word};
 
 /// The most tips, and pairs of tips, of which something is remembered.
@@ -44,9 +44,9 @@ pub(super) struct Contents {
     pub(super) tree: Verified<Tree>,
     /// How much its policy lets it take away from a node.
     pub(super) removal: Removal,
-    /// The commit that ran when this was read, where the accepted one brings back its files,
-    /// or those of one below it.
-    pub(super) brings_back: Option<ObjectId>,
+    /// Whose files the accepted commit brings back, of the one that ran when this was read and
+    /// those below it.
+    pub(super) brings_back: Option<Earlier>,
     /// What ran when that was found out.
     pub(super) runs: Option<ObjectId>,
 }

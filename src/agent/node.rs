@@ -44,5 +44,6 @@ pub fn running(host: &impl Host) -> Result<Option<Running>, StateError> {
         generation: entry.record.generation.number,
         rendering: entry.record.rendering,
         since: entry.record.begun,
+        passed_hold: entry.record.passed_hold,
     }))
 }

@@ -71,7 +71,7 @@ pub const ALL: &[Reason] = &[
         why: "An emptied file or a wrong name is likelier than the wish to take a whole node down. \
               A commit that brings back what the node ran is exempt.",
         fix: "If it is meant, let a root principal set `removal: {everything: true}` in \
-              `.weft/policy.yaml`; if not, revert the commit.",
+              `.weft/policy.yaml`; if not, take the commit back with `git revert` (not by taking it off the branch: nodes have accepted it).",
     },
     Reason {
         code: "removes-too-much",

@@ -23,8 +23,8 @@ use super::turn::Turn;
 use crate::host::Host;
 use crate::sync::objects::{Nothing, ObjectError};
 use crate::sync::{
-    self, Anchor, HistoryError, Judgement, Reason, Refusal, Standing, Store, TransportError,
-    TreeError, Trust, Worker,
+    self, Anchor, Earlier, HistoryError, Judgement, Reason, Refusal, Standing, Store,
+    TransportError, TreeError, Trust, Worker,
 };
 use crate::validate::scope::Scopes;
 use crate::value::ObjectId;
@@ -269,9 +269,9 @@ impl Gathering<'_> {
         let Some(accepted) = &judgement.accepted else { return Ok(None) };
         let commit = accepted.record().commit;
         let remembered = self.remembered.contents.as_ref();
-        let brings_back = || -> Result<Option<ObjectId>, TurnError> {
+        let brings_back = || -> Result<Option<Earlier>, TurnError> {
             Ok(match self.runs {
-                Some(runs) if runs != commit && sync::reverts(store, accepted, runs)? => Some(runs),
+                Some(runs) if runs != commit => sync::reverts(store, accepted, runs)?,
                 _ => None,
             })
         };
@@ -384,9 +384,9 @@ impl Gathering<'_> {
             if let Some(trouble) = trouble {
                 let said = trouble.said(target);
                 tracing::info!(remote = %name, code = said.code, "{}", said.message);
-                state.standing = RemoteStanding::Unreached;
                 unreached.push(said);
                 if let Trouble::Turn(error, _) = trouble {
+                    state.standing = RemoteStanding::Unread;
                     first_error.get_or_insert(error);
                 }
             }

@@ -97,6 +97,11 @@ pub(super) fn open(status: &mut Status, entry: &Entry, down: &[Sign], left: Dura
         let silent = silent.join(", ");
         message = format!("{message}; not watched, for it did not answer: {silent}");
     }
+    if let Some(earlier) = &entry.record.passed_hold {
+        message = format!(
+            "{message}; the node was held, and no hold stops what brings back the files of {earlier}"
+        );
+    }
     if manual {
         message.push_str("; it is undone unless a person confirms it with `weft confirm`");
     }

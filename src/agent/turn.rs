@@ -1,5 +1,6 @@
 //! One turn: fetch, verify, validate, render, plan, apply, record.
 
+mod carry_out;
 mod gather;
 mod in_order;
 mod record;
@@ -7,42 +8,32 @@ mod record;
 use camino::Utf8Path;
 use tracing::debug_span;
 
-use super::decide::{Circumstances, Decision, decide, guarded, refusal};
 use super::drift;
 use super::error::TurnError;
-use super::fits::{of_settings, undeclared};
-use super::hold::Hold;
+use super::fits::undeclared;
 use super::machine::LOOK_GAP;
 use super::memory::{Contents, Memory};
-use super::node::running;
-use super::planned::planned;
 use super::ports;
-use super::publish;
-use super::quarantine;
 use super::remotes::Gathered;
 use super::settings::Settings;
-use super::status::{PutOff, Refused, State, Status};
-use super::window::{self, Recovered, came, recover};
-use crate::apply::{self, ApplyError, Authority, LOCK, Outcome};
+use super::status::{Refused, State, Status};
+use super::window::{self, Recovered, recover};
+use crate::apply::{self, LOCK};
 use crate::declare::finding::Code;
-use crate::declare::policy::Removal;
 use crate::declare::{Findings, Severity, Tree};
 use crate::facts::Facts;
 use crate::host::Host;
 use crate::network::Network;
 use crate::plan::Plan;
-use crate::sync::{Cancel, CommitRecord, Verified};
+use crate::sync::Cancel;
 use crate::validate;
-use crate::value::{Digest, ObjectId};
+use crate::value::Digest;
 
 pub(super) use in_order::{InOrder, in_order};
 pub(super) use record::leaves_the_status;
 
 /// The cache of the repository; may be deleted at any time.
 pub const CACHE: &str = "/var/cache/weft/repo.git";
-/// How often a change is put off because something does not answer that would say what
-/// works. Then it is made, and what cannot be watched is said.
-const MOST_PUT_OFF: u32 = 3;
 /// The largest status that is read, in bytes.
 pub(super) const MAX_STATUS_BYTES: u64 = 4 << 20;
 
@@ -215,7 +206,7 @@ impl<H: Host> Turn<'_, H> {
         }
         self.memory.open().order = None;
         let begun = self.host.uptime()?.milliseconds;
-        let Contents { tree, removal, brings_back, .. } = contents;
+        let Contents { tree, removal, brings_back, runs: ran } = contents;
         let facts = facts.unwrap_or_else(|| self.facts())?;
         let considered =
             debug_span!("declare").in_scope(|| tree.map(|tree| self.consider(tree, &facts)));
@@ -228,6 +219,9 @@ impl<H: Host> Turn<'_, H> {
         }
         report.status.errors = report.findings.count(Severity::Error);
         report.status.warnings = report.findings.count(Severity::Warning);
+        let runs = report.status.running.as_ref().and_then(|running| running.commit.as_ref());
+        // Something else may run since this was found out.
+        let brings_back = brings_back.filter(|_| runs.map(|runs| runs.commit) == ran);
         let rights = (removal, brings_back);
         self.carry_out(considered, facts, rights, (purpose, &drifted), &mut report)?;
         // Ports that cannot be set now are looked at again with the next turn.
@@ -271,117 +265,6 @@ impl<H: Host> Turn<'_, H> {
         let network = network.filter(|_| !findings.has_errors());
         Considered { findings, tree, network }
     }
-
-    /// Plans, and applies what may be applied.
-    fn carry_out(
-        &self,
-        considered: Verified<Considered>,
-        facts: Facts,
-        (removal, brings_back): (Removal, Option<ObjectId>),
-        (purpose, drifted): (Purpose, &drift::Found),
-        report: &mut Report,
-    ) -> Result<(), TurnError> {
-        let record = considered.record().clone();
-        let Report { status, tree, plan: shown, .. } = report;
-        if of_settings(&considered.get().findings) {
-            status.state = State::Refused;
-            status.message = format!(
-                "commit {} is trusted, and does not fit the settings of this node: correct the one or the other",
-                record.commit.short()
-            );
-            return Ok(());
-        }
-        let Ok(network) = considered.try_map(|considered| considered.network.ok_or(())) else {
-            status.state = State::Refused;
-            status.message = with_errors(&record, status.errors);
-            return Ok(());
-        };
-        let runs_commit = status.running.as_ref().and_then(|runs| runs.commit.as_ref());
-        let runs_commit = runs_commit.map(|runs| runs.commit);
-        let reverts = runs_commit.is_some_and(|runs| brings_back == Some(runs));
-        let network = (&*tree, network);
-        let planned = debug_span!("plan")
-            .in_scope(|| planned(self.host, self.settings, network, facts, removal, reverts))?;
-        let planned = match purpose {
-            Purpose::Adopt { .. } => planned.map(Plan::adopting),
-            _ => planned,
-        };
-        *shown = Some(planned.get().clone());
-        let runs = status
-            .running
-            .as_ref()
-            .and_then(|running| Some((running.commit.as_ref()?.commit, running.rendering?)));
-        let rendering = planned.get().rendering.digest();
-        status.hold = Hold::current(self.host, self.host.now())?;
-        // A way back is never held.
-        let hold = status.hold.as_ref().filter(|hold| hold.stops(record.commit, reverts));
-        let mode = self.settings.mode();
-        let mut terms = self.settings.terms();
-        terms.manual |= self.manual;
-        let quarantined =
-            quarantine::blocks(self.host, &terms.watchlist, rendering, self.host.now())?;
-        let circumstances = Circumstances {
-            mode,
-            purpose,
-            runs,
-            commit: record.commit,
-            quarantined: quarantined.as_ref(),
-            paused: quarantine::pauses(self.host, reverts, self.host.now())?,
-            same_engine: apply::running(self.host)?
-                .is_none_or(|runs| runs.record.engine == planned.get().engine),
-            hold,
-            quiet: drifted.is_quiet(),
-        };
-        let decision = decide(planned.get(), &circumstances);
-        (status.state, status.message) = match decision {
-            Decision::Nothing => in_order(&record, &status.refused),
-            Decision::Leave(reason) | Decision::Paused(reason) => (State::Pending, reason),
-            Decision::Quarantined(reason) => (State::RolledBack, reason),
-            Decision::Held(reason) => (State::Held, reason),
-            Decision::Guarded => {
-                status.guarded = guarded(planned.get(), &record);
-                (State::Refused, refusal(&status.guarded, &record))
-            }
-            Decision::Advance => {
-                let same = planned.map(|plan| Plan { steps: Vec::new(), ..plan });
-                let outcome = apply::apply(self.host, Authority::Commit(Box::new(same)), &terms)?;
-                came(&outcome, &record, &status.refused)
-            }
-            Decision::Apply => {
-                self.give_way()?;
-                // A way back must not ask for what may be broken.
-                let times = PutOff::times(status.put_off, record.commit);
-                terms.blind = reverts || times >= MOST_PUT_OFF;
-                terms.reverts = reverts;
-                let authority = Authority::Commit(Box::new(planned));
-                let applied = match apply::apply(self.host, authority, &terms) {
-                    Err(error @ ApplyError::Blind { .. }) => Err(error),
-                    applied => Ok(applied?),
-                };
-                status.put_off = None;
-                match applied {
-                    Ok(outcome) => {
-                        quarantine::remember(self.host, &outcome);
-                        if let Outcome::Open { entry } = &outcome {
-                            status.window = self.open_only(Some(entry))?.status.window;
-                        }
-                        came(&outcome, &record, &status.refused)
-                    }
-                    Err(error) => {
-                        let put_off = PutOff { commit: record.commit, times: times + 1 };
-                        status.put_off = Some(put_off);
-                        (State::Pending, self::put_off(&error, &record, put_off.times))
-                    }
-                }
-            }
-        };
-        status.running = running(self.host)?;
-        if purpose != Purpose::Plan && status.window.is_none() {
-            let runs = status.running.as_ref();
-            status.publication = publish::of_turn(self.host, self.settings, &record, tree, runs);
-        }
-        Ok(())
-    }
 }
 
 /// The first of several refusals is the cause of the others.
@@ -390,25 +273,4 @@ fn cause(refused: &[Refused], otherwise: &str) -> String {
         Some(refused) => refused.message.clone(),
         None => otherwise.to_owned(),
     }
-}
-
-/// That declarations of a commit have errors.
-fn with_errors(record: &CommitRecord, errors: usize) -> String {
-    let (what, keep) = match errors {
-        1 => ("an error".to_owned(), "keeps"),
-        errors => (format!("{errors} errors"), "keep"),
-    };
-    format!(
-        "commit {} is trusted, and {what} in its declarations {keep} it from being applied; \
-         mend it in a commit on top (`weft plan` shows what is wrong; do not amend what nodes have accepted)",
-        record.commit.short(),
-    )
-}
-
-fn put_off(error: &ApplyError, record: &CommitRecord, times: u32) -> String {
-    format!(
-        "commit {} is put off to the next turn ({times} of {MOST_PUT_OFF} times; {}): {error}",
-        record.commit.short(),
-        error.code()
-    )
 }

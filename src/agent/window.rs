@@ -75,6 +75,10 @@ fn settled(host: &impl Host, recovery: Recovery) -> Result<Recovered, TurnError>
             subject(&entry),
             cause.failure()
         )),
+        // Nothing was interrupted: what runs is damaged on the disk.
+        Recovery::Degraded { entry, obstacle } if entry.state.is_final() => {
+            return Err(obstacle.into());
+        }
         Recovery::Degraded { obstacle, .. } => return Err(TurnError::Unrecovered(obstacle)),
     };
     Ok(Recovered { words, open: None })

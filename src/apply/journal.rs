@@ -131,6 +131,10 @@ pub struct Record {
     /// out. Every way back leaves them alone, also that of a later process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spared: Vec<String>,
+    /// The earlier state that it brings back, in words, where an operator held the node when
+    /// it began: nothing else is applied then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_hold: Option<String>,
     /// Until when it has to be confirmed, and by what. None on a dry node, and of what is
     /// confirmed by being applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]

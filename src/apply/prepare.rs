@@ -126,6 +126,7 @@ fn of_plan(
         default_dnsmasq: false,
         unmet: Vec::new(),
         spared: Vec::new(),
+        passed_hold: terms.passed_hold.clone(),
         window: None,
     };
     let mut drafts = Vec::new();
@@ -360,6 +361,7 @@ fn of_generation(
         default_dnsmasq: false,
         unmet: Vec::new(),
         spared: Vec::new(),
+        passed_hold: running.record.passed_hold.clone().filter(|_| same),
         window: None,
     };
     let sysctls = files.text(host, &Managed::Sysctl)?;

@@ -93,14 +93,17 @@ fn text(report: &Report, purpose: Purpose, coloured: bool) -> String {
     // What stands on a refused commit is refused for that alone.
     let (follow, refused): (Vec<_>, Vec<_>) =
         report.status.refused.iter().partition(|refused| refused.code == "on-refused");
-    if let [_, ..] = follow.as_slice() {
-        let (count, s) = (follow.len(), if follow.len() == 1 { "" } else { "s" });
-        blocks.push(format!("refused[on-refused]: {count} commit{s} on top of a refused one"));
-    }
     for refused in refused {
         blocks.push(format!(
             "refused[{}]: {}\n  = help: {}",
             refused.code, refused.message, refused.help
+        ));
+    }
+    if let [first, ..] = follow.as_slice() {
+        let (count, s) = (follow.len(), if follow.len() == 1 { "" } else { "s" });
+        blocks.push(format!(
+            "refused[on-refused]: {count} commit{s} on top of a refused one\n  = help: {}",
+            first.help
         ));
     }
     if !report.findings.is_empty() {

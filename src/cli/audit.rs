@@ -82,7 +82,7 @@ fn sentence(line: &Line, asked_back: Option<&str>) -> String {
 }
 
 fn subject(change: &Change, asked_back: Option<&str>) -> String {
-    let Change { number, generation, commit, before, .. } = change;
+    let Change { number, generation, commit, before, passed_hold, .. } = change;
     let steps = counted(change.step_count(), "step");
     if change.is_correction() {
         return format!("correction {number} of drift from generation {generation} ({steps})");
@@ -96,5 +96,9 @@ fn subject(change: &Change, asked_back: Option<&str>) -> String {
         let by = asked_back.map(|by| format!(", asked for by {by}")).unwrap_or_default();
         return format!("way back {number}{from} to generation {generation}{commit} ({steps}{by})");
     }
-    format!("apply {number} (generation {generation}, {steps}){commit}")
+    let although = passed_hold.as_ref().map(|earlier| {
+        format!(", although the node was held, for it brings back the files of {earlier}")
+    });
+    let although = although.unwrap_or_default();
+    format!("apply {number} (generation {generation}, {steps}){commit}{although}")
 }

@@ -47,7 +47,8 @@ fn of_a_window(entry: &Entry, process: u32, up: &Uptime, now: Timestamp) -> Opti
     let (until, deadline) = (at(window.until)?, at(window.deadline)?);
     Some(format!(
         "it watches {}, whose window is open until {until}; `weft confirm` keeps that now; \
-         once process {process} is ended, `weft rollback` undoes it, and its watchdog does at {deadline}",
+         to undo it, end process {process} (Ctrl-C where it runs, or `kill {process}`), then `weft rollback`; \
+         without that its watchdog does at {deadline}",
         subject(entry)
     ))
 }

@@ -1,6 +1,7 @@
 //! `weft doctor`.
 
 use camino::Utf8Path;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
@@ -8,8 +9,10 @@ use super::node::{self, Node};
 use super::offline;
 use super::output::Output;
 use super::source::Source;
-use crate::agent::doctor::{self, Diagnosis, Severity};
+use super::trust::TrustFiles;
+use crate::agent::doctor::{self, Diagnosis, Looked, Severity};
 use crate::agent::settings::Settings;
+use crate::declare::policy::standing;
 use crate::network::Network;
 use crate::{sync, validate};
 
@@ -29,9 +32,14 @@ pub(super) fn examine(
             return Ok(Exit::Refused);
         }
     }
-    let examination = doctor::examine(machine.host(), &node::program()?, online);
+    let mut examination = doctor::examine(machine.host(), &node::program()?, online);
     let declared = checked.as_ref().and_then(|checked| checked.network.as_ref());
     let kept = examination.settings.as_ref().and_then(|settings| of_cache(machine, settings));
+    let (root_end, kept) = kept.unzip();
+    if let Some(Some(end)) = root_end {
+        examination.examined.root_end = Looked::Seen(end);
+    }
+    let kept = kept.flatten();
     let network = declared.or(examination.network.as_ref()).or(kept.as_ref());
     let diagnoses = doctor::diagnose(&examination.examined, examination.settings.as_ref(), network);
 
@@ -43,12 +51,20 @@ pub(super) fn examine(
     Ok(if ok { Exit::Ok } else { Exit::Failed })
 }
 
-/// What the newest commit declares that the node accepted, as far as its cache has it.
-fn of_cache(node: &Node, settings: &Settings) -> Option<Network> {
+/// When the role `root` ends, where its keys do.
+type RootEnd = Option<Timestamp>;
+
+/// What the newest commit says that the node accepted, as far as its cache has it: when the role
+/// `root` ends, and what is declared.
+fn of_cache(node: &Node, settings: &Settings) -> Option<(Option<RootEnd>, Option<Network>)> {
     let source = Source::of_node(node).ok()?;
     let commit = source.accepted(None).ok()?;
-    let tree = sync::tree_of(source.store(), commit, settings.base()).ok()?;
-    validate::check(&tree, Some(&settings.cluster.value), &[]).0
+    let files = TrustFiles::at(&source, commit).ok();
+    let end = files.map(|files| standing::root_end(&files.policy, &files.signers));
+    let tree = sync::tree_of(source.store(), commit, settings.base()).ok();
+    let network =
+        tree.and_then(|tree| validate::check(&tree, Some(&settings.cluster.value), &[]).0);
+    Some((end, network))
 }
 
 fn document(diagnosis: &Diagnosis) -> serde_json::Value {

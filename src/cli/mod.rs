@@ -179,7 +179,10 @@ enum Verb {
         #[arg(value_parser = verb::generation)]
         generation: Option<u64>,
     },
-    /// Let no commit change this node. Ways back are never held.
+    /// Let no commit change this node, but one that brings back what ran before.
+    ///
+    /// Ways back are never held: `weft rollback`, the start of the machine, and a commit with the
+    /// files of an earlier one, as a revert has. `weft status` says where one passed the hold.
     Hold {
         /// For how long, such as `2h` or `30m`; until `weft resume`, without this.
         #[arg(long = "for", value_name = "TIME", value_parser = window::time)]
@@ -317,11 +320,12 @@ pub fn main() -> ExitCode {
 /// The words of the command line. Where they ask for help, or mean nothing, that is said, and
 /// the program ends so.
 fn parse() -> Result<Arguments, Exit> {
-    Arguments::try_parse().map_err(|error| {
+    Arguments::try_parse().map_err(|mut error| {
         if !error.use_stderr() {
             Output::written(error.print());
             return Exit::Ok;
         }
+        verb::suggest(&mut error);
         if verb::asks_for_json() {
             let text = error.render().to_string();
             let text = text.trim_start_matches("error: ").trim_end();

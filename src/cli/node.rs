@@ -1,22 +1,16 @@
-//! The verbs that work on a node: `sync`, `plan`, `apply`, `facts`, `status`, `history`.
-
-use std::fmt::Write as _;
+//! The verbs that work on a node: `sync`, `plan`, `apply`, `facts`, `history`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
-use super::answer::{self, plan_exit, state_exit};
+use super::answer::{self, plan_exit};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use super::{busy, findings, offline, status, window};
-use crate::agent::addresses;
+use super::{busy, findings, offline, window};
 use crate::agent::error::chain;
-use crate::agent::hold::Hold;
-use crate::agent::names;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
-use crate::agent::standing;
 use crate::agent::status::{PATH as STATUS, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
@@ -314,62 +308,6 @@ impl Node {
         let text = serde_json::to_string_pretty(&facts).map_err(|error| failed(&error))?;
         Output::print(text);
         Ok(Exit::Ok)
-    }
-
-    /// `weft status`
-    pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
-        let known = self.known()?;
-        let running = node::running(&self.host).map_err(|error| failed(&error))?;
-        let mut last = self.last_status()?;
-        if let Some(last) = &mut last {
-            standing::bring_up_to_date(&self.host, last).map_err(|error| failed(&error))?;
-        }
-        let (hold, unreadable) = match Hold::current(&self.host, self.host.now()) {
-            Ok(hold) => (hold, None),
-            Err(error) => (None, Some(chain(&error))),
-        };
-        if let (Some(last), None) = (&mut last, &unreadable) {
-            last.hold_is(hold.clone());
-        }
-        let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
-        let stopped = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
-        let mut text = status::text(&known, running.as_ref(), stopped.as_deref(), last.as_ref());
-        if let Some(leases) = &leases {
-            let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
-            for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
-                let _ = write!(text, "\n         {line}");
-            }
-        }
-        let ports = apply::lacking_ports(&self.host).map_err(|error| failed(&error))?;
-        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-        for line in &ports {
-            let _ = write!(text, "\nport     {line}");
-        }
-        let names = names::standing(&self.host).map_err(|error| failed(&error))?;
-        if let Some(names) = &names {
-            let _ = write!(text, "\nnames    {}", names.message);
-            for line in &names.refused {
-                let _ = write!(text, "\n         {line}");
-            }
-        }
-        output.say(text);
-        output.document(&json!({
-            "cluster": known.cluster,
-            "node": known.node,
-            "mode": known.settings.as_ref().map(|settings| settings.mode().as_str()),
-            "hold": hold,
-            "hold-unreadable": unreadable,
-            "running": running,
-            "last": last,
-            "leases": leases,
-            "names": names,
-            "ports": ports,
-        }));
-        Ok(match last.map_or(Exit::Ok, |status| state_exit(status.state)) {
-            // The next turn fails.
-            Exit::Ok | Exit::Pending | Exit::Held if unreadable.is_some() => Exit::Failed,
-            exit => exit,
-        })
     }
 
     pub(super) fn last_status(&self) -> Result<Option<Status>, Failure> {

@@ -12,6 +12,7 @@ use super::{annotations, directory, findings, sarif};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers, void};
 use crate::facts::{self, Facts};
+use crate::host::{Host as _, Linux};
 use crate::network::Network;
 use crate::render::{Managed, Profile, Rendering, render};
 use crate::validate;
@@ -69,7 +70,10 @@ fn check_trust(trust: &BTreeMap<RepoPath, Arc<str>>, findings: &mut Findings) {
     }
     if let (Some((signers, text)), Some((policy, rules))) = (signers, policy) {
         let signers = signers::read(&signers, text, findings);
-        policy::read(&policy, rules, &signers, findings);
+        let policy = policy::read(&policy, rules, &signers, findings);
+        if let Some(policy) = policy.filter(|_| !findings.has_errors()) {
+            policy::standing::judge_root(&policy, &signers, Linux::new(None).now(), findings);
+        }
     }
 }
 

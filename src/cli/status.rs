@@ -1,11 +1,120 @@
-//! The status of a node in words.
+//! `weft status`: the status of a node in words.
 
-use super::node::Known;
-use super::output::counted;
-use crate::agent::status::{Running, Status};
+use std::fmt::Write as _;
+
+use camino::Utf8Path;
+use serde_json::json;
+
+use super::answer::state_exit;
+use super::failure::{Exit, Failure};
+use super::node::{Known, Node, failed};
+use super::output::{Output, counted};
+use crate::agent::control::SOCKET;
+use crate::agent::error::chain;
+use crate::agent::hold::Hold;
+use crate::agent::status::{Refused, Running, Status};
+use crate::agent::{addresses, names, node, standing};
+use crate::apply;
+use crate::host::{self, Host as _};
+
+/// What is known of an agent on the node.
+#[derive(Clone, Copy, Debug)]
+enum Agent {
+    Runs,
+    /// None does; `left` says whether one ended without tidying up.
+    None {
+        left: bool,
+    },
+    /// Only some may ask.
+    Unknown,
+}
+
+impl Node {
+    /// `weft status`
+    pub(super) fn status(&self, output: Output) -> Result<Exit, Failure> {
+        let known = self.known()?;
+        let running = node::running(&self.host).map_err(|error| failed(&error))?;
+        let mut last = self.last_status()?;
+        if let Some(last) = &mut last {
+            standing::bring_up_to_date(&self.host, last).map_err(|error| failed(&error))?;
+        }
+        let (hold, unreadable) = match Hold::current(&self.host, self.host.now()) {
+            Ok(hold) => (hold, None),
+            Err(error) => (None, Some(chain(&error))),
+        };
+        if let (Some(last), None) = (&mut last, &unreadable) {
+            last.hold_is(hold.clone());
+        }
+        let leases = addresses::standing(&self.host).map_err(|error| failed(&error))?;
+        let stopped = unreadable.clone().or_else(|| hold.as_ref().map(Hold::sentence));
+        let agent = self.agent();
+        let mut text = text(&known, running.as_ref(), stopped.as_deref(), last.as_ref());
+        if let Agent::None { left } = agent {
+            let why = if left {
+                format!(": `{SOCKET}` is left of one that ended without tidying up")
+            } else {
+                String::new()
+            };
+            let _ = write!(text, "\nagent    none runs{why}");
+        }
+        if let Some(leases) = &leases {
+            let _ = write!(text, "\nleases   {} held; {}", leases.held, leases.message);
+            for line in leases.refused.iter().chain(&leases.stranded).chain(&leases.notes) {
+                let _ = write!(text, "\n         {line}");
+            }
+        }
+        let ports = apply::lacking_ports(&self.host).map_err(|error| failed(&error))?;
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        for line in &ports {
+            let _ = write!(text, "\nport     {line}");
+        }
+        let names = names::standing(&self.host).map_err(|error| failed(&error))?;
+        if let Some(names) = &names {
+            let _ = write!(text, "\nnames    {}", names.message);
+            for line in &names.refused {
+                let _ = write!(text, "\n         {line}");
+            }
+        }
+        output.say(text);
+        output.document(&json!({
+            "cluster": known.cluster,
+            "node": known.node,
+            "mode": known.settings.as_ref().map(|settings| settings.mode().as_str()),
+            "hold": hold,
+            "hold-unreadable": unreadable,
+            "running": running,
+            "last": last,
+            "leases": leases,
+            "names": names,
+            "ports": ports,
+            "agent": match agent {
+                Agent::Runs => Some(true),
+                Agent::None { .. } => Some(false),
+                Agent::Unknown => None,
+            },
+        }));
+        let fails = unreadable.is_some() || known.settings.is_none();
+        // Nobody knows whether what runs is what should, before a turn looked.
+        Ok(match last.map_or(Exit::Failed, |status| state_exit(status.state)) {
+            // The next turn fails.
+            Exit::Ok | Exit::Pending | Exit::Held if fails => Exit::Failed,
+            exit => exit,
+        })
+    }
+
+    /// Whether an agent runs.
+    fn agent(&self) -> Agent {
+        let path = self.shown(Utf8Path::new(SOCKET));
+        match host::connect(&path) {
+            Ok(Some(_)) => Agent::Runs,
+            Ok(None) => Agent::None { left: path.exists() },
+            Err(_) => Agent::Unknown,
+        }
+    }
+}
 
 /// What runs, since when, signed by whom; what was refused, and what waits.
-pub(super) fn text(
+fn text(
     known: &Known,
     running: Option<&Running>,
     held: Option<&str>,
@@ -31,6 +140,9 @@ pub(super) fn text(
                 }
             }
             lines.push(format!("since    {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ")));
+            lines.extend(running.passed_hold.as_ref().map(|earlier| {
+                format!("although the node was held, for it brings back the files of {earlier}")
+            }));
         }
     }
     lines.extend(held.map(|held| format!("hold     {held}")));
@@ -51,9 +163,11 @@ pub(super) fn text(
         ));
         publication_lines(status, &mut lines);
         remote_lines(status, &mut lines);
-        for refused in status.refused.iter().chain(&status.guarded) {
-            lines.push(format!("refused  [{}] {}", refused.code, refused.message));
-            lines.push(format!("         {}", refused.help));
+        let refused = status.refused.iter().map(|refused| ("refused ", refused));
+        let guarded = status.guarded.iter().map(|guarded| ("guard   ", guarded));
+        for (what, Refused { code, message, help, .. }) in refused.chain(guarded) {
+            lines.push(format!("{what} [{code}] {message}"));
+            lines.push(format!("         {help}"));
         }
         if status.errors + status.warnings > 0 {
             let (errors, warnings) =
@@ -61,14 +175,16 @@ pub(super) fn text(
             lines.push(format!("findings {errors}, {warnings}"));
         }
     } else {
-        lines.push("last     no turn was made since the machine started".to_owned());
+        lines.push("last     no turn was made since the machine started, so that nobody looked at the remotes or the node: `weft sync` makes one, and a running agent by itself".to_owned());
     }
     lines.join("\n")
 }
 
 /// What the node may do: by the last turn, and by its settings where these say otherwise.
 fn mode(known: &Known, last: Option<&Status>) -> String {
-    let Some(settings) = &known.settings else { return "its settings cannot be used".to_owned() };
+    let Some(settings) = &known.settings else {
+        return "its settings cannot be used, and no turn can be made with them".to_owned();
+    };
     let wanted = settings.mode();
     match last.and_then(|last| last.mode.as_deref()) {
         Some(had) if had != wanted.as_str() => format!(

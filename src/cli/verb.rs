@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use camino::Utf8PathBuf;
+use clap::error::{ContextKind, ContextValue};
 
 use super::Verb;
 
@@ -41,6 +42,22 @@ pub(super) fn asks_for_json() -> bool {
     let words: Vec<_> = std::env::args_os().collect();
     words.iter().any(|word| word == "--json" || word == "--format=json")
         || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// Says what is meant by options that people look for and that have other names here.
+pub(super) fn suggest(error: &mut clap::Error) {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return };
+    let verb = std::env::args().find(|word| matches!(word.as_str(), "hold" | "sync" | "apply"));
+    let meant = match (option.as_str(), verb.as_deref()) {
+        ("--until", Some("hold")) => "a hold lasts for a time: `--for 2h`",
+        ("--dry-run" | "--check", Some("sync" | "apply")) => {
+            "`weft plan` shows what would be done, and does nothing"
+        }
+        _ => return,
+    };
+    let tips = ContextValue::StyledStrs(vec![meant.to_owned().into()]);
+    error.insert(ContextKind::Suggested, tips);
+    error.remove(ContextKind::SuggestedArg);
 }
 
 /// The number of a generation as people write it.

@@ -157,7 +157,9 @@ fn trusted(
     let tree = sync::tree(store, &accepted, settings.base()).map_err(|error| failed(&error))?;
     let removal = sync::removal(store, &accepted).map_err(|error| failed(&error))?;
     let reverts = match runs.filter(|runs| *runs != commit) {
-        Some(runs) => sync::reverts(store, &accepted, runs).map_err(|error| failed(&error))?,
+        Some(runs) => {
+            sync::reverts(store, &accepted, runs).map_err(|error| failed(&error))?.is_some()
+        }
         None => false,
     };
     Ok(Some(Trusted { tree, removal, reverts }))

@@ -6,6 +6,7 @@
 
 mod pattern;
 mod scope;
+pub mod standing;
 
 use std::collections::BTreeSet;
 

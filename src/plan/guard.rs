@@ -66,7 +66,7 @@ pub(super) fn of_removal(
             everything,
             format!("all {gone} vnets that weft made on this node would be taken away"),
             "if that is meant, let a root principal set `removal: {everything: true}` in \
-             `.weft/policy.yaml`; if not, revert the commit",
+             `.weft/policy.yaml`; if not, take the commit back with `git revert`",
         ));
     }
     let most = limits.max_vnets.map(|most| most as usize);

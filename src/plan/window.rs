@@ -61,6 +61,9 @@ pub struct Terms {
     pub blind: bool,
     /// Whether the change brings back what ran before.
     pub reverts: bool,
+    /// The earlier state that it brings back, in words, where the node is held and only a
+    /// change that does so is made.
+    pub passed_hold: Option<String>,
     /// What is looked at.
     pub watchlist: Watchlist,
 }
@@ -155,6 +158,7 @@ impl Default for Terms {
             manual: false,
             blind: false,
             reverts: false,
+            passed_hold: None,
             watchlist: Watchlist::default(),
         }
     }

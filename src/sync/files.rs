@@ -4,6 +4,7 @@
 //! is looked at. There is no checkout: no link is followed, no name reaches a disk.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -125,17 +126,34 @@ pub fn removal<T>(store: Store<'_>, verified: &Verified<T>) -> Result<Removal, T
     }
 }
 
-/// Whether an accepted commit brings back the files of one that the node ran, or of one
-/// below it on the line: then what it takes away was not there before either. What came
+/// A commit whose files a later one of its line brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// The commit.
+    pub commit: ObjectId,
+    /// Its count on the first-parent line.
+    pub sequence: u64,
+}
+
+impl fmt::Display for Earlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commit {} (sequence {})", self.commit.short(), self.sequence)
+    }
+}
+
+/// Whose files an accepted commit brings back, of the one that the node ran and those below
+/// it on the line: then what it takes away was not there before either. What came
 /// onto the line after the running commit does not count, or a second commit would excuse
 /// the first.
 pub fn reverts<T>(
     store: Store<'_>,
     verified: &Verified<T>,
     running: ObjectId,
-) -> Result<bool, HistoryError> {
-    let commit = verified.record().commit;
-    Commits::new(store).brings_back(commit, running)
+) -> Result<Option<Earlier>, HistoryError> {
+    let record = verified.record();
+    let found = Commits::new(store).brings_back(record.commit, running)?;
+    Ok(found
+        .map(|(commit, down)| Earlier { commit, sequence: record.sequence.saturating_sub(down) }))
 }
 
 /// The top directory of a commit.

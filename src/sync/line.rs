@@ -192,24 +192,24 @@ impl<'a> Commits<'a> {
         Ok(line)
     }
 
-    /// Whether a commit has the tree of another one below it on its line, or of one below
-    /// that.
+    /// The commit whose tree another one has: `below` on its line, or one below that, the
+    /// newest; and how many commits further down the line it is.
     pub(super) fn brings_back(
         &mut self,
         of: ObjectId,
         below: ObjectId,
-    ) -> Result<bool, HistoryError> {
+    ) -> Result<Option<(ObjectId, u64)>, HistoryError> {
         let tree = self.parents(of)?.map(|parents| parents.tree);
-        let (mut next, mut passed) = (Some(of), false);
+        let (mut next, mut passed, mut down) = (Some(of), false, 0);
         while let Some(id) = next {
             passed |= id == below;
             let Some(parents) = self.parents(id)? else { break };
             if passed && id != of && tree == Some(parents.tree) {
-                return Ok(true);
+                return Ok(Some((id, down)));
             }
-            next = parents.first;
+            (next, down) = (parents.first, down + 1);
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// The newest commit on a commit's line that is one of `others`, and the one on top of

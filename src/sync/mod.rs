@@ -43,7 +43,7 @@ pub use account::{Account, Begin, account};
 pub use anchor::{Anchor, AnchorError, Anchors, Left};
 pub use divergence::diverged;
 pub use failure::FailureCode;
-pub use files::{TreeError, removal, reverts, tree, tree_of};
+pub use files::{Earlier, TreeError, removal, reverts, tree, tree_of};
 pub use history::{Accepted, HistoryError, Judgement, MAX_REFUSALS, Standing, introduction, judge};
 pub use origin::Origin;
 pub use protocol::FetchLimits;

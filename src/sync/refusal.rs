@@ -90,7 +90,7 @@ reasons! {
         "set the clock of the machine that made the commit, and this node's; then make the commit again";
     TrustFilesBroken "trust-files-broken"
         "The commit's own trust files are missing or have errors, so that nothing could be built on it."
-        "restore `.weft/allowed_signers` and `.weft/policy.yaml`; `weft validate` names what is wrong with them";
+        "mend `.weft/allowed_signers` and `.weft/policy.yaml` (`weft validate` names what is wrong with them) in this commit itself, for nothing on top of it is accepted: take it off the branch or amend it (`git commit --amend -S`; nodes have not accepted it), then push again (`git push --force-with-lease`)";
     Rewritten "rewritten"
         "The accepted commit is not in the history of the tip."
         "restore the branch on the server to contain the accepted commit, and use `git revert` to take changes back: what nodes have accepted cannot be amended or taken off the branch. If it should never have been there, a root principal names the first commit that must go in `.weft/void`";
@@ -105,7 +105,7 @@ reasons! {
         "correct `introduction` in the node's settings; nothing is wrong with the branch. The fingerprint is that of the key which signed this commit (`git log --show-signature -1 COMMIT`)";
     OnRefused "on-refused"
         "The commit stands on one that is refused."
-        "deal with the refused commit below first; nodes have accepted neither, so both may be taken off the branch";
+        "nothing on top of a refused commit is accepted: take that one off the branch or amend it, put what stands on it on top of the last accepted commit (`git rebase`), and push again (`git push --force-with-lease`); nodes have accepted neither";
 }
 
 impl fmt::Display for Reason {

@@ -219,6 +219,24 @@ fn webhook(address: SocketAddr, secret: &str, delivery: &str) -> u16 {
 }
 
 #[test]
+fn the_log_is_as_loud_as_what_became_of_a_turn() {
+    let node = Node::new(NEVER);
+    let agent = node.start();
+    agent.first_turn();
+    let has = |level: &str, words: &str| {
+        agent.log().lines().any(|line| line.contains(level) && line.contains(words))
+    };
+    assert!(has(" INFO ", "runs commit"), "{}", agent.log());
+    node.repository.commit("-", &[("sdn/vnets.yaml", &vnets(2))]);
+    agent.signal(Signal::SIGHUP);
+    until("the refusal is logged", || has(" WARN ", "is refused (unsigned)"));
+    let home = node.repository.home();
+    std::fs::rename(home.join("work"), home.join("away")).unwrap();
+    agent.signal(Signal::SIGHUP);
+    until("the failure is logged", || has(" ERROR ", "state=\"failed\""));
+}
+
+#[test]
 fn a_poll_brings_in_a_commit() {
     let node = Node::new("schedule: {every: 5s}\n");
     let agent = node.start();

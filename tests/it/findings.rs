@@ -96,7 +96,15 @@ pub(crate) fn raised_by_example(code: Code) -> Findings {
         |path: &RepoPath, text: &str, findings: &mut Findings| signers::read(path, text, findings);
     match example.file {
         signers::FILE => {
-            trust(&path, &example.text(), &mut findings);
+            let keys = trust(&path, &example.text(), &mut findings);
+            if matches!(code, Code::RootKeysEnd | Code::RootKeysEnded) {
+                let (file, root) =
+                    (policy::FILE.parse().unwrap(), "{principals: [alice@example.org]}");
+                let text = format!("roles: {{root: {root}}}\n");
+                let policy = policy::read(&file, &text, &keys, &mut findings).unwrap();
+                let now = "2026-01-01T00:00:00Z".parse().unwrap();
+                policy::standing::judge_root(&policy, &keys, now, &mut findings);
+            }
         }
         policy::FILE => {
             let keys = format!("alice@example.org {KEY}\n");

@@ -49,6 +49,38 @@ fn while_a_node_is_held_only_a_way_back_is_applied() {
 }
 
 #[test]
+fn that_a_commit_passed_a_hold_is_said_wherever_somebody_looks() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    is(&node, &["sync"], 0, "runs commit");
+    gateway(&repository, 2);
+    is(&node, &["sync"], 0, "runs commit");
+    let second = node.runs().unwrap()[..12].to_owned();
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["hold", "--reason", "touch nothing"], 0, "held by");
+    // As `git revert` of a revert does, the later of both is brought back.
+    repository.signed("alice", &["revert", "--no-edit", "HEAD"]);
+    let back = format!("it brings back the files of commit {second} (sequence ");
+    let passed = format!("{back}3), which no hold stops, although this node is held by");
+    for words in [&["plan"][..], &["sync"]] {
+        let said = node.run(words).all();
+        assert!(said.contains(&passed) && said.contains("touch nothing"), "{words:?}: {said}");
+    }
+    assert!(has(&node, 2));
+    // The next turn has nothing to say of it, and it is known all the same.
+    is(&node, &["sync"], 0, "runs commit");
+    is(&node, &["status"], 0, &format!("although the node was held, for {back}3)"));
+    is(&node, &["audit"], 0, &format!(", although the node was held, for {back}3)"));
+    is(&node, &["hold", "--help"], 0, "but one that brings back what ran before");
+    is(&node, &["resume"], 0, "lifted");
+    gateway(&repository, 3);
+    is(&node, &["sync"], 0, "runs commit");
+    let said = node.run(&["status"]).all();
+    assert!(!said.contains("although"), "{said}");
+}
+
+#[test]
 fn whoever_goes_back_stays_there() {
     let repository = declared();
     let node = Node::new(&repository, "n1");
@@ -276,7 +308,7 @@ fn ways_back_need_no_settings() {
     is(&node, &["sync"], 1, "aply");
     for (words, code, says) in [
         (&["hold", "--reason", "a typing error"][..], 0, "n1 is held by"),
-        (&["status"], 0, "n1 of cluster lab, its settings cannot be used"),
+        (&["status"], 1, "n1 of cluster lab, its settings cannot be used"),
         (&["rollback", "9"], 1, "there is no generation 9"),
         (&["rollback"], 0, "n1: generation 1 runs again; no commit is applied"),
     ] {
@@ -285,7 +317,7 @@ fn ways_back_need_no_settings() {
         assert!(said.err.starts_with(&format!("warning: {wrong}")), "{words:?}: {}", said.err);
     }
     assert!(has(&node, 1));
-    is(&node, &["status"], 3, "last     ");
+    is(&node, &["status"], 1, "last     ");
     is(&node, &["history"], 0, "way back from generation 2");
     is(&node, &["audit"], 0, "asked for `weft rollback`");
     is(&node, &["confirm"], 1, "no window is open");

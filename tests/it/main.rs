@@ -44,6 +44,7 @@ mod removal;
 mod schema;
 mod seeds;
 mod settings;
+mod standing;
 mod transport;
 mod trust;
 mod trust_commands;

@@ -226,11 +226,14 @@ fn what_is_refused_for_what_it_does_says_so_in_the_status() {
     assert_eq!(said.code, 4, "{}", said.all());
     assert_eq!(said.out.matches("refused[removes-everything]").count(), 1, "{}", said.out);
     let short = &repository.head().to_string()[..12];
-    let says = format!("commit {short} is refused on this node (removes-everything)");
+    // Trust accepted it: who takes it off the branch has every further commit refused.
+    let says = format!(
+        "commit {short} is trusted, and a guard of this node keeps it from being applied (removes-everything); mend that on the node or in a commit on top (do not amend what nodes have accepted)"
+    );
     assert!(said.out.contains(&says), "{}", said.out);
     let status = node.run(&["status"]);
     assert_eq!(status.code, 4, "{}", status.all());
-    for words in [&says, "refused  [removes-everything] ", "everything: true"] {
+    for words in [&says, "guard    [removes-everything] ", "everything: true"] {
         assert!(status.out.contains(words), "{words}: {}", status.out);
     }
 }

@@ -474,3 +474,80 @@ fn what_another_policy_would_refuse() {
         .is(4, &["no node can use these", "root-missing"]);
     work.weft(&["trust", "simulate", "--policy", "nothing"]).is(1, &["cannot read `nothing`"]);
 }
+
+/// The line of a signer whose key ends.
+fn ending(work: &Work, name: &str, end: &str) -> String {
+    let bounds = format!("namespaces=\"git\",valid-before=\"{end}\"");
+    work.0.signers(&[name]).replace("namespaces=\"git\"", &bounds)
+}
+
+#[test]
+fn a_last_root_key_that_ends_is_told_and_none_is_left_by_a_removal() {
+    let work = Work(Repository::new());
+    let both = b"roles: {root: {principals: [alice@example.org, bob@example.org]}}\n";
+    work.0.write(".weft/policy.yaml", both);
+    let bob = ending(&work, "bob", "20990101Z");
+    work.0.write(".weft/allowed_signers", (work.0.signers(&["alice"]) + &bob).as_bytes());
+    assert!(!work.weft(&["validate"]).text.contains("root-keys"));
+    // The one that is left can sign now, and not for ever.
+    work.refuses(
+        &["trust", "remove", "alice@example.org"],
+        4,
+        &[
+            "nobody of the role `root` has a valid key after 2099-01-01T00:00:00Z",
+            "a key without an end",
+        ],
+    );
+    let alice = ending(&work, "alice", "20980101Z");
+    work.0.write(".weft/allowed_signers", (alice + &bob).as_bytes());
+    let ends = "nobody of the role `root` has a valid key after 2099-01-01T00:00:00Z";
+    work.weft(&["validate"]).is(0, &["warning[root-keys-end]", ends]);
+    work.weft(&["trust", "show"]).is(0, &[ends]);
+    // Somebody more whose key ends mends nothing, and that is said.
+    let key = work.0.home().join("carol.pub");
+    let key = key.to_str().unwrap();
+    let add = ["trust", "add", "carol@example.org", key, "--role", "root"];
+    let until = [&add[..], &["--until", "2097-01-01Z"]].concat();
+    work.weft(&until).is(0, &[&format!("warning: {ends}")]);
+    work.weft(&["trust", "remove", "carol@example.org"]).is(0, &[&format!("warning: {ends}")]);
+    let said = work.weft(&add);
+    assert!(said.code == 0 && !said.text.contains("warning"), "{}", said.text);
+    assert!(!work.weft(&["validate"]).text.contains("root-keys"));
+    // Nobody is left at all.
+    let ended = ending(&work, "alice", "20200101Z");
+    work.0.write(".weft/allowed_signers", ended.as_bytes());
+    work.0.write(".weft/policy.yaml", b"roles: {root: {principals: [alice@example.org]}}\n");
+    let since = "nobody of the role `root` has a valid key since 2020-01-01T00:00:00Z";
+    work.weft(&["validate"]).is(0, &["warning[root-keys-ended]", since]);
+}
+
+#[test]
+fn the_doctor_warns_before_the_last_root_key_ends() {
+    let repository = super::node::declared();
+    let node = super::node::Node::new(&repository, "n1");
+    let said = || {
+        assert_eq!(node.run(&["sync"]).code, 0);
+        node.run(&["doctor"]).all()
+    };
+    assert!(
+        said().contains("ok       root-keys: somebody of the role `root` has a key"),
+        "{}",
+        said()
+    );
+    let work = Work(repository);
+    let in_days = |days: i64| {
+        let time = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        ending(&work, "alice", &time.strftime("%Y%m%d%H%M%SZ").to_string())
+    };
+    for (days, says) in [
+        (60, "ok       root-keys: the last key of the role `root` ends at "),
+        (20, "warning  root-keys: every key of the role `root` ends, the last at "),
+    ] {
+        let line = in_days(days) + &work.0.signers(&["bob", "carol"]);
+        work.0.commit("alice", &[(".weft/allowed_signers", line.as_bytes())]);
+        let node = super::node::Node::new(&work.0, "n1");
+        assert_eq!(node.run(&["sync"]).code, 0);
+        let said = node.run(&["doctor"]).all();
+        assert!(said.contains(says), "{days}: {said}");
+    }
+}

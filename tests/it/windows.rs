@@ -114,6 +114,7 @@ fn a_guest_that_was_stopped_or_moved_is_no_loss() {
         manual: false,
         blind: false,
         reverts: false,
+        passed_hold: None,
         watchlist: Watchlist::default(),
     };
     let now = Uptime { boot: "one".to_owned(), milliseconds: 5 };

@@ -75,6 +75,7 @@ pub fn examine(host: &Linux, program: &Utf8Path, online: bool) -> Examination {
         clock: look.clock(),
         settings: settings_file,
         proxmox_configuration: look.has_directory("/etc/pve/sdn"),
+        root_end: Looked::Unseen("no trusted commit was fetched".to_owned()),
         revoked: own::revoked(&look),
         anchor: own::trust(&look, settings.as_ref()),
         own_files: own::files(&look, settings.as_ref()),

@@ -93,6 +93,10 @@ pub struct Examined {
     /// The version of Landlock's rules that hold for the fetch process; 0 where the kernel
     /// has none.
     pub landlock: Looked<u32>,
+    /// When the last key of the role `root` ends, by the newest trusted commit; `None` where
+    /// one never does.
+    #[serde(default = "Looked::not_asked")]
+    pub root_end: Looked<Option<Timestamp>>,
     /// What the remotes answered.
     pub remotes: Looked<Vec<RemoteAnswer>>,
     /// The directories that weft writes to.

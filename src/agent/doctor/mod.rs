@@ -132,6 +132,7 @@ codes! {
         Introduction "introduction" "the introduction is one of this cluster, not the example's";
         Revoked "revoked" "`/etc/weft/revoked` says which keys count no more";
         Anchor "anchor" "the newest trusted commit is known";
+        RootKeys "root-keys" "somebody can change the trust files, next month too";
         NamedFiles "named-files" "files that the settings name are there";
         FileOwner "file-owner" "the files of weft are root's";
         FileWritable "file-writable" "nobody else writes to the files of weft";

@@ -103,6 +103,7 @@ impl Cluster {
             generation: 1,
             rendering: None,
             since: commit.record.committed,
+            passed_hold: None,
         };
         let subject = Subject {
             cluster: &cluster_name(),

@@ -55,9 +55,9 @@ pub const OF_A_NODE: &[Reason] = &[
     },
     Reason {
         code: "refused",
-        title: "the newest commit was refused, and the node runs an older one",
-        why: "A signature, an authorisation, a finding or a guard forbids it. The network stays as it is.",
-        fix: "`weft status` names the reason; `weft explain` knows its code.",
+        title: "the newest commit is not applied, and the node runs an older one",
+        why: "Trust refused it for its signature or for who made it; or it is trusted, and a finding or a guard keeps it from being applied. The network stays as it is.",
+        fix: "`weft status` names the reason; `weft explain` knows its code. A commit that trust refused may be taken off the branch or amended; a trusted one may not: mend it in a commit on top.",
     },
     Reason {
         code: "rolled-back",
@@ -95,9 +95,9 @@ pub const OF_REMOTES: &[Reason] = &[
     },
     Reason {
         code: "behind",
-        title: "the remote shows an older commit than another one",
-        why: "A mirror may lag: that is no fault, and nothing goes back for it.",
-        fix: "Where it stays so, look at what feeds the mirror.",
+        title: "the remote shows an older commit than another one, or than the node accepted",
+        why: "A mirror may lag, and a branch that was put back to an older commit takes nothing back: that is no fault, and nothing goes back for it.",
+        fix: "Where it stays so, look at what feeds the mirror. Where all are behind, push the accepted commit again (`weft status` names it), and take changes back with `git revert`.",
     },
     Reason {
         code: "diverged",
@@ -106,8 +106,14 @@ pub const OF_REMOTES: &[Reason] = &[
         fix: "Compare both with a clone that you trust; restore the branch on the one that is wrong.",
     },
     Reason {
+        code: "unread",
+        title: "the remote answered, and what it shows cannot be read",
+        why: "What is not understood as a whole is not used; the other remotes serve.",
+        fix: "`weft status` names the reason with a code of its own, most often one that a commit on top mends.",
+    },
+    Reason {
         code: "unreached",
-        title: "the remote gave nothing, or something that could not be read",
+        title: "the remote gave nothing",
         why: "A remote costs its own time and nothing else; the others serve.",
         fix: "`weft status` names the reason with a code of its own; `weft doctor --online` asks again.",
     },
@@ -316,6 +322,12 @@ pub const OF_A_TURN: &[Reason] = &[
         title: "it is not known whether an operator holds the node",
         why: "What cannot be read counts as a hold.",
         fix: "Look at `/var/lib/weft/hold`, then `weft resume`.",
+    },
+    Reason {
+        code: "hold-unwritable",
+        title: "the hold cannot be written down",
+        why: "A way back holds the node first, so that nothing goes forward again meanwhile. Nothing was begun.",
+        fix: "Make room, or mend the permissions, where the message says; then ask again.",
     },
     Reason {
         code: "unrecovered",

@@ -67,6 +67,7 @@ impl Settings {
             manual: mode.is_some_and(|mode| mode.value == Confirmation::Manual),
             blind: false,
             reverts: false,
+            passed_hold: None,
             watchlist: self.watchlist(),
         }
     }

@@ -3,19 +3,18 @@
 use std::collections::BTreeSet;
 
 use camino::Utf8Path;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::date::{Instant, span};
 use super::files::{self, TrustFiles};
-use super::standing;
+use super::guard;
 use crate::agent::revoked;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::key;
 use crate::cli::output::Output;
 use crate::declare::edit::{self, EditError};
 use crate::declare::finding::{Findings, suggestion};
-use crate::declare::policy::{NAMESPACE, ROOT};
+use crate::declare::policy::{NAMESPACE, ROOT, standing};
 use crate::declare::signers::Signer;
 use crate::declare::{constant_path, policy, signers};
 use crate::host::{Host as _, Linux};
@@ -280,7 +279,7 @@ pub(super) fn remove(
     } else {
         before.policy_text.to_string()
     };
-    keeps_working(&before, &signers, &policy, name, now)?;
+    guard::keeps_working(&before, &signers, &policy, name, now)?;
 
     let keys: Vec<String> =
         gone.iter().map(|line| KeyFingerprint::of(&line.key).to_string()).collect();
@@ -323,50 +322,6 @@ pub(super) fn remove(
     )
 }
 
-/// That a role which could be used can be used afterwards.
-fn keeps_working(
-    before: &TrustFiles,
-    signers_text: &str,
-    policy_text: &str,
-    name: &Principal,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let mut found = Findings::default();
-    let signers = signers::read(&constant_path(signers::FILE), signers_text, &mut found);
-    let policy = policy::read(&constant_path(policy::FILE), policy_text, &signers, &mut found);
-    let Some(policy) = policy else { return Ok(()) };
-    for role in policy.roles() {
-        let old = before.policy.roles().iter().find(|old| old.name == role.name);
-        let worked = old.is_some_and(|old| standing::is_workable(&before.signers, old, now));
-        if !worked || standing::is_workable(&signers, role, now) {
-            continue;
-        }
-        let able = standing::able(&signers, role, now);
-        let (message, hint) = if role.name.as_str() == ROOT && able == 0 {
-            (
-                format!(
-                    "`{name}` is the last of the role `{ROOT}` who can sign: nobody could change the trust files any more"
-                ),
-                "let somebody else into the role first: `weft trust add NAME KEY --role root`"
-                    .to_owned(),
-            )
-        } else {
-            (
-                format!(
-                    "the role `{}` needs {} people who sign, and without `{name}` {able} of it can",
-                    role.name, role.threshold
-                ),
-                format!(
-                    "let somebody else into the role first: `weft trust add NAME KEY --role {}`; or lower its `threshold`",
-                    role.name
-                ),
-            )
-        };
-        return Err(Failure::new(Exit::Refused, message).hint(hint));
-    }
-    Ok(())
-}
-
 /// Writes what changed, after it was read as a node reads it.
 fn write(
     output: Output,
@@ -391,6 +346,12 @@ fn write(
     for line in said {
         output.say(line);
     }
+    let now = Linux::new(None).now();
+    let warning = standing::root_ends(&after.policy, &after.signers, now)
+        .map(|ends| format!("{ends}, and nobody could change the trust files then"));
+    if let Some(warning) = &warning {
+        output.say(format!("warning: {warning}"));
+    }
     for path in &written {
         output.say(format!("wrote {path}"));
     }
@@ -402,6 +363,7 @@ fn write(
     document["ok"] = true.into();
     document["directory"] = top.as_str().into();
     document["written"] = json!(written);
+    document["warnings"] = json!(warning.as_slice());
     document["next"] = json!(next);
     output.document(&document);
     Ok(Exit::Ok)

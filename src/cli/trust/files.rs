@@ -8,21 +8,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::repository::unwritable;
-use crate::cli::{directory, findings, source};
+use crate::cli::source::{self, Source};
+use crate::cli::{directory, findings};
 use crate::declare::policy::Policy;
 use crate::declare::signers::Signers;
 use crate::declare::{Findings, constant_path, policy, signers};
-use crate::value::RepoPath;
+use crate::sync::look;
+use crate::value::{ObjectId, RepoPath};
 
 /// Trust files without an error.
 #[derive(Debug)]
-pub(super) struct TrustFiles {
+pub(in crate::cli) struct TrustFiles {
     /// The text of `.weft/allowed_signers`.
     pub(super) signers_text: Arc<str>,
     /// The text of `.weft/policy.yaml`.
     pub(super) policy_text: Arc<str>,
-    pub(super) signers: Signers,
-    pub(super) policy: Policy,
+    pub(in crate::cli) signers: Signers,
+    pub(in crate::cli) policy: Policy,
     /// What is doubtful about them.
     pub(super) findings: Findings,
 }
@@ -44,6 +46,19 @@ impl TrustFiles {
         };
         let text = findings::text(&found, text, false);
         Err(Failure::new(Exit::Refused, format!("no node can use these trust files\n\n{text}")))
+    }
+
+    /// Reads those of a commit.
+    pub(in crate::cli) fn at(source: &Source, commit: ObjectId) -> Result<Self, Failure> {
+        let text = |path: &str, limit| {
+            let path = constant_path(path);
+            let text = look::text(source.store(), commit, &path, limit)
+                .map_err(|error| source.unread_file(&error))?;
+            text.map(Into::into).ok_or_else(|| {
+                Failure::new(Exit::Failed, format!("commit {} has no `{path}`", commit.short()))
+            })
+        };
+        Self::of(text(signers::FILE, signers::MAX_BYTES)?, text(policy::FILE, policy::MAX_BYTES)?)
     }
 
     /// Reads those of a work tree.

@@ -4,16 +4,18 @@ mod change;
 mod date;
 mod files;
 mod first;
+mod guard;
 mod introduction;
 mod show;
 mod simulate;
-mod standing;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Subcommand;
 
 use super::failure::{Exit, Failure};
 use super::output::Output;
+
+pub(super) use files::TrustFiles;
 
 /// `weft trust`
 #[derive(Debug, clap::Args)]

@@ -8,15 +8,13 @@ use serde_json::{Value as Json, json};
 
 use super::date::span;
 use super::files::TrustFiles;
-use super::standing;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{Output, counted};
 use crate::cli::source::{self, Source};
-use crate::declare::policy::{Mainline, ROOT, Role};
+use crate::declare::policy::{Mainline, ROOT, Role, standing};
 use crate::declare::signers::{NotASigner, Signer};
-use crate::declare::{constant_path, policy, signers};
 use crate::host::{Host as _, Linux};
-use crate::sync::{KeyFingerprint, look};
+use crate::sync::KeyFingerprint;
 use crate::value::Principal;
 
 /// Whose end is warned of.
@@ -89,17 +87,8 @@ fn read(
     }
     let source = Source::open(root, directory)?;
     let commit = source.accepted(revision)?;
-    let text = |path: &str, limit| {
-        let path = constant_path(path);
-        let text = look::text(source.store(), commit, &path, limit)
-            .map_err(|error| source.unread_file(&error))?;
-        text.map(Into::into).ok_or_else(|| {
-            Failure::new(Exit::Failed, format!("commit {} has no `{path}`", commit.short()))
-        })
-    };
-    let signers = text(signers::FILE, signers::MAX_BYTES)?;
-    let policy = text(policy::FILE, policy::MAX_BYTES)?;
-    Ok((TrustFiles::of(signers, policy)?, format!("Trust files of commit {commit}"), source.now))
+    let files = TrustFiles::at(&source, commit)?;
+    Ok((files, format!("Trust files of commit {commit}"), source.now))
 }
 
 /// Somebody with a key or a role.
@@ -263,6 +252,9 @@ fn warnings(files: &TrustFiles, people: &[Person<'_>], now: Timestamp) -> Vec<St
         } else if able == 0 {
             warnings.push(format!("nobody of the role `{}` can sign now", role.name));
         }
+    }
+    if let Some(ends) = standing::root_ends(&files.policy, &files.signers, now) {
+        warnings.push(format!("{ends}, and nobody can change the trust files then"));
     }
     for person in people {
         let name = person.name;

@@ -70,6 +70,20 @@ macro_rules! repository {
                 roles:
                   root: {principals: [alice@example.org, alise@example.org]}
                 ";
+            RootKeysEnd "root-keys-end" Warning
+                "every key of the role `root` ends"
+                "After the last one nobody can add or extend a key or change the policy: trust could only be begun anew, by hand on each node."
+                "Give somebody of `root` a key without `valid-before`, or commit the next key before the last one ends (`weft trust add NAME KEY --role root`)."
+                in ".weft/allowed_signers" "
+                alice@example.org valid-before=\"20990101Z\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
+                ";
+            RootKeysEnded "root-keys-ended" Warning
+                "every key of the role `root` has ended"
+                "Nobody can add or extend a key or change the policy any more: nodes refuse it as signed by a key that has ended."
+                "Where this is not committed yet, give somebody of `root` a key that is valid. Otherwise begin trust anew: commit a valid key, and introduce each node at that commit (`weft trust introduction`)."
+                in ".weft/allowed_signers" "
+                alice@example.org valid-before=\"20200101Z\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHEChCfNbTSh2hLVhKQPFXS4vjXV4rMDVtF5zdJ5vnE
+                ";
             RootLimited "root-limited" Error
                 "the role `root` has `paths` or a `scope`"
                 "Root is who mends what nobody else may touch, the policy included; one that cannot would leave nobody to do it."

@@ -38,7 +38,8 @@ impl Trial {
         let code = self.scene.code("origin").unwrap_or_default();
         println!("{what}: {code} after {:?}: {}", begun.elapsed(), self.scene.status()["message"]);
         assert!(codes.contains(&code.as_str()), "{what}: `{code}`\n{}", self.scene.log());
-        assert_eq!(self.scene.standing("origin"), "unreached", "{what}");
+        let standing = self.scene.standing("origin");
+        assert!(["unreached", "unread"].contains(&standing.as_str()), "{what}: {standing}");
         assert_eq!(self.scene.runs(), self.runs, "{what}");
         self.honest(what, newest);
     }

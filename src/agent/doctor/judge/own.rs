@@ -1,5 +1,7 @@
 //! weft's own things on a machine: settings, trust, remotes, room.
 
+use jiff::SignedDuration;
+
 use super::super::Code;
 use super::super::examined::{KnownTrust, Looked, SettingsFile};
 use super::{Patient, Said, quoted};
@@ -17,6 +19,9 @@ const LITTLE_BYTES: u64 = 64 << 20;
 /// Below this, a directory cannot take the files of one generation.
 const FEW_FILES: u64 = 64;
 
+/// Before the end of the last key of `root` there must be time to commit another one.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// The commit of the settings that are copied to be filled in.
 const EXAMPLE_COMMIT: &str = "1111111111111111111111111111111111111111";
 
@@ -29,6 +34,7 @@ pub(super) fn judge(patient: &Patient<'_>, said: &mut Said) {
     proxmox(patient, said);
     revoked(patient, said);
     anchor(patient, said);
+    root_keys(patient, said);
     named_files(patient, said);
     files(patient, said);
     fetch_process(patient, said);
@@ -161,6 +167,29 @@ fn anchor(patient: &Patient<'_>, said: &mut Said) {
         Some(KnownTrust::Other { message, help }) => {
             said.error(code, format!("{message}; {help}"), format!("editor {PATH}"));
         }
+    }
+}
+
+/// After the last key of `root` nobody can add another one.
+fn root_keys(patient: &Patient<'_>, said: &mut Said) {
+    let code = Code::RootKeys;
+    let Some(end) = said.look(&patient.examined.root_end, &[code]) else { return };
+    let mend = "weft trust add NAME KEY.pub --role root && git commit -S .weft";
+    match *end {
+        None => said.ok(code, "somebody of the role `root` has a key that does not end"),
+        Some(end) if end < patient.examined.now => {
+            let message = format!(
+                "every key of the role `root` has ended, the last at {end}: nobody can change the trust files; begin trust anew with a valid key, and introduce each node at that commit"
+            );
+            said.warning(code, message, "weft trust introduction");
+        }
+        Some(end) if end.duration_since(patient.examined.now) < SOON => {
+            let message = format!(
+                "every key of the role `root` ends, the last at {end}: after that nobody can change the trust files"
+            );
+            said.warning(code, message, mend);
+        }
+        Some(end) => said.ok(code, format!("the last key of the role `root` ends at {end}")),
     }
 }
 

@@ -14,6 +14,7 @@ fn a_node_that_went_back_is_not_counted_any_more() {
         generation: 1,
         rendering: None,
         since: first.record.committed,
+        passed_hold: None,
     };
     let (_, host) = &cluster.nodes[0];
     let publication =
@@ -40,6 +41,7 @@ fn a_node_that_does_not_publish_is_not_counted_any_more() {
             generation: 2,
             rendering: None,
             since: second.record.committed,
+            passed_hold: None,
         };
         let tree = Tree::default();
         assert!(of_turn(host, &settings, &second.record, &tree, Some(&running)).is_none());
