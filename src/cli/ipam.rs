@@ -239,8 +239,9 @@ fn list<'a>(
         (Some(held), ..) => (node.host.now(), held.tip, held.leases),
         (None, Some(last), failure) => {
             if let Some(failure) = failure {
-                Output::notice(format!("warning: {failure}"));
-                Output::notice(format!("this is what was read at {}", last.read));
+                let why = failure.to_string();
+                Output::notice(format!("warning{}", why.strip_prefix("error").unwrap_or(&why)));
+                Output::notice(format!("this is what was read at {:.0}", last.read));
             }
             (last.read, last.tip, last.leases)
         }

@@ -95,7 +95,7 @@ fn declared_guests_have_addresses_and_keep_them() {
 
     // A server that is gone: what was read last is known, and said to be old.
     std::fs::rename(repository.home().join("leases.git"), repository.home().join("away")).unwrap();
-    is(&one, &["ipam", "list"], 0, &["warning: error: ", "this is what was read at", "10.0.0.4"]);
+    is(&one, &["ipam", "list"], 0, &["warning: cannot ", "this is what was read at", "10.0.0.4"]);
     is(&one, &["ipam", "list", "--local", "--zone", "zb"], 0, &["nobody holds an address"]);
     is(&one, &["ipam", "allocate"], 1, &["leases"]);
 }
@@ -303,6 +303,7 @@ fn a_guest_by_hand_needs_a_vnet_that_has_addresses() {
         &["vnet `bare` has no subnet", "give the vnet a subnet"],
     );
     is(&node, &["ipam", "list"], 0, &["nobody holds an address"]);
+    is(&node, &["ipam", "adopt"], 0, &["nothing to do on IPAM servers"]);
     // Words that would say nothing without a guest.
     is(&node, &["ipam", "allocate", "--vnet", "va"], 64, &["<GUEST>"]);
 }

@@ -193,6 +193,66 @@ fn what_no_node_reads_is_said() {
 }
 
 #[test]
+fn rendered_files_replace_nothing_by_themselves() {
+    let home = tempfile::tempdir().unwrap();
+    let render = |more: &[&str]| {
+        let words = ["render", example().to_str().unwrap(), "--node", "node1", "--out", "out"];
+        let output = weft(home.path(), &[&words, more].concat()).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said)
+    };
+    let path = "out/etc/network/interfaces.d/sdn";
+    let (code, said) = render(&[]);
+    assert!(code == Some(0) && said.contains(&format!("wrote {path}\n")), "{said}");
+    let rendered = fs::read_to_string(home.path().join(path)).unwrap();
+    // What is there already is as it should be.
+    let (code, said) = render(&[]);
+    assert!(
+        code == Some(0) && !said.contains("wrote") && said.contains("as it should be"),
+        "{said}"
+    );
+    fs::write(home.path().join(path), "by hand\n").unwrap();
+    let (code, said) = render(&[]);
+    assert!(code == Some(1) && said.contains(&format!("`{path}` says something else")), "{said}");
+    assert!(said.contains("`--force`"), "{said}");
+    assert_eq!(fs::read_to_string(home.path().join(path)).unwrap(), "by hand\n");
+    let (code, said) = render(&["--force", "--json"]);
+    let document: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &document["written"]), (Some(0), &serde_json::json!([path])));
+    assert_eq!(fs::read_to_string(home.path().join(path)).unwrap(), rendered);
+    // A link is replaced, and what it leads to is not.
+    fs::write(home.path().join("elsewhere"), "mine\n").unwrap();
+    fs::remove_file(home.path().join(path)).unwrap();
+    std::os::unix::fs::symlink(home.path().join("elsewhere"), home.path().join(path)).unwrap();
+    assert_eq!(render(&[]).0, Some(1));
+    assert_eq!(render(&["--force"]).0, Some(0));
+    assert_eq!(fs::read_to_string(home.path().join("elsewhere")).unwrap(), "mine\n");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    use std::io::{BufRead as _, BufReader};
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let home = tempfile::tempdir().unwrap();
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_weft"))
+            .arg("demo")
+            .env("TMPDIR", home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.starts_with("2. ")));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        kill(nix::unistd::Pid::from_raw(demo.id().cast_signed()), signal).unwrap();
+        assert_eq!(lines.last().unwrap(), "Interrupted. The directory is removed.");
+        assert_eq!(demo.wait().unwrap().code(), Some(1));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_directory_without_trust_files_says_so() {
     let home = tempfile::tempdir().unwrap();
     let said = |directory: &Path| {
