@@ -3,7 +3,8 @@
 //! Each line is a JSON object that holds the SHA-256 of the line before, over as many files
 //! as there are: who changes or takes out a line changes every one after it. Who owns the
 //! node can write them all anew; that shows against a copy of any later line elsewhere, such
-//! as in a collector of logs. The journal says what runs; nothing is decided by these files,
+//! as in a collector of logs. Lines that were taken from the end show where the journal has a
+//! confirmed change that is newer than the last of them. The journal says what runs; nothing is decided by these files,
 //! and what cannot be written stops nothing.
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::error::chain;
-use crate::apply::{Entry, Kind, Outcome};
+use crate::apply::{self, Entry, Kind, Outcome, State, StateError};
 use crate::host::{Host, HostError};
 use crate::sync::CommitRecord;
 use crate::value::Digest;
@@ -83,6 +84,19 @@ pub enum Event {
         /// The reason, and what stands in the way back.
         reason: String,
     },
+}
+
+impl Event {
+    /// The change that it is about.
+    fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Asked { .. } | Self::Failed { .. } => None,
+            Self::Applied(change)
+            | Self::Confirmed(change)
+            | Self::RolledBack { change, .. }
+            | Self::Degraded { change, .. } => Some(change),
+        }
+    }
 }
 
 /// What a change is.
@@ -337,6 +351,27 @@ pub fn lines_of(host: &impl Host) -> Result<Vec<Result<Line, AuditError>>, HostE
         }
     }
     Ok(found)
+}
+
+/// The newest confirmed change of the journal, where the lines end before it: some were taken
+/// from their end, or it could not be written down. A commit that changed nothing and what was
+/// rolled back before it changed anything have no lines.
+///
+/// # Errors
+///
+/// Where the journal cannot be read.
+pub fn missing(
+    host: &impl Host,
+    lines: &[Result<Line, AuditError>],
+) -> Result<Option<u64>, StateError> {
+    let done =
+        |entry: &Entry| entry.state == State::Confirmed && entry.record.kind != Kind::Advance;
+    let journal = apply::history(host)?;
+    let Some(last) = journal.iter().rfind(|entry| done(entry)) else { return Ok(None) };
+    let of_line = |line: &Line| line.event.change().map(|change| change.number);
+    let newest = lines.iter().flatten().filter_map(of_line).max();
+    let number = last.record.number;
+    Ok(newest.is_none_or(|newest| newest < number).then_some(number))
 }
 
 #[cfg(test)]

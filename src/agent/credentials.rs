@@ -58,9 +58,11 @@ impl FromStr for AbsolutePath {
         if plain && text.starts_with('/') && text.split('/').all(|part| part != "..") {
             return Ok(Self(text.into()));
         }
+        // What is no path may be the secret itself.
+        let shown = if text.starts_with('/') { text } else { "…" };
         Err(format!(
             "`{}` is not the absolute path of a file, such as `/etc/weft/forge.token`",
-            text.escape_debug()
+            shown.escape_debug()
         ))
     }
 }

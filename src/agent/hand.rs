@@ -13,8 +13,9 @@ use super::control::Answer;
 use super::error::chain;
 use super::leases::{Branch, Starter};
 use super::settings;
+use crate::declare::finding::suggestion;
 use crate::host::Host;
-use crate::network::{Lease, Origin};
+use crate::network::{Lease, Network, Origin};
 use crate::plan::addresses::{Claim, claims};
 use crate::plan::ipam::administrator;
 use crate::sync::worker::Cancel;
@@ -43,6 +44,17 @@ pub enum HandError {
         "the interface {0} on vnet `{1}` is declared, and its address is what the configuration says"
     )]
     Declared(MacAddress, VnetId),
+    /// No vnet of that name is declared.
+    #[error("vnet `{vnet}` is not declared")]
+    NoVnet {
+        /// The name.
+        vnet: VnetId,
+        /// Which one may be meant.
+        help: Option<String>,
+    },
+    /// The vnet has no addresses to give.
+    #[error("vnet `{0}` has no subnet, and so no address to give")]
+    NoSubnet(VnetId),
     /// A server has it, and the branch must not have it too.
     #[error("the IPAM server `{0}` administers the vnet `{1}`; `weft ipam allocate` asks it")]
     Administered(IpamId, VnetId),
@@ -67,6 +79,7 @@ pub fn give<H: Host>(
     if let Some(id) = administrator(&law.network, &claim.vnet) {
         return Err(HandError::Administered(id.clone(), claim.vnet));
     }
+    wish.check(&law.network)?;
     let message = format!("leases: {} by hand", claim.guest);
     Ok(addresses::settle_some(host, branch, law, &[claim], &message)?)
 }
@@ -86,6 +99,24 @@ impl Wish {
         let Self { guest, vnet, mac, hostname, address } = self.clone();
         let fixed = address.into_iter().collect();
         Claim { vnet, mac, guest, hostname, fixed, origin: Origin::Set }
+    }
+
+    /// Whether there is anything to have on its vnet.
+    pub fn check(&self, network: &Network) -> Result<(), HandError> {
+        let Self { vnet, .. } = self;
+        let mut vnets = network.zones.values().flat_map(|zone| &zone.vnets);
+        match vnets.find(|(id, _)| *id == vnet) {
+            Some((_, declared)) if declared.subnets().next().is_none() => {
+                Err(HandError::NoSubnet(vnet.clone()))
+            }
+            Some(_) => Ok(()),
+            None => {
+                let vnets = network.zones.values().flat_map(|zone| zone.vnets.keys());
+                let names = vnets.map(AsRef::as_ref);
+                let help = suggestion(vnet.as_str(), "declared vnets", names);
+                Err(HandError::NoVnet { vnet: vnet.clone(), help })
+            }
+        }
     }
 
     /// Reads what [`Display`](fmt::Display) writes.
@@ -183,9 +214,18 @@ impl<H: Host> Counter for OfNode<H> {
                 let notes = told.map_or_else(|error| vec![chain(&error)], Told::sentences);
                 answer(wish, &outcome, &notes)
             }
+            Err(error @ (HandError::NoVnet { .. } | HandError::NoSubnet(_))) => {
+                refusal(error.to_string())
+            }
             Err(error) => Answer::failure(&chain(&error)),
         }
     }
+}
+
+/// A wish that nothing can come of.
+fn refusal(text: String) -> Answer {
+    let document = json!({ "ok": false, "leases": [], "refused": [&text], "notes": [] });
+    Answer { exit: 4, failed: false, text, document }
 }
 
 fn answer(wish: &Wish, outcome: &Outcome, notes: &[String]) -> Answer {

@@ -40,6 +40,7 @@ pub mod restore;
 pub mod revoked;
 pub mod schedule;
 pub mod settings;
+pub mod sourced;
 pub mod standing;
 pub mod starting;
 pub mod status;

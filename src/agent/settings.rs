@@ -335,7 +335,9 @@ pub fn read(text: &str) -> Result<Settings, Findings> {
     let root = yaml::parse(&file, text, &mut findings);
     if root.is_none() && findings.is_empty() {
         let place = Place::start_of(&file);
-        findings.push(Finding::new(Code::MissingKey, "the file is empty", &place));
+        let finding = Finding::new(Code::MissingKey, "the file is empty", &place)
+            .help("copy `examples/agent.yaml` there and fill it in");
+        findings.push(finding);
     }
     let settings = root.and_then(|root| Settings::read(&root, &mut findings));
     if let Some(settings) = &settings {
@@ -355,7 +357,16 @@ fn check(settings: &Settings, findings: &mut Findings) {
         findings.push(finding);
     }
     let schemes = settings.schemes();
-    for remote in &remotes.value {
+    for (index, remote) in remotes.value.iter().enumerate() {
+        let name = &remote.name;
+        let mut before = remotes.value[..index].iter();
+        if let Some(first) = before.find(|other| other.name.value == name.value) {
+            let message = format!("two remotes have the name `{}`", name.value);
+            let finding = Finding::new(Code::DuplicateId, message, &name.place)
+                .also(&first.name.place, "the first one")
+                .help("give each a name of its own: status, metrics and the log tell them apart by it");
+            findings.push(finding);
+        }
         let url = &remote.url;
         if !schemes.contains(&url.value.scheme()) {
             let message = format!("remote `{}` is a directory of this machine", remote.name.value);

@@ -1,5 +1,7 @@
 //! `weft audit`, and what people ask for at a node.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
@@ -7,7 +9,10 @@ use super::node::{self, Node};
 use super::output::{Output, counted};
 use crate::agent::audit::{self, Change, Event, Line};
 use crate::agent::error::chain;
-use crate::host;
+use crate::host::{self, Host as _};
+
+/// How long whoever writes the journal may take to write here too.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes down that whoever logged in asked for something.
 pub(super) fn asked(node: &Node, command: &str) {
@@ -21,7 +26,17 @@ pub(super) fn failed(node: &Node, command: &str, reason: &str) {
 
 /// `weft audit`
 pub(super) fn list(node: &Node, output: Output, limit: usize) -> Result<Exit, Failure> {
-    let found = audit::lines_of(node.host()).map_err(|error| node::failed(&error))?;
+    let read = || {
+        let found = audit::lines_of(node.host()).map_err(|error| node::failed(&error))?;
+        let missing = audit::missing(node.host(), &found).map_err(|error| node::failed(&error))?;
+        Ok((found, missing))
+    };
+    let (mut found, mut missing) = read()?;
+    if missing.is_some() {
+        // The journal is written first.
+        node.host().wait(PAUSE);
+        (found, missing) = read()?;
+    }
     let mut asked_back = None;
     let (mut said, mut documents, mut broken) = (Vec::new(), Vec::new(), 0_usize);
     for line in &found {
@@ -43,10 +58,18 @@ pub(super) fn list(node: &Node, output: Output, limit: usize) -> Result<Exit, Fa
             }
         }
     }
-    if found.is_empty() {
+    if let Some(number) = missing {
+        broken += 1;
+        let error = format!(
+            "the lines end before apply {number}, which the journal says was confirmed: lines were taken from the end, or could not be written"
+        );
+        said.push(format!("!!!  {error}"));
+        documents.push(json!({ "event": "broken", "error": error }));
+    }
+    if said.is_empty() {
         output.say("Nothing was done on this node.");
     }
-    let last = found.len().saturating_sub(limit);
+    let last = said.len().saturating_sub(limit);
     said[last..].iter().for_each(|said| output.say(said));
     output.document(&json!(documents[last..]));
     if broken == 0 {
@@ -55,7 +78,7 @@ pub(super) fn list(node: &Node, output: Output, limit: usize) -> Result<Exit, Fa
     let places = counted(broken, "place");
     output.complain(format!(
         "error: the audit is not as it was written, at {places} (marked `!!!`; `-n {}` shows all)\n  = help: compare with what a collector of logs has; the next lines follow the last one",
-        found.len()
+        said.len()
     ));
     Ok(Exit::Failed)
 }

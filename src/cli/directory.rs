@@ -1,5 +1,9 @@
 //! A working directory as a tree, read by the rules that hold for a commit.
 
+mod beside;
+
+use std::collections::HashMap;
+use std::fs::Metadata;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,11 +12,9 @@ use super::failure::{Exit, Failure};
 use crate::declare::finding::{Code, Finding};
 use crate::declare::tree::{MAX_BYTES, MAX_FILE_BYTES, MAX_FILES};
 use crate::declare::{CLUSTER_FILE, DIRECTORY, Tree, policy, signers, void};
+use crate::sync::TreeError;
+use crate::sync::files::fold;
 use crate::value::{BadPath, Place, RepoPath};
-
-/// What stands below `sdn/`.
-const REGULAR: &str =
-    "a node reads regular files below `sdn/`, and refuses a commit with anything else there";
 
 /// The deepest directory that is read.
 const MAX_DEPTH: usize = 16;
@@ -20,6 +22,12 @@ const MAX_DEPTH: usize = 16;
 /// The trust files of a directory, where it has any.
 pub(super) fn trust_files(directory: &Utf8Path) -> Result<Vec<(RepoPath, Arc<str>)>, Failure> {
     let mut walk = Walk::of(directory);
+    let above = directory.join(policy::DIRECTORY);
+    if above.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        let message = format!("`{}` is not a directory", policy::DIRECTORY);
+        return Err(Failure::new(Exit::Refused, message)
+            .hint("put the directory itself there; links are not followed"));
+    }
     for path in [signers::FILE, policy::FILE, void::FILE] {
         let path = directory.join(path);
         if path.symlink_metadata().is_ok() {
@@ -41,13 +49,18 @@ pub(super) fn read(directory: &Utf8Path) -> Result<Tree, Failure> {
         return Err(failure.hint("name the directory that holds `weft.yaml` and `sdn/`"));
     }
     let mut walk = Walk::of(directory);
+    walk.top()?;
     let cluster = directory.join(CLUSTER_FILE);
     if cluster.symlink_metadata().is_ok() {
         walk.file(&cluster)?;
     }
     let declarations = directory.join(DIRECTORY);
-    if declarations.symlink_metadata().is_ok() {
-        walk.directory(&declarations, 0)?;
+    match declarations.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() && !walk.is_submodule(&declarations) => {
+            walk.directory(&declarations, 0)?;
+        }
+        Ok(metadata) => walk.wrong_mode(&declarations, &metadata, "a directory")?,
+        Err(_) => {}
     }
     Ok(Tree::new(None, walk.files).with_unread(walk.unread).with_unusable(walk.unusable))
 }
@@ -79,22 +92,86 @@ impl<'a> Walk<'a> {
             paths.push(entry.map_err(|error| unreadable(directory, &error))?.into_path());
         }
         paths.sort();
+        if paths.is_empty() {
+            self.nothing_in(directory)?;
+        }
+        let mut folded: HashMap<String, Utf8PathBuf> = HashMap::new();
         for path in paths {
+            if let Some(other) = folded.insert(fold(path.as_str()), path.clone()) {
+                self.same_but_case(&path, &other)?;
+            }
             let metadata = path.symlink_metadata().map_err(|error| unreadable(&path, &error))?;
-            if metadata.is_dir() {
+            if metadata.is_dir() && !self.is_submodule(&path) {
                 self.directory(&path, depth + 1)?;
             } else if !metadata.is_file() {
-                let name = self.name(&path)?;
-                self.wrong(Code::FileNotRead, 1, &name, "is no regular file", REGULAR);
+                self.wrong_mode(&path, &metadata, "a regular file")?;
             } else if path.extension() == Some("yaml") {
                 self.file(&path)?;
-            } else if let Ok(name) = self.name(&path)
-                && Tree::looks_like_declarations(&name)
-            {
-                self.unread.push(name);
+            } else {
+                let name = self.name(&path)?;
+                if Tree::looks_like_declarations(&name) {
+                    self.unread.push(name);
+                } else {
+                    self.other(&name);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Names at the top that a node takes for one.
+    fn top(&mut self) -> Result<(), Failure> {
+        let entries = self.top.read_dir().map_err(|error| unreadable(self.top, &error))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(self.top, &error))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        for name in names {
+            let taken = [CLUSTER_FILE, DIRECTORY].into_iter().find(|own| fold(&name) == fold(own));
+            match taken {
+                Some(own) if name != own => {
+                    self.same_but_case(&self.top.join(own), &self.top.join(&name))?;
+                }
+                Some(_) => {}
+                None => self.at_the_top(&name),
+            }
+        }
+        Ok(())
+    }
+
+    /// Something else where a file or a directory belongs, in the words of a node.
+    fn wrong_mode(
+        &mut self,
+        path: &Utf8Path,
+        metadata: &Metadata,
+        wanted: &'static str,
+    ) -> Result<(), Failure> {
+        let found = match metadata {
+            _ if metadata.is_symlink() => "a symbolic link",
+            _ if metadata.is_dir() => "a submodule",
+            _ if metadata.is_file() => "a regular file",
+            _ => "no file that git keeps",
+        };
+        let name = self.name(path)?;
+        let error = TreeError::WrongMode { path: name.to_string(), found, wanted };
+        self.as_a_node(&name, &error);
+        Ok(())
+    }
+
+    fn same_but_case(&mut self, path: &Utf8Path, other: &Utf8Path) -> Result<(), Failure> {
+        let (name, other) = (self.name(path)?, self.name(other)?);
+        let error = TreeError::SameButCase { path: name.to_string(), other: other.to_string() };
+        self.as_a_node(&name, &error);
+        Ok(())
+    }
+
+    /// What a node says of a commit that it refuses for its files.
+    fn as_a_node(&mut self, name: &RepoPath, error: &TreeError) {
+        let place = Place::start_of(name);
+        let finding = Finding::new(Code::FileNotRead, error.to_string(), &place);
+        self.unusable.push(finding.help(error.help()));
     }
 
     fn file(&mut self, path: &Utf8Path) -> Result<(), Failure> {
@@ -104,8 +181,7 @@ impl<'a> Walk<'a> {
         let metadata = path.symlink_metadata().map_err(|error| unreadable(path, &error))?;
         let name = self.name(path)?;
         if !metadata.is_file() {
-            self.wrong(Code::FileNotRead, 1, &name, "is no regular file", REGULAR);
-            return Ok(());
+            return self.wrong_mode(path, &metadata, "a regular file");
         }
         let size = metadata.len();
         if size > MAX_FILE_BYTES {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::agent::error::chain;
+use crate::declare::{Finding, Findings, Severity};
 
 /// The meaning of each exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,22 @@ pub struct Failure {
     message: String,
     hint: Option<String>,
     note: Option<String>,
+    /// What is wrong with a file, for programs; people read it in the message.
+    wrong: Option<Box<Wrong>>,
+}
+
+/// A file in which something is wrong.
+#[derive(Debug)]
+struct Wrong {
+    /// One sentence, in place of a message that is drawn.
+    sentence: String,
+    findings: Findings,
 }
 
 impl Failure {
     /// A failure with a sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, code: None, message: message.into(), hint: None, note: None }
+        Self { exit, code: None, message: message.into(), hint: None, note: None, wrong: None }
     }
 
     /// A failure whose sentence is an error and the chain of its causes.
@@ -99,6 +110,13 @@ impl Failure {
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// With what is wrong with a file, and one sentence of it, for programs.
+    #[must_use]
+    pub fn findings(mut self, findings: Findings, sentence: impl Into<String>) -> Self {
+        self.wrong = Some(Box::new(Wrong { sentence: sentence.into(), findings }));
         self
     }
 
@@ -128,7 +146,17 @@ impl Failure {
 
     /// The failure for programs.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "code": self.code, "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 })
+        let mut document = serde_json::json!({ "code": self.code, "error": self.message, "help": self.hint, "note": self.note, "exit": self.exit as u8 });
+        if let Some(wrong) = &self.wrong {
+            let Wrong { sentence, findings } = &**wrong;
+            let mut errors = findings.iter().filter(|of| of.severity == Severity::Error);
+            let first = errors.next();
+            document["code"] = first.map(|finding| finding.code.id()).into();
+            document["error"] = sentence.as_str().into();
+            document["help"] = first.map(Finding::what_to_do).into();
+            document["findings"] = serde_json::json!(findings);
+        }
+        document
     }
 }
 

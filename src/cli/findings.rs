@@ -1,5 +1,7 @@
 //! Findings for people, with the line and a caret under the place.
 
+mod masked;
+
 use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -127,8 +129,8 @@ fn snippet<'a>(
     let begin = text[..from].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[to..].find('\n').map_or(text.len(), |newline| to + newline);
     let line = piece.iter().map(|(_, mark)| mark.place.span.line).min().unwrap_or(1);
-    let mut snippet =
-        Snippet::source(&text[begin..end]).path(shown(file)).line_start(line.max(1) as usize);
+    let lines = masked::masked(&text[begin..end], shown(file) == settings::PATH);
+    let mut snippet = Snippet::source(lines).path(shown(file)).line_start(line.max(1) as usize);
     for ((main, mark), range) in piece.iter().zip(ranges) {
         let kind = if *main { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(range.start - begin..range.end - begin);

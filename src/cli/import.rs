@@ -345,7 +345,9 @@ fn settings(credentials: &[Credential], directory: Option<&Utf8Path>) -> Option<
 fn next_steps(out: &Utf8Path) -> Vec<String> {
     vec![
         format!("weft validate {out}"),
-        format!("on each node: weft facts --node NAME > {out}/facts/NAME.json"),
+        format!(
+            "on each node: mkdir -p {out}/facts && weft facts --node NAME > {out}/facts/NAME.json"
+        ),
         format!("weft plan {out} --node NAME --facts {out}/facts/NAME.json, until it is empty"),
         format!(
             "weft init {out} --key FILE.pub --principal NAME: who may change it; then commit and sign"

@@ -112,13 +112,13 @@ struct Leave {
 #[derive(Debug, clap::Args)]
 pub(super) struct Interface {
     /// The vnet it is plugged into.
-    #[arg(long, value_name = "VNET")]
+    #[arg(long, value_name = "VNET", requires = "guest")]
     vnet: Option<VnetId>,
     /// Its hardware address.
-    #[arg(long, value_name = "MAC")]
+    #[arg(long, value_name = "MAC", requires = "guest")]
     mac: Option<MacAddress>,
     /// The guest's name in DNS, when it is not its own.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "guest")]
     hostname: Option<DnsName>,
 }
 
@@ -239,8 +239,9 @@ fn list<'a>(
         (Some(held), ..) => (node.host.now(), held.tip, held.leases),
         (None, Some(last), failure) => {
             if let Some(failure) = failure {
-                Output::notice(format!("warning: {failure}"));
-                Output::notice(format!("this is what was read at {}", last.read));
+                let why = failure.to_string();
+                Output::notice(format!("warning{}", why.strip_prefix("error").unwrap_or(&why)));
+                Output::notice(format!("this is what was read at {:.0}", last.read));
             }
             (last.read, last.tip, last.leases)
         }
@@ -323,18 +324,30 @@ fn is_declared(claim: &Claim) -> Failure {
         .hint("write the address into `guests:` of the configuration")
 }
 
+/// A wish that is not looked at.
+fn refused(error: HandError, claim: &Claim) -> Failure {
+    let failure = Failure::new(Exit::Refused, error.to_string());
+    match error {
+        HandError::Declared(..) => is_declared(claim),
+        HandError::NoVnet { help, .. } => {
+            let undeclared = "declare it in the configuration; what runs on this node counts";
+            failure.hint(help.unwrap_or_else(|| undeclared.to_owned()))
+        }
+        HandError::NoSubnet(_) => failure.hint("give the vnet a subnet in the configuration"),
+        HandError::Administered(..) => failure,
+        HandError::Addresses(error) => failed(error),
+    }
+}
+
 /// Gives addresses to one interface, and leaves all others as they are.
 fn allocate_one(site: &Site<'_>, wish: &Wish) -> Result<Exit, Failure> {
     let claim = wish.claim();
+    wish.check(&site.law.network).map_err(|error| refused(error, &claim))?;
     if let Some(exit) = servers::allocate_one(site, &claim)? {
         return Ok(exit);
     }
     let given = hand::give(&site.node.host, site.branch()?, &site.law, wish);
-    let outcome = given.map_err(|error| match error {
-        HandError::Declared(..) => is_declared(&claim),
-        HandError::Administered(..) => Failure::new(Exit::Refused, error.to_string()),
-        HandError::Addresses(error) => failed(error),
-    })?;
+    let outcome = given.map_err(|error| refused(error, &claim))?;
     let behind = outcome.behind;
     told(site, &allocation(outcome), &[], behind)
 }

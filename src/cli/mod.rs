@@ -123,6 +123,9 @@ enum Verb {
         /// Write the files below this directory instead of printing them.
         #[arg(long, value_name = "DIR")]
         out: Option<Utf8PathBuf>,
+        /// Replace files there that say something else.
+        #[arg(long, requires = "out")]
+        force: bool,
     },
     /// Show what would change on this node. Exit 2 when something is pending.
     Plan {
@@ -383,13 +386,13 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Import { from: Import::Pve(arguments) } => import::pve(output, &arguments),
         Verb::Export { to: Export::Pve(arguments) } => export::pve(output, &arguments),
         Verb::Init(arguments) => init::run(output, &arguments),
-        Verb::Render { directory, node, facts, profile, out } => offline::render_directory(
+        Verb::Render { directory, node, facts, profile, out, force } => offline::render_directory(
             output,
             &directory,
             &node,
             facts.as_deref(),
             profile,
-            out.as_deref(),
+            (out.as_deref(), force),
         ),
         Verb::Plan { directory: None, node: None, facts: None, profile: None } => {
             node()?.turn(output, Purpose::Plan, false)

@@ -11,6 +11,7 @@ use crate::agent::error::chain;
 use crate::agent::node;
 use crate::agent::restore;
 use crate::agent::settings::{self, Settings, SettingsError};
+use crate::agent::sourced;
 use crate::agent::status::{PATH as STATUS, Status};
 use crate::agent::turn::{Purpose, Report, Turn};
 use crate::agent::{Memory, TurnError};
@@ -109,11 +110,7 @@ impl Node {
                 );
                 Err(failure.hint("copy `examples/agent.yaml` there and fill it in; `--root DIR` speaks of a dry node"))
             }
-            Err(SettingsError::Wrong { findings: found, text }) => {
-                let text = findings::text(&found, |_| Some(text.as_str()), false);
-                Err(Failure::new(Exit::Failed, format!("the node's settings are wrong\n\n{text}")))
-            }
-            Err(error) => Err(failed(&error)),
+            Err(error) => Err(wrong(error)),
         }
     }
 
@@ -188,6 +185,9 @@ impl Node {
     ) -> Result<Result<Report, TurnError>, Failure> {
         if let Some(exposed) = settings::exposed(&self.host) {
             Output::notice(format!("warning: {exposed}"));
+        }
+        if let Some(left_out) = sourced::left_out(&self.host, settings) {
+            Output::notice(format!("warning: {left_out}"));
         }
         let applies = matches!(purpose, Purpose::Sync | Purpose::Refresh);
         if applies && self.host.is_dry() && (manual || settings.terms().manual) {
@@ -361,4 +361,17 @@ fn history_line(entry: &Entry) -> String {
         state => state.as_str(),
     };
     format!("{:>4}  {time}  {state:<11} generation {to:<4} {what}", record.number)
+}
+
+/// Settings that cannot be used: drawn for people, as data for programs.
+fn wrong(error: SettingsError) -> Failure {
+    let sentence = error.to_string();
+    match error {
+        SettingsError::Wrong { findings: found, text } => {
+            let text = findings::text(&found, |_| Some(text.as_str()), false);
+            let message = format!("the node's settings are wrong\n\n{text}");
+            Failure::new(Exit::Failed, message).findings(found, sentence)
+        }
+        error => failed(&error),
+    }
 }

@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::failure::{Exit, Failure};
 use super::output::{Format, Output, counted};
-use super::{annotations, directory, findings, sarif};
+use super::{annotations, directory, findings, repository, sarif};
 use crate::declare::finding::{Code, Finding, suggestion};
 use crate::declare::{self, Findings, Tree, policy, signers, void};
 use crate::facts::{self, Facts};
 use crate::host::{Host as _, Linux};
 use crate::network::Network;
-use crate::render::{Managed, Profile, Rendering, render};
+use crate::render::{Profile, Rendering, render};
 use crate::validate;
 use crate::value::{NodeName, Place, RepoPath};
 
@@ -129,7 +129,7 @@ pub(super) fn render_directory(
     node: &NodeName,
     facts: Option<&Utf8Path>,
     profile: Profile,
-    out: Option<&Utf8Path>,
+    (out, force): (Option<&Utf8Path>, bool),
 ) -> Result<Exit, Failure> {
     let no_facts = facts.is_none();
     let facts = match facts {
@@ -146,17 +146,26 @@ pub(super) fn render_directory(
     declared(network, node)?;
     of_node(&facts, node)?;
     let rendering = render(network, node, &facts, profile);
-    if let Some(out) = out {
-        write_files(&rendering, out)?;
-    }
+    let written = out.map(|out| write_files(&rendering, out, force)).transpose()?;
     let files: serde_json::Map<String, serde_json::Value> = rendering
         .files
         .iter()
         .map(|(managed, text)| (managed.to_string(), text.as_str().into()))
         .collect();
-    if out.is_none() {
-        for (managed, text) in &rendering.files {
-            output.say(format!("# {managed}\n{text}"));
+    match &written {
+        Some(written) => {
+            for path in written {
+                output.say(format!("wrote {path}"));
+            }
+            let same = rendering.files.len() - written.len();
+            if same > 0 {
+                output.say(format!("{} as it should be already", counted(same, "file")));
+            }
+        }
+        None => {
+            for (managed, text) in &rendering.files {
+                output.say(format!("# {managed}\n{text}"));
+            }
         }
     }
     if no_facts {
@@ -171,6 +180,7 @@ pub(super) fn render_directory(
         "profile": profile,
         "rendering": rendering.digest(),
         "files": files,
+        "written": written,
         "notes": rendering.notes,
         "findings": checked.findings,
     }));
@@ -197,30 +207,18 @@ pub(super) fn declared(network: &Network, node: &NodeName) -> Result<(), Failure
     ))
 }
 
-/// Writes the files below a directory, with sequence number 0.
-fn write_files(rendering: &Rendering, out: &Utf8Path) -> Result<(), Failure> {
-    for managed in rendering.files.keys() {
-        write_file(rendering, managed, out).map_err(|(path, error)| {
-            Failure::new(Exit::Failed, format!("cannot write `{path}`: {error}"))
-        })?;
-    }
-    Ok(())
-}
-
-fn write_file(
+/// Writes the files below a directory, with sequence number 0, and gives the paths of those
+/// that were not there already.
+fn write_files(
     rendering: &Rendering,
-    managed: &Managed,
     out: &Utf8Path,
-) -> Result<(), (Utf8PathBuf, std::io::Error)> {
-    let path = out.join(managed.path().as_str().trim_start_matches('/'));
-    let bytes = rendering.bytes(managed, 0).unwrap_or_default();
-    let write = || {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        std::fs::write(&path, bytes)
-    };
-    write().map_err(|error| (path.clone(), error))
+    force: bool,
+) -> Result<Vec<Utf8PathBuf>, Failure> {
+    let files = rendering.files.keys().map(|managed| {
+        let path = managed.path().as_str().trim_start_matches('/').into();
+        (path, rendering.bytes(managed, 0).unwrap_or_default())
+    });
+    repository::Target::put_all(out, &files.collect::<Vec<_>>(), force)
 }
 
 /// Facts of another node would make a rendering that no node has.

@@ -45,6 +45,37 @@ impl Target {
         Ok(Self { directory: directory.to_owned(), force: false })
     }
 
+    /// Writes these files below any directory, and gives the paths of those that were not
+    /// there as they should be. Without `force` nothing is written where a file says something
+    /// else.
+    pub(super) fn put_all(
+        directory: &Utf8Path,
+        files: &[(Utf8PathBuf, Vec<u8>)],
+        force: bool,
+    ) -> Result<Vec<Utf8PathBuf>, Failure> {
+        let target = Self { force, ..Self::keeping(directory)? };
+        let is_same = |(path, bytes): &&(Utf8PathBuf, Vec<u8>)| {
+            let path = directory.join(path);
+            let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
+            is_file && fs::read(path).is_ok_and(|found| found == *bytes)
+        };
+        let pending: Vec<_> = files.iter().filter(|file| !is_same(file)).collect();
+        let mut taken = pending.iter().filter(|(path, _)| target.has(path.as_str()));
+        if let Some((path, _)) = taken.next().filter(|_| !force) {
+            let more = match taken.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let message = format!("`{}` says something else{more}", directory.join(path));
+            let hint = "name another directory, or replace files of the same names with `--force`";
+            return Err(Failure::new(Exit::Failed, message).hint(hint));
+        }
+        for (path, bytes) in &pending {
+            target.put(path.as_str(), bytes, 0o666)?;
+        }
+        Ok(pending.into_iter().map(|(path, _)| directory.join(path)).collect())
+    }
+
     /// Whether there is something at a path below the directory.
     pub(super) fn has(&self, path: &str) -> bool {
         self.directory.join(path).symlink_metadata().is_ok()
@@ -53,20 +84,20 @@ impl Target {
     /// Writes a file. One that is there is replaced only with `force`, and a symbolic
     /// link is never followed.
     pub(super) fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
-        self.put(path, text, 0o666)
+        self.put(path, text.as_bytes(), 0o666)
     }
 
     /// Writes a file that only its owner may read.
     pub(super) fn write_private(&self, path: &str, secret: &Secret) -> Result<(), Failure> {
-        self.put(path, secret.expose(), 0o600)
+        self.put(path, secret.expose().as_bytes(), 0o600)
     }
 
-    fn put(&self, path: &str, text: &str, mode: u32) -> Result<(), Failure> {
+    fn put(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let path = self.directory.join(path);
         if self.force && path.symlink_metadata().is_ok() {
             fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
         }
-        create(&path, text.as_bytes(), mode)
+        create(&path, bytes, mode)
     }
 }
 

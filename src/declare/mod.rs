@@ -103,7 +103,7 @@ pub fn read(tree: &Tree, expected: Option<&ClusterName>) -> (Declared, Findings)
         }
         findings.push(finding);
     }
-    if !any && findings.is_empty() {
+    if !any && findings.is_in_order() {
         let place = Place::start_of(&tree.path(CLUSTER_FILE));
         let message = format!("no declaration below `{}`", tree.path(DIRECTORY));
         findings.push(Finding::new(Code::NothingDeclared, message, &place));

@@ -99,7 +99,7 @@ pub fn parse(file: &RepoPath, text: &str, findings: &mut Findings) -> Option<Nod
                 }
             }
             Err(error) => {
-                builder.syntax(&error);
+                builder.syntax(&error, text);
                 return None;
             }
         }
@@ -245,14 +245,23 @@ impl Builder<'_> {
         Stop
     }
 
-    fn syntax(&mut self, error: &ScanError) {
+    fn syntax(&mut self, error: &ScanError, text: &str) {
         let mark = error.marker();
-        let start = u32::try_from(mark.byte_offset().unwrap_or_default()).unwrap_or(u32::MAX);
-        let span = Span {
+        let start = mark.byte_offset().unwrap_or_default();
+        let mut span = Span {
             line: narrow(mark.line()),
             column: narrow(mark.col() + 1),
-            bytes: Range32 { start, end: start },
+            bytes: Range32 { start: narrow(start), end: narrow(start) },
         };
+        // The parser names where the value begins that the line with the tab would go on.
+        if error.info().contains("found a tab")
+            && let Some((lines, tab)) = indenting_tab(text, start)
+        {
+            let column = text[..tab].rfind('\n').map_or(tab, |newline| tab - newline - 1);
+            span.line = narrow(mark.line() + lines);
+            span.column = narrow(column + 1);
+            span.bytes = Range32 { start: narrow(tab), end: narrow(tab) };
+        }
         let place = Place { file: self.file.clone(), span };
         let message = format!("not YAML: {}", error.info());
         let help = if error.info().contains("tab") {
@@ -272,6 +281,19 @@ impl Builder<'_> {
             Span { line: narrow(span.start.line()), column: narrow(span.start.col() + 1), bytes };
         Place { file: self.file.clone(), span }
     }
+}
+
+/// The first tab that indents a line behind a place: how many lines further, and its byte.
+fn indenting_tab(text: &str, start: usize) -> Option<(usize, usize)> {
+    let mut at = start;
+    for (index, line) in text.get(start..)?.split_inclusive('\n').enumerate() {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t').filter(|_| index > 0) {
+            return Some((index, at + tab));
+        }
+        at += line.len();
+    }
+    None
 }
 
 fn narrow(number: usize) -> u32 {

@@ -374,6 +374,30 @@ impl Plan {
         self.changes.iter().filter(|change| change.impact == impact).count()
     }
 
+    /// How much of what runs is put right although no file says anything else of it: where no
+    /// file changes everything that the steps are about, and beside a change the interfaces
+    /// that are made and have no part in it.
+    pub fn repairs(&self) -> usize {
+        let is_file = self.steps.iter().any(|step| step.managed().is_some());
+        let mut interfaces: BTreeSet<&str> = BTreeSet::new();
+        let mut others = 0;
+        for step in &self.steps {
+            match step {
+                Step::Network(step) if is_file || !self.changes.is_empty() => {
+                    interfaces.extend(step.made().map(AsRef::<str>::as_ref));
+                }
+                Step::Network(step) if step.interfaces().is_empty() => others += 1,
+                Step::Network(step) => {
+                    interfaces.extend(step.interfaces().iter().map(AsRef::<str>::as_ref));
+                }
+                Step::Service(_) if !is_file => others += 1,
+                Step::Service(_) | Step::Write { .. } | Step::Remove { .. } => {}
+            }
+        }
+        let changed = |name: &&&str| self.changes.iter().any(|change| change.interface == ***name);
+        interfaces.len() - interfaces.iter().filter(changed).count() + others
+    }
+
     /// One line that says what the plan does.
     pub fn summary(&self) -> String {
         text::summary(self)

@@ -3,6 +3,7 @@
 //! [`NetworkStep::Down`] and [`NetworkStep::Up`] are ifupdown2's. The others are single changes
 //! of the kernel, which know nothing of stanzas.
 
+mod interfaces;
 mod make;
 
 use std::collections::BTreeMap;

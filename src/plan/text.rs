@@ -18,8 +18,12 @@ pub(super) fn summary(plan: &Plan) -> String {
         return words.to_owned();
     }
     let files = plan.steps.iter().filter(|step| step.managed().is_some()).count();
+    let repairs = match plan.repairs() {
+        0 => String::new(),
+        repairs => format!(", {repairs} to repair"),
+    };
     format!(
-        "Plan: {} to add, {} to change, {} to recreate, {} to remove; {files} file{} to write.",
+        "Plan: {} to add, {} to change, {} to recreate, {} to remove{repairs}; {files} file{} to write.",
         plan.count(Impact::Adds),
         plan.count(Impact::Changes),
         plan.count(Impact::Recreates),
@@ -141,6 +145,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
             "changes": plan.count(Impact::Changes),
             "recreates": plan.count(Impact::Recreates),
             "removes": plan.count(Impact::Removes),
+            "repairs": plan.repairs(),
         },
     })
 }
@@ -149,7 +154,7 @@ pub(super) fn json(plan: &Plan) -> serde_json::Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Change, Engine, LineChange, NetworkStep, Target};
+    use super::super::{Change, Engine, LineChange, Make, NetworkStep, Target};
     use super::*;
     use crate::facts::Facts;
     use crate::render::{Profile, Rendering};
@@ -199,8 +204,29 @@ mod tests {
              remove /etc/frr/frr.conf\n"
         );
         assert_eq!(steps.matches("step: ").count(), 1, "{said}");
+        assert!(
+            said.ends_with("1 to change, 0 to recreate, 0 to remove; 2 files to write.\n"),
+            "{said}"
+        );
         // Without the file, too.
         let plan = Plan { steps: plan.steps[3..].to_vec(), ..plan };
         assert!(text(&plan).starts_with("    ~ va changes\n"), "{}", text(&plan));
+
+        // What is not as a file says that stays counts too: each interface once.
+        let create = |name: &str| {
+            let interface = name.parse().expect("an interface");
+            Step::Network(NetworkStep::Create { interface, make: Make::Bridge })
+        };
+        let also = [create("vb"), create("va")].into_iter().chain(plan.steps.clone());
+        let plan = Plan { steps: also.collect(), ..plan };
+        assert!(summary(&plan).contains("1 to change, 0 to recreate, 0 to remove, 1 to repair;"));
+        let other = NetworkStep::SetSysctl { name: "a".to_owned(), value: "1".to_owned() };
+        let steps = plan.steps.into_iter().chain([Step::Network(other)]).collect();
+        let plan = Plan { changes: Vec::new(), steps, ..plan };
+        assert_eq!(
+            summary(&plan),
+            "Plan: 0 to add, 0 to change, 0 to recreate, 0 to remove, 3 to repair; 0 files to write."
+        );
+        assert_eq!(json(&plan)["counts"]["repairs"], 3);
     }
 }

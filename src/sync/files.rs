@@ -332,6 +332,7 @@ fn wrong_mode(path: String, entry: &Entry, wanted: &'static str) -> TreeError {
     TreeError::WrongMode { path, found: entry.mode.what(), wanted }
 }
 
-fn fold(name: &str) -> String {
+/// A name without its case: two that are the same so are one name on many machines.
+pub fn fold(name: &str) -> String {
     name.chars().flat_map(char::to_lowercase).collect()
 }

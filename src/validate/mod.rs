@@ -66,6 +66,7 @@ const RULES: &[Rule] = &[
     names::fabric_ids_long_enough,
     nodes::declared,
     nodes::addresses_differ,
+    nodes::addresses_are_not_given,
     placement::zones_everywhere,
     zones::mtu_possible,
     zones::port_possible,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::placement;
 use super::report::Report;
 use super::subnets::{Found, all};
+use super::vnets::zone_of;
 use crate::declare::Declared;
-use crate::declare::finding::Code;
+use crate::declare::finding::{Code, Finding};
+use crate::declare::zone::ZoneType;
 use crate::value::{NodeName, Place};
 
 /// A node that is named anywhere is declared.
@@ -47,6 +50,36 @@ fn named_by(declared: &Declared, who: &str, node: &NodeName, place: &Place, repo
             "declared nodes",
             declared.nodes.keys().map(NodeName::as_str),
         );
+    }
+}
+
+/// No vnet gives one node the address of another: packets to that one would never leave it.
+/// Its own a node may have by a vnet alone; only who knows the node can say more.
+pub(super) fn addresses_are_not_given(declared: &Declared, report: &mut Report) {
+    for Found { vnet_id, vnet, subnet, .. } in all(declared) {
+        let Some(zone) = zone_of(vnet, declared) else { continue };
+        let Some(gateway) = &subnet.value.gateway else { continue };
+        if zone.value.kind.value != ZoneType::Simple {
+            continue;
+        }
+        for (name, node) in &declared.nodes {
+            let Some(address) = &node.value.address else { continue };
+            let is_other = |other: &&NodeName| {
+                *other != name && placement::has(zone.value.nodes.as_ref(), other)
+            };
+            if address.value != gateway.value {
+                continue;
+            }
+            if let Some(other) = declared.nodes.keys().find(is_other) {
+                let message = format!(
+                    "vnet `{vnet_id}` gives node `{other}` {}, which is node `{name}`'s",
+                    gateway.value
+                );
+                let finding = Finding::new(Code::NodeAddressReused, message, &gateway.place)
+                    .also(&address.place, "its address");
+                report.push(finding);
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub trait Number: Sized {
 }
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal ..= $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $min:literal ..= $max:literal $(, usable $least:literal ..= $most:literal)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "u64", into = "u64")]
@@ -55,7 +55,9 @@ macro_rules! number {
             }
 
             fn out_of_bounds(value: &str) -> BadNumber {
-                BadNumber::OutOfBounds { value: value.to_owned(), min: $min, max: $max, kind: $kind }
+                let bounds: [(u64, u64); _] = [($min, $max), $(($least, $most))?];
+                let (min, max) = bounds[bounds.len() - 1];
+                BadNumber::OutOfBounds { value: value.to_owned(), min, max, kind: $kind }
             }
         }
 
@@ -138,7 +140,7 @@ number!(
 );
 number!(
     /// An MTU in bytes. Proxmox sets no bounds and takes 0 as "not set".
-    Mtu, "MTU", 0..=4_294_967_295
+    Mtu, "MTU", 0..=4_294_967_295, usable 1280..=65_520
 );
 number!(
     /// A UDP port. Proxmox accepts 65536 as well; `validate` speaks of it.
@@ -204,5 +206,21 @@ impl From<Area> for String {
 impl fmt::Display for Area {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mtu, Number as _};
+
+    #[test]
+    fn an_mtu_is_told_what_can_be_used() {
+        // Proxmox takes these, and `validate` speaks of them.
+        assert!("0".parse::<Mtu>().is_ok() && "100000".parse::<Mtu>().is_ok());
+        let bounds = "is outside 1280 to 65520, the bounds of an MTU";
+        for text in ["-1", "4294967296"] {
+            assert_eq!(text.parse::<Mtu>().unwrap_err().to_string(), format!("{text} {bounds}"));
+        }
+        assert_eq!(Mtu::MAX, 4_294_967_295);
     }
 }

@@ -24,6 +24,8 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::TooLarge, "properties::a_file_of_too_many_values_is_refused"),
     (Code::ThisNodeUndeclared, "node::a_bad_tree_changes_nothing_and_says_where"),
     (Code::FileNotRead, "node::a_file_of_another_name_is_not_left_out_silently"),
+    (Code::OtherFile, "output::what_no_node_reads_is_said"),
+    (Code::DeclarationsOutside, "output::what_no_node_reads_is_said"),
     (Code::BadSigner, "trust::signers"),
     (Code::SignerUnsupported, "trust::signers"),
     (Code::SignerTimeZone, "trust::signers"),

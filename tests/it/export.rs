@@ -303,6 +303,11 @@ fn the_program_writes_both_ways_and_guards_secrets() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // What is to be done next can be done as it is printed.
+    let facts = text.lines().find_map(|line| line.split_once("on each node: mkdir "));
+    let step = format!("weft() {{ echo facts; }}\nmkdir {}", facts.expect("a step").1);
+    let done = std::process::Command::new("sh").args(["-ec", &step]).current_dir(home).status();
+    assert!(done.unwrap().success() && home.join("net/facts/NAME.json").exists(), "{step}");
     let key = home.join("keys/nb-token");
     assert_eq!(std::fs::read_to_string(&key).unwrap(), "SECRET\n");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use weft::declare::finding::{Class, Code};
+use weft::declare::finding::{Class, Code, Finding};
 use weft::declare::import::{KnownNode, running_config};
 use weft::declare::{Findings, Severity, Tree, policy, signers, void};
 use weft::facts::{Bridge, BridgeKind, Facts, Frr, Interface, InterfaceAddress, Route};
 use weft::validate;
-use weft::value::RepoPath;
+use weft::value::{Place, RepoPath};
 
 use super::conformance;
 
@@ -114,6 +114,9 @@ pub(crate) fn raised_by_example(code: Code) -> Findings {
         void::FILE => {
             void::read(&path, &example.text(), &mut findings);
         }
+        _ if [Code::OtherFile, Code::DeclarationsOutside].contains(&code) => {
+            findings = of_a_directory(&path, &example.text());
+        }
         _ => {
             let facts = known_of(code);
             findings = validate::check(
@@ -123,6 +126,29 @@ pub(crate) fn raised_by_example(code: Code) -> Findings {
             )
             .1;
         }
+    }
+    findings
+}
+
+/// What the program finds in a directory with this file: what no node reads is no part of a
+/// tree.
+fn of_a_directory(path: &RepoPath, text: &str) -> Findings {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("sdn")).unwrap();
+    let nodes = "nodes: {node1: {}}\n";
+    for (path, text) in
+        [("weft.yaml", "weft: 1\ncluster: lab\n"), ("sdn/nodes.yaml", nodes), (path.as_str(), text)]
+    {
+        std::fs::write(home.path().join(path), text).unwrap();
+    }
+    let mut weft = std::process::Command::new(env!("CARGO_BIN_EXE_weft"));
+    let output = weft.args(["validate", "--json"]).current_dir(home.path()).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut findings = Findings::default();
+    for found in document["findings"].as_array().unwrap() {
+        let code = Code::ALL.iter().find(|code| found["code"] == code.id()).unwrap();
+        let message = found["message"].as_str().unwrap();
+        findings.push(Finding::new(*code, message, &Place::start_of(path)));
     }
     findings
 }

@@ -95,7 +95,7 @@ fn declared_guests_have_addresses_and_keep_them() {
 
     // A server that is gone: what was read last is known, and said to be old.
     std::fs::rename(repository.home().join("leases.git"), repository.home().join("away")).unwrap();
-    is(&one, &["ipam", "list"], 0, &["warning: error: ", "this is what was read at", "10.0.0.4"]);
+    is(&one, &["ipam", "list"], 0, &["warning: cannot ", "this is what was read at", "10.0.0.4"]);
     is(&one, &["ipam", "list", "--local", "--zone", "zb"], 0, &["nobody holds an address"]);
     is(&one, &["ipam", "allocate"], 1, &["leases"]);
 }
@@ -261,6 +261,8 @@ fn the_agent_looks_after_addresses() {
     assert!(exit == 4 && text.contains("held by `g9`"), "{text}");
     let (exit, text, _) = ask("allocate g1 va 02:00:00:00:00:01");
     assert!(exit == 1 && text.contains("is declared"), "{text}");
+    let (exit, text, _) = ask("allocate g8 vb 02:00:00:00:00:98");
+    assert_eq!((exit, text.as_str()), (4, "vnet `vb` is not declared"));
     let (exit, text, _) = ask("allocate g1 va");
     assert!(exit == 1 && text.contains("does not know this request"), "{text}");
     let (exit, _, answer) = ask("leases");
@@ -273,6 +275,37 @@ fn the_agent_looks_after_addresses() {
     until("the trouble", &|| says().contains("leases   2 held; cannot fetch from remote `leases`"));
     agent.kill().unwrap();
     agent.wait().unwrap();
+}
+
+#[test]
+fn a_guest_by_hand_needs_a_vnet_that_has_addresses() {
+    let repository = repository();
+    let more =
+        network(&guest(1, ""), "10.0.0.0/24").replace("guests:", "  bare: {zone: za}\nguests:");
+    declare(&repository, &more);
+    let node = node(&repository, "n1");
+    is(&node, &["sync"], 0, &["runs commit"]);
+    let by_hand = |verb: &[&str], vnet: &str, says: &[&str]| {
+        let words = ["--vnet", vnet, "--mac", "02:00:00:00:00:77"];
+        is(&node, &[&["ipam"], verb, &words].concat(), 4, says);
+    };
+    let unknown = ["error: vnet `vaa` is not declared", "did you mean `va`?"];
+    by_hand(&["allocate", "web7"], "vaa", &unknown);
+    by_hand(&["set", "10.0.0.9", "web7"], "vaa", &unknown);
+    by_hand(
+        &["allocate", "web7"],
+        "nope",
+        &["`nope` is not declared", "declared vnets: `bare`, `va`"],
+    );
+    by_hand(
+        &["allocate", "web7"],
+        "bare",
+        &["vnet `bare` has no subnet", "give the vnet a subnet"],
+    );
+    is(&node, &["ipam", "list"], 0, &["nobody holds an address"]);
+    is(&node, &["ipam", "adopt"], 0, &["nothing to do on IPAM servers"]);
+    // Words that would say nothing without a guest.
+    is(&node, &["ipam", "allocate", "--vnet", "va"], 64, &["<GUEST>"]);
 }
 
 #[test]

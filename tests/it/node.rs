@@ -54,7 +54,7 @@ impl<'a> Node<'a> {
         node.put("etc/weft/agent.yaml", settings.as_bytes());
         node.put(
             "etc/network/interfaces",
-            b"auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.1/24\n\tgateway 192.0.2.254\n",
+            b"auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.1/24\n\tgateway 192.0.2.254\nsource /etc/network/interfaces.d/*\n",
         );
         node
     }
@@ -656,6 +656,126 @@ fn a_file_of_another_name_is_not_left_out_silently() {
     let said = weft(repository.home(), &["validate", "work"]);
     assert_eq!(said.code, 4);
     assert!(said.out.contains("file-not-read"), "{}", said.out);
+}
+
+#[test]
+fn a_file_that_the_machine_does_not_read_is_said() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let warns = |words: &[&str]| {
+        let said = node.run(words);
+        said.err
+            .contains("warning: `/etc/network/interfaces` has no `source` line")
+            .then_some(said.err)
+    };
+    assert_eq!(warns(&["plan"]), None);
+    let interfaces = std::fs::read_to_string(node.root.join("etc/network/interfaces")).unwrap();
+    let alone = interfaces.replace("source /etc/network/interfaces.d/*\n", "");
+    node.put("etc/network/interfaces", alone.as_bytes());
+    for words in [&["plan"][..], &["sync"]] {
+        let said = warns(words).expect("it warns");
+        assert!(said.contains("weft brings up what is in it all the same, but ifupdown2 does not"));
+    }
+    let settings = std::fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
+    node.put("etc/weft/agent.yaml", format!("{settings}engine: ifupdown2\n").as_bytes());
+    assert!(
+        warns(&["plan"]).is_some_and(|said| said.contains("ifupdown2 brings up nothing of it"))
+    );
+}
+
+#[test]
+fn a_remote_that_may_not_be_read_is_no_other_thing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let git = repository.home().join("work/.git");
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let mut sync = Command::new(env!("CARGO_BIN_EXE_weft"));
+    sync.args(["sync", "--root", node.root.to_str().unwrap()]).current_dir("/").env_clear();
+    if nix::unistd::geteuid().is_root() {
+        use std::os::unix::process::CommandExt as _;
+        sync.uid(65534).gid(65534);
+        let chown = Command::new("chown").args(["-R", "65534:65534"]).arg(&node.root).status();
+        assert!(chown.unwrap().success());
+    }
+    mode(repository.home(), 0o755);
+    mode(&git, 0);
+    let said = sync.output().unwrap();
+    mode(&git, 0o755);
+    let said = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+    let why = format!("cannot read `{}`: Permission denied", git.display());
+    assert!(said.contains(&why) && !said.contains("no git repository"), "{said}");
+}
+
+/// Of the lines of the audit as many may be taken from the end as are younger than the
+/// newest change that was confirmed.
+#[test]
+fn an_audit_that_ends_too_early_shows() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let audit = || (node.run(&["audit"]), node.run(&["audit", "--json"]).json());
+    assert!(node.run(&["audit"]).out.contains("Nothing was done"));
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let path = "var/lib/weft/audit/00000001.jsonl";
+    let first = std::fs::read(node.root.join(path)).unwrap();
+    // A commit that changes nothing has no line, and none is missed.
+    repository.commit("alice", &[("docs/readme.md", b"# Lab\n")]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+    let said = node.run(&["audit"]);
+    assert_eq!(said.code, 0, "{}", said.all());
+    let changed = std::str::from_utf8(VNETS).unwrap().replace(": 10.0.0.1}", ": 10.0.0.2}");
+    repository.commit("alice", &[("sdn/vnets.yaml", changed.as_bytes())]);
+    assert_eq!(node.run(&["sync"]).code, 0);
+    assert_eq!(node.run(&["audit"]).code, 0);
+    node.put(path, &first);
+    let (said, document) = audit();
+    let wrong = "!!!  the lines end before apply 3, which the journal says was confirmed";
+    assert!(said.code == 1 && said.out.contains(wrong), "{}", said.all());
+    assert_eq!(document.as_array().unwrap().last().unwrap()["event"], "broken", "{document:#}");
+    std::fs::remove_dir_all(node.root.join("var/lib/weft/audit")).unwrap();
+    let (said, _) = audit();
+    assert!(
+        said.code == 1 && said.out.contains(wrong) && !said.out.contains("Nothing"),
+        "{}",
+        said.all()
+    );
+}
+
+#[test]
+fn settings_that_are_wrong_show_no_secret_and_are_data_for_programs() {
+    let repository = declared();
+    let node = Node::new(&repository, "n1");
+    let whole = std::fs::read_to_string(node.root.join("etc/weft/agent.yaml")).unwrap();
+    let with = |settings: &str| {
+        node.put("etc/weft/agent.yaml", settings.as_bytes());
+        (node.run(&["plan"]), node.run(&["plan", "--json"]))
+    };
+    let secrets = whole.replace("file://", "https://robot:hunter2@host")
+        + "credentials:\n  one: {type: token, file: hunter2, origin: \"https://host\"}\n  two: {type: token, token: hunter2}\n";
+    let (said, data) = with(&secrets);
+    assert!(said.err.contains("https://*************@host") && said.err.contains("token: *******"));
+    for said in [&said, &data] {
+        assert!(said.code == 1 && !said.all().contains("hunter2"), "{}", said.all());
+    }
+    let data = data.json();
+    assert_eq!(data["code"], "bad-value");
+    let error = data["error"].as_str().unwrap();
+    assert!(error.starts_with("the node's settings are wrong: /etc/weft/agent.yaml:6:"), "{error}");
+    assert!(!error.contains('\n') && data["findings"].as_array().unwrap().len() > 2, "{data:#}");
+    let (said, data) = with("");
+    assert!(said.err.contains("copy `examples/agent.yaml` there"), "{}", said.err);
+    assert_eq!(data.json()["help"], "copy `examples/agent.yaml` there and fill it in");
+    // A tab is where it is, and not above.
+    let (said, data) = with("cluster: lab\nnode: n1\n\tmode: apply\n");
+    assert!(said.err.contains("agent.yaml:3:1\n"), "{}", said.err);
+    assert_eq!(
+        data.json()["findings"][0]["marks"][0]["place"]["span"]["line"],
+        3,
+        "{:#}",
+        data.json()
+    );
 }
 
 #[test]

@@ -29,6 +29,23 @@ fn read(more: &str) -> Result<Settings, String> {
 }
 
 #[test]
+fn a_remote_has_a_name_of_its_own() {
+    let other = "{name: mirror, url: \"ssh://git@host/net.git\", known-hosts: /etc/weft/known, credential: forge}";
+    let key = "credentials: {forge: {type: ssh-key, file: /etc/weft/k, origin: \"ssh://host\"}}\n";
+    let text = format!("{BASE}{key}").replace("net.git\"}]", &format!("net.git\"}},\n  {other}]"));
+    settings::read(&text).unwrap();
+    let findings = settings::read(&text.replace("name: mirror", "name: origin")).unwrap_err();
+    let found: Vec<_> = findings.iter().collect();
+    let [finding] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(
+        (finding.code.id(), finding.message.as_str()),
+        ("duplicate-id", "two remotes have the name `origin`")
+    );
+    let lines: Vec<u32> = finding.marks.iter().map(|mark| mark.place.span.line).collect();
+    assert_eq!(lines, [4, 3]);
+}
+
+#[test]
 fn a_schedule_is_an_interval_or_a_crontab_line() {
     let schedule = |more| read(more).unwrap().schedule(&TimeZone::UTC);
     assert!(matches!(schedule(""), Schedule::Every(period) if period == Duration::from_secs(60)));

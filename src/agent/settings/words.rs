@@ -117,7 +117,12 @@ impl FromStr for NodeFile {
         let legal = text.len() <= 4096
             && !text.chars().any(char::is_control)
             && text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain));
-        if legal { Ok(Self(text.into())) } else { Err(BadWord::new(text, Self::RULE)) }
+        if legal {
+            return Ok(Self(text.into()));
+        }
+        // What is no path may be the secret itself.
+        let is_path = text.starts_with('/');
+        Err(BadWord::new(if is_path { text } else { "…" }, Self::RULE))
     }
 }
 

@@ -2,6 +2,7 @@
 //! directory, through the same code that serves a real node. With `--live` the part of it
 //! that packets can feel, on two nodes that have a kernel's network of their own.
 
+mod interrupt;
 mod live;
 mod origin;
 pub mod repository;
@@ -10,6 +11,8 @@ mod story;
 
 use serde_json::json;
 
+use self::interrupt::{Interrupted, Lifelines};
+use self::origin::failed;
 use self::scene::Scene;
 use super::failure::{Exit, Failure};
 use super::output::Output;
@@ -49,23 +52,36 @@ pub(super) fn run(output: Output, live: bool) -> Result<Exit, Failure> {
     if live {
         return live::run(output);
     }
+    // From here on nobody ends the program before the directory is removed.
+    let interrupted = Interrupted::watch(&Lifelines::default()).map_err(|error| failed(&error))?;
     let mut scene = Scene::set()?;
     output.say(format!("weft demo: three dry nodes below {}\n", scene.origin.path()?));
-    let steps = play(&mut scene, story::STEPS, output);
+    let steps = play(&mut scene, story::STEPS, output, &interrupted);
     drop(scene);
     let ok = is_whole(&steps, story::STEPS);
-    output.say(if ok {
+    output.say(if interrupted.is_so() {
+        "Interrupted. The directory is removed."
+    } else if ok {
         "Every step did what it should. The directory is removed; nothing else was touched."
     } else {
         "The demo failed at the step above. The directory is removed."
     });
-    Ok(end(output, ok, &steps))
+    Ok(end(output, ok && !interrupted.is_so(), &steps))
 }
 
-/// Plays steps in order, up to the first that does not do what it should.
-fn play<S, T: Into<Told>>(scene: &mut S, steps: &[Play<S, T>], output: Output) -> Vec<Step> {
+/// Plays steps in order, up to the first that does not do what it should, or until somebody
+/// wants no more.
+fn play<S, T: Into<Told>>(
+    scene: &mut S,
+    steps: &[Play<S, T>],
+    output: Output,
+    interrupted: &Interrupted,
+) -> Vec<Step> {
     let mut played = Vec::new();
     for (number, &(name, title, play)) in steps.iter().enumerate() {
+        if interrupted.is_so() {
+            break;
+        }
         output.say(format!("{}. {title}", number + 1));
         let (ok, Told { detail, pings }) = match play(scene, output) {
             Ok(told) => (true, told.into()),

@@ -151,7 +151,7 @@ fn carry(
     let (counts, nothing) = (plan.counts(), plan.is_empty());
     let refused: Vec<String> = plan.refused().iter().map(ToString::to_string).collect();
     let shown = plan.to_string();
-    output.say(&shown);
+    output.say(if shown.is_empty() { "nothing to do on IPAM servers" } else { &shown });
     if !apply {
         let document = json!({
             "ok": refused.is_empty(), "counts": counts.to_string(), "pending": !nothing,

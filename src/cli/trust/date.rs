@@ -29,9 +29,15 @@ impl FromStr for Instant {
              or, as ssh does, `20270131Z`"
                 .to_owned()
         };
-        let local = text.strip_suffix('Z').ok_or_else(|| {
-            format!("it is in the zone of whichever machine reads it; write it in UTC: `{text}Z`")
-        })?;
+        let Some(local) = text.strip_suffix('Z') else {
+            let in_utc = format!("{text}Z");
+            let hint = || {
+                format!(
+                    "it is in the zone of whichever machine reads it; write it in UTC: `{in_utc}`"
+                )
+            };
+            return Err(in_utc.parse::<Self>().map_or_else(|_| wrong(), |_| hint()));
+        };
         let digits = local.bytes().all(|b| b.is_ascii_digit());
         let format = match local.len() {
             8 if digits => "%Y%m%d",
@@ -79,6 +85,15 @@ mod tests {
         }
         for text in ["2027-01-31", "tomorrow", "2027-02-30Z", "Z", "2027013Z", "+2027-1-31Z", ""] {
             assert!(text.parse::<Instant>().is_err(), "{text}");
+        }
+        // What is advised is taken.
+        let advice = |text: &str| text.parse::<Instant>().unwrap_err();
+        assert!(advice("2027-01-31").ends_with("write it in UTC: `2027-01-31Z`"));
+        for text in ["31.01.2027", "2027-02-30", "tomorrow"] {
+            assert!(
+                advice(text).starts_with("it is no date in UTC: write `2027-01-31Z`"),
+                "{text}"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ macro_rules! objects {
                 ";
             NodeAddressReused "node-address-reused" Error
                 "two nodes have one address"
-                "Tunnels to one of the two would end at the other."
+                "Tunnels to one of the two would end at the other. A node that a vnet gives the address of another does not reach that one any more."
                 "Correct one of the addresses."
                 "
                 nodes:

@@ -78,10 +78,20 @@ macro_rules! reading {
                   lan: {type: vxlan}
                 ";
             FileNotRead "file-not-read" Error
-                "a file below `sdn/` looks like declarations and is not read"
-                "Only names that end in `.yaml` are read; a file that is silently left out is a network that is silently taken away."
+                "a file below `sdn/` looks like declarations and is not read, or what is there is none that nodes read"
+                "Only regular files whose names end in `.yaml` are read; a file that is silently left out is a network that is silently taken away. Links, submodules and names that differ in case only mean other things on other machines, so nodes refuse a commit with them."
                 "Rename the file so that it ends in `.yaml`, in lower case, or move it out of `sdn/`."
                 in "sdn/network.yml" "zones: {lan: {type: simple}}";
+            OtherFile "other-file" Advice
+                "something below `sdn/` is no file of declarations"
+                "It means nothing to nodes. Somebody may think that it does."
+                "Put it elsewhere; if it holds declarations, give it a name that ends in `.yaml`."
+                in "sdn/zones.json" "{\"zones\": {\"lan\": {\"type\": \"simple\"}}}";
+            DeclarationsOutside "declarations-outside" Warning
+                "a file beside `sdn/` reads as declarations"
+                "Nodes read `weft.yaml` and what is below `sdn/`. What stands elsewhere is declared nowhere."
+                "Move the file below `sdn/`."
+                in "zones.yaml" "zones: {lan: {type: simple}}";
         }
     };
 }

@@ -19,6 +19,19 @@ pub(super) fn check_scheme(url: &RemoteUrl, limits: &FetchLimits) -> Result<(), 
     Err(Failure::new(FailureCode::SchemeRefused, message))
 }
 
+/// Why a directory is no repository for whoever runs this: it is none, or may not be read.
+fn no_repository(path: &Utf8Path) -> Failure {
+    let denied = [".git/HEAD", "HEAD"].into_iter().find_map(|name| {
+        let opened = std::fs::File::open(path.join(name));
+        opened.err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    });
+    if let Some(error) = denied {
+        return Failure::new(FailureCode::Permission, format!("cannot read `{path}`: {error}"));
+    }
+    let message = format!("`{path}` is a directory, but no git repository");
+    Failure::new(FailureCode::NotARepository, message)
+}
+
 /// Opens a repository on this machine, or says why that is not possible.
 pub(super) fn open_remote(path: &Utf8Path) -> Result<Repository, Failure> {
     match std::fs::metadata(path) {
@@ -42,10 +55,7 @@ pub(super) fn open_remote(path: &Utf8Path) -> Result<Repository, Failure> {
         return Err(Failure::new(FailureCode::Sha256, message));
     }
     Repository::open(path).map_err(|error| match error.code() {
-        ErrorCode::NotFound => Failure::new(
-            FailureCode::NotARepository,
-            format!("`{path}` is a directory, but no git repository"),
-        ),
+        ErrorCode::NotFound => no_repository(path),
         ErrorCode::Owner => Failure::new(
             FailureCode::Permission,
             format!(

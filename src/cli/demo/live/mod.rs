@@ -3,7 +3,6 @@
 //! time. It is the very program that runs on a node.
 
 mod guest;
-mod interrupt;
 mod network;
 pub(super) mod node;
 mod scene;
@@ -31,8 +30,9 @@ pub(super) fn run(output: Output) -> Result<Exit, Failure> {
         "weft demo --live: two nodes and two guests in namespaces, the git server in {}\n",
         scene.origin.path()?
     ));
-    let steps = play(&mut scene, story::STEPS, output);
-    let interrupted = scene.interrupted.is_so();
+    let interrupted = scene.interrupted.clone();
+    let steps = play(&mut scene, story::STEPS, output, &interrupted);
+    let interrupted = interrupted.is_so();
     drop(scene);
     let ok = is_whole(&steps, story::STEPS);
     let seconds = begun.elapsed().as_secs_f32();

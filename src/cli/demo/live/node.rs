@@ -15,9 +15,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{chdir, pivot_root, sethostname};
 
-use super::interrupt::Lifelines;
 use super::network::{Network, alone};
 use crate::cli::DEMO_NODE;
+use crate::cli::demo::interrupt::Lifelines;
 use crate::cli::demo::origin::failed;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output as Say;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::guest::{Guest, PORT, Pings, Stream};
-use super::interrupt::{Interrupted, Lifelines};
 use super::network::Network;
 use super::node::{Node, REPOSITORY};
 use crate::agent::settings;
 use crate::cli::demo::expect;
+use crate::cli::demo::interrupt::{Interrupted, Lifelines};
 use crate::cli::demo::origin::{Origin, failed};
 use crate::cli::failure::{Exit, Failure};
 use crate::plan::{Link, Make, NetworkStep};

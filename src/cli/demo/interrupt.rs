@@ -1,4 +1,4 @@
-//! What ends the nodes: the end of the demo, and whoever interrupts it.
+//! What ends a demo before its time: whoever interrupts it; and what then ends live nodes.
 
 use std::io;
 use std::process::ChildStdin;
