@@ -106,27 +106,7 @@ enum Verb {
         facts: Vec<Utf8PathBuf>,
     },
     /// Print the files that a node gets from a directory of declarations.
-    Render {
-        /// The directory that holds `weft.yaml` and `sdn/`.
-        #[arg(default_value = ".")]
-        directory: Utf8PathBuf,
-        /// The node to render.
-        #[arg(long, value_name = "NAME")]
-        node: NodeName,
-        /// What is known of the node, as `weft facts` recorded it. Without it,
-        /// nothing is known, and rules that need an address of the node have none.
-        #[arg(long, value_name = "FILE")]
-        facts: Option<Utf8PathBuf>,
-        /// The build of ifupdown2 that loads the files: `pve` or `debian`.
-        #[arg(long, default_value_t, value_name = "PROFILE")]
-        profile: Profile,
-        /// Write the files below this directory instead of printing them.
-        #[arg(long, value_name = "DIR")]
-        out: Option<Utf8PathBuf>,
-        /// Replace files there that say something else.
-        #[arg(long, requires = "out")]
-        force: bool,
-    },
+    Render(offline::ToRender),
     /// Show what would change on this node. Exit 2 when something is pending.
     Plan {
         /// Plan from this directory instead of the newest trusted commit.
@@ -386,14 +366,7 @@ fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Verb::Import { from: Import::Pve(arguments) } => import::pve(output, &arguments),
         Verb::Export { to: Export::Pve(arguments) } => export::pve(output, &arguments),
         Verb::Init(arguments) => init::run(output, &arguments),
-        Verb::Render { directory, node, facts, profile, out, force } => offline::render_directory(
-            output,
-            &directory,
-            &node,
-            facts.as_deref(),
-            profile,
-            (out.as_deref(), force),
-        ),
+        Verb::Render(arguments) => offline::render_directory(output, &arguments),
         Verb::Plan { directory: None, node: None, facts: None, profile: None } => {
             node()?.turn(output, Purpose::Plan, false)
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
 use serde_json::json;
 
 use super::failure::{Exit, Failure};
@@ -122,15 +123,33 @@ pub(super) fn validate_directory(
     Ok(if ok { Exit::Ok } else { Exit::Refused })
 }
 
-/// `weft render`
-pub(super) fn render_directory(
-    output: Output,
-    path: &Utf8Path,
-    node: &NodeName,
-    facts: Option<&Utf8Path>,
+/// The words of `weft render`.
+#[derive(Debug, Args)]
+pub(super) struct ToRender {
+    /// The directory that holds `weft.yaml` and `sdn/`.
+    #[arg(default_value = ".")]
+    directory: Utf8PathBuf,
+    /// The node to render.
+    #[arg(long, value_name = "NAME")]
+    node: NodeName,
+    /// What is known of the node, as `weft facts` recorded it. Without it,
+    /// nothing is known, and rules that need an address of the node have none.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<Utf8PathBuf>,
+    /// The build of ifupdown2 that loads the files: `pve` or `debian`.
+    #[arg(long, default_value_t, value_name = "PROFILE")]
     profile: Profile,
-    (out, force): (Option<&Utf8Path>, bool),
-) -> Result<Exit, Failure> {
+    /// Write the files below this directory instead of printing them.
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+    /// Replace files there that say something else.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// `weft render`
+pub(super) fn render_directory(output: Output, words: &ToRender) -> Result<Exit, Failure> {
+    let ToRender { directory: path, node, facts, profile, out, force } = words;
     let no_facts = facts.is_none();
     let facts = match facts {
         Some(path) => read_facts(path)?,
@@ -145,8 +164,8 @@ pub(super) fn render_directory(
     };
     declared(network, node)?;
     of_node(&facts, node)?;
-    let rendering = render(network, node, &facts, profile);
-    let written = out.map(|out| write_files(&rendering, out, force)).transpose()?;
+    let rendering = render(network, node, &facts, *profile);
+    let written = out.as_ref().map(|out| write_files(&rendering, out, *force)).transpose()?;
     let files: serde_json::Map<String, serde_json::Value> = rendering
         .files
         .iter()

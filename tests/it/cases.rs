@@ -33,6 +33,8 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::RootMissing, "trust::signers"),
     (Code::PrincipalWithoutKey, "trust::signers"),
     (Code::RootLimited, "trust::signers"),
+    (Code::RootKeysEnd, "trust_commands"),
+    (Code::RootKeysEnded, "trust_commands"),
     (Code::ThresholdUnreachable, "trust::signers"),
     (Code::BadVoid, "trust::void"),
 ];

@@ -98,10 +98,10 @@ mod tests {
                 "- {name: o, url: \"https://a:b@host/x\", ca: c@d}",
                 "- {name: o, url: \"https://***@host/x\", ca: c@d}",
             ),
-            ("url: 'https://a:it''s@h@host/x'", "url: 'https://********@host/x'"),
+            ("url: 'https://a:it''s@h@host/x'", "url: 'https://*********@host/x'"),
             ("url: \"https://a:b\\\"c@host/x\"", "url: \"https://******@host/x\""),
             ("url: \"robot:hunter2@host:x\"", "url: \"*************@host:x\""),
-            ("url: robot:hun/ter2@host", "url: *************@host"),
+            ("url: robot:hun/ter2@host", "url: **************@host"),
             ("url: \"https://robot:hunter2", "url: \"https://*************"),
             ("url: https://pässwort@host", "url: https://*********@host"),
             (
