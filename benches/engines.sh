@@ -21,6 +21,7 @@ LAB_PROGRAM=$PWD/target/release/weft cargo test --locked --test lab -- --verbose
 {
     printf '<!-- engines -->\n| what | native | the other | ratio |\n| --- | ---: | ---: | ---: |\n'
     sed -n 's/^.*TABLE \(|.*\)$/\1/p' "$work/log"
+    # shellcheck disable=SC2016 # backquotes of Markdown
     printf '\nweft %s, Linux %s, ifupdown2 3.0.0, %s cores; made by `benches/engines.sh`.\n<!-- /engines -->\n' \
         "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)" "$(uname -r | sed 's,-.*,,')" "$(nproc)"
 } >"$work/table"

@@ -64,6 +64,7 @@ row() {
 {
     printf '<!-- process -->\n| vnets | lines of output | whole process | memory |\n| ---: | ---: | ---: | ---: |\n'
     for vnets in 1000 4000 8000 16000; do row "$vnets"; done
+    # shellcheck disable=SC2016 # backquotes of Markdown
     printf '\n%s; %s cores; made by `benches/process.sh`.\n<!-- /process -->\n' \
         "$("$weft" --version)" "$(nproc)"
 } >"$work/table"
