@@ -84,7 +84,7 @@ pub(super) fn text(plan: &Plan) -> String {
     }
     for guard in &plan.guards {
         let _ =
-            writeln!(text, "refused[{}]: {}\n  = help: {}", guard.code, guard.message, guard.help);
+            writeln!(text, "guard[{}]: {}\n  = help: {}", guard.code, guard.message, guard.help);
     }
     if !text.is_empty() {
         text.push('\n');

@@ -224,7 +224,7 @@ fn what_is_refused_for_what_it_does_says_so_in_the_status() {
     repository.commit("alice", &[("sdn/vnets.yaml", b"vnets: {}\n")]);
     let said = node.run(&["sync"]);
     assert_eq!(said.code, 4, "{}", said.all());
-    assert_eq!(said.out.matches("refused[removes-everything]").count(), 1, "{}", said.out);
+    assert_eq!(said.out.matches("guard[removes-everything]").count(), 1, "{}", said.out);
     let short = &repository.head().to_string()[..12];
     // Trust accepted it: who takes it off the branch has every further commit refused.
     let says = format!(
