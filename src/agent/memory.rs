@@ -2,6 +2,7 @@
 //! saves reading again what cannot have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::drift::Looked;
@@ -18,7 +19,12 @@ const MOST: usize = 64;
 
 /// The memory of an agent. Holds as long as its settings do.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Remembered>);
+pub struct Memory {
+    remembered: Mutex<Remembered>,
+    /// Whether somebody said that there is something new. Beside the lock, which a turn keeps
+    /// for as long as it fetches: whoever says so waits for nobody.
+    expects_news: AtomicBool,
+}
 
 impl Memory {
     /// Lets the next turn look at the node, whatever was in order a short while ago.
@@ -28,12 +34,17 @@ impl Memory {
 
     /// Says that a remote has something new: somebody told the agent of it.
     pub(super) fn expect_news(&self) {
-        self.open().expects_news = true;
+        self.expects_news.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody said so since this was asked last.
+    pub(super) fn expected_news(&self) -> bool {
+        self.expects_news.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn open(&self) -> MutexGuard<'_, Remembered> {
         // Whoever panicked left something that is true, or nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,8 +101,6 @@ pub(super) struct Remembered {
     pub(super) drift: Option<Looked>,
     /// What was found in order last.
     pub(super) order: Option<InOrder>,
-    /// Whether somebody said that there is something new.
-    pub(super) expects_news: bool,
     /// Why drift could not be undone: it is not tried again.
     pub(super) stuck: Option<String>,
     /// How the fetch process was confined.

@@ -1,7 +1,7 @@
 //! The kernel's interfaces and routes as it lists them, and its rules from what `iptables-save`
 //! prints.
 
-mod entries;
+pub(super) mod entries;
 mod links;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -84,6 +84,14 @@ pub(super) fn change(steps: &[NetworkStep]) -> Result<Vec<String>, HostError> {
                 let interface = interface.clone();
                 batch.add(step, &NetworkStep::SetBridge { interface, settings })?;
             }
+            // Without any the node would have no address of its own.
+            NetworkStep::DropLocalRule { family, rule } => {
+                if batch.has_other_local_rule(*family, *rule)? {
+                    batch.add(step, step)?;
+                } else {
+                    batch.complain(step, "it would be the last one")?;
+                }
+            }
             NetworkStep::SetSysctl { name, value } => {
                 batch.other(step, || sysctl::set(name, value))?;
             }

@@ -71,7 +71,9 @@ impl Target {
             self.set(name, wanted, kernel, &mut work);
         }
         for (family, is, should) in self.local_rules(kernel) {
-            work.settings.push(NetworkStep::AddLocalRule { family, rule: should });
+            if !kernel.local_rules.contains(&(family, should)) {
+                work.settings.push(NetworkStep::AddLocalRule { family, rule: should });
+            }
             work.settings.push(NetworkStep::DropLocalRule { family, rule: is });
         }
         for (bridge, id) in self.untagged_here(|name| work.links.get(name)) {

@@ -211,10 +211,10 @@ impl ServiceTarget {
         lacking.map(|(statement, _)| statement).collect()
     }
 
-    /// What is done once more where FRR did not take everything. A routing process that it has
-    /// not is one whose daemon does not run, which gives it nothing to take.
-    pub fn again(&self, services: &Services) -> Option<ServiceStep> {
-        services.frr.running()?;
+    /// What is done once more where FRR did not take everything, by what is `unmet`. A routing
+    /// process that it has not is one whose daemon does not run, which gives it nothing to take.
+    pub fn again(&self, services: &Services, unmet: &[Mismatch]) -> Option<ServiceStep> {
+        services.frr.running().filter(|_| unmet.iter().any(|one| one.interface == FRR))?;
         let lacking = self.lacking(services);
         let is_process =
             |line: &String| line.starts_with("router ") && !line.contains(routing::BELOW);

@@ -462,6 +462,23 @@ fn the_end_waits_for_the_turn_and_not_for_a_remote() {
     assert_eq!(node.run(&["sync"]).code, 0);
 }
 
+/// A forge that holds the fetch up and tells of news meanwhile: the agent does what it is told.
+#[test]
+fn a_webhook_during_a_fetch_holds_nothing_up() {
+    let (node, address) = with_webhook();
+    let branch = node.repository.home().join("work/.git/refs/heads/main");
+    std::fs::remove_file(&branch).unwrap();
+    nix::unistd::mkfifo(&branch, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut agent = node.start();
+    until("the turn begins", || agent.condition()["activity"] == "working");
+    let begun = Instant::now();
+    assert_eq!(webhook(address, SECRET, "one"), 202);
+    assert_eq!(agent.condition()["activity"], "working");
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.end().code(), Some(0), "{}", agent.log());
+    assert!(begun.elapsed() < Duration::from_secs(25), "it waited: {}", agent.log());
+}
+
 #[test]
 fn a_remote_that_is_away_is_tried_again() {
     let node = Node::new(NEVER);

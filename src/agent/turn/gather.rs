@@ -43,9 +43,8 @@ impl<H: Host> Turn<'_, H> {
 
     /// Whether what the remotes show is most probably new to this node.
     fn expects_plan(&self, purpose: Purpose) -> bool {
-        let mut remembered = self.memory.open();
-        let expects_news = std::mem::take(&mut remembered.expects_news);
-        purpose == Purpose::Sync && (expects_news || remembered.order.is_none())
+        let expects_news = self.memory.expected_news();
+        purpose == Purpose::Sync && (expects_news || self.memory.open().order.is_none())
     }
 
     /// What the remotes show, by what is remembered of the turns before.

@@ -3,8 +3,21 @@
 /// Keys whose value is a URL.
 const URLS: [&str; 1] = ["url"];
 /// Keys of the settings whose value is a secret, or the path of a file that holds one.
-const SECRETS: [&str; 7] =
-    ["token", "password", "passphrase", "passphrase-file", "secret", "file", "key"];
+const SECRETS: [&str; 12] = [
+    "token",
+    "password",
+    "passphrase",
+    "passphrase-file",
+    "secret",
+    "file",
+    "key",
+    // As people misspell them, which is when a line is shown.
+    "apikey",
+    "api-key",
+    "pass",
+    "passwd",
+    "pwd",
+];
 
 /// A text whose bytes stay where they are, with `*` in place of whoever logs in by a URL, and,
 /// in the settings of a node, of a secret that stands there itself. Paths of secrets are none.
@@ -59,7 +72,7 @@ fn value_behind(line: &str, colon: usize) -> Option<usize> {
     let behind = &line[colon + 1..];
     let value = behind.trim_start();
     let is_value =
-        !value.is_empty() && (value.len() < behind.len() || line[..colon].ends_with('"'));
+        !value.is_empty() && (value.len() < behind.len() || line[..colon].ends_with(['"', '\'']));
     is_value.then(|| line.len() - value.len())
 }
 
@@ -113,6 +126,8 @@ mod tests {
                 "  secret: \"**************\" # the hook's",
             ),
             ("  \"password\":\"hunter2\"", "  \"password\":\"*******\""),
+            ("  {'token':'glpat-1'}", "  {'token':'*******'}"),
+            ("  passwd: hunter2", "  passwd: *******"),
             ("  key: /etc/weft/leases.key", "  key: /etc/weft/leases.key"),
             ("cluster: small", "cluster: small"),
         ] {

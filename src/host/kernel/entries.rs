@@ -213,7 +213,9 @@ pub(super) fn straight_routes(
 }
 
 /// The rules for the table of the node's own addresses that are the kernel's or weft's.
-pub(super) fn local_rules(socket: &mut Socket) -> Result<BTreeSet<(Family, LocalRule)>, HostError> {
+pub(in crate::host) fn local_rules(
+    socket: &mut Socket,
+) -> Result<BTreeSet<(Family, LocalRule)>, HostError> {
     let mut rules = BTreeSet::new();
     for (family, number) in [(Family::V4, libc::AF_INET), (Family::V6, libc::AF_INET6)] {
         let header = route_header(number, 0, 0, 0, 0, 0);
@@ -229,15 +231,19 @@ pub(super) fn local_rules(socket: &mut Socket) -> Result<BTreeSet<(Family, Local
     Ok(rules)
 }
 
-/// The kernel's first rule, or weft's own.
+/// The kernel's first rule, or weft's own. One that is for some packets only is neither.
 fn local_rule(body: &[u8]) -> Result<Option<LocalRule>, Malformed> {
-    let [table] = bytes(body, 4)?;
+    let [_, to, from, tos, table] = bytes(body, 0)?;
+    if [to, from, tos] != [0; 3] {
+        return Ok(None);
+    }
     let (mut priority, mut protocol) = (0, 0);
     for attribute in Attributes::at(body, 12)? {
         let attribute = attribute?;
         match attribute.kind {
             name::FRA_PRIORITY => priority = attribute.u32()?,
             name::FRA_PROTOCOL => protocol = attribute.u8()?,
+            kind if name::FRA_SELECTORS.contains(&kind) => return Ok(None),
             _ => {}
         }
     }

@@ -92,6 +92,8 @@ pub(crate) const NTF_STICKY: u8 = 0x40;
 /// The priority of a rule, and what it does with a lookup: it sends it to a table.
 pub(crate) const FRA_PRIORITY: u16 = 6;
 pub(crate) const FR_ACT_TO_TBL: u8 = 1;
+/// Which packets a rule is for: interfaces, marks, tunnels, VRFs, users, protocols and ports.
+pub(crate) const FRA_SELECTORS: [u16; 9] = [3, 10, 12, 17, 19, 20, 22, 23, 24];
 /// Who made a rule (Linux 4.17; older ones ignore it).
 pub(crate) const FRA_PROTOCOL: u16 = 21;
 /// weft did. A number that nobody else has (`rt_protos` of iproute2, `lib/zebra.h` of FRR).

@@ -6,10 +6,11 @@ use std::error::Error;
 use nix::libc;
 
 use super::super::HostError;
+use super::super::kernel::entries;
 use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header, number};
 use super::requests::{Asked, Unfit, requests};
 use super::{Call, deletion};
-use crate::plan::NetworkStep;
+use crate::plan::{Family, LocalRule, NetworkStep};
 use crate::value::IfName;
 
 /// The most messages that wait to be sent.
@@ -94,6 +95,17 @@ impl<'a> Batch<'a> {
             self.complain(step, &format!("{error}{}", source.unwrap_or_default()))?;
         }
         Ok(())
+    }
+
+    /// Whether own addresses are looked up by another rule than this one, after what waits.
+    pub(super) fn has_other_local_rule(
+        &mut self,
+        family: Family,
+        rule: LocalRule,
+    ) -> Result<bool, HostError> {
+        self.send()?;
+        let rules = entries::local_rules(&mut self.socket)?;
+        Ok(rules.iter().any(|(of, is)| *of == family && *is != rule))
     }
 
     /// Complains of a step after what waits.

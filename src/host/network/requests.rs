@@ -384,16 +384,13 @@ fn local_rule(action: u16, flags: i32, family: Family, rule: LocalRule) -> Reque
     // before the flags.
     let header = route_header(family, 0, libc::RT_TABLE_LOCAL, 0, 0, FR_ACT_TO_TBL);
     let (priority, protocol) = match rule {
-        // Without either the first one goes, whoever made it.
-        LocalRule::First if action == libc::RTM_DELRULE => {
-            return Request::new(action, flags, &header);
-        }
-        LocalRule::First => (0, libc::RTPROT_KERNEL),
+        LocalRule::First => (0_u32, libc::RTPROT_KERNEL),
         LocalRule::Last => (LOCAL_RULE, RTPROT_WEFT),
     };
-    Request::new(action, flags, &header)
-        .with(FRA_PRIORITY, &priority.to_ne_bytes())
-        .with(FRA_PROTOCOL, &[protocol])
+    let request = Request::new(action, flags, &header).with(FRA_PRIORITY, &priority.to_ne_bytes());
+    // The first one goes whoever made it.
+    let is_first_to_go = rule == LocalRule::First && action == libc::RTM_DELRULE;
+    if is_first_to_go { request } else { request.with(FRA_PROTOCOL, &[protocol]) }
 }
 
 fn unreachable(table: u32, on: bool) -> Request {

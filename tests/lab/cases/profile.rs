@@ -133,8 +133,18 @@ fn declare(node: &Node, comment: &str) {
     node.put(&format!("{REPOSITORY}/weft.yaml"), "weft: 1\ncluster: lab\n");
     node.put(&format!("{REPOSITORY}/sdn/nodes.yaml"), NODES);
     node.put(&format!("{REPOSITORY}/sdn/network.yaml"), network);
-    let words =
-        ["weft", "render", REPOSITORY, "--facts", FACTS, "--profile", "debian", "--out", "/"];
+    let words = [
+        "weft",
+        "render",
+        REPOSITORY,
+        "--facts",
+        FACTS,
+        "--profile",
+        "debian",
+        "--out",
+        "/",
+        "--force",
+    ];
     node.exec(&[&words[..], &["--node", node.name()]].concat()).ok();
 }
 

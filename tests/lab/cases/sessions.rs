@@ -109,7 +109,7 @@ fn sessions_are_kept(lab: &Lab) {
     // One that hides a neighbour: its session drops, and the silence is no excuse.
     let bad = scene.push(&network(
         65100,
-        "  vb: {zone: outz, subnets: {192.168.0.2/31: {gateway: 192.168.0.2}}}\n",
+        "  vb: {zone: outz, subnets: {192.168.0.0/29: {gateway: 192.168.0.6}}}\n",
     ));
     is_undone(&nodes[0], "BGP with");
     wait_until(PATIENCE, "the sessions are back", || established(&nodes[0]) == 2);
