@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -114,10 +115,9 @@ fn enter(number: u8, boots: u32) -> (Node, PathBuf) {
         }
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        // Other labs of the machine see the same ones.
-        let lab = fs::read_link("/proc/self/ns/mnt")?;
-        let lab = lab.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), "");
-        let cgroup = Path::new(CGROUPS).join(own).join(format!("weft-lab-{lab}-{name}-{boots}"));
+        // Other labs of the machine see the same ones, and one that ended may have left some.
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let cgroup = Path::new(CGROUPS).join(own).join(format!("weft-lab-{now}-{name}-{boots}"));
         fs::create_dir(&cgroup)?;
         let disk = Path::new(DISKS).join(&name);
         fs::create_dir_all(&disk)?;
