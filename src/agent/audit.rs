@@ -4,8 +4,8 @@
 //! as there are: who changes or takes out a line changes every one after it. Who owns the
 //! node can write them all anew; that shows against a copy of any later line elsewhere, such
 //! as in a collector of logs. Lines that were taken from the end show where the journal has a
-//! confirmed change that is newer than the last of them. The journal says what runs; nothing is decided by these files,
-//! and what cannot be written stops nothing.
+//! confirmed change that is newer than the last of them. The journal says what runs; nothing is
+//! decided by these files, and what cannot be written stops nothing.
 
 use std::time::Duration;
 

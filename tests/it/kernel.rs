@@ -455,8 +455,7 @@ fn without_numbers(links: &BTreeMap<String, Link>) -> BTreeMap<String, Link> {
     links.iter().map(|(name, link)| (name.clone(), bare(link))).collect()
 }
 
-/// The rule of the kernel's goes, and comes back as it was; one of somebody else's in the place of
-/// weft's is none of weft's.
+/// The rule of the kernel's goes, and comes back as it was; the last one never goes.
 #[test]
 fn own_addresses_are_looked_up_at_another_time_and_back() {
     alone(|| {
@@ -472,6 +471,9 @@ fn own_addresses_are_looked_up_at_another_time_and_back() {
                     NetworkStep::DropLocalRule { family, rule: is },
                 ]);
             };
+            let last = change(&[NetworkStep::DropLocalRule { family, rule: LocalRule::First }]);
+            assert!(last.len() == 1 && last[0].contains("the last one"), "{last:?}");
+            assert_eq!(rules(), before);
             moved(LocalRule::First, LocalRule::Last);
             assert!(rules().contains(&(family, LocalRule::Last)));
             assert!(!rules().contains(&(family, LocalRule::First)));

@@ -213,16 +213,21 @@ pub(super) fn straight_routes(
 }
 
 /// The rules for the table of the node's own addresses that are the kernel's or weft's.
-pub(in crate::host) fn local_rules(
-    socket: &mut Socket,
-) -> Result<BTreeSet<(Family, LocalRule)>, HostError> {
+pub(super) fn local_rules(socket: &mut Socket) -> Result<BTreeSet<(Family, LocalRule)>, HostError> {
     let mut rules = BTreeSet::new();
     for (family, number) in [(Family::V4, libc::AF_INET), (Family::V6, libc::AF_INET6)] {
         let header = route_header(number, 0, 0, 0, 0, 0);
         let found = socket
-            .list("rules", &dump(libc::RTM_GETRULE, &header), |message| local_rule(message.body));
+            .list("rules", &dump(libc::RTM_GETRULE, &header), |message| for_local(message.body));
         match found {
-            Ok(found) => rules.extend(found.into_iter().map(|rule| (family, rule))),
+            Ok(found) => {
+                let known = found.into_iter().filter_map(|(priority, by)| match (priority, by) {
+                    (0, _) => Some((family, LocalRule::First)),
+                    (name::LOCAL_RULE, name::RTPROT_WEFT) => Some((family, LocalRule::Last)),
+                    _ => None,
+                });
+                rules.extend(known);
+            }
             // A kernel without rules of that version.
             Err(HostError::Kernel { .. }) => {}
             Err(error) => return Err(error),
@@ -231,10 +236,24 @@ pub(in crate::host) fn local_rules(
     Ok(rules)
 }
 
-/// The kernel's first rule, or weft's own. One that is for some packets only is neither.
-fn local_rule(body: &[u8]) -> Result<Option<LocalRule>, Malformed> {
-    let [_, to, from, tos, table] = bytes(body, 0)?;
-    if [to, from, tos] != [0; 3] {
+/// The priorities of all rules for the table of the node's own addresses, whoever made them.
+pub(in crate::host) fn local_priorities(
+    socket: &mut Socket,
+    family: Family,
+) -> Result<Vec<u32>, HostError> {
+    let family = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
+    let header = route_header(family, 0, 0, 0, 0, 0);
+    let found = socket
+        .list("rules", &dump(libc::RTM_GETRULE, &header), |message| for_local(message.body))?;
+    Ok(found.into_iter().map(|(priority, _)| priority).collect())
+}
+
+/// The priority of a rule for the table of the node's own addresses, and who made it. One that is
+/// for some packets only is none.
+fn for_local(body: &[u8]) -> Result<Option<(u32, u8)>, Malformed> {
+    let [_, to, from, tos, table, _, _, action] = bytes(body, 0)?;
+    let is_for_all = [to, from, tos] == [0; 3];
+    if !is_for_all || (table, action) != (libc::RT_TABLE_LOCAL, name::FR_ACT_TO_TBL) {
         return Ok(None);
     }
     let (mut priority, mut protocol) = (0, 0);
@@ -247,11 +266,7 @@ fn local_rule(body: &[u8]) -> Result<Option<LocalRule>, Malformed> {
             _ => {}
         }
     }
-    Ok(match (table, priority, protocol) {
-        (libc::RT_TABLE_LOCAL, 0, _) => Some(LocalRule::First),
-        (libc::RT_TABLE_LOCAL, name::LOCAL_RULE, name::RTPROT_WEFT) => Some(LocalRule::Last),
-        _ => None,
-    })
+    Ok(Some((priority, protocol)))
 }
 
 /// Tables in which what has no other route goes nowhere, of IPv4.

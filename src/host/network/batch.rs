@@ -8,7 +8,7 @@ use nix::libc;
 use super::super::HostError;
 use super::super::kernel::entries;
 use super::super::netlink::{Attributes, Refusal, Request, Socket, link_header, number};
-use super::requests::{Asked, Unfit, requests};
+use super::requests::{self, Asked, Unfit, requests};
 use super::{Call, deletion};
 use crate::plan::{Family, LocalRule, NetworkStep};
 use crate::value::IfName;
@@ -104,8 +104,9 @@ impl<'a> Batch<'a> {
         rule: LocalRule,
     ) -> Result<bool, HostError> {
         self.send()?;
-        let rules = entries::local_rules(&mut self.socket)?;
-        Ok(rules.iter().any(|(of, is)| *of == family && *is != rule))
+        let own = requests::priority(rule);
+        let all = entries::local_priorities(&mut self.socket, family)?;
+        Ok(all.into_iter().any(|priority| priority != own))
     }
 
     /// Complains of a step after what waits.

@@ -376,23 +376,29 @@ fn route(action: u16, flags: i32, index: u32, destination: IpNet) -> Request {
         .with(libc::RTA_OIF, &index.to_ne_bytes())
 }
 
-/// The route by which nothing leaves a VRF. The one that goes is of any protocol and metric.
+/// The priority of a rule for the node's own addresses.
+pub(super) fn priority(rule: LocalRule) -> u32 {
+    match rule {
+        LocalRule::First => 0,
+        LocalRule::Last => LOCAL_RULE,
+    }
+}
+
 /// The rule that sends lookups to the table of the node's own addresses.
 fn local_rule(action: u16, flags: i32, family: Family, rule: LocalRule) -> Request {
     let family = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
     // `struct fib_rule_hdr` is laid out as `struct rtmsg` is; its action is in the last byte
     // before the flags.
     let header = route_header(family, 0, libc::RT_TABLE_LOCAL, 0, 0, FR_ACT_TO_TBL);
-    let (priority, protocol) = match rule {
-        LocalRule::First => (0_u32, libc::RTPROT_KERNEL),
-        LocalRule::Last => (LOCAL_RULE, RTPROT_WEFT),
-    };
-    let request = Request::new(action, flags, &header).with(FRA_PRIORITY, &priority.to_ne_bytes());
+    let protocol = if rule == LocalRule::First { libc::RTPROT_KERNEL } else { RTPROT_WEFT };
+    let request =
+        Request::new(action, flags, &header).with(FRA_PRIORITY, &priority(rule).to_ne_bytes());
     // The first one goes whoever made it.
     let is_first_to_go = rule == LocalRule::First && action == libc::RTM_DELRULE;
     if is_first_to_go { request } else { request.with(FRA_PROTOCOL, &[protocol]) }
 }
 
+/// The route by which nothing leaves a VRF. The one that goes is of any protocol and metric.
 fn unreachable(table: u32, on: bool) -> Request {
     let (action, flags, protocol, scope) = if on {
         (libc::RTM_NEWROUTE, MAKE, libc::RTPROT_BOOT, libc::RT_SCOPE_UNIVERSE)
